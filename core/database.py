@@ -1,0 +1,171 @@
+"""The one SQLite file: names, digests, containers, networks.
+
+WAL mode, so that several limpets read while one writes.  Every change is one
+transaction; after it, `Paths.changed` is touched so that other processes look again.
+Connections belong to a thread, hence `Database.connection()` keeps one per thread.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sqlite3
+
+from core.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from core.paths import Paths
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+-- Manifests that are stored whole: image manifests, not indexes.
+CREATE TABLE images (
+    digest TEXT PRIMARY KEY,          -- of the manifest
+    config_digest TEXT NOT NULL,      -- docker's IMAGE ID
+    media_type TEXT NOT NULL,
+    platform TEXT NOT NULL,           -- os/arch[/variant]
+    created REAL NOT NULL,            -- seconds since the epoch, from the config
+    added REAL NOT NULL               -- when it came into this store
+);
+CREATE TABLE tags (
+    name TEXT PRIMARY KEY,            -- canonical reference: host/path:tag
+    digest TEXT NOT NULL REFERENCES images(digest),
+    source_digest TEXT NOT NULL,      -- what the tag named in the registry: index or manifest
+    updated REAL NOT NULL
+);
+CREATE INDEX tags_by_digest ON tags(digest);
+-- Unpacked layers: one directory each, shared by all images.
+CREATE TABLE layers (
+    id INTEGER PRIMARY KEY,           -- also the directory's name
+    diff_id TEXT NOT NULL UNIQUE,     -- digest of the uncompressed tar
+    size INTEGER NOT NULL,            -- bytes of file content
+    files INTEGER NOT NULL
+);
+-- The order of layers in an image; the blob is how this image's manifest names it.
+CREATE TABLE image_layers (
+    image TEXT NOT NULL REFERENCES images(digest) ON DELETE CASCADE,
+    position INTEGER NOT NULL,        -- 0 is the lowest
+    diff_id TEXT NOT NULL,
+    blob_digest TEXT NOT NULL,
+    blob_size INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    PRIMARY KEY (image, position)
+);
+CREATE INDEX image_layers_by_diff_id ON image_layers(diff_id);
+CREATE TABLE containers (
+    id TEXT PRIMARY KEY,              -- 64 hex digits
+    name TEXT NOT NULL UNIQUE,
+    image TEXT NOT NULL,              -- the reference the user typed, normalised
+    image_digest TEXT NOT NULL,
+    created REAL NOT NULL,
+    options TEXT NOT NULL,            -- JSON: what was asked (ContainerOptions)
+    spec TEXT NOT NULL                -- JSON: OCI runtime config made from it
+);
+CREATE INDEX containers_by_image ON containers(image_digest);
+-- Address leases; a row whose container no longer runs may be taken over.
+CREATE TABLE addresses (
+    network TEXT NOT NULL,
+    address TEXT NOT NULL,
+    container TEXT NOT NULL,
+    PRIMARY KEY (network, address)
+);
+CREATE INDEX addresses_by_container ON addresses(container);
+CREATE TABLE networks (
+    name TEXT PRIMARY KEY,
+    config TEXT NOT NULL              -- JSON
+);
+-- Registries that were talked to, for the registries table.
+CREATE TABLE registries (
+    host TEXT PRIMARY KEY,
+    last_used REAL NOT NULL,
+    last_error TEXT NOT NULL DEFAULT ''
+);
+"""
+
+
+class Database:
+    """Opens the store's SQLite file; safe to share between threads."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._local = _thread._local()
+
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection, in autocommit mode.
+
+        Raises HostError if the file cannot be opened or was written by a newer limpet.
+        """
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._open()
+        return connection
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run one SELECT and return its rows."""
+        return self.connection().execute(sql, values).fetchall()
+
+    def write(self) -> Transaction:
+        """Return a context: one immediate transaction, rolled back on an exception."""
+        return Transaction(self.connection(), self._paths)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        path = self._paths.database
+        try:
+            if not os.path.exists(path):
+                self._paths.make()
+            connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+            connection.executescript(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise HostError(
+                f"cannot open the database {path}: {error}",
+                hint="run as root, or point LIMPET_DATA_ROOT at a directory of your own",
+            ) from error
+        self._migrate(connection)
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise HostError(
+                f"{self._paths.database} was written by a newer limpet (schema {version})",
+                hint="update limpet on this host",
+            )
+        if version == 0:
+            with Transaction(connection, self._paths) as sql:
+                if sql.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in SCHEMA.split(";\n"):
+                        sql.execute(statement)
+                    sql.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+class Transaction:
+    """One write transaction; touches `Paths.changed` when it has been committed."""
+
+    def __init__(self, connection: sqlite3.Connection, paths: Paths) -> None:
+        self._connection = connection
+        self._paths = paths
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self._connection.execute("COMMIT")
+            self._paths.touch_changed()
+        else:
+            self._connection.execute("ROLLBACK")

@@ -1,0 +1,96 @@
+"""What the engine shows to front ends: flat, frozen facts about images and containers."""
+
+from __future__ import annotations
+
+from core.record import Record
+
+
+class ImageInfo(Record):
+    """An image in the local store."""
+
+    digest: str
+    """Of its manifest, `sha256:<hex>`."""
+    config_digest: str
+    """docker's IMAGE ID."""
+    tags: tuple[str, ...]
+    """Familiar names, `nginx:1.27`; empty for a dangling image."""
+    platform: str
+    """os/arch[/variant]."""
+    created: float
+    """Seconds since the epoch."""
+    size_bytes: int
+    """Of the unpacked layers."""
+    blob_bytes: int
+    """Of the compressed layers."""
+    layers: int
+    used_by: tuple[str, ...] = ()
+    """Names of containers made from it."""
+
+
+class LayerInfo(Record):
+    """One step of an image's history; `diff_id` is empty where the step added no layer."""
+
+    diff_id: str
+    blob_digest: str
+    blob_bytes: int
+    size_bytes: int
+    files: int
+    created_by: str
+    created: float
+    comment: str = ""
+
+
+class Port(Record):
+    """A published port: traffic to host_ip:host_port goes to the container's port."""
+
+    host_ip: str
+    host_port: int
+    container_port: int
+    protocol: str = "tcp"
+
+
+class ContainerInfo(Record):
+    """A container, running or not."""
+
+    id: str
+    name: str
+    image: str
+    image_digest: str
+    command: tuple[str, ...]
+    created: float
+    state: str
+    """created, running, paused, stopping, restarting, exited or dead."""
+    pid: int = 0
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    started: float = 0
+    finished: float = 0
+    tty: bool = False
+    ports: tuple[Port, ...] = ()
+    networks: tuple[str, ...] = ()
+    address: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class Usage(Record):
+    """What a running container uses at one moment."""
+
+    cpu_ns: int
+    """CPU time since it started, nanoseconds."""
+    memory_bytes: int
+    memory_limit_bytes: int
+    pids: int
+    pids_limit: int
+
+
+class RegistryInfo(Record):
+    """A registry that is configured or was used."""
+
+    host: str
+    state: str
+    """unknown, reachable, unauthorized or unreachable."""
+    cause: str = ""
+    user: str = ""
+    scheme: str = "https"
+    last_used: float = 0
