@@ -1,0 +1,74 @@
+"""Which module declares which verb, so that one command loads one module.
+
+`tests/unit` proves that the table and the declarations agree.
+"""
+
+from __future__ import annotations
+
+from core.commands.grammar import REGISTRY, Verb
+from core.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MODULES: dict[str, str] = {
+    "container": "container",
+    "image": "image",
+    "registry": "registry",
+    "system": "system",
+    **dict.fromkeys(
+        ("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "rm", "ps",
+         "logs", "exec", "attach", "wait", "rename", "port", "stats"),
+        "container",
+    ),
+    **dict.fromkeys(
+        ("images", "pull", "rmi", "tag", "untag", "history"), "image"
+    ),
+    **dict.fromkeys(("login", "logout"), "registry"),
+    **dict.fromkeys(("inspect", "info", "version", "config", "commands"), "system"),
+}
+"""First word of a command line to the module in this package that declares it."""
+
+
+def load(module: str) -> None:
+    """Import one module of verbs; they register themselves."""
+    __import__(f"core.commands.{module}")
+
+
+def load_all() -> dict[str, Verb]:
+    """Import every module and return all verbs by name and alias."""
+    for module in sorted(set(MODULES.values())):
+        load(module)
+    return REGISTRY
+
+
+def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
+    """Return the verb that the line starts with, and the words after it.
+
+    Raises UsageError with near matches for a word that is none.
+    """
+    module = MODULES.get(words[0]) if words else None
+    if module is not None:
+        load(module)
+        for length in (2, 1):
+            found = REGISTRY.get(" ".join(words[:length]))
+            if found and len(words) >= length:
+                return found, words[length:]
+    raise _unknown(words)
+
+
+def _unknown(words: Sequence[str]) -> UsageError:
+    import difflib
+
+    nouns = {name.split()[0] for name in load_all() if " " in name}
+    if words and words[0] in nouns:
+        known = sorted(name.split()[1] for name in REGISTRY if name.startswith(words[0] + " "))
+        said = " ".join(words[:2])
+        near = difflib.get_close_matches(words[1] if len(words) > 1 else "", known, 1)
+        hint = f"did you mean {words[0]} {near[0]}?" if near else f"one of: {', '.join(known)}"
+        problem = "is no command" if len(words) > 1 else "needs a second word"
+        return UsageError(f"{said!r} {problem}", hint=hint)
+    near = difflib.get_close_matches(words[0] if words else "", list(MODULES), 1)
+    hint = f"did you mean {near[0]}?" if near else "help lists the commands"
+    return UsageError(f"{words[0]!r} is no command" if words else "no command", hint=hint)

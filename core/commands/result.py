@@ -1,0 +1,89 @@
+"""What a verb answers with: data, never print-outs.
+
+`cli.render` and the app draw these; so `--format json` works everywhere and the same
+verb serves a script, the line-mode shell and the full screen.
+"""
+
+from __future__ import annotations
+
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from core.jobs import Job
+
+
+class Column(Record):
+    """One column; `key` is docker's name for it in templates (`.Names`)."""
+
+    key: str
+    title: str
+    kind: str = "text"
+    """How to show the value: text, id, size (bytes), age (seconds since the epoch)."""
+
+
+class Table(Record):
+    """Rows of raw values by column key; extra keys serve templates and JSON."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[dict[str, Any], ...]
+    format: str = ""
+    """What the person asked for: empty or table, json, or a template."""
+    quiet: str = ""
+    """Show only this key's values."""
+    full: bool = False
+    """Show identifiers whole."""
+
+
+class Text(Record):
+    """Words that are the answer, without a final newline."""
+
+    text: str
+
+
+class Document(Record):
+    """Structured facts (inspect); `format` as in Table."""
+
+    data: Any
+    format: str = ""
+
+
+class Lines(Record):
+    """A stream of output: pairs of stream number (1 or 2) and bytes, newline included."""
+
+    source: Iterator[tuple[int, bytes]]
+
+
+class Running(Record):
+    """A job that has started; `show` turns its result into an answer."""
+
+    job: Job
+    show: Callable[[Any], Result]
+
+
+class Foreground(Record):
+    """Something that needs the terminal: `relay(stdin, stdout, stderr)` blocks meanwhile.
+
+    It returns the exit code, or -1 when the person detached.
+    """
+
+    title: str
+    relay: Callable[[int, int, int], int]
+
+
+class Plan(Record):
+    """What a destructive verb would do; `apply()` does exactly that and nothing else."""
+
+    title: str
+    lines: tuple[str, ...]
+    """One thing each."""
+    apply: Callable[[], Result]
+    bytes_back: int = 0
+    ask: bool = False
+    """Whether a one-shot command asks before it applies it."""
+
+
+Result = Table | Text | Document | Lines | Running | Foreground | Plan
