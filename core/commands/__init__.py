@@ -26,7 +26,7 @@ MODULES: dict[str, str] = {
         ("images", "pull", "rmi", "tag", "untag", "history"), "image"
     ),
     **dict.fromkeys(("login", "logout"), "registry"),
-    **dict.fromkeys(("inspect", "info", "version", "config", "commands"), "system"),
+    **dict.fromkeys(("inspect", "info", "version", "config"), "system"),
 }
 """First word of a command line to the module in this package that declares it."""
 

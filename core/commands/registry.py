@@ -1,0 +1,117 @@
+"""The verbs of registries."""
+
+from __future__ import annotations
+
+from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.result import Column, Result, Table, Text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.engine import Engine
+
+
+class List(Listing):
+    """Options of `registry ls`."""
+
+    probe: bool = flag("--probe", help="ask each whether it answers")
+
+
+class Tags(Listing):
+    """Arguments of `registry tags`."""
+
+    repository: str = positional("HOST/NAME, or NAME in the default registry",
+                                 complete="remote-image")
+
+
+class Catalog(Listing):
+    """Arguments of `registry catalog`."""
+
+    host: str = positional("the registry", metavar="HOST", complete="registry")
+
+
+class Login(Args):
+    """Options of `login`."""
+
+    user: str = option("-u", "--username", help="user name", metavar="NAME")
+    password: str = option("-p", "--password", help="password; seen by others in ps, so better by stdin",
+                           metavar="PASSWORD")
+    password_stdin: bool = flag("--password-stdin", help="read the password from stdin")
+    host: str = positional("the registry; none: the default one", default="", metavar="HOST",
+                           complete="registry")
+
+
+class Logout(Args):
+    """Arguments of `logout`."""
+
+    host: str = positional("the registry; none: the default one", default="", metavar="HOST",
+                           complete="registry")
+
+
+@verb("registry ls", List, "List registries: configured, used, logged in to", "registry list",
+      changes=False)
+def registries(engine: Engine, args: List) -> Result:
+    """Show what is known, or ask each with --probe."""
+    found = engine.probe_registries() if args.probe else engine.registries()
+    rows = tuple({"Host": info.host, "State": info.state, "Cause": info.cause, "User": info.user,
+                  "Scheme": info.scheme, "LastUsed": info.last_used or ""} for info in found)
+    return Table(REGISTRY_COLUMNS, rows, args.format, "Host" if args.quiet else "")
+
+
+@verb("registry tags", Tags, "List a repository's tags", changes=False)
+def tags(engine: Engine, args: Tags) -> Result:
+    """Ask the registry."""
+    from core.registry.client import RegistryClient
+
+    reference = engine.reference(args.repository)
+    with RegistryClient(reference.host, engine.config) as client:
+        rows = tuple({"Tag": tag} for tag in client.tags(reference.path))
+    return Table((Column("Tag", "TAG"),), rows, args.format, "Tag" if args.quiet else "")
+
+
+@verb("registry catalog", Catalog, "List a registry's repositories", changes=False)
+def catalog(engine: Engine, args: Catalog) -> Result:
+    """Ask the registry."""
+    from core.registry.client import RegistryClient
+
+    with RegistryClient(args.host, engine.config) as client:
+        rows = tuple({"Repository": name} for name in client.catalog())
+    return Table((Column("Repository", "REPOSITORY"),), rows, args.format,
+                 "Repository" if args.quiet else "")
+
+
+@verb("registry login", Login, "Log in to a registry and keep the credentials", "login")
+def login(engine: Engine, args: Login) -> Result:
+    """Check the credentials with the registry, then store them as docker does."""
+    from core.errors import UsageError
+    from core.registry.credentials import login as check_and_store
+
+    password = args.password
+    if args.password_stdin:
+        import sys
+
+        password = sys.stdin.readline().rstrip("\n")
+    if not args.user or not password:
+        raise UsageError("a user name and a password are needed",
+                         hint="login -u NAME --password-stdin HOST < FILE")
+    host = args.host or engine.config["registry", "default"]
+    check_and_store(engine.config, host, args.user, password)
+    return Text(f"logged in to {host} as {args.user}")
+
+
+@verb("registry logout", Logout, "Forget a registry's credentials", "logout")
+def logout(engine: Engine, args: Logout) -> Result:
+    """Remove them from docker's config.json."""
+    from core.registry.credentials import logout as forget
+
+    host = args.host or engine.config["registry", "default"]
+    forget(host)
+    return Text(f"logged out of {host}")
+
+
+REGISTRY_COLUMNS = (
+    Column("Host", "REGISTRY"),
+    Column("State", "STATE"),
+    Column("User", "USER"),
+    Column("LastUsed", "LAST USED", "age"),
+    Column("Cause", "CAUSE"),
+)

@@ -1,0 +1,58 @@
+"""How values look: sizes, ages, identifiers, the same in every front end."""
+
+from __future__ import annotations
+
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+STEPS = ((31536000, "year"), (2592000, "month"), (604800, "week"), (86400, "day"),
+         (3600, "hour"), (60, "minute"), (1, "second"))  # fmt: skip
+"""Seconds in a unit, largest first."""
+
+
+def size(count: float) -> str:
+    """Return bytes in docker's decimal units: 7.8MB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 999.5 or unit == "TB":
+            break
+        count /= 1000
+    return f"{count:.3g}{unit}" if unit != "B" else f"{count:.0f}B"
+
+
+def span(since: float, now: float = 0) -> str:
+    """Return how long ago `since` (seconds since the epoch) is: `3 minutes`."""
+    seconds = int((now or time.time()) - since)
+    if seconds < 1:
+        return "less than a second"
+    for length, unit in STEPS:
+        count = seconds // length
+        # docker keeps the smaller unit until there are two of the larger, months excepted
+        if count >= (2 if unit in ("week", "month", "year", "day") else 1):
+            return f"{count} {unit}{'s' * (count != 1)}"
+    return "1 second"
+
+
+def ago(since: float, now: float = 0) -> str:
+    """Return `3 minutes ago`; a dash for a time that never was."""
+    return f"{span(since, now)} ago" if since > 0 else "-"
+
+
+def short(digest: str) -> str:
+    """Return the twelve hex digits that name a thing well enough."""
+    return digest.rpartition(":")[2][:12]
+
+
+def cell(value: Any, kind: str, *, full: bool = False) -> str:
+    """Return a table's value as text; `kind` as in `core.commands.result.Column`."""
+    if value is None or value == "":
+        return ""
+    if kind == "size":
+        return size(value)
+    if kind == "age":
+        return ago(value)
+    if kind == "id":
+        return value if full else short(value)
+    return str(value)

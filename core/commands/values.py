@@ -1,0 +1,262 @@
+"""Words to values, as docker writes them: sizes, durations, ports, mounts, limits.
+
+Every function takes one word and raises ValueError saying what was expected.
+"""
+
+from __future__ import annotations
+
+from core.containers.options import Mount
+from core.model import Port
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.model import ContainerInfo
+
+SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+DURATION_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SIGNALS = {
+    "HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8,
+    "KILL": 9, "USR1": 10, "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15,
+    "CHLD": 17, "CONT": 18, "STOP": 19, "TSTP": 20, "TTIN": 21, "TTOU": 22, "URG": 23,
+    "WINCH": 28, "IO": 29, "PWR": 30, "SYS": 31,
+}  # fmt: skip
+"""signal(7), the numbers of x86 and arm; the `signal` module costs a `re` and an `enum`."""
+
+
+def whole(word: str) -> int:
+    """Parse a whole number."""
+    if not word.removeprefix("-").isdecimal():
+        raise ValueError(f"{word!r} is not a whole number")
+    return int(word)
+
+
+def number(word: str) -> float:
+    """Parse a number above 0."""
+    try:
+        value = float(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is not a number") from None
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{word!r} must be above 0")
+    return value
+
+
+def size(word: str) -> int:
+    """Parse bytes with docker's suffixes b, k, m, g, t (powers of 1024)."""
+    lower = word.lower().removesuffix("ib") if len(word) > 2 else word.lower()
+    if lower.endswith("b") and lower[-2:-1] in ("k", "m", "g", "t"):
+        lower = lower[:-1]
+    digits = lower.rstrip("bkmgt")
+    unit = lower[len(digits) :]
+    try:
+        value = float(digits) * SIZE_UNITS[unit]
+    except (ValueError, KeyError):
+        raise ValueError(f"{word!r} is not a size such as 512m or 2g") from None
+    if not 0 < value < 1 << 62:
+        raise ValueError(f"{word!r} is out of range")
+    return int(value)
+
+
+def duration(word: str) -> float:
+    """Parse seconds, plain or with units: 90, 1.5h, 1h30m."""
+    total, digits = 0.0, ""
+    for letter in word:
+        if letter.isdecimal() or letter == ".":
+            digits += letter
+        elif letter in DURATION_UNITS and digits.strip("."):
+            total += float(digits) * DURATION_UNITS[letter]
+            digits = ""
+        else:
+            raise ValueError(f"{word!r} is not a duration such as 90, 15m or 1h30m")
+    try:
+        return total + (float(digits) if digits else 0.0) if word else float(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is not a duration such as 90, 15m or 1h30m") from None
+
+
+def moment(word: str) -> float:
+    """Parse a point in time to seconds since the epoch: a duration ago, or RFC 3339."""
+    import time
+
+    try:
+        return time.time() - duration(word)
+    except ValueError:
+        pass
+    from datetime import UTC, datetime
+
+    try:
+        when = datetime.fromisoformat(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is neither a duration (10m) nor a date (2024-05-01)") from None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def signal(word: str) -> int:
+    """Parse a signal by name, with or without SIG, or by number."""
+    if word.isdecimal() and 0 < int(word) < 65:
+        return int(word)
+    name = word.upper().removeprefix("SIG")
+    if name in SIGNALS:
+        return SIGNALS[name]
+    raise ValueError(f"{word!r} is not a signal such as TERM, KILL or 9")
+
+
+def environment(word: str) -> str:
+    """Parse NAME=VALUE, or NAME to take the value from here; the name must not be empty."""
+    import os
+
+    name, equals, _ = word.partition("=")
+    if not name or "\0" in word:
+        raise ValueError(f"{word!r} is not NAME=VALUE")
+    if equals:
+        return word
+    return f"{name}={os.environ[name]}" if name in os.environ else ""
+
+
+def label(word: str) -> tuple[str, str]:
+    """Parse NAME=VALUE or NAME."""
+    name, _, value = word.partition("=")
+    if not name:
+        raise ValueError(f"{word!r} is not NAME=VALUE")
+    return name, value
+
+
+def mount(word: str) -> Mount:
+    """Parse HOST-PATH:PATH[:ro]."""
+    import os
+
+    source, _, after = word.partition(":")
+    target, _, mode = after.partition(":")
+    if not target:
+        raise ValueError(f"{word!r} is not HOST-PATH:PATH[:ro]")
+    if not target.startswith("/"):
+        raise ValueError(f"{target!r} is not an absolute path in the container")
+    if not source.startswith(("/", "./", "../", "~/")) and source not in (".", ".."):
+        raise ValueError(f"{source!r} is not a path of the host; write /path or ./path")
+    modes = set(mode.split(",")) if mode else set()
+    if unknown := modes - {"ro", "rw", "z", "Z"}:
+        raise ValueError(f"{unknown.pop()!r} is no mount option; ro and rw are")
+    return Mount(os.path.abspath(os.path.expanduser(source)), target, "ro" in modes)
+
+
+def publish(word: str) -> tuple[Port, ...]:
+    """Parse [HOST-IP:][HOST-PORT:]PORT[/tcp|udp]; ports may be ranges FIRST-LAST."""
+    body, _, protocol = word.partition("/")
+    protocol = protocol or "tcp"
+    if protocol not in ("tcp", "udp"):
+        raise ValueError(f"{protocol!r} is neither tcp nor udp")
+    host, _, inside = body.rpartition(":")
+    host_ip, host_ports = "", host
+    if ":" in host:
+        host_ip, _, host_ports = host.rpartition(":")
+    elif host.count(".") == 3:
+        host_ip, host_ports = host, ""
+    if host_ip:
+        _check_address(host_ip)
+    ports = _ports(word, inside)
+    hosts = _ports(word, host_ports) if host_ports else [0] * len(ports)
+    if len(hosts) != len(ports):
+        raise ValueError(f"{word!r}: the two ranges differ in length")
+    return tuple(
+        Port(host_ip, outer, inner, protocol) for outer, inner in zip(hosts, ports, strict=True)
+    )
+
+
+def _check_address(word: str) -> None:
+    import _socket
+
+    try:
+        _socket.inet_aton(word)
+    except OSError:
+        raise ValueError(f"{word!r} is not an IPv4 address") from None
+
+
+def _ports(word: str, part: str) -> list[int]:
+    first, dash, last = part.partition("-")
+    last = last if dash else first
+    if not (first.isdecimal() and last.isdecimal()):
+        raise ValueError(f"{word!r} is not [HOST-IP:][HOST-PORT:]PORT[/tcp|udp]")
+    low, high = int(first), int(last)
+    if not 0 < low <= high < 65536:
+        raise ValueError(f"{part!r}: ports go from 1 to 65535")
+    return list(range(low, high + 1))
+
+
+def container_name(word: str) -> str:
+    """Check a container's name as docker does: [a-zA-Z0-9][a-zA-Z0-9_.-]+."""
+    rest = word[1:].replace("_", "").replace(".", "").replace("-", "")
+    if len(word) < 2 or not word.isascii() or not word[0].isalnum() or (rest and not rest.isalnum()):
+        raise ValueError(f"{word!r}: letters, digits, and _ . - after the first, at least two")
+    return word
+
+
+def tail(word: str) -> int:
+    """Parse a number of lines, or `all` (-1)."""
+    if word == "all":
+        return -1
+    if not word.isdecimal():
+        raise ValueError(f"{word!r} is neither a number of lines nor all")
+    return int(word)
+
+
+def signal_name(word: str) -> str:
+    """Check a signal's name or number and keep it as it is written."""
+    signal(word)
+    return word
+
+
+def security(word: str) -> tuple[str, str]:
+    """Parse docker's --security-opt."""
+    name, _, value = word.replace(":", "=", 1).partition("=")
+    if name == "no-new-privileges" and value in ("", "true"):
+        return name, "true"
+    if name == "seccomp" and value:
+        return name, value
+    raise ValueError(f"{word!r} is none of no-new-privileges, seccomp=unconfined, seccomp=FILE")
+
+
+def env_files(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Read files of NAME=VALUE lines; blank lines and # comments are left out.
+
+    Raises UsageError naming file and line.
+    """
+    from core.errors import UsageError
+
+    found = []
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--env-file {path}: {error}") from error
+        for number, line in enumerate(lines, 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                try:
+                    found.append(environment(line.lstrip()))
+                except ValueError as error:
+                    raise UsageError(f"{path}, line {number}: {error}") from error
+    return tuple(filter(None, found))
+
+
+def container_filter(word: str) -> Callable[[ContainerInfo], bool]:
+    """Parse one of ps's filters: name=, id=, image=, status=, exited=, label=NAME[=VALUE].
+
+    Raises UsageError for a filter that does not exist.
+    """
+    from core.errors import UsageError
+
+    key, _, wanted = word.partition("=")
+    tests: dict[str, Callable[[ContainerInfo], bool]] = {
+        "name": lambda info: wanted in info.name,
+        "id": lambda info: info.id.startswith(wanted),
+        "image": lambda info: wanted in (info.image, info.image_digest),
+        "ancestor": lambda info: wanted in (info.image, info.image_digest),
+        "status": lambda info: info.state == wanted,
+        "exited": lambda info: info.state == "exited" and str(info.exit_code) == wanted,
+        "label": lambda info: any(wanted in (name, f"{name}={value}") for name, value in info.labels),
+    }
+    if key not in tests:
+        raise UsageError(f"no filter {key!r}", hint=f"filters are: {', '.join(tests)}")
+    return tests[key]

@@ -1,0 +1,186 @@
+"""The one object that front ends hold: images, containers, registries and jobs.
+
+Synchronous and thread-safe; it prints nothing and knows no screens.  Parts are made on
+first use, so that `limpet ps` does not pay for registries or networks.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from core.config import load_config
+from core.database import Database
+from core.paths import Paths, default_paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from core.config import Config
+    from core.containers.lifecycle import Containers
+    from core.events import Watcher
+    from core.images.index import FileEntry
+    from core.images.reference import Reference
+    from core.images.store import ImageStore
+    from core.jobs import Job, Jobs
+    from core.model import ContainerInfo, ImageInfo, LayerInfo, RegistryInfo, Usage
+    from core.network.network import Network
+
+
+class Engine:
+    """Everything limpet can do on this host.
+
+    `launcher` says how containers are started: `fork` for a one-shot command, which has
+    one thread; `spawner` for a front end that stays and has many.
+    """
+
+    def __init__(self, paths: Paths, config: Config, launcher: str = "fork") -> None:
+        self.paths = paths
+        self.config = config
+        self.database = Database(paths)
+        self._launcher = launcher
+
+    @cached_property
+    def store(self) -> ImageStore:
+        """The local image store."""
+        from core.images.store import ImageStore
+
+        return ImageStore(self.paths, self.database)
+
+    @cached_property
+    def network(self) -> Network:
+        """Bridges, addresses and published ports."""
+        from core.network.network import Network
+
+        return Network(self.paths, self.database, self.config)
+
+    @cached_property
+    def lifecycle(self) -> Containers:
+        """The life of containers, from create to rm."""
+        from core.containers.launcher import make_launcher
+        from core.containers.lifecycle import Containers
+
+        return Containers(
+            self.paths,
+            self.database,
+            self.store,
+            self.network,
+            self.config,
+            make_launcher(self._launcher, self.paths),
+        )
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The long operations of this process."""
+        from core.jobs import Jobs
+
+        return Jobs()
+
+    @cached_property
+    def watcher(self) -> Watcher:
+        """Notices changes made by any limpet on this host."""
+        from core.events import Watcher
+
+        return Watcher(self.paths)
+
+    def images(self) -> list[ImageInfo]:
+        """Return the local images, newest first, with the containers made from each."""
+        users: dict[str, list[str]] = {}
+        rows = self.database.query("SELECT image_digest, name FROM containers ORDER BY name")
+        for digest, name in rows:
+            users.setdefault(digest, []).append(name)
+        return [
+            image.replace(used_by=tuple(users.get(image.digest, ())))
+            for image in self.store.images()
+        ]
+
+    def image_users(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of containers by the digest of the image they are made from."""
+        return {image.digest: image.used_by for image in self.images() if image.used_by}
+
+    def containers(self) -> list[ContainerInfo]:
+        """Return all containers, newest first, whatever their state."""
+        return self.lifecycle.list()
+
+    def registries(self) -> list[RegistryInfo]:
+        """Return the registries that are configured or were used, not asking any of them."""
+        from core.registry.status import known_registries
+
+        return known_registries(self.database, self.config)
+
+    def probe_registries(self, timeout_s: float = 3) -> list[RegistryInfo]:
+        """Ask each known registry whether it answers; takes at most about `timeout_s`."""
+        from core.registry.status import probe_registries
+
+        return probe_registries(self.database, self.config, timeout_s)
+
+    def usage(self, container: str) -> Usage | None:
+        """Return what a running container uses now, None when it does not run."""
+        return self.lifecycle.usage(container)
+
+    def wait_change(self, timeout_s: float) -> bool:
+        """Wait until some limpet changed something; False when nothing did in time."""
+        return self.watcher.wait(timeout_s)
+
+    def image_layers(self, image: str) -> list[LayerInfo]:
+        """Return an image's history, oldest step first; NotFound for an unknown image."""
+        return self.store.history(self.store.resolve(image).digest)
+
+    def layer_files(self, diff_id: str) -> list[FileEntry]:
+        """Return what a layer holds, from the index made while it was unpacked."""
+        return self.store.layer_files(diff_id)
+
+    def logs(
+        self,
+        container: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float = 0,
+        timestamps: bool = False,
+    ) -> Iterator[tuple[int, bytes]]:
+        """Return an iterator of (1 for stdout or 2 for stderr, line) over a container's log."""
+        return self.lifecycle.logs(
+            container, follow=follow, tail=tail, since=since, timestamps=timestamps
+        )
+
+    def reference(self, text: str) -> Reference:
+        """Parse an image reference with the configured default registry."""
+        from core.images.reference import parse_reference
+
+        return parse_reference(text, self.config["registry", "default"])
+
+    def pull(self, text: str, platform: str = "") -> Job:
+        """Start fetching an image; the job's result is its ImageInfo."""
+        reference = self.reference(text)
+
+        def work(job: Job) -> ImageInfo:
+            from core.registry.pull import pull
+
+            return pull(self.store, self.config, reference, platform, job)
+
+        return self.jobs.start(f"pull {reference.familiar}", work)
+
+    def make_starter(self) -> Job:
+        """Start making the starter image out of the host's own programs."""
+
+        def work(job: Job) -> ImageInfo:
+            from core.images.starter import make_starter
+
+            return make_starter(self.store, job)
+
+        return self.jobs.start("image starter", work)
+
+    def close(self) -> None:
+        """Let go of this thread's database connection and of the spawner, if any."""
+        if "lifecycle" in self.__dict__:
+            self.lifecycle.close()
+        self.database.close()
+
+
+def open_engine(launcher: str = "fork") -> Engine:
+    """Return an engine on this user's directories; ConfigError if the settings are wrong."""
+    config = load_config()
+    paths = default_paths()
+    data, run = config["storage", "data_root"], config["storage", "run_root"]
+    return Engine(Paths(data or paths.data, run or paths.run), config, launcher)
