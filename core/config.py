@@ -28,8 +28,16 @@ class Key(Record):
 
 SECTIONS: dict[str, tuple[Key, ...]] = {
     "storage": (
-        Key("data_root", "", "what survives a reboot; empty: /var/lib/limpet, or the user's XDG data directory"),
-        Key("run_root", "", "sockets and locks; empty: /run/limpet, or the user's XDG runtime directory"),
+        Key(
+            "data_root",
+            "",
+            "what survives a reboot; empty: /var/lib/limpet, or the user's XDG data directory",
+        ),
+        Key(
+            "run_root",
+            "",
+            "sockets and locks; empty: /run/limpet, or the user's XDG runtime directory",
+        ),
     ),
     "registry": (
         Key("default", "docker.io", "registry of a reference that names none"),
@@ -39,19 +47,33 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     ),
     "image": (
         Key("max_layer_bytes", 64 << 30, "an unpacked layer larger than this is refused as a bomb"),
-        Key("max_layer_files", 5_000_000, "a layer with more entries than this is refused as a bomb"),
+        Key(
+            "max_layer_files", 5_000_000, "a layer with more entries than this is refused as a bomb"
+        ),
     ),
     "container": (
         Key("network", "bridge", "network of a container that names none: bridge, host or none"),
-        Key("pids_limit", 4096, "processes in a container that sets no limit of its own; 0: no limit"),
+        Key(
+            "pids_limit",
+            4096,
+            "processes in a container that sets no limit of its own; 0: no limit",
+        ),
         Key("stop_timeout_s", 10, "seconds between the stop signal and SIGKILL"),
         Key("log_max_bytes", 10 << 20, "a container's log file is rotated at this size"),
         Key("log_max_files", 3, "rotated log files kept, the current one included"),
-        Key("detach_keys", "ctrl-p,ctrl-q", "keys that leave a container's terminal and let it run on"),
+        Key(
+            "detach_keys",
+            "ctrl-p,ctrl-q",
+            "keys that leave a container's terminal and let it run on",
+        ),
     ),
     "network": (
         Key("bridge", "limpet0", "the default network's bridge device, and its nftables table"),
-        Key("subnet", "10.89.0.0/16", "the default network's IPv4 subnet; the first address is the gateway's"),
+        Key(
+            "subnet",
+            "10.89.0.0/16",
+            "the default network's IPv4 subnet; the first address is the gateway's",
+        ),
         Key("publish_ip", "0.0.0.0", "address that -p PORT:PORT binds when it names none"),
         Key("dns", (), "name servers for containers; empty: the host's, loopback ones left out"),
     ),
@@ -59,15 +81,17 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key("theme", "textual-dark", "colours of the app"),
         Key("mouse", True, "let the app see the mouse; off: the terminal selects text"),
         Key("refresh_s", 1.0, "seconds between two readings of usage"),
-        Key("log_max_bytes", 32 << 20, "bytes a log view keeps; the oldest fall out and are counted"),
+        Key(
+            "log_max_bytes", 32 << 20, "bytes a log view keeps; the oldest fall out and are counted"
+        ),
         Key("frame_diff", True, "send only the cells that changed"),
     ),
 }
 """Every setting by section.  `[aliases]` and `[keys]` take free names, see `Config`."""
 
 FREE_SECTIONS = {
-    "aliases": "words of your own for a command line, e.g. lt = \"logs --tail 100\"",
-    "keys": "key = \"command\", or key = \"\" to take a key away",
+    "aliases": 'words of your own for a command line, e.g. lt = "logs --tail 100"',
+    "keys": 'key = "command", or key = "" to take a key away',
 }
 
 
@@ -103,9 +127,7 @@ class Config:
 
 def config_files() -> tuple[str, ...]:
     """Return the files that are read, in order, whether they exist or not."""
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(
-        os.environ.get("HOME", "/"), ".config"
-    )
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.environ.get("HOME", "/"), ".config")
     named = os.environ.get("LIMPET_CONFIG")
     if named:
         return (named,)
@@ -204,9 +226,7 @@ def _checked(path: str, section: str, name: str, value: Any, default: Any) -> An
         if isinstance(value, str):
             return value
         expected = "a string"
-    raise ConfigError(
-        f"{path}: {section}.{name} = {value!r} must be {expected}", subject=path
-    )
+    raise ConfigError(f"{path}: {section}.{name} = {value!r} must be {expected}", subject=path)
 
 
 def example() -> str:

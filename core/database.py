@@ -7,9 +7,9 @@ Connections belong to a thread, hence `Database.connection()` keeps one per thre
 
 from __future__ import annotations
 
-import _thread
 import os
 import sqlite3
+from _thread import _local as _Local  # threading's own local, without the rest of threading
 
 from core.errors import HostError
 
@@ -93,7 +93,7 @@ class Database:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._local = _thread._local()
+        self._local = _Local()
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, in autocommit mode.

@@ -16,15 +16,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from core.config import Config
     from core.containers.lifecycle import Containers
-    from core.events import Watcher
     from core.images.index import FileEntry
     from core.images.reference import Reference
     from core.images.store import ImageStore
+    from core.network.network import Network
+
+    from core.config import Config
+    from core.events import Watcher
     from core.jobs import Job, Jobs
     from core.model import ContainerInfo, ImageInfo, LayerInfo, RegistryInfo, Usage
-    from core.network.network import Network
 
 
 class Engine:

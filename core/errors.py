@@ -84,9 +84,7 @@ class HostError(Error):
 
     code = "host"
 
-    def __init__(
-        self, message: str, *, hint: str = "", subject: str = "", errno: int = 0
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", subject: str = "", errno: int = 0) -> None:
         super().__init__(message, hint=hint, subject=subject)
         self.errno = errno
 
@@ -132,9 +130,7 @@ class RegistryError(Error):
 
     code = "registry"
 
-    def __init__(
-        self, message: str, *, hint: str = "", subject: str = "", status: int = 0
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", subject: str = "", status: int = 0) -> None:
         super().__init__(message, hint=hint, subject=subject)
         self.status = status
 

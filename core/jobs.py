@@ -101,8 +101,15 @@ class Job:
     def snapshot(self) -> JobView:
         """Return what the job looks like now."""
         end = self._ended or time.time()
-        return JobView(self.id, self.title, self._state, tuple(self._items.values()),
-                       self._error, self._started, end - self._started)
+        return JobView(
+            self.id,
+            self.title,
+            self._state,
+            tuple(self._items.values()),
+            self._error,
+            self._started,
+            end - self._started,
+        )
 
     def run(self, work: Callable[[Job], Any]) -> None:
         """Do the work in this thread and record how it ended."""

@@ -64,8 +64,14 @@ class Paths(Record):
 
     def make(self) -> None:
         """Create the directories that are missing, mode 0700 except the run root (0711)."""
-        for path in (self.data, self.blobs + "/sha256", self.partial, self.layers,
-                     self.containers, self.cache):
+        for path in (
+            self.data,
+            self.blobs + "/sha256",
+            self.partial,
+            self.layers,
+            self.containers,
+            self.cache,
+        ):
             os.makedirs(path, 0o700, exist_ok=True)
         os.makedirs(self.run + "/containers", 0o711, exist_ok=True)
         if not os.path.exists(self.changed):
@@ -87,5 +93,5 @@ def default_paths() -> Paths:
     else:
         home = env.get("HOME", "/")
         data = env.get("XDG_DATA_HOME", f"{home}/.local/share") + "/limpet"
-        run = env.get("XDG_RUNTIME_DIR", f"/tmp/limpet-{os.geteuid()}") + "/limpet"  # noqa: S108 - the user's own, mode 0700
+        run = env.get("XDG_RUNTIME_DIR", f"/tmp/limpet-{os.geteuid()}") + "/limpet"
     return Paths(env.get("LIMPET_DATA_ROOT", data), env.get("LIMPET_RUN_ROOT", run))

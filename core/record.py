@@ -11,7 +11,8 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+    from typing import Any, ClassVar, Self, TypeVar
+    from typing import dataclass_transform as dataclass_transform
 
     T = TypeVar("T")
 else:
@@ -32,7 +33,7 @@ class Record:
     fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        own = cls.__dict__.get("__annotations__", {})
+        own = vars(cls).get("__annotations__", {})
         cls.fields += tuple(
             name
             for name, kind in own.items()

@@ -18,13 +18,28 @@ MODULES: dict[str, str] = {
     "registry": "registry",
     "system": "system",
     **dict.fromkeys(
-        ("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "rm", "ps",
-         "logs", "exec", "attach", "wait", "rename", "port", "stats"),
+        (
+            "run",
+            "create",
+            "start",
+            "stop",
+            "restart",
+            "kill",
+            "pause",
+            "unpause",
+            "rm",
+            "ps",
+            "logs",
+            "exec",
+            "attach",
+            "wait",
+            "rename",
+            "port",
+            "stats",
+        ),
         "container",
     ),
-    **dict.fromkeys(
-        ("images", "pull", "rmi", "tag", "untag", "history"), "image"
-    ),
+    **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), "image"),
     **dict.fromkeys(("login", "logout"), "registry"),
     **dict.fromkeys(("inspect", "info", "version", "config"), "system"),
 }

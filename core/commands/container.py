@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.containers.attach import Session
+
     from core.containers.options import Mount
     from core.engine import Engine
     from core.model import ContainerInfo, Port
@@ -25,50 +26,110 @@ class Create(Args):
     hostname: str = option("-h", "--hostname", help="host name inside", metavar="NAME")
     interactive: bool = flag("-i", "--interactive", help="keep stdin open")
     tty: bool = flag("-t", "--tty", help="give it a terminal")
-    env: tuple[str, ...] = option("-e", "--env", help="NAME=VALUE, or NAME as it is here",
-                                  many=True, metavar="NAME=VALUE", convert=values.environment)
-    env_file: tuple[str, ...] = option("--env-file", help="a file of NAME=VALUE lines",
-                                       many=True, metavar="FILE", complete="path")
+    env: tuple[str, ...] = option(
+        "-e",
+        "--env",
+        help="NAME=VALUE, or NAME as it is here",
+        many=True,
+        metavar="NAME=VALUE",
+        convert=values.environment,
+    )
+    env_file: tuple[str, ...] = option(
+        "--env-file", help="a file of NAME=VALUE lines", many=True, metavar="FILE", complete="path"
+    )
     workdir: str = option("-w", "--workdir", help="working directory inside", metavar="PATH")
-    user: str = option("-u", "--user", help="user and group, names or numbers",
-                       metavar="USER[:GROUP]")
-    volume: tuple[Mount, ...] = option("-v", "--volume", help="a host directory inside",
-                                       many=True, metavar="HOST:PATH[:ro]", convert=values.mount,
-                                       complete="path")
-    entrypoint: str | None = option("--entrypoint", help="program instead of the image's",
-                                    default=None, metavar="PROGRAM")
-    network: str = option("--network", "--net", help="none, host or bridge", metavar="NETWORK",
-                          choices=("none", "host", "bridge"))
+    user: str = option(
+        "-u", "--user", help="user and group, names or numbers", metavar="USER[:GROUP]"
+    )
+    volume: tuple[Mount, ...] = option(
+        "-v",
+        "--volume",
+        help="a host directory inside",
+        many=True,
+        metavar="HOST:PATH[:ro]",
+        convert=values.mount,
+        complete="path",
+    )
+    entrypoint: str | None = option(
+        "--entrypoint", help="program instead of the image's", default=None, metavar="PROGRAM"
+    )
+    network: str = option(
+        "--network",
+        "--net",
+        help="none, host or bridge",
+        metavar="NETWORK",
+        choices=("none", "host", "bridge"),
+    )
     publish: tuple[tuple[Port, ...], ...] = option(
-        "-p", "--publish", help="reach a port from outside", many=True,
-        metavar="[[IP:]HOST:]PORT", convert=values.publish)
-    memory: int = option("-m", "--memory", help="memory limit", default=0, metavar="SIZE",
-                         convert=values.size)
-    cpus: float = option("--cpus", help="how many processors' worth of time", default=0.0,
-                         metavar="N", convert=values.number)
-    pids_limit: int = option("--pids-limit", help="most processes; 0: no limit", default=-1,
-                             metavar="N", convert=values.whole)
+        "-p",
+        "--publish",
+        help="reach a port from outside",
+        many=True,
+        metavar="[[IP:]HOST:]PORT",
+        convert=values.publish,
+    )
+    memory: int = option(
+        "-m", "--memory", help="memory limit", default=0, metavar="SIZE", convert=values.size
+    )
+    cpus: float = option(
+        "--cpus",
+        help="how many processors' worth of time",
+        default=0.0,
+        metavar="N",
+        convert=values.number,
+    )
+    pids_limit: int = option(
+        "--pids-limit",
+        help="most processes; 0: no limit",
+        default=-1,
+        metavar="N",
+        convert=values.whole,
+    )
     read_only: bool = flag("--read-only", help="its root file system cannot be written")
     privileged: bool = flag("--privileged", help="all capabilities and devices, no seccomp")
-    cap_add: tuple[str, ...] = option("--cap-add", help="add a capability", many=True,
-                                      metavar="CAP", complete="capability")
-    cap_drop: tuple[str, ...] = option("--cap-drop", help="drop a capability", many=True,
-                                       metavar="CAP", complete="capability")
+    cap_add: tuple[str, ...] = option(
+        "--cap-add", help="add a capability", many=True, metavar="CAP", complete="capability"
+    )
+    cap_drop: tuple[str, ...] = option(
+        "--cap-drop", help="drop a capability", many=True, metavar="CAP", complete="capability"
+    )
     security_opt: tuple[str, ...] = option(
-        "--security-opt", help="no-new-privileges, seccomp=unconfined or seccomp=FILE", many=True,
-        metavar="OPTION", choices=("no-new-privileges", "seccomp=unconfined"),
-        convert=values.security)
-    label: tuple[tuple[str, str], ...] = option("-l", "--label", help="NAME=VALUE", many=True,
-                                                metavar="NAME=VALUE", convert=values.label)
-    stop_signal: str = option("--stop-signal", help="signal that stops it", metavar="SIGNAL",
-                              complete="signal", convert=values.signal_name)
-    stop_timeout: int = option("--stop-timeout", help="seconds from that to SIGKILL", default=-1,
-                               metavar="SECONDS", convert=values.whole)
-    pull: str = option("--pull", help="fetch the image: missing, always or never",
-                       default="missing", metavar="WHEN", choices=("missing", "always", "never"))
+        "--security-opt",
+        help="no-new-privileges, seccomp=unconfined or seccomp=FILE",
+        many=True,
+        metavar="OPTION",
+        choices=("no-new-privileges", "seccomp=unconfined"),
+        convert=values.security,
+    )
+    label: tuple[tuple[str, str], ...] = option(
+        "-l", "--label", help="NAME=VALUE", many=True, metavar="NAME=VALUE", convert=values.label
+    )
+    stop_signal: str = option(
+        "--stop-signal",
+        help="signal that stops it",
+        metavar="SIGNAL",
+        complete="signal",
+        convert=values.signal_name,
+    )
+    stop_timeout: int = option(
+        "--stop-timeout",
+        help="seconds from that to SIGKILL",
+        default=-1,
+        metavar="SECONDS",
+        convert=values.whole,
+    )
+    pull: str = option(
+        "--pull",
+        help="fetch the image: missing, always or never",
+        default="missing",
+        metavar="WHEN",
+        choices=("missing", "always", "never"),
+    )
     platform: str = option("--platform", help="os/arch of the image to fetch", metavar="PLATFORM")
     image: str = positional("the image to make it from", complete="image")
-    command: tuple[str, ...] = rest("command and arguments instead of the image's", metavar="COMMAND")
+    command: tuple[str, ...] = rest(
+        "command and arguments instead of the image's", metavar="COMMAND"
+    )
 
 
 class Run(Create):
@@ -83,26 +144,43 @@ class Run(Create):
 class Named(Args):
     """One or several containers."""
 
-    containers: tuple[str, ...] = positional("names or IDs", many=True, metavar="CONTAINER",
-                                             complete="container")
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="container"
+    )
 
 
 class Stop(Args):
     """Options of `stop` and `restart`."""
 
-    time: int = option("-t", "--time", "--timeout", help="seconds to wait before SIGKILL", default=-1,
-                       metavar="SECONDS", convert=values.whole)
-    containers: tuple[str, ...] = positional("names or IDs", many=True, metavar="CONTAINER",
-                                             complete="running")
+    time: int = option(
+        "-t",
+        "--time",
+        "--timeout",
+        help="seconds to wait before SIGKILL",
+        default=-1,
+        metavar="SECONDS",
+        convert=values.whole,
+    )
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="running"
+    )
 
 
 class Kill(Args):
     """Options of `kill`."""
 
-    signal: int = option("-s", "--signal", help="which signal", default=9, metavar="SIGNAL",
-                         convert=values.signal, complete="signal")
-    containers: tuple[str, ...] = positional("names or IDs", many=True, metavar="CONTAINER",
-                                             complete="running")
+    signal: int = option(
+        "-s",
+        "--signal",
+        help="which signal",
+        default=9,
+        metavar="SIGNAL",
+        convert=values.signal,
+        complete="signal",
+    )
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="running"
+    )
 
 
 class Start(Args):
@@ -111,8 +189,9 @@ class Start(Args):
     attach: bool = flag("-a", "--attach", help="show its output here")
     interactive: bool = flag("-i", "--interactive", help="and send it what is typed")
     detach_keys: str = option("--detach-keys", help="keys that leave the terminal", metavar="KEYS")
-    containers: tuple[str, ...] = positional("names or IDs", many=True, metavar="CONTAINER",
-                                             complete="stopped")
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="stopped"
+    )
 
 
 class Attach(Args):
@@ -128,11 +207,18 @@ class Exec(Args):
     interactive: bool = flag("-i", "--interactive", help="send it what is typed")
     tty: bool = flag("-t", "--tty", help="give it a terminal")
     detach: bool = flag("-d", "--detach", help="do not wait for it")
-    env: tuple[str, ...] = option("-e", "--env", help="NAME=VALUE", many=True,
-                                  metavar="NAME=VALUE", convert=values.environment)
+    env: tuple[str, ...] = option(
+        "-e",
+        "--env",
+        help="NAME=VALUE",
+        many=True,
+        metavar="NAME=VALUE",
+        convert=values.environment,
+    )
     workdir: str = option("-w", "--workdir", help="working directory inside", metavar="PATH")
-    user: str = option("-u", "--user", help="user and group, names or numbers",
-                       metavar="USER[:GROUP]")
+    user: str = option(
+        "-u", "--user", help="user and group, names or numbers", metavar="USER[:GROUP]"
+    )
     privileged: bool = flag("--privileged", help="with all capabilities")
     detach_keys: str = option("--detach-keys", help="keys that leave the terminal", metavar="KEYS")
     container: str = positional("name or ID", complete="running")
@@ -144,8 +230,9 @@ class Remove(Args):
 
     force: bool = flag("-f", "--force", help="kill it first if it runs")
     volumes: bool = flag("-v", "--volumes", help="its anonymous volumes too (always so here)")
-    containers: tuple[str, ...] = positional("names or IDs", many=True, metavar="CONTAINER",
-                                             complete="container")
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="container"
+    )
 
 
 class Ps(Listing):
@@ -153,21 +240,34 @@ class Ps(Listing):
 
     all: bool = flag("-a", "--all", help="those that do not run, too")
     no_trunc: bool = flag("--no-trunc", help="whole IDs and commands")
-    last: int = option("-n", "--last", help="the newest N, in any state", default=0, metavar="N",
-                       convert=values.whole)
+    last: int = option(
+        "-n",
+        "--last",
+        help="the newest N, in any state",
+        default=0,
+        metavar="N",
+        convert=values.whole,
+    )
     latest: bool = flag("-l", "--latest", help="the newest, in any state")
-    filter: tuple[str, ...] = option("-f", "--filter", help="name=, id=, image=, status=, label=",
-                                     many=True, metavar="KEY=VALUE")
+    filter: tuple[str, ...] = option(
+        "-f", "--filter", help="name=, id=, image=, status=, label=", many=True, metavar="KEY=VALUE"
+    )
 
 
 class Logs(Args):
     """Options of `logs`."""
 
     follow: bool = flag("-f", "--follow", help="wait for more")
-    tail: int = option("-n", "--tail", help="only the last N lines", default=-1, metavar="N",
-                       convert=values.tail)
-    since: float = option("--since", help="only from then on: 10m, or a date", default=0.0,
-                          metavar="WHEN", convert=values.moment)
+    tail: int = option(
+        "-n", "--tail", help="only the last N lines", default=-1, metavar="N", convert=values.tail
+    )
+    since: float = option(
+        "--since",
+        help="only from then on: 10m, or a date",
+        default=0.0,
+        metavar="WHEN",
+        convert=values.moment,
+    )
     timestamps: bool = flag("-t", "--timestamps", help="with the time of each line")
     container: str = positional("name or ID", complete="container")
 
@@ -176,8 +276,9 @@ class Inspect(Args):
     """Options of `container inspect`."""
 
     format: str = option("-f", "--format", help="a Go-like template", metavar="FORMAT")
-    containers: tuple[str, ...] = positional("names or IDs", many=True, metavar="CONTAINER",
-                                             complete="container")
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="container"
+    )
 
 
 class Rename(Args):
@@ -196,12 +297,22 @@ class PortArgs(Args):
 class Stats(Listing):
     """Options of `stats`."""
 
-    containers: tuple[str, ...] = positional("names or IDs; none: all that run", default=(),
-                                             many=True, metavar="CONTAINER", complete="running")
+    containers: tuple[str, ...] = positional(
+        "names or IDs; none: all that run",
+        default=(),
+        many=True,
+        metavar="CONTAINER",
+        complete="running",
+    )
 
 
-@verb("container run", Run, "Make a container of an image and start it", "run",
-      examples=("run -it --rm alpine", "run -d --name web -p 8080:80 nginx"))
+@verb(
+    "container run",
+    Run,
+    "Make a container of an image and start it",
+    "run",
+    examples=("run -it --rm alpine", "run -d --name web -p 8080:80 nginx"),
+)
 def run(engine: Engine, args: Run) -> Result:
     """Pull the image when needed, create, start, and stay unless detached."""
     options = _options(engine, args, auto_remove=args.rm)
@@ -212,8 +323,9 @@ def run(engine: Engine, args: Run) -> Result:
         container = engine.lifecycle.create(options)
         engine.lifecycle.start(container)
         return Text(container)
-    return _foreground(engine, "run " + args.image, args.detach_keys,
-                       lambda: engine.lifecycle.run(options))
+    return _foreground(
+        engine, "run " + args.image, args.detach_keys, lambda: engine.lifecycle.run(options)
+    )
 
 
 @verb("container create", Create, "Make a container without starting it", "create")
@@ -229,9 +341,12 @@ def start(engine: Engine, args: Start) -> Result:
     """Start each; with -a or -i one, in the foreground."""
     if args.attach or args.interactive:
         reference = args.containers[0]
-        return _foreground(engine, f"start {reference}", args.detach_keys,
-                           lambda: engine.lifecycle.start_attached(reference,
-                                                                   stdin=args.interactive))
+        return _foreground(
+            engine,
+            f"start {reference}",
+            args.detach_keys,
+            lambda: engine.lifecycle.start_attached(reference, stdin=args.interactive),
+        )
     return _each(args.containers, engine.lifecycle.start)
 
 
@@ -275,8 +390,9 @@ def rm(engine: Engine, args: Remove) -> Result:
     """Plan the removal of each; nothing is removed if one of them cannot be."""
     found = [engine.lifecycle.resolve(name) for name in args.containers]
     engine.lifecycle.check_removable(found, force=args.force)
-    lines = tuple(f"container {info.name} ({info.id[:12]}, {info.image}, {info.state})"
-                  for info in found)
+    lines = tuple(
+        f"container {info.name} ({info.id[:12]}, {info.image}, {info.state})" for info in found
+    )
 
     def apply() -> Result:
         return _each(args.containers, lambda name: engine.lifecycle.rm(name, force=args.force))
@@ -294,34 +410,57 @@ def ps(engine: Engine, args: Ps) -> Result:
         found = [info for info in found if info.state in ("running", "paused", "stopping")]
     for word in args.filter:
         found = [info for info in found if values.container_filter(word)(info)]
-    return Table(PS_COLUMNS, tuple(_row(info, args.no_trunc) for info in found), args.format,
-                 "ID" if args.quiet else "", full=args.no_trunc)
+    return Table(
+        PS_COLUMNS,
+        tuple(_row(info, args.no_trunc) for info in found),
+        args.format,
+        "ID" if args.quiet else "",
+        full=args.no_trunc,
+    )
 
 
 @verb("container logs", Logs, "Show what containers wrote", "logs", changes=False)
 def logs(engine: Engine, args: Logs) -> Result:
     """Stream the log."""
     engine.lifecycle.resolve(args.container)
-    return Lines(engine.logs(args.container, follow=args.follow, since=args.since,
-                             tail=None if args.tail < 0 else args.tail,
-                             timestamps=args.timestamps))
+    return Lines(
+        engine.logs(
+            args.container,
+            follow=args.follow,
+            since=args.since,
+            tail=None if args.tail < 0 else args.tail,
+            timestamps=args.timestamps,
+        )
+    )
 
 
-@verb("container exec", Exec, "Run a command in a running container", "exec",
-      examples=("exec -it web sh",))
+@verb(
+    "container exec",
+    Exec,
+    "Run a command in a running container",
+    "exec",
+    examples=("exec -it web sh",),
+)
 def exec_(engine: Engine, args: Exec) -> Result:
     """Run the command beside the container's own."""
     if not args.command:
-        from core.commands.grammar import usage_error
         from core.commands import REGISTRY
+        from core.commands.grammar import usage_error
 
         raise usage_error(REGISTRY["exec"], "COMMAND is missing: what to run in the container")
 
     def start() -> Session:
         return engine.lifecycle.exec(
-            args.container, args.command, tty=args.tty, stdin=args.interactive,
-            env=tuple(filter(None, args.env)), workdir=args.workdir, user=args.user,
-            privileged=args.privileged, detach=args.detach)
+            args.container,
+            args.command,
+            tty=args.tty,
+            stdin=args.interactive,
+            env=tuple(filter(None, args.env)),
+            workdir=args.workdir,
+            user=args.user,
+            privileged=args.privileged,
+            detach=args.detach,
+        )
 
     if args.detach:
         start()
@@ -332,12 +471,21 @@ def exec_(engine: Engine, args: Exec) -> Result:
 @verb("container attach", Attach, "Join a container's terminal or output", "attach")
 def attach(engine: Engine, args: Attach) -> Result:
     """Attach to the first process's stdin, stdout and stderr."""
-    return _foreground(engine, f"attach {args.container}", args.detach_keys,
-                       lambda: engine.lifecycle.attach(args.container))
+    return _foreground(
+        engine,
+        f"attach {args.container}",
+        args.detach_keys,
+        lambda: engine.lifecycle.attach(args.container),
+    )
 
 
-@verb("container wait", Named, "Wait until containers end, print their exit codes", "wait",
-      changes=False)
+@verb(
+    "container wait",
+    Named,
+    "Wait until containers end, print their exit codes",
+    "wait",
+    changes=False,
+)
 def wait(engine: Engine, args: Named) -> Result:
     """Wait for each in turn."""
     return Text("\n".join(str(engine.lifecycle.wait(name)) for name in args.containers))
@@ -360,8 +508,11 @@ def inspect(engine: Engine, args: Inspect) -> Result:
 def port(engine: Engine, args: PortArgs) -> Result:
     """One line a port, as docker writes it."""
     info = engine.lifecycle.resolve(args.container)
-    return Text("\n".join(f"{p.container_port}/{p.protocol} -> {p.host_ip}:{p.host_port}"
-                          for p in info.ports))
+    return Text(
+        "\n".join(
+            f"{p.container_port}/{p.protocol} -> {p.host_ip}:{p.host_port}" for p in info.ports
+        )
+    )
 
 
 @verb("container stats", Stats, "Show what running containers use, once", "stats", changes=False)
@@ -370,8 +521,11 @@ def stats(engine: Engine, args: Stats) -> Result:
     import time
 
     names = set(args.containers)
-    found = [info for info in engine.containers() if info.state == "running"
-             and (not names or info.name in names or info.id[:12] in names)]
+    found = [
+        info
+        for info in engine.containers()
+        if info.state == "running" and (not names or info.name in names or info.id[:12] in names)
+    ]
     before = {info.id: engine.usage(info.id) for info in found}
     started = time.monotonic_ns()
     time.sleep(0.5)
@@ -380,9 +534,16 @@ def stats(engine: Engine, args: Stats) -> Result:
     for info in found:
         first, now = before[info.id], engine.usage(info.id)
         if first and now:
-            rows.append({"ID": info.id, "Name": info.name, "PIDs": now.pids,
-                         "CPUPerc": f"{(now.cpu_ns - first.cpu_ns) / elapsed * 100:.2f}%",
-                         "MemUsage": now.memory_bytes, "MemLimit": now.memory_limit_bytes or ""})
+            rows.append(
+                {
+                    "ID": info.id,
+                    "Name": info.name,
+                    "PIDs": now.pids,
+                    "CPUPerc": f"{(now.cpu_ns - first.cpu_ns) / elapsed * 100:.2f}%",
+                    "MemUsage": now.memory_bytes,
+                    "MemLimit": now.memory_limit_bytes or "",
+                }
+            )
     return Table(STATS_COLUMNS, tuple(rows), args.format, "ID" if args.quiet else "")
 
 
@@ -466,8 +627,9 @@ def _each(names: tuple[str, ...], act: Callable[[str], Any]) -> Result:
 def _foreground(engine: Engine, title: str, keys: str, start: Callable[[], Session]) -> Foreground:
     def relay(stdin: int, stdout: int, stderr: int) -> int:
         with start() as session:
-            return session.relay(stdin, stdout, stderr,
-                                 keys or engine.config["container", "detach_keys"])
+            return session.relay(
+                stdin, stdout, stderr, keys or engine.config["container", "detach_keys"]
+            )
 
     return Foreground(title, relay)
 

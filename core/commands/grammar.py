@@ -77,8 +77,16 @@ def positional(
     choices: tuple[str, ...] = (),
 ) -> Any:
     """Declare an argument that is known by its place."""
-    return Arg(help, (), default, many=many, metavar=metavar, convert=convert,
-               complete=complete, choices=choices)
+    return Arg(
+        help,
+        (),
+        default,
+        many=many,
+        metavar=metavar,
+        convert=convert,
+        complete=complete,
+        choices=choices,
+    )
 
 
 def rest(help: str, *, default: Any = (), metavar: str = "", complete: str = "") -> Any:  # noqa: A002
@@ -102,8 +110,16 @@ def option(
     choices: tuple[str, ...] = (),
 ) -> Any:
     """Declare an option with a value; `many` collects a tuple."""
-    return Arg(help, flags, () if many and default == "" else default, many=many,
-               metavar=metavar, convert=convert, complete=complete, choices=choices)
+    return Arg(
+        help,
+        flags,
+        () if many and default == "" else default,
+        many=many,
+        metavar=metavar,
+        convert=convert,
+        complete=complete,
+        choices=choices,
+    )
 
 
 @dataclass_transform(
@@ -129,8 +145,12 @@ class Args(Record):
 class Listing(Args):
     """Options of every verb that answers with a table."""
 
-    format: str = option("--format", help="table, json, or a Go-like template", metavar="FORMAT",
-                         choices=("table", "json"))
+    format: str = option(
+        "--format",
+        help="table, json, or a Go-like template",
+        metavar="FORMAT",
+        choices=("table", "json"),
+    )
     quiet: bool = flag("-q", "--quiet", help="print only the identifiers")
 
 
@@ -324,5 +344,6 @@ def _bad_word(verb: Verb, role: Role) -> UsageError:
 
 def usage_error(verb: Verb, message: str) -> UsageError:
     """Return an error that shows the verb's usage and where its help is."""
-    return UsageError(message, hint=f"usage: {verb.usage}\n{verb.word} --help tells more",
-                      subject=verb.word)
+    return UsageError(
+        message, hint=f"usage: {verb.usage}\n{verb.word} --help tells more", subject=verb.word
+    )

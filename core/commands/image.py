@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 class Pull(Args):
     """Arguments of `pull`."""
 
-    platform: str = option("--platform", help="os/arch[/variant] instead of this host's",
-                           metavar="PLATFORM")
+    platform: str = option(
+        "--platform", help="os/arch[/variant] instead of this host's", metavar="PLATFORM"
+    )
     quiet: bool = flag("-q", "--quiet", help="print only the digest")
-    image: str = positional("what to fetch: NAME[:TAG], or HOST/NAME[:TAG|@DIGEST]",
-                            complete="remote-image")
+    image: str = positional(
+        "what to fetch: NAME[:TAG], or HOST/NAME[:TAG|@DIGEST]", complete="remote-image"
+    )
 
 
 class Images(Listing):
@@ -28,16 +30,21 @@ class Images(Listing):
     all: bool = flag("-a", "--all", help="accepted for docker's sake; all are shown")
     digests: bool = flag("--digests", help="with the manifests' digests")
     no_trunc: bool = flag("--no-trunc", help="whole identifiers")
-    name: str = positional("only this repository, or repository:tag", default="",
-                           metavar="REPOSITORY[:TAG]", complete="image")
+    name: str = positional(
+        "only this repository, or repository:tag",
+        default="",
+        metavar="REPOSITORY[:TAG]",
+        complete="image",
+    )
 
 
 class Remove(Args):
     """Options of `rmi`."""
 
     force: bool = flag("-f", "--force", help="all its names, and stopped containers do not hold it")
-    images: tuple[str, ...] = positional("names or IDs", many=True, metavar="IMAGE",
-                                         complete="image")
+    images: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="IMAGE", complete="image"
+    )
 
 
 class Tag(Args):
@@ -64,8 +71,9 @@ class Inspect(Args):
     """Options of `image inspect`."""
 
     format: str = option("-f", "--format", help="a Go-like template", metavar="FORMAT")
-    images: tuple[str, ...] = positional("names or IDs", many=True, metavar="IMAGE",
-                                         complete="image")
+    images: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="IMAGE", complete="image"
+    )
 
 
 class Starter(Args):
@@ -75,13 +83,19 @@ class Starter(Args):
 class Files(Listing):
     """Options of `image files`."""
 
-    layer: int = option("--layer", help="only this layer, counted from 1", default=0, metavar="N",
-                        convert=int)
+    layer: int = option(
+        "--layer", help="only this layer, counted from 1", default=0, metavar="N", convert=int
+    )
     image: str = positional("name or ID", complete="image")
 
 
-@verb("image pull", Pull, "Fetch an image from its registry", "pull",
-      examples=("pull alpine", "pull localhost:5000/team/app:1.2"))
+@verb(
+    "image pull",
+    Pull,
+    "Fetch an image from its registry",
+    "pull",
+    examples=("pull alpine", "pull localhost:5000/team/app:1.2"),
+)
 def pull(engine: Engine, args: Pull) -> Result:
     """Start the job."""
 
@@ -93,7 +107,7 @@ def pull(engine: Engine, args: Pull) -> Result:
 
 
 @verb("image starter", Starter, "Make a small image of this host's own programs, offline")
-def starter(engine: Engine, args: Starter) -> Result:  # noqa: ARG001 - every verb takes both
+def starter(engine: Engine, args: Starter) -> Result:
     """Start the job."""
     return Running(engine.make_starter(), lambda info: Text(f"{info.tags[0]}\n{info.digest}"))
 
@@ -108,12 +122,19 @@ def images(engine: Engine, args: Images) -> Result:
             if "@" in tag:
                 repository, version = tag.partition("@")[0], "<none>"
             if args.name in ("", tag, repository):
-                rows.append({
-                    "Repository": repository, "Tag": version, "ID": info.config_digest,
-                    "Digest": info.digest, "CreatedAt": info.created, "Size": info.size_bytes,
-                    "Platform": info.platform, "Layers": info.layers,
-                    "Containers": len(info.used_by),
-                })
+                rows.append(
+                    {
+                        "Repository": repository,
+                        "Tag": version,
+                        "ID": info.config_digest,
+                        "Digest": info.digest,
+                        "CreatedAt": info.created,
+                        "Size": info.size_bytes,
+                        "Platform": info.platform,
+                        "Layers": info.layers,
+                        "Containers": len(info.used_by),
+                    }
+                )
     columns = IMAGE_COLUMNS
     if args.digests:
         columns = (*columns[:2], Column("Digest", "DIGEST"), *columns[2:])
@@ -155,10 +176,18 @@ def history(engine: Engine, args: History) -> Result:
         words = step.created_by
         if not args.no_trunc and len(words) > 60:
             words = words[:59] + "…"
-        rows.append({"ID": step.diff_id or "<missing>", "CreatedAt": step.created,
-                     "CreatedBy": words, "Size": step.size_bytes, "Comment": step.comment})
-    return Table(HISTORY_COLUMNS, tuple(rows), args.format, "ID" if args.quiet else "",
-                 full=args.no_trunc)
+        rows.append(
+            {
+                "ID": step.diff_id or "<missing>",
+                "CreatedAt": step.created,
+                "CreatedBy": words,
+                "Size": step.size_bytes,
+                "Comment": step.comment,
+            }
+        )
+    return Table(
+        HISTORY_COLUMNS, tuple(rows), args.format, "ID" if args.quiet else "", full=args.no_trunc
+    )
 
 
 @verb("image inspect", Inspect, "Show everything about images as JSON", changes=False)
@@ -174,10 +203,19 @@ def files(engine: Engine, args: Files) -> Result:
     layers = [step for step in engine.image_layers(args.image) if step.diff_id]
     for number, step in enumerate(layers, 1):
         if args.layer in (0, number):
-            rows += [{"Layer": number, "Mode": f"{entry.mode:04o}", "Owner": f"{entry.uid}:{entry.gid}",
-                      "Size": entry.size, "Kind": entry.kind, "Path": entry.path,
-                      "Link": entry.link, "Digest": entry.digest}
-                     for entry in engine.layer_files(step.diff_id)]
+            rows += [
+                {
+                    "Layer": number,
+                    "Mode": f"{entry.mode:04o}",
+                    "Owner": f"{entry.uid}:{entry.gid}",
+                    "Size": entry.size,
+                    "Kind": entry.kind,
+                    "Path": entry.path,
+                    "Link": entry.link,
+                    "Digest": entry.digest,
+                }
+                for entry in engine.layer_files(step.diff_id)
+            ]
     return Table(FILE_COLUMNS, tuple(rows), args.format, "Path" if args.quiet else "")
 
 
@@ -203,8 +241,12 @@ def inspect_image(engine: Engine, name: str) -> dict[str, object]:
         "RootFS": {"Type": "layers", "Layers": config.get("rootfs", {}).get("diff_ids", [])},
         "Digest": info.digest,
         "ShortId": short(info.config_digest),
-        "UsedBy": [user for image in engine.images() if image.digest == info.digest
-                   for user in image.used_by],
+        "UsedBy": [
+            user
+            for image in engine.images()
+            if image.digest == info.digest
+            for user in image.used_by
+        ],
     }
 
 

@@ -19,8 +19,9 @@ class List(Listing):
 class Tags(Listing):
     """Arguments of `registry tags`."""
 
-    repository: str = positional("HOST/NAME, or NAME in the default registry",
-                                 complete="remote-image")
+    repository: str = positional(
+        "HOST/NAME, or NAME in the default registry", complete="remote-image"
+    )
 
 
 class Catalog(Listing):
@@ -33,27 +34,47 @@ class Login(Args):
     """Options of `login`."""
 
     user: str = option("-u", "--username", help="user name", metavar="NAME")
-    password: str = option("-p", "--password", help="password; seen by others in ps, so better by stdin",
-                           metavar="PASSWORD")
+    password: str = option(
+        "-p",
+        "--password",
+        help="password; seen by others in ps, so better by stdin",
+        metavar="PASSWORD",
+    )
     password_stdin: bool = flag("--password-stdin", help="read the password from stdin")
-    host: str = positional("the registry; none: the default one", default="", metavar="HOST",
-                           complete="registry")
+    host: str = positional(
+        "the registry; none: the default one", default="", metavar="HOST", complete="registry"
+    )
 
 
 class Logout(Args):
     """Arguments of `logout`."""
 
-    host: str = positional("the registry; none: the default one", default="", metavar="HOST",
-                           complete="registry")
+    host: str = positional(
+        "the registry; none: the default one", default="", metavar="HOST", complete="registry"
+    )
 
 
-@verb("registry ls", List, "List registries: configured, used, logged in to", "registry list",
-      changes=False)
+@verb(
+    "registry ls",
+    List,
+    "List registries: configured, used, logged in to",
+    "registry list",
+    changes=False,
+)
 def registries(engine: Engine, args: List) -> Result:
     """Show what is known, or ask each with --probe."""
     found = engine.probe_registries() if args.probe else engine.registries()
-    rows = tuple({"Host": info.host, "State": info.state, "Cause": info.cause, "User": info.user,
-                  "Scheme": info.scheme, "LastUsed": info.last_used or ""} for info in found)
+    rows = tuple(
+        {
+            "Host": info.host,
+            "State": info.state,
+            "Cause": info.cause,
+            "User": info.user,
+            "Scheme": info.scheme,
+            "LastUsed": info.last_used or "",
+        }
+        for info in found
+    )
     return Table(REGISTRY_COLUMNS, rows, args.format, "Host" if args.quiet else "")
 
 
@@ -75,15 +96,17 @@ def catalog(engine: Engine, args: Catalog) -> Result:
 
     with RegistryClient(args.host, engine.config) as client:
         rows = tuple({"Repository": name} for name in client.catalog())
-    return Table((Column("Repository", "REPOSITORY"),), rows, args.format,
-                 "Repository" if args.quiet else "")
+    return Table(
+        (Column("Repository", "REPOSITORY"),), rows, args.format, "Repository" if args.quiet else ""
+    )
 
 
 @verb("registry login", Login, "Log in to a registry and keep the credentials", "login")
 def login(engine: Engine, args: Login) -> Result:
     """Check the credentials with the registry, then store them as docker does."""
-    from core.errors import UsageError
     from core.registry.credentials import login as check_and_store
+
+    from core.errors import UsageError
 
     password = args.password
     if args.password_stdin:
@@ -91,8 +114,10 @@ def login(engine: Engine, args: Login) -> Result:
 
         password = sys.stdin.readline().rstrip("\n")
     if not args.user or not password:
-        raise UsageError("a user name and a password are needed",
-                         hint="login -u NAME --password-stdin HOST < FILE")
+        raise UsageError(
+            "a user name and a password are needed",
+            hint="login -u NAME --password-stdin HOST < FILE",
+        )
     host = args.host or engine.config["registry", "default"]
     check_and_store(engine.config, host, args.user, password)
     return Text(f"logged in to {host} as {args.user}")

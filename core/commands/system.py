@@ -18,8 +18,9 @@ class Inspect(Args):
     """Options of `inspect`."""
 
     format: str = option("-f", "--format", help="a Go-like template", metavar="FORMAT")
-    names: tuple[str, ...] = positional("containers or images", many=True, metavar="NAME",
-                                        complete="container")
+    names: tuple[str, ...] = positional(
+        "containers or images", many=True, metavar="NAME", complete="container"
+    )
 
 
 class Nothing(Args):
@@ -32,8 +33,13 @@ class Format(Args):
     format: str = option("-f", "--format", help="a Go-like template", metavar="FORMAT")
 
 
-@verb("system inspect", Inspect, "Show everything about containers or images as JSON", "inspect",
-      changes=False)
+@verb(
+    "system inspect",
+    Inspect,
+    "Show everything about containers or images as JSON",
+    "inspect",
+    changes=False,
+)
 def inspect(engine: Engine, args: Inspect) -> Result:
     """Look for a container of the name first, then for an image."""
     from core.commands.image import inspect_image
@@ -47,8 +53,11 @@ def inspect(engine: Engine, args: Inspect) -> Result:
             try:
                 found.append(inspect_image(engine, name))
             except NotFound:
-                raise NotFound(f"no container and no image is called {name!r}",
-                               hint="ps -a and images list what there is", subject=name) from None
+                raise NotFound(
+                    f"no container and no image is called {name!r}",
+                    hint="ps -a and images list what there is",
+                    subject=name,
+                ) from None
     return Document(found, args.format)
 
 
@@ -60,31 +69,34 @@ def info(engine: Engine, args: Format) -> Result:
     containers = engine.containers()
     states = [container.state for container in containers]
     uname = os.uname()
-    return Document({
-        "Version": VERSION,
-        "Containers": len(containers),
-        "ContainersRunning": states.count("running"),
-        "ContainersPaused": states.count("paused"),
-        "Images": len(engine.images()),
-        "DataRoot": engine.paths.data,
-        "RunRoot": engine.paths.run,
-        "ConfigFiles": list(engine.config.files),
-        "KernelVersion": uname.release,
-        "Architecture": uname.machine,
-        "NCPU": os.cpu_count(),
-        "CgroupVersion": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
-        "Rootless": os.geteuid() != 0,
-    }, args.format)
+    return Document(
+        {
+            "Version": VERSION,
+            "Containers": len(containers),
+            "ContainersRunning": states.count("running"),
+            "ContainersPaused": states.count("paused"),
+            "Images": len(engine.images()),
+            "DataRoot": engine.paths.data,
+            "RunRoot": engine.paths.run,
+            "ConfigFiles": list(engine.config.files),
+            "KernelVersion": uname.release,
+            "Architecture": uname.machine,
+            "NCPU": os.cpu_count(),
+            "CgroupVersion": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+            "Rootless": os.geteuid() != 0,
+        },
+        args.format,
+    )
 
 
 @verb("system version", Nothing, "Show limpet's version", "version", changes=False)
-def version(engine: Engine, args: Nothing) -> Result:  # noqa: ARG001 - every verb takes both
+def version(engine: Engine, args: Nothing) -> Result:
     """Show it."""
     return Text(f"limpet {VERSION}")
 
 
 @verb("system config", Nothing, "Show the settings in force", "config", changes=False)
-def config(engine: Engine, args: Nothing) -> Result:  # noqa: ARG001 - every verb takes both
+def config(engine: Engine, args: Nothing) -> Result:
     """Show every key with its value and the files they were read from."""
     from core.config import SECTIONS
 

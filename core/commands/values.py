@@ -187,7 +187,12 @@ def _ports(word: str, part: str) -> list[int]:
 def container_name(word: str) -> str:
     """Check a container's name as docker does: [a-zA-Z0-9][a-zA-Z0-9_.-]+."""
     rest = word[1:].replace("_", "").replace(".", "").replace("-", "")
-    if len(word) < 2 or not word.isascii() or not word[0].isalnum() or (rest and not rest.isalnum()):
+    if (
+        len(word) < 2
+        or not word.isascii()
+        or not word[0].isalnum()
+        or (rest and not rest.isalnum())
+    ):
         raise ValueError(f"{word!r}: letters, digits, and _ . - after the first, at least two")
     return word
 
@@ -255,7 +260,9 @@ def container_filter(word: str) -> Callable[[ContainerInfo], bool]:
         "ancestor": lambda info: wanted in (info.image, info.image_digest),
         "status": lambda info: info.state == wanted,
         "exited": lambda info: info.state == "exited" and str(info.exit_code) == wanted,
-        "label": lambda info: any(wanted in (name, f"{name}={value}") for name, value in info.labels),
+        "label": lambda info: any(
+            wanted in (name, f"{name}={value}") for name, value in info.labels
+        ),
     }
     if key not in tests:
         raise UsageError(f"no filter {key!r}", hint=f"filters are: {', '.join(tests)}")

@@ -1,0 +1,62 @@
+"""Completion for bash, zsh and fish: the shell asks limpet, which asks the grammar."""
+
+from __future__ import annotations
+
+from cli.render import out
+from core.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCRIPTS = {
+    "bash": """\
+_limpet() {
+    local line="${COMP_LINE:0:COMP_POINT}"
+    mapfile -t COMPREPLY < <(limpet completion ask "${line#* }" 2>/dev/null | cut -f1)
+    [[ ${COMPREPLY[0]} == */ ]] && compopt -o nospace
+}
+complete -F _limpet limpet
+""",
+    "zsh": """\
+#compdef limpet
+_limpet() {
+    local -a found
+    found=("${(@f)$(limpet completion ask "${LBUFFER#* }" 2>/dev/null | tr '\\t' ':')}")
+    _describe limpet found
+}
+compdef _limpet limpet
+""",
+    "fish": """\
+function __limpet_complete
+    limpet completion ask (commandline -cp | string replace -r '^\\S+\\s' '')
+end
+complete -c limpet -f -a '(__limpet_complete)'
+""",
+}
+
+
+def completion(words: Sequence[str]) -> int:
+    """Print the script for a shell, or with `ask LINE` the completions of a line."""
+    if len(words) == 2 and words[0] == "ask":
+        return _ask(words[1])
+    if len(words) != 1 or words[0] not in SCRIPTS:
+        raise UsageError(
+            "which shell? completion bash, zsh or fish",
+            hint='bash: eval "$(limpet completion bash)" in ~/.bashrc',
+        )
+    out(SCRIPTS[words[0]])
+    return 0
+
+
+def _ask(line: str) -> int:
+    from prompt_toolkit.completion import CompleteEvent
+    from prompt_toolkit.document import Document
+
+    from core.commands.complete import LimpetCompleter
+    from core.engine import open_engine
+
+    completer = LimpetCompleter(open_engine())
+    for found in completer.get_completions(Document(line), CompleteEvent()):
+        out(f"{found.text}\t{found.display_meta_text}\n")
+    return 0

@@ -1,0 +1,83 @@
+"""Help texts, made from the grammar."""
+
+from __future__ import annotations
+
+from cli.render import GAP, out
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.commands.grammar import Verb
+
+OPENING = """\
+limpet: a container shell for this server. No daemon; containers outlive it.
+
+usage: limpet                    open the app
+       limpet COMMAND …          run one command
+       limpet shell              a prompt with the same commands
+       limpet help COMMAND       what a command does and takes
+       limpet completion SHELL   completion for bash, zsh or fish
+       limpet --read-only …      refuse whatever would change something
+"""
+
+NOUNS = {
+    "container": "containers",
+    "image": "images",
+    "registry": "registries",
+    "system": "this host",
+}
+
+
+def show_help(words: Sequence[str]) -> int:
+    """Print the help of one command, of a noun, or of all."""
+    from core.commands import find, load_all
+
+    words = [word for word in words if not word.startswith("-")]
+    if not words:
+        out(overview())
+        return 0
+    nouns = {name.split()[0] for name in load_all() if " " in name}
+    if len(words) == 1 and words[0] in nouns:
+        verbs = {v.name: v for v in load_all().values() if v.name.split()[0] == words[0]}
+        out("".join(f"  limpet {v.usage}\n      {v.summary}\n" for v in verbs.values()))
+        return 0
+    out(verb_help(find(words)[0]))
+    return 0
+
+
+def overview() -> str:
+    """Return the help of all commands, grouped by noun."""
+    from core.commands import load_all
+
+    verbs = {verb.name: verb for verb in load_all().values()}
+    lines = [OPENING]
+    for noun, title in NOUNS.items():
+        lines.append(f"{title}:")
+        mine = [verb for name, verb in verbs.items() if name.startswith(noun + " ")]
+        width = max(len(verb.word) for verb in mine)
+        lines += [f"  {verb.word.ljust(width)}{GAP}{verb.summary}" for verb in mine]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def verb_help(verb: Verb) -> str:
+    """Return one verb's help: usage, other names, arguments, options, examples."""
+    lines = [verb.summary + ".", "", f"usage: limpet {verb.usage}"]
+    names = [name for name in (verb.name, *verb.aliases) if name != verb.word]
+    if names:
+        lines.append(f"also:  {', '.join(f'limpet {name}' for name in names)}")
+    places = [(arg.shown, arg.help) for arg in verb.args.declared if not arg.flags]
+    options = [
+        (", ".join(arg.flags) + ("" if arg.is_flag else f" {arg.metavar or 'VALUE'}"), arg.help)
+        for arg in verb.args.declared
+        if arg.flags
+    ]
+    width = max((len(left) for left, _ in places + options), default=0)
+    for title, rows in (("arguments", places), ("options", options)):
+        if rows:
+            lines += ["", f"{title}:"]
+            lines += [f"  {left.ljust(width)}{GAP}{right}" for left, right in rows]
+    if verb.examples:
+        lines += ["", "examples:"] + [f"  limpet {line}" for line in verb.examples]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,103 @@
+"""The command `limpet`: no words open the app, words run one command.
+
+This is the hot path of every one-shot command: only what the verb needs is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from core.errors import Error, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.commands.grammar import Verb
+    from core.engine import Engine
+
+HELP = ("-h", "--help", "help")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command line (default: the process's) and return the exit code."""
+    words = list(sys.argv[1:] if words is None else words)
+    try:
+        return _main(words)
+    except Error as error:
+        from cli.render import report
+
+        report(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+
+
+def _main(words: list[str]) -> int:
+    read_only = "--read-only" in words[:1]
+    if read_only:
+        words = words[1:]
+    if not words:
+        return _app(read_only=read_only)
+    if words[0] in HELP:
+        from cli.help import show_help
+
+        return show_help(words[1:])
+    if words[0] in ("-v", "--version"):
+        words = ["version"]
+    if words[0] == "shell":
+        from cli.repl import repl
+
+        return repl(read_only=read_only)
+    if words[0] == "completion":
+        from cli.completion import completion
+
+        return completion(words[1:])
+    return run_line(words, read_only=read_only)
+
+
+def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | None = None) -> int:
+    """Run one command of the grammar and show its answer; Error is raised, not shown."""
+    from core.commands import find
+
+    verb, rest = find(words)
+    if any(word in ("-h", "--help") for word in _own_words(verb, rest)):
+        from cli.help import show_help
+
+        return show_help(words)
+    from core.commands.grammar import parse
+
+    args = parse(verb, rest)
+    if read_only and verb.changes:
+        raise UsageError(f"{verb.word} changes things, and this limpet is read-only")
+    if engine is None:
+        from core.engine import open_engine
+
+        engine = open_engine()
+    from cli.render import render
+
+    return render(verb.run(engine, args))
+
+
+def _own_words(verb: Verb, words: Sequence[str]) -> list[str]:
+    """Return the words that are limpet's own: `-h` of a container's command is not."""
+    from core.commands.grammar import assign
+
+    tail = [role.index for role in assign(verb, words) if role.kind in ("rest", "end")]
+    taken = {name for arg in verb.args.declared for name in arg.flags}
+    return [word for word in words[: tail[0] if tail else None] if word not in taken]
+
+
+def _app(*, read_only: bool) -> int:
+    if not (os.isatty(0) and os.isatty(1)):
+        raise UsageError("the app needs a terminal", hint="limpet help lists the commands")
+    from tui.app import run
+
+    from core.engine import open_engine
+
+    return run(open_engine("spawner"), read_only=read_only)

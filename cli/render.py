@@ -1,0 +1,173 @@
+"""Answers to text: data on stdout, words on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from core.commands.result import (
+    Document,
+    Foreground,
+    Lines,
+    Plan,
+    Running,
+    Table,
+    Text,
+)
+from core.commands.show import cell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.commands.result import Result
+    from core.errors import Error
+
+GAP = "   "
+
+
+def render(result: Result) -> int:
+    """Show an answer and return the exit code."""
+    if isinstance(result, Text):
+        if result.text:
+            out(result.text + "\n")
+    elif isinstance(result, Table):
+        out(table_text(result))
+    elif isinstance(result, Document):
+        out(document_text(result))
+    elif isinstance(result, Lines):
+        _stream(result)
+    elif isinstance(result, Running):
+        from cli.progress import follow
+
+        return render(result.show(follow(result.job)))
+    elif isinstance(result, Plan):
+        return _carry_out(result)
+    elif isinstance(result, Foreground):
+        return _give_terminal(result)
+    return 0
+
+
+def out(text: str) -> None:
+    """Write to stdout; names from images may hold bytes that are no UTF-8."""
+    sys.stdout.flush()
+    data = text.encode("utf-8", "surrogateescape")
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def report(error: Error) -> None:
+    """Write an error and its next step to stderr."""
+    red, plain = ("\033[31m", "\033[0m") if _colour(2) else ("", "")
+    lines = [f"{red}limpet: {error.message}{plain}"]
+    lines += [f"  {line}" for line in error.hint.splitlines()]
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def table_text(table: Table) -> str:
+    """Return the table as its format asks: aligned columns, JSON lines, or a template."""
+    if table.quiet:
+        kind = next((c.kind for c in table.columns if c.key == table.quiet), "text")
+        shown = (cell(row[table.quiet], kind, full=table.full) for row in table.rows)
+        return "".join(line + "\n" for line in dict.fromkeys(shown))
+    if table.format == "json":
+        import json
+
+        return "".join(json.dumps(row) + "\n" for row in table.rows)
+    if table.format not in ("", "table"):
+        return _templated(table)
+    return aligned(
+        [
+            [column.title for column in table.columns],
+            *(
+                [cell(row[c.key], c.kind, full=table.full) for c in table.columns]
+                for row in table.rows
+            ),
+        ]
+    )
+
+
+def aligned(rows: list[list[str]]) -> str:
+    """Return rows of cells as lines with the columns under each other."""
+    rows = [[printable(value) for value in row] for row in rows]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = (
+        GAP.join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    return "".join(line + "\n" for line in lines)
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters made visible: images may carry hostile names."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or "\udc80" <= c <= "\udcff" else f"\\x{ord(c):02x}" for c in text
+    )
+
+
+def document_text(document: Document) -> str:
+    """Return the document as JSON, or through its template, one line a part."""
+    import json
+
+    if document.format in ("", "json"):
+        return json.dumps(document.data, indent=None if document.format else 4) + "\n"
+    from core.commands.template import Template
+
+    template = Template(document.format)
+    parts = document.data if isinstance(document.data, list) else [document.data]
+    return "".join(template.render(part) + "\n" for part in parts)
+
+
+def _templated(table: Table) -> str:
+    from core.commands.template import Template
+
+    words = table.format.removeprefix("table ")
+    template = Template(words)
+    kinds = {column.key: column.kind for column in table.columns}
+    lines = [
+        template.render(
+            {
+                key: cell(value, kinds.get(key, "text"), full=table.full)
+                for key, value in row.items()
+            }
+        )
+        for row in table.rows
+    ]
+    if words == table.format:
+        return "".join(line + "\n" for line in lines)
+    titles = {column.key: column.title for column in table.columns}
+    head = template.render(
+        {key: titles.get(key, key.upper()) for row in table.rows[:1] for key in row} or titles
+    )
+    return aligned([line.split("\t") for line in (head, *lines)])
+
+
+def _stream(lines: Lines) -> None:
+    for stream, data in lines.source:
+        while data:
+            data = data[os.write(stream, data) :]
+
+
+def _carry_out(plan: Plan) -> int:
+    if plan.ask:
+        from core.errors import UsageError
+
+        if not os.isatty(0):
+            raise UsageError(
+                f"{plan.title}: needs a yes", hint="say --force to go on without asking"
+            )
+        sys.stderr.write(f"{plan.title}:\n" + "".join(f"  {line}\n" for line in plan.lines))
+        sys.stderr.write("Go on? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            return 1
+    return render(plan.apply())
+
+
+def _give_terminal(foreground: Foreground) -> int:
+    code = foreground.relay(0, 1, 2)
+    return max(code, 0)
+
+
+def _colour(fd: int) -> bool:
+    return os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

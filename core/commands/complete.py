@@ -1,0 +1,150 @@
+"""Completion for the command bar and the line-mode shell, on prompt_toolkit's interface."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from core.commands import MODULES, load_all
+from core.commands.scan import expected, quote
+from core.commands.values import SIGNALS
+from core.errors import Error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from core.commands.grammar import Arg, Verb
+    from core.engine import Engine
+
+MOST = 200
+"""More are of no use to a person and cost time to draw."""
+KEEP_S = 1.0
+
+
+class Names:
+    """The names that exist now, by completion source; read at most once a second."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._read = 0.0
+        self._names: dict[str, dict[str, str]] = {}
+
+    def get(self, source: str) -> dict[str, str]:
+        """Return names with what to say about each; empty for a source without names."""
+        if time.monotonic() - self._read > KEEP_S:
+            self._names = self._collect()
+            self._read = time.monotonic()
+        return self._names.get(source, {})
+
+    def known(self) -> dict[str, frozenset[str]]:
+        """Return the names by source for `core.commands.scan.scan`, unique ID starts included."""
+        self.get("container")
+        ids = {info.id[:length] for info in self._engine.containers() for length in (12, 64)}
+        return {
+            source: frozenset(names) | ids
+            for source, names in self._names.items()
+            if source in ("container", "running", "stopped")
+        }
+
+    def _collect(self) -> dict[str, dict[str, str]]:
+        containers = self._engine.containers()
+        images = {
+            tag: f"{info.platform}, {info.layers} layers"
+            for info in self._engine.images()
+            for tag in info.tags
+        }
+        said = {info.name: f"{info.state}, {info.image}" for info in containers}
+        running = {info.name for info in containers if info.state in ("running", "paused")}
+        return {
+            "image": images,
+            "remote-image": images,
+            "container": said,
+            "running": {name: text for name, text in said.items() if name in running},
+            "stopped": {name: text for name, text in said.items() if name not in running},
+            "registry": {info.host: info.state for info in self._engine.registries()},
+            "signal": {name: f"signal {number}" for name, number in SIGNALS.items()},
+        }
+
+
+class LimpetCompleter(Completer):
+    """Completes verbs, flags, values and names of the grammar."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.names = Names(engine)
+
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterable[Completion]:
+        """Yield at most 200 completions of the word before the cursor, best first."""
+        at_end = expected(document.text_before_cursor)
+        typed = at_end.word.text.removeprefix(at_end.prefix)
+        if at_end.verb is None:
+            pool = _verbs(at_end.before)
+        elif at_end.arg is None or (typed.startswith("-") and not at_end.prefix):
+            pool = _flags(at_end.verb)
+        else:
+            pool = self._values(at_end.arg, typed)
+        start = at_end.word.start - len(document.text_before_cursor)
+        for text, meaning in _ranked(pool, typed)[:MOST]:
+            yield Completion(
+                at_end.prefix + quote(text),
+                start_position=start,
+                display=text,
+                display_meta=meaning,
+            )
+
+    def _values(self, arg: Arg, typed: str) -> dict[str, str]:
+        if arg.choices:
+            return dict.fromkeys(arg.choices, "")
+        if arg.complete == "path":
+            return dict(_paths(typed))
+        try:
+            return self.names.get(arg.complete)
+        except Error:
+            return {}  # the store cannot be read; running the command will say why
+
+
+def _verbs(before: tuple[str, ...]) -> dict[str, str]:
+    verbs = load_all()
+    if before:
+        start = before[0] + " "
+        return {
+            name.removeprefix(start): verb.summary
+            for name, verb in verbs.items()
+            if name.startswith(start) and len(before) == 1
+        }
+    return {word: verbs[word].summary if word in verbs else f"{word} …" for word in MODULES}
+
+
+def _flags(verb: Verb) -> dict[str, str]:
+    return {
+        name: arg.help
+        for arg in verb.args.declared
+        for name in arg.flags
+        if name.startswith("--") or len(arg.flags) == 1
+    }
+
+
+def _ranked(pool: dict[str, str], typed: str) -> list[tuple[str, str]]:
+    """Return those that begin with what is typed, then those that contain it."""
+    begins = sorted(item for item in pool.items() if item[0].startswith(typed))
+    if typed.startswith("-") or not typed:
+        return begins
+    return begins + sorted(
+        item for item in pool.items() if typed in item[0][1:] and not item[0].startswith(typed)
+    )
+
+
+def _paths(typed: str) -> Iterator[tuple[str, str]]:
+    folder, _, _ = typed.rpartition("/")
+    prefix = folder + "/" if "/" in typed else ""
+    try:
+        with os.scandir(os.path.expanduser(prefix) or ".") as entries:
+            for entry in entries:
+                yield prefix + entry.name + ("/" if entry.is_dir() else ""), ""
+    except OSError:
+        return
