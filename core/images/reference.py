@@ -52,8 +52,11 @@ class Reference(Record):
         if self.host != DOCKER_HUB:
             return self.canonical
         path = self.path.removeprefix("library/")
-        # Shortened further, docker.io/library/a/b would read as docker.io/a/b.
-        return (self.path if "/" in path else path) + self._suffix()
+        if "/" not in path:
+            return path + self._suffix()
+        # docker.io/a.b/c without its host would read as the host a.b.
+        first = self.path.partition("/")[0]
+        return self.canonical if _names_host(first) else self.path + self._suffix()
 
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
@@ -95,9 +98,12 @@ def _split_tag(name: str) -> tuple[str, str | None]:
 
 def _split_host(name: str, default_registry: str) -> tuple[str, str]:
     head, slash, tail = name.partition("/")
-    is_host = slash and ("." in head or ":" in head or head == "localhost" or head != head.lower())
-    host, path = (head, tail) if is_host else (default_registry, name)
+    host, path = (head, tail) if slash and _names_host(head) else (default_registry, name)
     return (DOCKER_HUB if host == "index.docker.io" else host), path
+
+
+def _names_host(first: str) -> bool:
+    return "." in first or ":" in first or first == "localhost" or first != first.lower()
 
 
 def _digest_fault(digest: str) -> str:
