@@ -1,0 +1,238 @@
+"""The full-screen app: puts the engine's answers where they belong."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from textual import on
+
+from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
+from core.errors import Error
+from tui.answers import answer, failure
+from tui.bridge import Answered, Bridge, Changed, record_bug
+from tui.frame_diff import FrameDiffApp
+from tui.keymap import Keymap
+from tui.screens.dashboard import DashboardScreen
+from tui.theme import LIMPET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from core.engine import Engine
+
+JOBS_EVERY_S = 0.2
+AGES_EVERY_S = 20
+QUICK_S = 2.0
+"""A program that failed within this time has left words that the app would hide."""
+FIRST = "first"
+"""Name of a newcomer's container."""
+
+
+class LimpetApp(FrameDiffApp):
+    """Tables, session and command bar on one engine."""
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "limpet"
+
+    def __init__(self, engine: Engine, *, read_only: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.engine = engine
+        self.bridge = Bridge(engine, self.post_message, read_only=read_only)
+        self.frame_diff = (
+            bool(engine.config["tui", "frame_diff"]) and os.environ.get("LIMPET_FRAME_DIFF") != "0"
+        )
+        self.animation_level = "none"
+        self.dashboard = DashboardScreen(engine, Keymap(engine.config.keys), read_only=read_only)
+        self._then: dict[int, str] = {}
+        """Lines to carry out after a block has ended well."""
+        self._pending: set[int] = set()
+        """Blocks whose command line is being carried out."""
+        self._shows: dict[int, Running] = {}
+        """Jobs by the block that shows them."""
+
+    def get_default_screen(self) -> DashboardScreen:
+        """Start on the dashboard."""
+        return self.dashboard
+
+    def on_mount(self) -> None:
+        """Choose the colours; everything slow waits for the first paint."""
+        self.register_theme(LIMPET)
+        wanted = self.engine.config["tui", "theme"]
+        self.theme = wanted if wanted in self.available_themes else LIMPET.name
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.bridge.start()
+        self.dashboard.bar.load()
+        self.set_interval(AGES_EVERY_S, self.dashboard.age)
+        self._jobs_timer = self.set_interval(JOBS_EVERY_S, self._show_jobs, pause=True)
+
+    def on_unmount(self) -> None:
+        """Stop the threads."""
+        self.bridge.stop()
+
+    @on(Changed)
+    def _changed(self) -> None:
+        self.dashboard.take(self.bridge.take())
+
+    # Command lines
+
+    def submit(self, line: str, then: str = "") -> None:
+        """Carry a command line out; its answer appears in the session."""
+        word = line.split()[0].lstrip(":") if line.split() else ""
+        if word in ("q", "quit", "exit"):
+            self.leave()
+            return
+        if word == "help":
+            self.open_help()
+            return
+        if word == "clear":
+            self.dashboard.output.clear()
+            return
+        number = self.dashboard.output.begin(line)
+        if then:
+            self._then[number] = then
+        self.dashboard.show_pane()
+        self._pending.add(number)
+        self.bridge.run(number, line)
+        self._jobs_timer.resume()
+
+    @on(Answered)
+    def _answered(self, event: Answered) -> None:
+        self._pending.discard(event.number)
+        if event.error is not None:
+            self._fail(event.number, event.error)
+        elif isinstance(event.result, Running):
+            self._shows[event.number] = event.result
+            self.dashboard.output.track(event.number, event.result.job)
+            self._jobs_timer.resume()
+        elif isinstance(event.result, Foreground):
+            self._give_terminal(event.number, event.result)
+        elif isinstance(event.result, Plan):
+            self._ask(event.number, event.result)
+        elif isinstance(event.result, Lines):
+            self._follow(event.number, event.result)
+        elif event.result is not None:
+            wraps = not isinstance(event.result, Table | Document)
+            self._end(event.number, answer(event.result), wraps=wraps)
+
+    def _end(self, number: int, body: Any, *, wraps: bool = True) -> None:
+        self.dashboard.output.finish(number, body, wraps=wraps)
+        line = self._then.pop(number, "")
+        if line:
+            self.submit(line)
+
+    def _fail(self, number: int, error: Exception) -> None:
+        log = "" if isinstance(error, Error | OSError) else record_bug(error)
+        self._then.pop(number, None)
+        self.dashboard.output.finish(number, failure(error, log), note="failed", tone="bad")
+        self.dashboard.show_pane()
+
+    # Answers that are more than words
+
+    def _show_jobs(self) -> None:
+        for block in self.dashboard.output.update_jobs():
+            running = self._shows.pop(block.number)
+            self._pending.add(block.number)
+            self.bridge.finish(block.number, running)
+        jobs = self.bridge.running_jobs()
+        self.dashboard.take_jobs(jobs)
+        if not (jobs or self._pending or self._shows):
+            self._jobs_timer.pause()
+
+    def _give_terminal(self, number: int, foreground: Foreground) -> None:
+        error: Exception | None = None
+        code = 0
+        with self.suspend():
+            keys = self.engine.config["container", "detach_keys"]
+            _tell(f"limpet: {foreground.title}  ({keys} leaves it running)\n")
+            started = time.monotonic()
+            try:
+                code = foreground.relay(0, 1, 2)
+            except Exception as caught:  # noqa: BLE001 - shown in the session, bugs included
+                error = caught
+            if error is None and code > 0 and time.monotonic() - started < QUICK_S:
+                _tell(f"\nlimpet: it ended with {code}; enter goes back ")
+                sys.stdin.readline()
+        if error is not None:
+            self._fail(number, error)
+            return
+        note = "left running" if code < 0 else f"ended with {code}" if code else "ended"
+        self.dashboard.output.finish(number, (), note=note, tone="bad" if code > 0 else "faint")
+
+    def _ask(self, number: int, plan: Plan) -> None:
+        from core.commands.show import size
+        from tui.screens.confirm import ConfirmScreen
+
+        def decide(yes: bool | None) -> None:
+            if yes:
+                self._pending.add(number)
+                self.bridge.apply(number, plan)
+            else:
+                self.dashboard.output.finish(number, (), note="not done")
+
+        back = f", {size(plan.bytes_back)} come back" if plan.bytes_back else ""
+        self.push_screen(ConfirmScreen(plan.title + back, plan.lines, "go on"), decide)
+
+    # Leaving
+
+    def leave(self) -> None:
+        """Leave limpet; ask first when that would end running jobs."""
+        jobs = self.bridge.running_jobs()
+        if not jobs:
+            self.exit(0)
+            return
+        from tui.screens.confirm import ConfirmScreen
+
+        def decide(yes: bool | None) -> None:
+            if yes:
+                for job in self.engine.jobs.all():
+                    job.cancel()
+                self.exit(0)
+
+        titles = [job.title for job in jobs]
+        self.push_screen(ConfirmScreen("leaving ends these jobs", titles, "leave", "stay"), decide)
+
+    # Other screens
+
+    def _follow(self, number: int, lines: Lines) -> None:
+        self.dashboard.output.finish(number, ())
+
+    def open_layers(self, image: str) -> None:
+        """Browse an image's layers and their files."""
+        self.submit(f"history {image}")
+
+    def open_help(self) -> None:
+        """Show every key and verb."""
+
+    def open_jobs(self) -> None:
+        """Show the jobs."""
+
+    def start_here(self) -> None:
+        """Make the starter image and run a container of it: a newcomer's first key."""
+        name = "" if self._taken(FIRST) else f"--name {FIRST} "
+        self.submit("image starter", then=f"run -d -it {name}starter")
+
+    def _taken(self, name: str) -> bool:
+        return any(info.name == name for info in self.bridge.latest.containers)
+
+
+def _tell(words: str) -> None:
+    os.write(1, words.encode())
+
+
+def run(engine: Engine, *, read_only: bool = False) -> int:
+    """Run the app on the terminal until the person leaves; returns the exit code."""
+    app = LimpetApp(engine, read_only=read_only)
+    code = app.run(mouse=bool(engine.config["tui", "mouse"]))
+    left = sum(info.state == "running" for info in app.bridge.latest.containers)
+    if left:
+        _tell(
+            f"limpet: {left} container{'s run' if left > 1 else ' runs'} on; limpet ps lists them\n"
+        )
+    engine.close()
+    return (app.return_code or 0) if code is None else code

@@ -1,0 +1,248 @@
+"""The only place where the app touches the engine from threads.
+
+The engine is synchronous.  One thread watches and samples, each command line runs in a
+thread of its own, and everything comes back to the app as a message; no thread ever
+touches a widget.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+
+from textual.message import Message
+
+from core.errors import Error, UsageError
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from core.commands.result import Plan, Result, Running
+    from core.engine import Engine
+    from core.jobs import JobView
+    from core.model import ContainerInfo, ImageInfo, RegistryInfo, Usage
+
+HISTORY = 6
+"""Samples kept for the sparkline of a container."""
+CALM_S = 0.1
+"""Least time between two readings, however often things change."""
+IDLE_S = 5.0
+"""Longest time between two readings: a monitor that was killed says nothing."""
+
+
+class Sample(Record):
+    """What a running container uses: per cent of one processor, bytes, the last per cents."""
+
+    cpu: float
+    memory_bytes: int
+    memory_limit_bytes: int
+    history: tuple[float, ...]
+
+
+class Snapshot(Record):
+    """Everything the tables show, read at one moment."""
+
+    containers: tuple[ContainerInfo, ...] = ()
+    images: tuple[ImageInfo, ...] = ()
+    registries: tuple[RegistryInfo, ...] = ()
+    samples: tuple[tuple[str, Sample], ...] = ()
+    error: str = ""
+    """Why a part could not be read."""
+    read: bool = False
+    """False before the first reading."""
+
+
+class Changed(Message):
+    """A newer snapshot is in `Bridge.latest`."""
+
+
+class Answered(Message):
+    """A command line has been carried out; `error` is None, an Error, or a bug."""
+
+    def __init__(self, number: int, result: Result | None, error: Exception | None) -> None:
+        super().__init__()
+        self.number = number
+        self.result = result
+        self.error = error
+
+
+class Bridge:
+    """Reads the engine's state and runs command lines, off the event loop."""
+
+    def __init__(self, engine: Engine, post: Callable[[Message], bool], *, read_only: bool) -> None:
+        self.engine = engine
+        self.latest = Snapshot()
+        self._post = post
+        self._read_only = read_only
+        self._stop = threading.Event()
+        self._meter = Meter()
+        self._told = False
+
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._watch, name="limpet-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop watching; the thread ends at its next turn."""
+        self._stop.set()
+
+    def take(self) -> Snapshot:
+        """Return the newest snapshot; later ones are announced again."""
+        self._told = False
+        return self.latest
+
+    # Commands
+
+    def run(self, number: int, line: str) -> None:
+        """Carry the line out in a thread; an `Answered` with this number follows."""
+        self._thread(number, lambda: self._carry_out(line))
+
+    def apply(self, number: int, plan: Plan) -> None:
+        """Do what the plan shows, in a thread."""
+        self._thread(number, plan.apply)
+
+    def finish(self, number: int, running: Running) -> None:
+        """Make an answer of what an ended job returned, in a thread."""
+        self._thread(number, lambda: running.show(running.job.result()))
+
+    def running_jobs(self) -> list[JobView]:
+        """Return what the jobs that have not ended look like."""
+        if "jobs" not in self.engine.__dict__:
+            return []  # the first job makes them
+        return [job.snapshot() for job in self.engine.jobs.all() if not job.finished]
+
+    def _thread(self, number: int, work: Callable[[], Result]) -> None:
+        def body() -> None:
+            try:
+                answer = Answered(number, work(), None)
+            except Exception as error:  # noqa: BLE001 - shown to the person, bugs included
+                answer = Answered(number, None, error)
+            self._post(answer)
+
+        threading.Thread(target=body, name=f"limpet-command-{number}", daemon=True).start()
+
+    def _carry_out(self, line: str) -> Result:
+        from core.commands import find
+        from core.commands.grammar import parse
+        from core.commands.scan import split
+
+        verb, rest = find(expand(split(line), self.engine.config.aliases))
+        args = parse(verb, rest)
+        if self._read_only and verb.changes:
+            raise UsageError(
+                f"{verb.word} changes things, and this limpet is read-only",
+                hint="leave with q and start limpet without --read-only",
+                subject=verb.word,
+            )
+        return verb.run(self.engine, args)
+
+    # Watching
+
+    def _watch(self) -> None:
+        every = float(self.engine.config["tui", "refresh_s"])
+        parts = Snapshot()
+        changed, read = True, 0.0
+        while not self._stop.is_set():
+            if changed or time.monotonic() - read > IDLE_S:
+                parts, read = self._read(parts), time.monotonic()
+            snapshot = parts.replace(samples=self._meter.sample(self.engine, parts.containers))
+            if snapshot != self.latest:
+                self.latest = snapshot
+                if not self._told:
+                    self._told = True
+                    self._post(Changed())
+            time.sleep(CALM_S)
+            busy = any(info.state == "running" for info in parts.containers)
+            changed = self._wait(max(CALM_S, every - CALM_S) if busy else IDLE_S)
+
+    def _wait(self, timeout_s: float) -> bool:
+        try:
+            return self.engine.wait_change(timeout_s)
+        except (Error, OSError):
+            self._stop.wait(timeout_s)
+            return True
+
+    def _read(self, before: Snapshot) -> Snapshot:
+        values: dict[str, object] = {"error": "", "read": True}
+        for name in ("containers", "images", "registries"):
+            try:
+                values[name] = tuple(getattr(self.engine, name)())
+            except Exception as error:  # noqa: BLE001 - one broken part must not hide the others
+                values["error"] = f"{name}: {error}"
+        return before.replace(**values)
+
+
+class Meter:
+    """Makes per cents and short histories of the counters of running containers."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, int]] = {}
+        self._samples: dict[str, Sample] = {}
+        self._histories: dict[str, deque[float]] = {}
+
+    def sample(
+        self, engine: Engine, containers: Sequence[ContainerInfo]
+    ) -> tuple[tuple[str, Sample], ...]:
+        """Return a sample for each container that runs."""
+        running = [info.id for info in containers if info.state in ("running", "paused")]
+        for gone in self._last.keys() - set(running):
+            del self._last[gone], self._samples[gone], self._histories[gone]
+        for name in running:
+            try:
+                usage = engine.usage(name)
+            except (Error, OSError):
+                continue  # it ended between the two readings
+            if usage is not None:
+                self.add(name, time.monotonic(), usage)
+        return tuple(self._samples.items())
+
+    def add(self, name: str, now: float, usage: Usage) -> None:
+        """Take one reading of the counters at `now` (seconds, monotonic)."""
+        then, cpu_ns = self._last.get(name, (0.0, 0))
+        history = self._histories.setdefault(name, deque([0.0] * HISTORY, HISTORY))
+        cpu = 0.0
+        if then:
+            if now - then < CALM_S * 4:
+                return  # too short to tell
+            cpu = round(max(0, usage.cpu_ns - cpu_ns) / (now - then) / 1e7, 1)
+            history.append(cpu)
+        self._last[name] = (now, usage.cpu_ns)
+        self._samples[name] = Sample(
+            cpu, usage.memory_bytes, usage.memory_limit_bytes, tuple(history)
+        )
+
+
+def expand(words: list[str], aliases: dict[str, str]) -> list[str]:
+    """Return the words with a leading alias replaced by what it stands for, once each."""
+    from core.commands.scan import split
+
+    seen: set[str] = set()
+    while words and words[0] in aliases and words[0] not in seen:
+        seen.add(words[0])
+        words = split(aliases[words[0]]) + words[1:]
+    return words
+
+
+def state_directory() -> str:
+    """Return where this user's history and crash reports are kept."""
+    home = os.environ.get("HOME", "/")
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
+    return os.path.join(state, "limpet")
+
+
+def record_bug(error: Exception) -> str:
+    """Append the traceback to a file and return its name, empty where it cannot be written."""
+    import traceback
+
+    path = os.path.join(state_directory(), "crash.log")
+    try:
+        os.makedirs(state_directory(), 0o700, exist_ok=True)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(time.strftime("%F %T ") + "".join(traceback.format_exception(error)) + "\n")
+    except OSError:
+        return ""
+    return path

@@ -1,0 +1,353 @@
+"""The command bar: one line with history, ghost, completion and live colours.
+
+prompt_toolkit's completer, history and suggestions work here without its screen; they are
+imported in a thread after the first paint.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rich.highlighter import Highlighter
+from textual import on, work
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input, Static
+
+from core.commands.scan import scan, signature
+from tui.bridge import state_directory
+from tui.theme import Tones, glyphs
+from tui.widgets.completion_popup import CompletionPopup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from prompt_toolkit.completion import Completer
+    from prompt_toolkit.history import History
+    from rich.text import Text
+    from textual.app import ComposeResult
+
+    from core.engine import Engine
+
+TONE_OF = {
+    "verb": "good",
+    "flag": "primary",
+    "value": "",
+    "argument": "",
+    "rest": "dim",
+    "error": "bad",
+}
+
+
+class CommandBar(Horizontal):
+    """Reads one command line, or a filter for the table."""
+
+    class Submitted(Message):
+        """A line is to be carried out."""
+
+        def __init__(self, line: str) -> None:
+            super().__init__()
+            self.line = line
+
+    class Filtered(Message):
+        """The filter of the table is now this."""
+
+        def __init__(self, wanted: str, *, done: bool) -> None:
+            super().__init__()
+            self.wanted = wanted
+            self.done = done
+
+    class Left(Message):
+        """The person goes back to the table."""
+
+    class Hinted(Message):
+        """What the line at hand means; empty for nothing."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, engine: Engine, popup: CompletionPopup, *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._engine = engine
+        self._popup = popup
+        self._completer: Completer | None = None
+        self._history: History | None = None
+        self._place = 0
+        self._draft = ""
+        self._filtering = False
+        self.known: dict[str, frozenset[str]] = {}
+
+    def compose(self) -> ComposeResult:
+        """Make the prompt and the line."""
+        yield Static(f" {glyphs().prompt} ", id="prompt")
+        yield BarInput(self)
+
+    @property
+    def line(self) -> BarInput:
+        """The line itself."""
+        return self.query_one(BarInput)
+
+    # Opening
+
+    def open(self, text: str = "") -> None:
+        """Give the bar the keys, with `text` to be finished."""
+        self._set_filtering(False)
+        self.line.value = text
+        self.line.cursor_position = len(text)
+        self.line.focus()
+
+    def open_filter(self, wanted: str) -> None:
+        """Read a filter, which takes effect while it is typed."""
+        self._set_filtering(True)
+        self.line.value = wanted
+        self.line.cursor_position = len(wanted)
+        self.line.focus()
+
+    def _set_filtering(self, on: bool) -> None:
+        self._filtering = on
+        self.query_one("#prompt", Static).update(" / " if on else f" {glyphs().prompt} ")
+        self.line.placeholder = "a word, !not, -f letters, -l label" if on else ""
+
+    @property
+    def filtering(self) -> bool:
+        """Whether a filter is read instead of a command."""
+        return self._filtering
+
+    # After the first paint
+
+    @work(thread=True, group="load")
+    def load(self) -> None:
+        """Import what completes and read the history."""
+        from prompt_toolkit.history import FileHistory, InMemoryHistory
+
+        from core.commands.complete import LimpetCompleter
+
+        path = os.path.join(state_directory(), "history")
+        try:
+            os.makedirs(state_directory(), 0o700, exist_ok=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+            history: History = FileHistory(path)
+        except OSError:
+            history = InMemoryHistory()
+        self._completer = LimpetCompleter(self._engine)
+        self.app.call_from_thread(lambda: self._loaded(history))
+
+    async def _loaded(self, history: History) -> None:
+        async for _ in history.load():
+            pass  # a history is empty until it has been read through
+        self._history = history
+        self._place = len(history.get_strings())
+        if self.line.value and self.line.has_focus and not self._filtering:
+            self._complete(self.line.value, self.line.cursor_position)
+
+    # Typing
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self._filtering:
+            self.post_message(self.Filtered(event.value, done=False))
+            return
+        if not event.value.strip() or not self.line.has_focus:
+            self._popup.close()
+            self.post_message(self.Hinted(""))
+            return
+        self.post_message(self.Hinted(signature(event.value[: self.line.cursor_position])))
+        if self._completer:
+            self._complete(event.value, self.line.cursor_position)
+
+    @work(thread=True, exclusive=True, group="complete")
+    def _complete(self, value: str, cursor: int) -> None:
+        from prompt_toolkit.completion import CompleteEvent
+        from prompt_toolkit.document import Document
+        from textual.worker import get_current_worker
+
+        completer = self._completer
+        if completer is None:
+            return
+        document = Document(value, cursor)
+        found = list(completer.get_completions(document, CompleteEvent()))
+        self.known = completer.names.known()  # type: ignore[attr-defined]
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._offer, value, found)
+
+    def _offer(self, value: str, found: list[object]) -> None:
+        line = self.line
+        if line.value != value or not line.has_focus:
+            return
+        word_start = line.cursor_position
+        if found:
+            word_start += found[0].start_position  # type: ignore[attr-defined]
+        self._popup.offer(found, line.region.x + word_start)  # type: ignore[arg-type]
+        line.refresh()
+
+    @property
+    def offers(self) -> bool:
+        """Whether the word at hand can still become something."""
+        return bool(self._popup.items)
+
+    def accept(self) -> bool:
+        """Take the picked completion, or the first; return whether there was one."""
+        chosen = self._popup.picked or self._popup.first
+        if chosen is None:
+            return False
+        line = self.line
+        at = line.cursor_position
+        before = line.value[: at + chosen.start_position] + chosen.text
+        after = line.value[at:]
+        if not after and not before.endswith(("/", "=")):
+            before += " "
+        self._popup.close()
+        line.value = before + after
+        line.cursor_position = len(before)
+        return True
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if self._filtering:
+            self.post_message(self.Filtered(event.value, done=True))
+            self.close()
+            return
+        if self._popup.picked is not None:
+            self.accept()
+            return
+        line = event.value.strip()
+        self._popup.close()
+        self.line.value = ""
+        if line:
+            self.remember(line)
+            self.post_message(self.Submitted(line))
+
+    def remember(self, line: str) -> None:
+        """Put a line into the history, unless it is the last one there."""
+        if self._history is None:
+            return
+        strings = self._history.get_strings()
+        if not strings or strings[-1] != line:
+            self._history.append_string(line)
+        self._place = len(self._history.get_strings())
+
+    def walk(self, by: int) -> None:
+        """Pick in the popup when it is open and in use, else go through the history."""
+        if self._popup.items and (by > 0 or self._popup.picked is not None):
+            self._popup.pick(by)
+            return
+        if self._history is None or self._filtering:
+            return
+        lines = [*self._history.get_strings(), self._draft]
+        if self._place >= len(lines) - 1:
+            self._draft = lines[-1] = self.line.value
+        self._place = max(0, min(self._place + by, len(lines) - 1))
+        with self.prevent(Input.Changed):
+            self.line.value = lines[self._place]
+        self.line.cursor_position = len(self.line.value)
+        self._popup.close()
+
+    def leave(self) -> None:
+        """Close the popup, or go back to the table."""
+        if self._popup.items:
+            self._popup.close()
+            return
+        if self._filtering:
+            self.post_message(self.Filtered("", done=True))
+        self.close()
+
+    def close(self) -> None:
+        """Empty the bar and give the keys back."""
+        self._popup.close()
+        self._set_filtering(False)
+        with self.prevent(Input.Changed):
+            self.line.value = ""
+        self.post_message(self.Hinted(""))
+        self.post_message(self.Left())
+
+    def ghost(self, value: str) -> str | None:
+        """Return the newest line of the history that starts with what is typed."""
+        if self._history is None or self._filtering:
+            return None
+        from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+        from prompt_toolkit.document import Document
+
+        found = AutoSuggestFromHistory().get_suggestion(_Holder(self._history), Document(value))  # type: ignore[arg-type]
+        return value + found.text if found and found.text else None
+
+
+class _Holder:
+    """What AutoSuggestFromHistory needs of a buffer."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+
+class _Ghost(Suggester):
+    """Suggests from the history."""
+
+    def __init__(self, bar: CommandBar) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._bar = bar
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return self._bar.ghost(value)
+
+
+class _Colours(Highlighter):
+    """Colours a line by what the grammar says about its words."""
+
+    def __init__(self, bar: CommandBar) -> None:
+        self._bar = bar
+        self._tones = Tones(bar)
+
+    def highlight(self, text: Text) -> None:
+        if self._bar.filtering:
+            return
+        line = text.plain
+        for span in scan(line, self._bar.known):
+            kind = span.kind
+            if kind == "error" and span.end == len(line) and self._bar.offers:
+                kind = "value"  # it is still being typed
+            text.stylize(self._tones[TONE_OF[kind]], span.start, span.end)
+
+
+class BarInput(Input, inherit_bindings=True):
+    """The line itself: keys that Textual's Input lacks."""
+
+    BINDINGS = [
+        Binding("tab", "complete", "Complete", show=False),
+        Binding("up,ctrl+p", "walk(-1)", "Line before", show=False),
+        Binding("down,ctrl+n", "walk(1)", "Next line", show=False),
+        Binding("escape", "leave", "Back to the table", show=False),
+        Binding("ctrl+c", "empty", "Empty the line, or leave it", show=False),
+    ]
+
+    def __init__(self, bar: CommandBar) -> None:
+        super().__init__(
+            id="line",
+            compact=True,
+            select_on_focus=False,
+            highlighter=_Colours(bar),
+            suggester=_Ghost(bar),
+        )
+        self.cursor_blink = False
+        self._bar = bar
+
+    def action_complete(self) -> None:
+        """Take the completion."""
+        self._bar.accept()
+
+    def action_walk(self, by: int) -> None:
+        """Go through completions or history."""
+        self._bar.walk(by)
+
+    def action_leave(self) -> None:
+        """Go back to the table."""
+        self._bar.leave()
+
+    def action_empty(self) -> None:
+        """Empty the line; an empty one is left."""
+        if self.value:
+            self.value = ""
+        else:
+            self._bar.leave()

@@ -1,0 +1,223 @@
+"""Sends the terminal only the cells that changed.
+
+Textual repaints whole dirty regions: one typed character is some kilobytes, which is felt
+over SSH.  Here the strips of an update are expanded to cells, compared with what the
+terminal shows, and only the differing runs are written.
+
+It leans on private names of Textual (`App._display`, the two compositor updates), so the
+release is pinned, and `LIMPET_FRAME_DIFF=0` or `tui.frame_diff = false` turns it off.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from rich.cells import split_graphemes
+from rich.color import ColorSystem
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.app import App
+from textual.strip import Strip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from rich.console import Console, RenderableType
+    from rich.style import Style
+    from textual.screen import Screen
+
+    Cell = tuple[str, str, str]
+    """Text (empty for the right half of a wide character), SGR codes, link."""
+    Rows = Iterable[tuple[int, int, list[Strip]]]
+
+UNKNOWN: Cell = ("", "unknown", "")
+JOIN = 6
+"""Unchanged cells between two runs that are cheaper to send again than a cursor move."""
+
+
+class Frame:
+    """The cells the terminal shows."""
+
+    def __init__(self) -> None:
+        self._rows: list[list[Cell]] = []
+        self._width = 0
+
+    def forget(self) -> None:
+        """Assume nothing about the terminal; the next update is sent whole."""
+        self._rows = []
+
+    def resize(self, width: int, height: int) -> None:
+        """Forget everything if the size differs from the last one."""
+        if width != self._width or height != len(self._rows):
+            self._width = width
+            self._rows = [[UNKNOWN] * width for _ in range(height)]
+
+    def update(self, rows: Rows, colours: ColorSystem) -> str:
+        """Take the strips that start at (x, y) into the frame; return what to write."""
+        out: list[str] = []
+        for x, y, strips in rows:
+            if 0 <= y < len(self._rows) and x < self._width:
+                self._update_row(x, y, strips, colours, out)
+        return "".join(out)
+
+    def _update_row(
+        self, x: int, y: int, strips: list[Strip], colours: ColorSystem, out: list[str]
+    ) -> None:
+        row = self._rows[y]
+        cells, plain = _cells(strips, colours)
+        del cells[self._width - x :]
+        if not plain or any(len(cell[0]) > 1 for cell in row):
+            # Terminals disagree about the width of joined characters: place each anew.
+            changed = list(range(len(cells)))
+        else:
+            changed = [place for place, cell in enumerate(cells) if row[x + place] != cell]
+        for start, end in _runs(changed):
+            if start and not cells[start][0]:
+                start -= 1  # a wide character is written from its left half
+            out.append(_write(x + start, y, cells[start:end]))
+        row[x : x + len(cells)] = cells
+
+
+def _cells(strips: list[Strip], colours: ColorSystem) -> tuple[list[Cell], bool]:
+    """Return one entry a column, and whether every character is a single code point."""
+    cells: list[Cell] = []
+    plain = True
+    for strip in strips:
+        for text, style, control in strip:
+            if control:
+                continue
+            sgr, link = _codes(style, colours)
+            if text.isascii():
+                cells += [(letter, sgr, link) for letter in text]
+                continue
+            for start, end, width in split_graphemes(text)[0]:
+                plain = plain and end - start == 1
+                if width:
+                    cells.append((text[start:end], sgr, link))
+                    cells += [("", sgr, link)] * (width - 1)
+    return cells, plain
+
+
+def _codes(style: Style | None, colours: ColorSystem) -> tuple[str, str]:
+    if style is None:
+        return "", ""
+    sgr = style._ansi  # noqa: SLF001 - Textual's own cache of these codes
+    if sgr is None:
+        sgr = Strip.render_ansi(style, colours)
+    return sgr, style.link or ""
+
+
+def _runs(changed: list[int]) -> Iterator[tuple[int, int]]:
+    """Join changed places that lie close together to (start, end)."""
+    if not changed:
+        return
+    start = last = changed[0]
+    for place in changed[1:]:
+        if place - last > JOIN:
+            yield start, last + 1
+            start = place
+        last = place
+    yield start, last + 1
+
+
+def _write(x: int, y: int, cells: list[Cell]) -> str:
+    parts = [f"\x1b[{y + 1};{x + 1}H"]
+    sgr = link = ""
+    lost = False
+    for place, (text, now, target) in enumerate(cells, x):
+        if lost and text:
+            parts.append(f"\x1b[{y + 1};{place + 1}H")
+            lost = False
+        if target != link:
+            parts.append(f"\x1b]8;;{target}\x1b\\")
+            link = target
+        if now != sgr and text:
+            parts.append(f"\x1b[0;{now}m" if sgr and now else f"\x1b[{now}m")
+            sgr = now
+        parts.append(text)
+        lost = lost or len(text) > 1
+    if link:
+        parts.append("\x1b]8;;\x1b\\")
+    if sgr:
+        parts.append("\x1b[0m")
+    return "".join(parts)
+
+
+class _Changes(CompositorUpdate):
+    """An update that has already been reduced to what must be written."""
+
+    def __init__(self, sequence: str) -> None:
+        self.sequence = sequence
+
+    def render_segments(self, console: Console) -> str:
+        return self.sequence
+
+
+class FrameDiffApp(App[int], inherit_bindings=False):
+    """An app that writes only changed cells while `frame_diff` is true."""
+
+    frame_diff = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._frame = Frame()
+        self._cursor_shown = (-1, -1)
+
+    def forget_frame(self) -> None:
+        """Send the next update whole: something else may have written to the terminal."""
+        self._frame.forget()
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Give the terminal away for a while, and paint everything anew afterwards."""
+        with super().suspend():
+            yield
+        self.forget_frame()
+
+    def _resume_signal(self) -> None:
+        self.forget_frame()
+        super()._resume_signal()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        driver = self._driver
+        if (
+            not self.frame_diff
+            or not isinstance(renderable, LayoutUpdate | ChopsUpdate)
+            or self._batch_count
+            or not self._running
+            or self._closed
+            or driver is None
+            or driver.is_headless
+            or driver.is_inline
+        ):
+            super()._display(screen, renderable)
+            return
+        self._frame.resize(*self.size)
+        rows = (
+            _layout_rows(renderable)
+            if isinstance(renderable, LayoutUpdate)
+            else _chop_rows(renderable)
+        )
+        colours = self.console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001
+        sequence = self._frame.update(rows, colours)
+        cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
+        if sequence or cursor != self._cursor_shown:
+            self._cursor_shown = cursor
+            super()._display(screen, _Changes(sequence))  # type: ignore[arg-type]
+        else:
+            self.post_display_hook()
+
+
+def _layout_rows(update: LayoutUpdate) -> Rows:
+    for y, strips in enumerate(update.strips, update.region.y):
+        yield update.region.x, y, list(strips)
+
+
+def _chop_rows(update: ChopsUpdate) -> Rows:
+    for y, x1, x2 in update.spans:
+        for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if strip is None or x > x2 or end <= x1:
+                continue
+            whole = x2 > x >= x1 and end <= x2
+            yield x, y, [strip if whole else strip.crop(0, min(end, x2) - x)]

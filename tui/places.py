@@ -1,0 +1,229 @@
+"""What the three tables show: columns, and rows made of the engine's facts."""
+
+from __future__ import annotations
+
+import time
+
+from core.commands.container import port_text
+from core.commands.show import short, size, span
+from tui.bridge import HISTORY
+from tui.theme import Glyphs, sparkline
+from tui.widgets.rows import Column, Row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.model import ContainerInfo, ImageInfo, RegistryInfo
+    from tui.bridge import Sample, Snapshot
+    from tui.theme import Part
+
+CONTAINERS, IMAGES, REGISTRIES = "containers", "images", "registries"
+PLACES = (CONTAINERS, IMAGES, REGISTRIES)
+
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    CONTAINERS: (
+        Column("name", "NAME", 12, 32),
+        Column("image", "IMAGE", 14, 36, 2),
+        Column("state", "STATE", 10, 20, 1),
+        Column("cpu", "CPU", 6, 6, 3, right=True),
+        Column("graph", "", HISTORY, HISTORY, 6),
+        Column("memory", "MEM", 7, 7, 4, right=True),
+        Column("ports", "PORTS", 10, 40, 5),
+        Column("address", "ADDRESS", 11, 15, 7),
+        Column("command", "COMMAND", 16, 40, 9),
+        Column("id", "ID", 12, 12, 8),
+    ),
+    IMAGES: (
+        Column("name", "NAME", 12, 60),
+        Column("id", "ID", 12, 12, 4),
+        Column("size", "SIZE", 6, 8, 1, right=True),
+        Column("age", "CREATED", 7, 9, 3),
+        Column("layers", "LAYERS", 6, 6, 5, right=True),
+        Column("used", "USED BY", 7, 24, 2),
+        Column("platform", "PLATFORM", 8, 16, 6),
+    ),
+    REGISTRIES: (
+        Column("host", "HOST", 12, 40),
+        Column("state", "STATE", 7, 14, 1),
+        Column("user", "USER", 4, 20, 2),
+        Column("used", "USED", 4, 9, 3),
+        Column("cause", "CAUSE", 5, 40, 4),
+    ),
+}
+
+EMPTY: dict[str, tuple[Part, ...]] = {
+    CONTAINERS: (
+        ("", ""),
+        ("no containers yet", "dim"),
+        ("press 2 for images, R on one of them runs it", "dim"),
+    ),
+    IMAGES: (
+        ("", ""),
+        ("no images yet", "dim"),
+        ("press S for a starter image made of this host's own programs", "dim"),
+        ("or type  pull NAME", "dim"),
+    ),
+    REGISTRIES: (("", ""), ("no registry was used yet: pull NAME", "dim")),
+}
+WELCOME: tuple[Part, ...] = (
+    ("", ""),
+    ("nothing here yet", "dim"),
+    ("", ""),
+    ("S  makes a small image of this host's own programs and runs it", "bold"),
+    ("   no network, a second or two", "dim"),
+    ("", ""),
+    (":  opens the command line; for example  pull alpine", ""),
+    ("?  shows every key", ""),
+)
+"""The containers' table on the very first screen."""
+
+
+def container_rows(snapshot: Snapshot, glyphs: Glyphs) -> list[Row]:
+    """Return a row for each container."""
+    samples = dict(snapshot.samples)
+    return [_container(info, samples.get(info.id), glyphs) for info in snapshot.containers]
+
+
+def _container(info: ContainerInfo, sample: Sample | None, glyphs: Glyphs) -> Row:
+    sign, tone, words = _state(info, glyphs)
+    busy = 0.0 if sample is None else sample.cpu
+    memory = 0 if sample is None else sample.memory_bytes
+    graph = "" if sample is None else _graph(sample, glyphs)
+    ports = ", ".join(
+        port_text(port).replace("0.0.0.0:", "").removesuffix("/tcp") for port in info.ports
+    )
+    command = " ".join(info.command)
+    quiet = "" if sample else "dim"
+    return Row(
+        info.id,
+        (
+            f"{sign} {info.name}",
+            info.image,
+            words,
+            f"{busy:.1f}%" if sample else "",
+            graph,
+            size(memory) if sample else "",
+            ports,
+            info.address,
+            command,
+            info.id[:12],
+        ),
+        (
+            tone if sign != glyphs.stopped else quiet,
+            quiet,
+            tone,
+            "warn" if busy >= 80 else "",
+            "primary",
+            "",
+            quiet,
+            "dim",
+            "dim",
+            "faint",
+        ),
+        (
+            info.name,
+            info.image,
+            words,
+            busy,
+            busy,
+            float(memory),
+            ports,
+            info.address,
+            command,
+            info.id,
+        ),
+        info.name,
+        info.state,
+        tuple(f"{key}={value}" for key, value in info.labels),
+    )
+
+
+def _graph(sample: Sample, glyphs: Glyphs) -> str:
+    return sparkline(sample.history, max(10.0, *sample.history), glyphs.bars)
+
+
+def _state(info: ContainerInfo, glyphs: Glyphs) -> tuple[str, str, str]:
+    """Return the sign, its tone and a few words."""
+    if info.state == "running":
+        return glyphs.running, "good", f"up {age(info.started)}"
+    if info.state in ("paused", "stopping", "restarting"):
+        return glyphs.paused, "warn", info.state
+    if info.state == "exited":
+        if info.oom_killed:
+            return glyphs.failed, "bad", "out of memory"
+        ended = f" {age(info.finished)}" if info.finished else ""
+        if info.exit_code:
+            return glyphs.failed, "bad", f"exit {info.exit_code}{ended}"
+        return glyphs.stopped, "dim", f"done{ended}"
+    return glyphs.stopped, "bad" if info.state == "dead" else "dim", info.state
+
+
+def image_rows(snapshot: Snapshot) -> list[Row]:
+    """Return a row for each name of each image, and one for an image without a name."""
+    return [_image(info, tag) for info in snapshot.images for tag in info.tags or ("",)]
+
+
+def _image(info: ImageInfo, tag: str) -> Row:
+    used = ", ".join(info.used_by)
+    name = tag or "<none>"
+    return Row(
+        tag or info.config_digest,
+        (
+            name,
+            short(info.config_digest),
+            size(info.size_bytes),
+            age(info.created),
+            str(info.layers),
+            used,
+            info.platform,
+        ),
+        ("" if tag else "dim", "faint", "", "dim", "dim", "good", "dim"),
+        (
+            name,
+            info.config_digest,
+            float(info.size_bytes),
+            -info.created,
+            float(info.layers),
+            used,
+            info.platform,
+        ),
+        tag or short(info.config_digest),
+    )
+
+
+def registry_rows(snapshot: Snapshot) -> list[Row]:
+    """Return a row for each registry."""
+    return [_registry(info) for info in snapshot.registries]
+
+
+def _registry(info: RegistryInfo) -> Row:
+    tones = {"reachable": "good", "unauthorized": "warn", "unreachable": "bad"}
+    used = age(info.last_used)
+    return Row(
+        info.host,
+        (info.host, info.state, info.user, used, info.cause),
+        ("", tones.get(info.state, "dim"), "", "dim", "dim"),
+        (info.host, info.state, info.user, -info.last_used, info.cause),
+        info.host,
+        info.state,
+    )
+
+
+UNITS = {
+    "second": "s",
+    "minute": "m",
+    "hour": "h",
+    "day": "d",
+    "week": "w",
+    "month": "mo",
+    "year": "y",
+}
+
+
+def age(since: float) -> str:
+    """Return how long ago that was in few letters; below a minute only `<1m`, which is calm."""
+    if since <= 0:
+        return ""
+    if time.time() - since < 60:
+        return "<1m"
+    count, unit = span(since).split()
+    return count + UNITS[unit.removesuffix("s")]

@@ -1,0 +1,344 @@
+"""The one screen people live in: three live tables, the session, the command bar."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from tui.answers import summary
+from tui.command_bar import CommandBar
+from tui.keymap import ACTION, FILL, Keymap, fill
+from tui.places import (
+    COLUMNS,
+    CONTAINERS,
+    EMPTY,
+    IMAGES,
+    PLACES,
+    REGISTRIES,
+    WELCOME,
+    container_rows,
+    image_rows,
+    registry_rows,
+)
+from tui.theme import glyphs
+from tui.widgets.completion_popup import CompletionPopup
+from tui.widgets.line_table import LineTable
+from tui.widgets.output import Output
+from tui.widgets.status import StatusLine, hint_parts, host_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from core.engine import Engine
+    from core.jobs import JobView
+    from tui.app import LimpetApp
+    from tui.bridge import Snapshot
+    from tui.theme import Part
+
+WIDE = (120, 34)
+"""From this size on all three tables are shown."""
+PANE_FROM = 18
+"""Below this height the session is hidden until it has something to say."""
+
+
+class DashboardScreen(Screen[None], inherit_bindings=False):
+    """Tables, session, bar; keys come from the keymap."""
+
+    app: LimpetApp
+
+    AUTO_FOCUS = ""
+
+    def __init__(self, engine: Engine, keymap: Keymap, *, read_only: bool) -> None:
+        super().__init__()
+        self.keymap = keymap
+        self.place = CONTAINERS
+        self.frozen = False
+        self._read_only = read_only
+        self._engine = engine
+        self._glyphs = glyphs()
+        self._snapshot: Snapshot | None = None
+        self._waiting: Snapshot | None = None
+        self._jobs: list[JobView] = []
+        self._pane: bool | None = None
+        """Whether the session is shown; None: as the height says."""
+        self.tables = {
+            place: LineTable(f"{number} {place.capitalize()}", COLUMNS[place], id=place)
+            for number, place in enumerate(PLACES, 1)
+        }
+        self.output = Output(id="output")
+        self.popup = CompletionPopup(id="popup")
+        self.bar = CommandBar(engine, self.popup, id="bar")
+        self._bind_keys()
+
+    def _bind_keys(self) -> None:
+        for place, table in self.tables.items():
+            for key in self.keymap.of(place):
+                table.bind_key(key.key, f"screen.press({place!r}, {key.key!r})", key.help)
+        for key in self.keymap.of(""):
+            self._bindings.bind(key.key, f"press('', {key.key!r})", key.help, show=key.hint)
+
+    def compose(self) -> ComposeResult:
+        """Place the parts."""
+        yield StatusLine(id="header")
+        with Vertical(id="tables"):
+            yield self.tables[CONTAINERS]
+            with Horizontal(id="lower"):
+                yield self.tables[IMAGES]
+                yield self.tables[REGISTRIES]
+        yield self.output
+        yield self.bar
+        yield StatusLine(id="hints")
+        yield self.popup
+
+    def on_mount(self) -> None:
+        """Paint the empty frame and take the keys."""
+        self.tables[CONTAINERS].focus()
+        self._arrange()
+
+    # Layout
+
+    def on_resize(self) -> None:
+        """Choose the layout for the new size."""
+        self.popup.close()
+        self._arrange()
+
+    def _arrange(self) -> None:
+        width, height = self.app.size
+        wide = width >= WIDE[0] and height >= WIDE[1]
+        self.set_class(not wide, "-one")
+        for place, table in self.tables.items():
+            table.display = wide or place == self.place
+        self.query_one("#lower").display = wide or self.place != CONTAINERS
+        pane = height >= PANE_FROM if self._pane is None else self._pane
+        self.output.display = pane
+        self.output.styles.height = max(4, height * 3 // 10)
+        self.show_edges()
+
+    @property
+    def table(self) -> LineTable:
+        """The table that keys act on."""
+        return self.tables[self.place]
+
+    def go(self, place: str) -> None:
+        """Give a table the keys."""
+        self.place = place
+        self._arrange()
+        self.table.focus()
+
+    def show_pane(self) -> None:
+        """Make sure that an answer is seen."""
+        if not self.output.display:
+            self._pane = True
+            self._arrange()
+
+    # Facts
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Show a newer snapshot, unless the tables are frozen."""
+        if self.frozen:
+            self._waiting = snapshot
+            return
+        self._snapshot = snapshot
+        self.tables[CONTAINERS].set_rows(container_rows(snapshot, self._glyphs))
+        self.tables[IMAGES].set_rows(image_rows(snapshot))
+        self.tables[REGISTRIES].set_rows(registry_rows(snapshot))
+        running = sum(info.state == "running" for info in snapshot.containers)
+        self.tables[CONTAINERS].set_note(f"{len(snapshot.containers)}, {running} running")
+        self.tables[IMAGES].set_note(str(len(snapshot.images)))
+        self.tables[REGISTRIES].set_note(str(len(snapshot.registries)))
+        if snapshot.read:
+            new = not snapshot.images and not snapshot.containers
+            self.tables[CONTAINERS].empty = WELCOME if new else EMPTY[CONTAINERS]
+            self.tables[IMAGES].empty = EMPTY[IMAGES]
+            self.tables[REGISTRIES].empty = EMPTY[REGISTRIES]
+        self.show_edges()
+
+    def age(self) -> None:
+        """Show how old things are now."""
+        if self._snapshot:
+            self.take(self._snapshot)
+
+    def take_jobs(self, jobs: list[JobView]) -> None:
+        """Show running jobs in the header."""
+        self._jobs = jobs
+        self.show_edges()
+
+    # The two edges
+
+    def show_edges(self, meaning: str = "") -> None:
+        """Show where one is, and which keys are at hand or what the line means."""
+        if not self.is_mounted:
+            return
+        self.query_one("#header", StatusLine).show(self._where(), self._doing())
+        hints = self.query_one("#hints", StatusLine)
+        if self.bar.line.has_focus:
+            words = meaning or "enter runs it   tab completes   up history   esc back to the table"
+            hints.show([(f" {words}", "dim")])
+            return
+        row = self.table.selected
+        found = self.keymap.hints(self.place, row.state if row else "")
+        found = [hint for hint in found if hint[1] != "help"] + [("?", "help")]
+        hints.show(hint_parts(found, self.app.size.width))
+
+    def _where(self) -> list[Part]:
+        parts: list[Part] = [(" limpet ", "bold"), (f"{host_name()} ", "dim")]
+        for number, place in enumerate(PLACES, 1):
+            tone = "accent" if place == self.place else "dim"
+            parts.append((f"  {number} {place.capitalize()} {len(self.tables[place].rows)}", tone))
+        return parts
+
+    def _doing(self) -> list[Part]:
+        parts: list[Part] = []
+        if self._jobs:
+            more = f" +{len(self._jobs) - 1}" if len(self._jobs) > 1 else ""
+            parts.append((f"{summary(self._jobs[-1])}{more}  ", "accent"))
+        if self._snapshot and self._snapshot.error:
+            parts.append((f"{self._snapshot.error}  ", "bad"))
+        if self.frozen:
+            parts.append(("frozen  ", "warn"))
+        if self._read_only:
+            parts.append(("read-only  ", "warn"))
+        return parts
+
+    # Messages
+
+    @on(LineTable.Moved)
+    def _moved(self, event: LineTable.Moved) -> None:
+        if event.table is self.table:
+            self.show_edges()
+
+    @on(LineTable.Opened)
+    def _opened(self, event: LineTable.Opened) -> None:
+        self.action_press(event.table.id or "", "enter")
+
+    @on(CommandBar.Submitted)
+    def _submitted(self, event: CommandBar.Submitted) -> None:
+        self.app.submit(event.line)
+
+    @on(CommandBar.Filtered)
+    def _filtered(self, event: CommandBar.Filtered) -> None:
+        self.table.set_filter(event.wanted)
+
+    @on(CommandBar.Left)
+    def _left(self) -> None:
+        self.table.focus()
+
+    @on(CommandBar.Hinted)
+    def _hinted(self, event: CommandBar.Hinted) -> None:
+        self.show_edges(event.text)
+
+    def on_descendant_focus(self) -> None:
+        """Follow the keys to another table."""
+        focused = self.focused
+        if isinstance(focused, LineTable) and focused.id in PLACES:
+            self.place = focused.id
+        self.show_edges()
+
+    # Keys
+
+    def action_press(self, place: str, name: str) -> None:
+        """Do what a key means for the row under the cursor."""
+        table = self.tables.get(place, self.table)
+        row = table.selected
+        key = self.keymap.find(place, name, row.state if row else "")
+        if key is None:
+            return
+        command = key.command
+        if command.startswith(ACTION):
+            self.app.call_next(
+                self.run_action,
+                f"screen.{command.removeprefix(ACTION)}"
+                if "(" in command
+                else f"screen.{command.removeprefix(ACTION)}()",
+            )
+            return
+        if "{name" in command:
+            if row is None:
+                return
+            names = {r.key: r.name for r in table.rows}
+            command = fill(command, row.name, [names[key] for key in table.chosen])
+        if command.endswith(FILL):
+            self.bar.open(command.removesuffix(FILL))
+        else:
+            self.app.submit(command)
+
+    def action_layers(self) -> None:
+        """Browse the layers of the image under the cursor."""
+        row = self.tables[IMAGES].selected
+        if row:
+            self.app.open_layers(row.name)
+
+    def action_starter(self) -> None:
+        """Make the starter image and run a container of it."""
+        self.app.start_here()
+
+    def action_mark(self) -> None:
+        """Mark the row under the cursor."""
+        self.table.action_mark()
+
+    def action_bar(self) -> None:
+        """Go to the command bar."""
+        self.bar.open()
+
+    def action_filter(self) -> None:
+        """Filter the table."""
+        self.bar.open_filter(self.table.wanted)
+
+    def action_place(self, number: int) -> None:
+        """Go to a table."""
+        self.go(PLACES[number])
+
+    def action_next(self, by: int) -> None:
+        """Go to the next pane: the tables, then the session."""
+        panes = [*PLACES, *(["output"] if self.output.display else [])]
+        here = "output" if self.output.has_focus else self.place
+        there = panes[(panes.index(here) + by) % len(panes)]
+        if there == "output":
+            self.output.focus()
+        else:
+            self.go(there)
+
+    def action_back(self) -> None:
+        """Leave the session; then clear the filter; then the marks."""
+        if self.output.has_focus:
+            self.table.focus()
+        elif self.table.wanted:
+            self.table.set_filter("")
+        else:
+            self.table.action_unmark()
+
+    def action_freeze(self) -> None:
+        """Hold the tables still, or let them go on."""
+        self.frozen = not self.frozen
+        if not self.frozen and self._waiting:
+            waiting, self._waiting = self._waiting, None
+            self.take(waiting)
+        self.show_edges()
+
+    def action_pane(self) -> None:
+        """Hide or show the session."""
+        if self.output.has_focus:
+            self.table.focus()
+        self._pane = not self.output.display
+        self._arrange()
+
+    def action_redraw(self) -> None:
+        """Paint everything anew."""
+        for table in self.tables.values():
+            table.forget_widths()
+        self.app.forget_frame()
+        self.app.refresh(layout=True)
+
+    def action_help(self) -> None:
+        """Show every key."""
+        self.app.open_help()
+
+    def action_jobs(self) -> None:
+        """Show the jobs."""
+        self.app.open_jobs()
+
+    def action_leave(self) -> None:
+        """Leave limpet."""
+        self.app.leave()

@@ -1,0 +1,96 @@
+"""The list of completions above the command bar."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.theme import Tones
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from prompt_toolkit.completion import Completion
+
+MOST = 8
+"""Lines shown at a time."""
+
+
+class CompletionPopup(Widget):
+    """Completions with what each means; one may be picked."""
+
+    COMPONENT_CLASSES = {"completion-popup--picked"}
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - the base's name
+        super().__init__(id=id)
+        self.items: Sequence[Completion] = ()
+        self._at = -1
+        self._top = 0
+        self._tones = Tones(self)
+        self._wide = 0
+
+    def on_mount(self) -> None:
+        """Stay away until there is something to offer."""
+        self.display = False
+
+    @property
+    def picked(self) -> Completion | None:
+        """The completion the person went to."""
+        return self.items[self._at] if 0 <= self._at < len(self.items) else None
+
+    @property
+    def first(self) -> Completion | None:
+        """The best completion."""
+        return self.items[0] if self.items else None
+
+    def offer(self, items: Sequence[Completion], x: int) -> None:
+        """Show these, the words aligned with column `x`."""
+        if not items:
+            self.close()
+            return
+        self.items, self._at, self._top = items, -1, 0
+        room = self.screen.size.width
+        self._wide = min(max(cell_len(item.display_text) for item in items), 40)
+        meaning = max(cell_len(item.display_meta_text) for item in items)
+        width = min(self._wide + (meaning + 2 if meaning else 0) + 2, room)
+        height = min(MOST, len(items), max(1, self.screen.size.height - 4))
+        self.styles.width = width
+        self.styles.height = height
+        self.styles.offset = (max(0, min(x - 1, room - width)), 0)
+        self.display = True
+        self.refresh()
+
+    def close(self) -> None:
+        """Go away."""
+        self.items = ()
+        self._at = -1
+        self.display = False
+
+    def pick(self, by: int) -> None:
+        """Go to the next or the previous one; before the first nothing is picked."""
+        self._at = max(-1, min(self._at + by, len(self.items) - 1))
+        height = self.size.height
+        self._top = max(min(self._top, max(0, self._at)), self._at - height + 1)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one completion."""
+        place = self._top + y
+        width = self.size.width
+        base = self.rich_style
+        if place >= len(self.items):
+            return Strip.blank(width, base)
+        item = self.items[place]
+        if place == self._at:
+            base = self.get_component_rich_style("completion-popup--picked")
+        word = set_cell_size(item.display_text, self._wide)
+        meaning = item.display_meta_text
+        room = width - self._wide - 4
+        if cell_len(meaning) > room:
+            meaning = set_cell_size(meaning, max(0, room - 1)) + "…"
+        return Strip(
+            [Segment(f" {word}", base), Segment(f"  {meaning} ", base + self._tones["dim"])]
+        ).adjust_cell_length(width, base)

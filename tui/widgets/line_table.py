@@ -1,0 +1,415 @@
+"""A live table whose cost is the screen's, not the list's.
+
+It keeps rows by key, compares each snapshot with what is shown, and repaints only the
+lines that differ.  There is one object a row, the row itself; a line becomes a strip when
+it is painted.
+"""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.theme import Glyphs, Tones, glyphs
+from tui.widgets.rows import Column, Line, Row, arrange, changed_lines, fit, window
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+
+    from tui.theme import Part
+
+HEAD = 2
+"""Lines above the rows: the title and the column names."""
+GAP = 2
+GUTTER = 2
+"""Cursor bar and mark."""
+
+
+class LineTable(ScrollView, can_focus=True):
+    """A table of `Row`s with a cursor that follows its row, marks, a filter and an order."""
+
+    DEFAULT_CSS = "LineTable { overflow: hidden hidden; scrollbar-size: 0 0; }"
+    COMPONENT_CLASSES = {"line-table--cursor"}
+    BINDINGS = [
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
+        Binding("g,home", "end(-1)", "First", show=False),
+        Binding("G,end", "end(1)", "Last", show=False),
+        Binding("space", "mark", "Mark", show=False),
+        Binding("asterisk", "mark_all", "Mark all shown", show=False),
+        Binding("ctrl+backslash", "unmark", "Clear marks", show=False),
+        Binding("greater_than_sign", "sort(1)", "Sort by the next column", show=False),
+        Binding("less_than_sign", "sort(-1)", "Sort by the column before", show=False),
+        Binding("O", "reverse", "Reverse the order", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another row, or the marks are others."""
+
+        def __init__(self, table: LineTable) -> None:
+            super().__init__()
+            self.table = table
+
+    class Opened(Message):
+        """A row was clicked twice."""
+
+        def __init__(self, table: LineTable) -> None:
+            super().__init__()
+            self.table = table
+
+    def __init__(self, title: str, columns: Sequence[Column], *, id: str) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.title = title
+        self.note = ""
+        """Stands behind the title: counts."""
+        self.empty: Sequence[Part] = ()
+        """Lines for a table without rows, each with its tone."""
+        self.columns = columns
+        self.wanted = ""
+        self.sort: int | None = None
+        self.reversed = False
+        self.cursor = ""
+        self.marked: set[str] = set()
+        self._rows: dict[str, Row] = {}
+        self._view: list[Row] = []
+        self._place = 0
+        self._content = [0] * len(columns)
+        self._widths = [column.least for column in columns]
+        self._painted: list[Line | None] = []
+        self._tones = Tones(self)
+        self._glyphs: Glyphs = glyphs()
+
+    def bind_key(self, key: str, action: str, words: str) -> None:
+        """Let a key do something while the table has the keys."""
+        self._bindings.bind(key, action, words)
+
+    # What it holds
+
+    @property
+    def selected(self) -> Row | None:
+        """The row under the cursor."""
+        return self._view[self._place] if self._view else None
+
+    @property
+    def chosen(self) -> list[str]:
+        """The keys of the marked rows in their order, or of the one under the cursor."""
+        if self.marked:
+            return [row.key for row in self._view if row.key in self.marked]
+        return [self.cursor] if self.cursor else []
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows in the order they are shown."""
+        return self._view
+
+    def set_rows(self, rows: Sequence[Row]) -> None:
+        """Show this snapshot; only lines that differ are painted."""
+        known, self._rows = self._rows, {}
+        wider = False
+        for row in rows:
+            old = known.get(row.key)
+            self._rows[row.key] = row if old is None or old != row else old
+            if self._rows[row.key] is not old:
+                wider = self._measure(row) or wider
+        self.marked &= self._rows.keys()
+        if wider:
+            self._fit()
+        self._arrange()
+
+    def set_filter(self, wanted: str) -> None:
+        """Show only the rows that match; the empty filter shows all."""
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self._arrange()
+            self._paint_title()
+
+    def set_note(self, note: str) -> None:
+        """Say something behind the title."""
+        if note != self.note:
+            self.note = note
+            self._paint_title()
+
+    def forget_widths(self) -> None:
+        """Measure the columns anew; they only grow by themselves, so that nothing jumps."""
+        self._content = [0] * len(self.columns)
+        for row in self._rows.values():
+            self._measure(row)
+        self._fit()
+
+    def _measure(self, row: Row) -> bool:
+        wider = False
+        for place, cell in enumerate(row.cells):
+            size = len(cell) if cell.isascii() else cell_len(cell)
+            if size > self._content[place]:
+                self._content[place] = size
+                wider = wider or self._content[place] > self._widths[place]
+        return wider
+
+    def _fit(self) -> None:
+        widths = fit(self.columns, self._content, max(1, self.size.width - GUTTER - 1), GAP)
+        if widths != self._widths:
+            self._widths = widths
+            self._painted = []
+            self.refresh()
+
+    def _arrange(self) -> None:
+        held = {row.key: place for place, row in enumerate(self._view)} if self.marked else {}
+        self._view = arrange(
+            self._rows.values(), self.wanted, self.sort, reverse=self.reversed, held=held
+        )
+        places = {row.key: place for place, row in enumerate(self._view)}
+        before = self.cursor
+        self._place = places.get(self.cursor, min(self._place, max(0, len(self._view) - 1)))
+        self.cursor = self._view[self._place].key if self._view else ""
+        size = Size(0, len(self._view) + HEAD)
+        if size != self.virtual_size:
+            self.virtual_size = size
+            self._paint_title()
+        self._follow()
+        self._paint()
+        if self.cursor != before:
+            self.post_message(self.Moved(self))
+
+    # Painting
+
+    @property
+    def _height(self) -> int:
+        return max(0, self.size.height - HEAD)
+
+    def _window(self) -> list[Line | None]:
+        return window(self._view, round(self.scroll_y), self._height, self.cursor, self.marked)
+
+    def _paint(self) -> None:
+        """Repaint the lines that differ from what was painted last."""
+        now = self._window()
+        for number in changed_lines(self._painted, now):
+            self.refresh(Region(0, number + HEAD, self.size.width, 1))
+        if not self._view or not any(self._painted):
+            self.refresh()
+        self._painted = now
+
+    def _paint_title(self) -> None:
+        self.refresh(Region(0, 0, self.size.width, HEAD))
+
+    def _follow(self) -> None:
+        top = round(self.scroll_y)
+        if self._place < top:
+            self._scroll_rows(self._place)
+        elif self._height and self._place >= top + self._height:
+            self._scroll_rows(self._place - self._height + 1)
+        elif top > max(0, len(self._view) - self._height):
+            self._scroll_rows(max(0, len(self._view) - self._height))
+
+    def _scroll_rows(self, top: int) -> None:
+        self.set_reactive(LineTable.scroll_y, float(top))
+        self.set_reactive(LineTable.scroll_target_y, float(top))
+        self._paint_title()
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one line of the widget."""
+        width = self.size.width
+        if y == 0:
+            parts = self._title_parts(width)
+            return self._strip(parts, width)
+        if not self._view:
+            return self._strip(self._empty_parts(y - 1), width)
+        if y == 1:
+            return self._strip(self._names(), width)
+        lines = window(self._view, round(self.scroll_y) + y - HEAD, 1, self.cursor, self.marked)
+        line = lines[0]
+        if line is None:
+            return Strip.blank(width, self.rich_style)
+        return self._row_strip(line, width)
+
+    def _strip(self, parts: Sequence[Part], width: int, over: Style | None = None) -> Strip:
+        base = self.rich_style + over if over else self.rich_style
+        segments = [Segment(text, base + self._tones[tone]) for text, tone in parts]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _title_parts(self, width: int) -> list[Part]:
+        rule, active = self._glyphs.rule, self.has_focus
+        left: list[Part] = [(rule + " ", "faint"), (self.title, "accent" if active else "dim")]
+        if self.note:
+            left.append((f"  {self.note}", "dim"))
+        facts = []
+        if self.wanted:
+            facts.append(f"/{self.wanted}")
+        if self.sort is not None:
+            arrow = self._glyphs.down if self.reversed else self._glyphs.up
+            facts.append(f"{self.columns[self.sort].title.lower()}{arrow}")
+        if self.marked:
+            facts.append(f"{len(self.marked)} marked")
+        if len(self._view) > self._height > 0 or self.wanted:
+            facts.append(f"{self._place + 1 if self._view else 0}/{len(self._view)}")
+        right: list[Part] = []
+        for fact in facts:
+            right += [(f" {fact} ", "accent"), (rule, "faint")]
+        used = sum(cell_len(text) for text, _ in (*left, *right)) + 1
+        return [*left, (" " + rule * max(0, width - used), "faint"), *right]
+
+    def _empty_parts(self, line: int) -> list[Part]:
+        lines = [("nothing matches the filter; esc clears it", "dim")] if self._rows else self.empty
+        return [("   ", ""), lines[line - 1]] if 0 < line <= len(lines) else []
+
+    def _names(self) -> list[Part]:
+        parts: list[Part] = [(" " * (GUTTER + 1), "")]
+        for place, column in enumerate(self.columns):
+            if self._widths[place]:
+                tone = "accent" if place == self.sort else "faint"
+                parts.append((_pad(column.title, self._widths[place], column.right), tone))
+                parts.append((" " * GAP, ""))
+        return parts
+
+    def _row_strip(self, line: Line, width: int) -> Strip:
+        active = line.cursor and self.has_focus
+        parts: list[Part] = [
+            (self._glyphs.cursor if line.cursor else " ", "accent" if active else "faint"),
+            (self._glyphs.mark if line.marked else " ", "accent"),
+            (" ", ""),
+        ]
+        for place, (cell, tone) in enumerate(zip(line.row.cells, line.row.tones, strict=True)):
+            if self._widths[place]:
+                text = _pad(cell, self._widths[place], self.columns[place].right)
+                parts.append((text, "accent" if line.marked and tone == "" else tone))
+                parts.append((" " * GAP, ""))
+        over = self.get_component_rich_style("line-table--cursor") if active else None
+        return self._strip(parts, width, over)
+
+    # Events and actions
+
+    def on_resize(self) -> None:
+        """Share the new width out."""
+        self._fit()
+        self._follow()
+        self._painted = []
+
+    def on_focus(self) -> None:
+        """Show that keys go here."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Show that keys go elsewhere."""
+        self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Paint the lines that came into view."""
+        super().watch_scroll_y(old_value, new_value)
+        self._painted = []
+
+    def _go(self, place: int) -> None:
+        place = max(0, min(place, len(self._view) - 1))
+        if not self._view or place == self._place:
+            return
+        self._place, self.cursor = place, self._view[place].key
+        top = round(self.scroll_y)
+        self._follow()
+        if round(self.scroll_y) != top:
+            self._painted = []
+            self.refresh()
+        else:
+            self._paint()
+            if len(self._view) > self._height:
+                self._paint_title()
+        self.post_message(self.Moved(self))
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by rows."""
+        self._go(self._place + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by screens."""
+        self._go(self._place + by * max(1, self._height - 1))
+
+    def action_end(self, which: int) -> None:
+        """Move the cursor to the first row (-1) or the last (1)."""
+        self._go(0 if which < 0 else len(self._view) - 1)
+
+    def action_mark(self) -> None:
+        """Mark the row, or take its mark away, and go on to the next."""
+        if self.cursor:
+            self.marked ^= {self.cursor}
+            self._after_marks()
+            self._go(self._place + 1)
+
+    def action_mark_all(self) -> None:
+        """Mark every row that is shown."""
+        self.marked |= {row.key for row in self._view}
+        self._after_marks()
+
+    def action_unmark(self) -> None:
+        """Take all marks away."""
+        self.marked.clear()
+        self._after_marks()
+
+    def _after_marks(self) -> None:
+        self._arrange()
+        self._paint_title()
+        self.post_message(self.Moved(self))
+
+    def action_sort(self, by: int) -> None:
+        """Sort by a neighbouring column that is shown; before the first: the given order."""
+        shown = [None, *(place for place, size in enumerate(self._widths) if size)]
+        place = shown.index(self.sort) if self.sort in shown else 0
+        self.sort_by(shown[(place + by) % len(shown)])
+
+    def sort_by(self, column: int | None) -> None:
+        """Sort by a column, numbers from the highest; the same column again reverses."""
+        if column is not None and column == self.sort:
+            self.reversed = not self.reversed
+        else:
+            self.sort = column
+            self.reversed = column is not None and self.columns[column].right
+        self._arrange()
+        self._paint_title()
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        if self.sort is not None:
+            self.sort_by(self.sort)
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the row, sort by the column name, open the row on a double click."""
+        if event.y == 1:
+            self._sort_at(event.x)
+        elif event.y >= HEAD:
+            self._go(round(self.scroll_y) + event.y - HEAD)
+            if event.chain == 2 and self.cursor:
+                self.post_message(self.Opened(self))
+
+    def _sort_at(self, x: int) -> None:
+        end = GUTTER + 1
+        for place, size in enumerate(self._widths):
+            end += size + GAP if size else 0
+            if size and x < end:
+                self.sort_by(place)
+                return
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Move the cursor: the selection never leaves the screen."""
+        event.stop()
+        self.action_move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Move the cursor: the selection never leaves the screen."""
+        event.stop()
+        self.action_move(-3)
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    """Return the text in exactly `width` cells, with a mark where it was cut."""
+    size = len(text) if text.isascii() else cell_len(text)
+    if size > width:
+        return set_cell_size(text, width - 1) + "…" if width > 1 else "…"[:width]
+    blank = " " * (width - size)
+    return blank + text if right else text + blank

@@ -1,0 +1,138 @@
+"""The rows of a live table as plain data: filtering, ordering and what a change touches."""
+
+from __future__ import annotations
+
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping, Sequence
+
+
+class Column(Record):
+    """How one column is shown.  The lower `rank` is, the longer it stays on a narrow screen."""
+
+    key: str
+    title: str
+    least: int
+    most: int
+    rank: int = 0
+    right: bool = False
+    """Numbers: aligned at the right, sorted from the highest."""
+
+
+class Row(Record):
+    """One thing; `key` names it for as long as it lives."""
+
+    key: str
+    cells: tuple[str, ...]
+    tones: tuple[str, ...]
+    """Of each cell, see `tui.theme.TONES`."""
+    sorts: tuple[float | str, ...]
+    """What each column sorts by."""
+    name: str = ""
+    """What commands call it."""
+    state: str = ""
+    labels: tuple[str, ...] = ()
+
+
+def matches(row: Row, wanted: str) -> bool:
+    """Tell whether the row passes the filter, letters' case ignored.
+
+    A word is searched in the cells; `!WORD` keeps the others; `-f WORD` needs only its
+    letters in their order; `-l NAME[=VALUE]` looks at labels.
+    """
+    wanted = wanted.strip().lower()
+    if wanted.startswith("!"):
+        rest = wanted[1:].strip()
+        return not rest or not matches(row, rest)
+    if wanted.startswith("-l"):
+        label = wanted[2:].strip()
+        return (
+            any(label in (text.lower(), text.lower().partition("=")[0]) for text in row.labels)
+            if label
+            else True
+        )
+    text = " ".join(row.cells).lower()
+    if wanted.startswith("-f"):
+        letters = iter(text)
+        return all(letter in letters for letter in wanted[2:].strip())
+    return wanted in text
+
+
+def arrange(
+    rows: Iterable[Row], wanted: str, sort: int | None, *, reverse: bool, held: Mapping[str, int]
+) -> list[Row]:
+    """Return the rows that pass the filter in the order they are shown.
+
+    Rows in `held` (key to place) keep that order, in front of others: a list in which
+    rows are marked must not move under the person's hands.
+    """
+    found = [row for row in rows if not wanted or matches(row, wanted)]
+    if sort is not None:
+        found.sort(key=lambda row: _comparable(row.sorts[sort]), reverse=reverse)
+    if held:
+        found.sort(key=lambda row: held.get(row.key, len(held)))
+    return found
+
+
+def _comparable(value: float | str) -> tuple[int, float, str]:
+    return (1, 0.0, value.lower()) if isinstance(value, str) else (0, value, "")
+
+
+class Line(Record):
+    """What one screen line of a table shows; None in a list of lines is an empty line."""
+
+    row: Row
+    cursor: bool
+    marked: bool
+
+
+def window(
+    rows: Sequence[Row], top: int, height: int, cursor: str, marked: Container[str]
+) -> list[Line | None]:
+    """Return the `height` lines from row `top` on."""
+    shown: list[Line | None] = [
+        Line(row, row.key == cursor, row.key in marked) for row in rows[top : top + height]
+    ]
+    return shown + [None] * (height - len(shown))
+
+
+def changed_lines(before: Sequence[Line | None], after: Sequence[Line | None]) -> list[int]:
+    """Return the numbers of the lines that must be painted to get from one to the other."""
+    differing = [
+        number
+        for number, (old, new) in enumerate(zip(before, after, strict=False))
+        if old is not new and old != new
+    ]
+    return differing + list(range(len(before), len(after)))
+
+
+def fit(columns: Sequence[Column], content: Sequence[int], width: int, gap: int) -> list[int]:
+    """Return a width for each column, 0 for one that is left out.
+
+    Columns get what their content needs, within their bounds.  Where that is too much,
+    columns of the highest rank go first, then the widest shrink to their least.
+    """
+    want = [
+        max(min(size, column.most), len(column.title))
+        for column, size in zip(columns, content, strict=True)
+    ]
+    least = [min(column.least, size) for column, size in zip(columns, want, strict=True)]
+    kept = list(range(len(columns)))
+
+    def total(sizes: Sequence[int]) -> int:
+        return sum(sizes[place] for place in kept) + gap * (len(kept) - 1)
+
+    while len(kept) > 1 and total(least) > width:
+        kept.remove(max(kept, key=lambda place: (columns[place].rank, place)))
+    while total(want) > width:
+        widest = max(
+            (place for place in kept if want[place] > least[place]),
+            key=lambda place: want[place],
+            default=None,
+        )
+        if widest is None:
+            break
+        want[widest] -= 1
+    return [want[place] if place in kept else 0 for place in range(len(columns))]

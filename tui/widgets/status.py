@@ -1,0 +1,73 @@
+"""The two lines at the edges: where one is and what runs, and which keys are at hand."""
+
+from __future__ import annotations
+
+import os
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.theme import Tones
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tui.theme import Part
+
+
+class StatusLine(Widget):
+    """One line of parts: the left ones are cut, the right ones stay."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - the base's name
+        super().__init__(id=id)
+        self._left: Sequence[Part] = ()
+        self._right: Sequence[Part] = ()
+        self._tones = Tones(self)
+
+    def show(self, left: Sequence[Part], right: Sequence[Part] = ()) -> None:
+        """Show these; nothing is painted when they are the same as before."""
+        if (left, right) != (self._left, self._right):
+            self._left, self._right = left, right
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Paint it."""
+        base = self.rich_style
+        width = self.size.width
+        right = self._strip(self._right)
+        left = self._strip(self._left)
+        room = max(0, width - right.cell_length)
+        return Strip.join([left.crop_extend(0, room, base), right]).adjust_cell_length(width, base)
+
+    def _strip(self, parts: Sequence[Part]) -> Strip:
+        base = self.rich_style
+        return Strip([Segment(text, base + self._tones[tone]) for text, tone in parts])
+
+
+def hint_parts(hints: Sequence[tuple[str, str]], width: int) -> list[Part]:
+    """Return as many keys with their words as fit; the last one, help, always does."""
+    parts: list[Part] = []
+    used = 1
+    *rest, last = hints
+    room = width - cell_len("".join(last)) - 3
+    for key, words in rest:
+        size = cell_len(key) + cell_len(words) + 3
+        if used + size > room:
+            break
+        parts += [(f" {key}", "accent"), (f" {words} ", "dim")]
+        used += size
+    return [*parts, (f" {last[0]}", "accent"), (f" {last[1]}", "dim")]
+
+
+def host_name() -> str:
+    """Return `user@host` as a shell's prompt shows it."""
+    import pwd
+
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        user = str(os.geteuid())
+    return f"{user}@{os.uname().nodename.partition('.')[0]}"
