@@ -1,0 +1,32 @@
+"""What all tests share: roots of their own, and a clear word when root is missing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from core.paths import Paths
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse to start, rather than fail one by one, where the kernel would say no."""
+    if os.geteuid() == 0:
+        return
+    needs_root = [ROOT / "tests" / part for part in ("system", "e2e")]
+    if any(place in item.path.parents for item in items for place in needs_root):
+        raise pytest.UsageError(
+            "system and e2e tests make namespaces, mounts and networks: "
+            "run them as root, or choose tests/unit"
+        )
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """Data and run-time directories of one test."""
+    made = Paths(str(tmp_path / "data"), str(tmp_path / "run"))
+    made.make()
+    return made

@@ -1,0 +1,94 @@
+"""A one-shot command starts in milliseconds only while it imports next to nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+HEAVY = {
+    "argparse", "asyncio", "concurrent.futures", "ctypes", "dataclasses", "enum",
+    "importlib.metadata", "inspect", "logging", "prompt_toolkit", "pyroute2", "re", "rich",
+    "socket", "subprocess", "textual", "threading", "tomli", "traceback", "typing",
+    "urllib.request",
+}  # fmt: skip
+"""Each costs 2 to 200 ms; none is needed to list, start or enter a container."""
+
+LEAN = (
+    "core.record",
+    "core.containers.cgroups",
+    "core.containers.enter",
+    "core.containers.init",
+    "core.containers.lean_json",
+    "core.containers.log_writer",
+    "core.containers.protocol",
+    "core.containers.steps",
+    "core.linux.capabilities",
+    "core.linux.libc",
+    "core.linux.mount",
+    "core.linux.netlink",
+    "core.linux.path",
+    "core.linux.process",
+    "core.linux.seccomp",
+    "core.linux.terminal",
+    "core.network.hot",
+)
+"""Modules of the spawner, the monitor and the init: their imports are every monitor's memory."""
+
+ALLOWED = {
+    "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
+    "errno", "fcntl", "genericpath", "marshal", "os", "os.path", "posix", "posixpath", "select", "stat",
+    "termios", "time",
+    "core", "core.containers", "core.linux", "core.network",
+}  # fmt: skip
+
+CLI = """
+from cli.main import main
+main(words)
+"""
+
+
+def loaded(code: str, words: tuple[str, ...] = (), env: dict[str, str] | None = None) -> set[str]:
+    """Return the modules that `code` loads on top of a bare interpreter."""
+    script = f"""
+import sys
+bare = set(sys.modules)
+sys.path += {[str(ROOT), sysconfig.get_path("purelib")]!r}
+words = {list(words)!r}
+try:
+    {code.strip().replace(chr(10), chr(10) + "    ")}
+finally:
+    print("\\n" + repr(sorted(set(sys.modules) - bare)).replace("'", '"'), file=sys.stderr)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, env=env
+    )
+    assert "Traceback" not in ran.stderr, ran.stderr
+    return set(json.loads(ran.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--help", "run --help", "version", "ps", "ps -a", "images", "run missing true",
+     "exec missing true", "stop missing", "inspect missing"],
+)  # fmt: skip
+def test_a_command_loads_nothing_heavy(line: str, tmp_path: Path) -> None:
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "LIMPET_DATA_ROOT": str(tmp_path / "data"),
+        "LIMPET_RUN_ROOT": str(tmp_path / "run"),
+    }
+    assert loaded(CLI, tuple(line.split()), env) & HEAVY == set()
+
+
+@pytest.mark.parametrize("module", LEAN)
+def test_a_lean_module_loads_only_lean_modules(module: str) -> None:
+    assert loaded(f"import {module}") - ALLOWED - set(LEAN) == set()
