@@ -44,8 +44,8 @@ LEAN = (
 
 ALLOWED = {
     "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
-    "errno", "fcntl", "genericpath", "marshal", "os", "os.path", "posix", "posixpath", "select", "stat",
-    "termios", "time",
+    "errno", "fcntl", "genericpath", "marshal", "os", "os.path", "posix", "posixpath", "select",
+    "stat", "termios", "time",
     "core", "core.containers", "core.linux", "core.network",
 }  # fmt: skip
 

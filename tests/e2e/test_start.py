@@ -1,0 +1,85 @@
+"""The program as a person meets it: `limpet` typed at a terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from core.paths import Paths
+from tests.e2e.terminal import Terminal, Tmux
+
+LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
+LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l"
+
+
+@pytest.fixture
+def env(paths: Paths, tmp_path: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        "LIMPET_DATA_ROOT": paths.data,
+        "LIMPET_RUN_ROOT": paths.run,
+    }
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (160, 50)])
+def test_the_app_opens_fills_the_screen_and_leaves_it_as_it_was(
+    columns: int, rows: int, env: dict[str, str]
+) -> None:
+    with Terminal([LIMPET], columns=columns, rows=rows, env=env) as terminal:
+        terminal.until(r"Containers 0.*Images 0.*Registries")
+        terminal.until(r"q quit")
+        assert terminal.screen.display[rows - 1].strip()
+        terminal.keys("q")
+        assert terminal.wait() == 0
+    assert terminal.output.rindex(LEAVE_ALTERNATE_SCREEN) > 0
+
+
+def test_the_app_follows_the_windows_size(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(r"q quit")
+        terminal.resize(120, 40)
+        terminal.until(r"\A(?:.*\n){30,}.*q quit")
+        terminal.keys("q")
+        assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("term", ["tmux-256color", "screen", "xterm"])
+def test_the_app_opens_inside_tmux(term: str, env: dict[str, str]) -> None:
+    env.pop("TERM")
+    with Tmux([LIMPET], term=term, env=env) as tmux:
+        tmux.until(r"Containers 0")
+        tmux.keys("q")
+        tmux.until(r"Pane is dead|\A\s*\Z")
+
+
+def test_without_a_terminal_it_says_what_to_do(env: dict[str, str]) -> None:
+    ran = subprocess.run(
+        [LIMPET], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert "needs a terminal" in ran.stderr
+
+
+def test_the_launcher_honours_no_python_variable(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "core.py").write_text("raise SystemExit('hijacked')")
+    (tmp_path / "usercustomize.py").write_text("raise SystemExit('hijacked')")
+    hostile = {**env, "PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nowhere", "PYTHONINSPECT": "1"}
+    ran = subprocess.run(
+        [LIMPET, "--help"], env=hostile, cwd=tmp_path, capture_output=True, text=True, timeout=20
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_launcher_works_through_symbolic_links(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "first").symlink_to(LIMPET)
+    (tmp_path / "bin/limpet").symlink_to("../first")
+    onpath = {**env, "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    ran = subprocess.run(["limpet", "--help"], env=onpath, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
