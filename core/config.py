@@ -78,7 +78,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key("dns", (), "name servers for containers; empty: the host's, loopback ones left out"),
     ),
     "tui": (
-        Key("theme", "textual-dark", "colours of the app"),
+        Key("theme", "limpet", "colours of the app: limpet, or one of Textual's themes"),
         Key("mouse", True, "let the app see the mouse; off: the terminal selects text"),
         Key("refresh_s", 1.0, "seconds between two readings of usage"),
         Key(

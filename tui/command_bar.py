@@ -61,6 +61,13 @@ class CommandBar(Horizontal):
     class Left(Message):
         """The person goes back to the table."""
 
+    class Paged(Message):
+        """The session is to be scrolled while the bar keeps the keys."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
     class Hinted(Message):
         """What the line at hand means; empty for nothing."""
 
@@ -132,8 +139,9 @@ class CommandBar(Horizontal):
         except OSError:
             history = InMemoryHistory()
         self._completer = LimpetCompleter(self._engine)
-        self.app.call_from_thread(lambda: self._loaded(history))
+        self.app.call_from_thread(self._loaded, history)
 
+    @work
     async def _loaded(self, history: History) -> None:
         async for _ in history.load():
             pass  # a history is empty until it has been read through
@@ -318,6 +326,8 @@ class BarInput(Input, inherit_bindings=True):
         Binding("tab", "complete", "Complete", show=False),
         Binding("up,ctrl+p", "walk(-1)", "Line before", show=False),
         Binding("down,ctrl+n", "walk(1)", "Next line", show=False),
+        Binding("pageup", "page(-1)", "Scroll the session up", show=False),
+        Binding("pagedown", "page(1)", "Scroll the session down", show=False),
         Binding("escape", "leave", "Back to the table", show=False),
         Binding("ctrl+c", "empty", "Empty the line, or leave it", show=False),
     ]
@@ -340,6 +350,10 @@ class BarInput(Input, inherit_bindings=True):
     def action_walk(self, by: int) -> None:
         """Go through completions or history."""
         self._bar.walk(by)
+
+    def action_page(self, by: int) -> None:
+        """Scroll the session."""
+        self.post_message(CommandBar.Paged(by))
 
     def action_leave(self) -> None:
         """Go back to the table."""

@@ -11,6 +11,7 @@ release is pinned, and `LIMPET_FRAME_DIFF=0` or `tui.frame_diff = false` turns i
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
@@ -133,7 +134,7 @@ def _write(x: int, y: int, cells: list[Cell]) -> str:
             parts.append(f"\x1b]8;;{target}\x1b\\")
             link = target
         if now != sgr and text:
-            parts.append(f"\x1b[0;{now}m" if sgr and now else f"\x1b[{now}m")
+            parts.append(_change(sgr, now))
             sgr = now
         parts.append(text)
         lost = lost or len(text) > 1
@@ -142,6 +143,33 @@ def _write(x: int, y: int, cells: list[Cell]) -> str:
     if sgr:
         parts.append("\x1b[0m")
     return "".join(parts)
+
+
+@lru_cache(4096)
+def _change(before: str, now: str) -> str:
+    """Return the shortest sequence that turns one set of SGR codes into another."""
+    old, new = _split(before), _split(now)
+    if not before or not now or old[0] != new[0] or "" in new[1:]:
+        return f"\x1b[0;{now}m" if before and now else f"\x1b[{now}m"
+    return "\x1b[" + ";".join(code for code, was in zip(new, old, strict=True) if code != was) + "m"
+
+
+def _split(codes: str) -> tuple[str, str, str]:
+    """Return attributes, foreground and background of codes in Textual's order."""
+    numbers = codes.split(";")
+    attributes, colours = [], ["", ""]
+    while numbers:
+        number = int(numbers.pop(0) or 0)
+        more = {"5": 2, "2": 4}.get(numbers[0], 0) if number in (38, 48) and numbers else 0
+        whole = ";".join([str(number), *numbers[:more]])
+        del numbers[:more]
+        if number in (38, 39) or 30 <= number <= 37 or 90 <= number <= 97:
+            colours[0] = whole
+        elif number in (48, 49) or 40 <= number <= 47 or 100 <= number <= 107:
+            colours[1] = whole
+        else:
+            attributes.append(whole)
+    return ";".join(attributes), colours[0], colours[1]
 
 
 class _Changes(CompositorUpdate):

@@ -68,7 +68,7 @@ WELCOME: tuple[Part, ...] = (
     ("", ""),
     ("nothing here yet", "dim"),
     ("", ""),
-    ("S  makes a small image of this host's own programs and runs it", "bold"),
+    ("S  or enter makes a small image of this host's own programs and runs it", "bold"),
     ("   no network, a second or two", "dim"),
     ("", ""),
     (":  opens the command line; for example  pull alpine", ""),
@@ -151,10 +151,16 @@ def _state(info: ContainerInfo, glyphs: Glyphs) -> tuple[str, str, str]:
         if info.oom_killed:
             return glyphs.failed, "bad", "out of memory"
         ended = f" {age(info.finished)}" if info.finished else ""
+        if info.exit_code in BY_SIGNAL:
+            return glyphs.stopped, "dim", f"exit {info.exit_code}{ended}"
         if info.exit_code:
             return glyphs.failed, "bad", f"exit {info.exit_code}{ended}"
         return glyphs.stopped, "dim", f"done{ended}"
     return glyphs.stopped, "bad" if info.state == "dead" else "dim", info.state
+
+
+BY_SIGNAL = (130, 137, 143)
+"""Exit codes of programs that `stop`, `kill` or ctrl-c ended: no failure of theirs."""
 
 
 def image_rows(snapshot: Snapshot) -> list[Row]:

@@ -43,6 +43,10 @@ PANE_FROM = 18
 """Below this height the session is hidden until it has something to say."""
 
 
+TYPING = "enter runs it   tab completes   up history   esc back to the table"
+FILTERING = "enter keeps it   esc shows all   !WORD without   -f letters   -l label"
+
+
 class DashboardScreen(Screen[None], inherit_bindings=False):
     """Tables, session, bar; keys come from the keymap."""
 
@@ -61,6 +65,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self._snapshot: Snapshot | None = None
         self._waiting: Snapshot | None = None
         self._jobs: list[JobView] = []
+        self._meaning = ""
+        """What the line in the bar asks for."""
+        self._nothing = False
+        """No image and no container: the person is new here."""
         self._pane: bool | None = None
         """Whether the session is shown; None: as the height says."""
         self.tables = {
@@ -145,12 +153,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.tables[IMAGES].set_rows(image_rows(snapshot))
         self.tables[REGISTRIES].set_rows(registry_rows(snapshot))
         running = sum(info.state == "running" for info in snapshot.containers)
-        self.tables[CONTAINERS].set_note(f"{len(snapshot.containers)}, {running} running")
-        self.tables[IMAGES].set_note(str(len(snapshot.images)))
-        self.tables[REGISTRIES].set_note(str(len(snapshot.registries)))
+        self.tables[CONTAINERS].set_note(f"{running} running" if running else "")
         if snapshot.read:
-            new = not snapshot.images and not snapshot.containers
-            self.tables[CONTAINERS].empty = WELCOME if new else EMPTY[CONTAINERS]
+            self._nothing = not snapshot.images and not snapshot.containers
+            self.tables[CONTAINERS].empty = WELCOME if self._nothing else EMPTY[CONTAINERS]
             self.tables[IMAGES].empty = EMPTY[IMAGES]
             self.tables[REGISTRIES].empty = EMPTY[REGISTRIES]
         self.show_edges()
@@ -167,26 +173,33 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     # The two edges
 
-    def show_edges(self, meaning: str = "") -> None:
+    def show_edges(self) -> None:
         """Show where one is, and which keys are at hand or what the line means."""
         if not self.is_mounted:
             return
         self.query_one("#header", StatusLine).show(self._where(), self._doing())
         hints = self.query_one("#hints", StatusLine)
         if self.bar.line.has_focus:
-            words = meaning or "enter runs it   tab completes   up history   esc back to the table"
+            words = (
+                self._meaning
+                or "enter runs it   tab completes   up history   esc back to the table"
+            )
             hints.show([(f" {words}", "dim")])
             return
         row = self.table.selected
-        found = self.keymap.hints(self.place, row.state if row else "")
-        found = [hint for hint in found if hint[1] != "help"] + [("?", "help")]
+        found = self.keymap.hints(self.place if row else "", row.state if row else "")
+        if self._nothing:
+            found.insert(0, ("S", "start here"))
         hints.show(hint_parts(found, self.app.size.width))
 
     def _where(self) -> list[Part]:
-        parts: list[Part] = [(" limpet ", "bold"), (f"{host_name()} ", "dim")]
+        parts: list[Part] = [(" limpet ", "bold")]
+        if self.app.size.width >= 80:
+            parts.append((f"{host_name()} ", "dim"))
         for number, place in enumerate(PLACES, 1):
             tone = "accent" if place == self.place else "dim"
-            parts.append((f"  {number} {place.capitalize()} {len(self.tables[place].rows)}", tone))
+            count = self.tables[place].total
+            parts.append((f"  {number} {place.capitalize()} {count}", tone))
         return parts
 
     def _doing(self) -> list[Part]:
@@ -221,13 +234,18 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def _filtered(self, event: CommandBar.Filtered) -> None:
         self.table.set_filter(event.wanted)
 
+    @on(CommandBar.Paged)
+    def _paged(self, event: CommandBar.Paged) -> None:
+        self.output.action_page(event.by)
+
     @on(CommandBar.Left)
     def _left(self) -> None:
         self.table.focus()
 
     @on(CommandBar.Hinted)
     def _hinted(self, event: CommandBar.Hinted) -> None:
-        self.show_edges(event.text)
+        self._meaning = event.text
+        self.show_edges()
 
     def on_descendant_focus(self) -> None:
         """Follow the keys to another table."""
@@ -256,9 +274,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             return
         if "{name" in command:
             if row is None:
+                if self._nothing and name == "enter":
+                    self.action_starter()
                 return
-            names = {r.key: r.name for r in table.rows}
-            command = fill(command, row.name, [names[key] for key in table.chosen])
+            command = fill(command, row.name, table.chosen)
         if command.endswith(FILL):
             self.bar.open(command.removesuffix(FILL))
         else:

@@ -103,10 +103,15 @@ class LineTable(ScrollView, can_focus=True):
 
     @property
     def chosen(self) -> list[str]:
-        """The keys of the marked rows in their order, or of the one under the cursor."""
+        """The names of the marked rows, filtered out or not, or of the one under the cursor."""
         if self.marked:
-            return [row.key for row in self._view if row.key in self.marked]
-        return [self.cursor] if self.cursor else []
+            return [row.name for row in self._rows.values() if row.key in self.marked]
+        return [self.selected.name] if self.selected else []
+
+    @property
+    def total(self) -> int:
+        """How many rows there are, filtered out or not."""
+        return len(self._rows)
 
     @property
     def rows(self) -> list[Row]:

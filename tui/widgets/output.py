@@ -114,7 +114,7 @@ class Output(ScrollView, can_focus=True):
             if block.job is None:
                 continue
             view = block.job.snapshot()
-            block.body = progress(view, self._glyphs)
+            block.body, block.wraps = progress(view, self._glyphs), False
             block.note, block.tone = summary(view).removeprefix(view.title).strip(), "accent"
             if block.job.finished:
                 ended.append(block)
