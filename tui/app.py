@@ -46,6 +46,7 @@ class LimpetApp(FrameDiffApp):
             bool(engine.config["tui", "frame_diff"]) and os.environ.get("LIMPET_FRAME_DIFF") != "0"
         )
         self.animation_level = "none"
+        self._choose_theme(engine.config["tui", "theme"])
         self.dashboard = DashboardScreen(engine, Keymap(engine.config.keys), read_only=read_only)
         self._then: dict[int, str] = {}
         """Lines to carry out after a block has ended well."""
@@ -58,18 +59,22 @@ class LimpetApp(FrameDiffApp):
         """Start on the dashboard."""
         return self.dashboard
 
-    def on_mount(self) -> None:
-        """Choose the colours; everything slow waits for the first paint."""
+    def _choose_theme(self, wanted: str) -> None:
+        """Set the theme before anything is styled, so that nothing is styled twice."""
         self.register_theme(LIMPET)
-        wanted = self.engine.config["tui", "theme"]
-        self.theme = wanted if wanted in self.available_themes else LIMPET.name
+        name = wanted if wanted in self.available_themes else LIMPET.name
+        self.set_reactive(LimpetApp.theme, name)
+        self.stylesheet.set_variables(self.get_css_variables())
+
+    def on_mount(self) -> None:
+        """Leave everything slow until after the first paint."""
+        self._jobs_timer = self.set_interval(JOBS_EVERY_S, self._show_jobs, pause=True)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
         self.bridge.start()
         self.dashboard.bar.load()
         self.set_interval(AGES_EVERY_S, self.dashboard.age)
-        self._jobs_timer = self.set_interval(JOBS_EVERY_S, self._show_jobs, pause=True)
 
     def on_unmount(self) -> None:
         """Stop the threads."""

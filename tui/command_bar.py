@@ -7,6 +7,7 @@ imported in a thread after the first paint.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from rich.highlighter import Highlighter
 from textual import on, work
@@ -17,17 +18,18 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from core.commands.scan import scan, signature
+from core.errors import Error
 from tui.bridge import state_directory
 from tui.theme import Tones, glyphs
 from tui.widgets.completion_popup import CompletionPopup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from prompt_toolkit.completion import Completer
     from prompt_toolkit.history import History
     from rich.text import Text
     from textual.app import ComposeResult
 
+    from core.commands.complete import LimpetCompleter
     from core.engine import Engine
 
 TONE_OF = {
@@ -79,7 +81,7 @@ class CommandBar(Horizontal):
         super().__init__(id=id)
         self._engine = engine
         self._popup = popup
-        self._completer: Completer | None = None
+        self._completer: LimpetCompleter | None = None
         self._history: History | None = None
         self._place = 0
         self._draft = ""
@@ -124,7 +126,7 @@ class CommandBar(Horizontal):
 
     # After the first paint
 
-    @work(thread=True, group="load")
+    @work(thread=True, group="load", exit_on_error=False)
     def load(self) -> None:
         """Import what completes and read the history."""
         from prompt_toolkit.history import FileHistory, InMemoryHistory
@@ -158,6 +160,9 @@ class CommandBar(Horizontal):
         if self._filtering:
             self.post_message(self.Filtered(event.value, done=False))
             return
+        if event.value == ":":  # the key that opens the bar, pressed while it is open
+            self.line.value = ""
+            return
         if not event.value.strip() or not self.line.has_focus:
             self._popup.close()
             self.post_message(self.Hinted(""))
@@ -166,7 +171,7 @@ class CommandBar(Horizontal):
         if self._completer:
             self._complete(event.value, self.line.cursor_position)
 
-    @work(thread=True, exclusive=True, group="complete")
+    @work(thread=True, exclusive=True, group="complete", exit_on_error=False)
     def _complete(self, value: str, cursor: int) -> None:
         from prompt_toolkit.completion import CompleteEvent
         from prompt_toolkit.document import Document
@@ -177,7 +182,8 @@ class CommandBar(Horizontal):
             return
         document = Document(value, cursor)
         found = list(completer.get_completions(document, CompleteEvent()))
-        self.known = completer.names.known()  # type: ignore[attr-defined]
+        with suppress(Error, OSError):  # running the line will say why
+            self.known = completer.names.known()
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._offer, value, found)
 

@@ -107,7 +107,7 @@ def _styles(variables: Mapping[str, str]) -> dict[str, Style]:
     return {
         "": Style(),
         "dim": colour("foreground", 0.42),
-        "faint": colour("foreground", 0.68),
+        "faint": colour("foreground", 0.6),
         "good": colour("success"),
         "warn": colour("warning"),
         "bad": colour("error"),

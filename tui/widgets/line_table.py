@@ -208,18 +208,15 @@ class LineTable(ScrollView, can_focus=True):
         self.refresh(Region(0, 0, self.size.width, HEAD))
 
     def _follow(self) -> None:
-        top = round(self.scroll_y)
-        if self._place < top:
-            self._scroll_rows(self._place)
-        elif self._height and self._place >= top + self._height:
-            self._scroll_rows(self._place - self._height + 1)
-        elif top > max(0, len(self._view) - self._height):
-            self._scroll_rows(max(0, len(self._view) - self._height))
-
-    def _scroll_rows(self, top: int) -> None:
-        self.set_reactive(LineTable.scroll_y, float(top))
-        self.set_reactive(LineTable.scroll_target_y, float(top))
-        self._paint_title()
+        """Scroll as little as it takes to have the cursor on the screen and no gap below."""
+        now = round(self.scroll_y)
+        top = min(now, max(0, len(self._view) - self._height), self._place)
+        if self._height:
+            top = max(top, self._place - self._height + 1)
+        if top != now:
+            self.set_reactive(LineTable.scroll_y, float(top))
+            self.set_reactive(LineTable.scroll_target_y, float(top))
+            self._paint_title()
 
     def render_line(self, y: int) -> Strip:
         """Paint one line of the widget."""

@@ -219,7 +219,7 @@ class Output(ScrollView, can_focus=True):
 
     def action_scroll_by(self, by: int) -> None:
         """Scroll by lines."""
-        self.scroll_to(y=round(self.scroll_y) + by, animate=False)
+        self.scroll_to(y=round(self.scroll_y) + by, animate=False, force=True)
 
     def action_page(self, by: int) -> None:
         """Scroll by screens."""
@@ -227,15 +227,15 @@ class Output(ScrollView, can_focus=True):
 
     def action_top(self) -> None:
         """Go to the oldest line."""
-        self.scroll_to(y=0, animate=False)
+        self.scroll_to(y=0, animate=False, force=True)
 
     def action_bottom(self) -> None:
         """Go to the newest line."""
-        self.scroll_to(y=len(self._flat), animate=False)
+        self.scroll_to(y=len(self._flat), animate=False, force=True)
 
     def action_sideways(self, by: int) -> None:
         """Scroll wide tables."""
-        self.scroll_to(x=round(self.scroll_x) + by, animate=False)
+        self.scroll_to(x=round(self.scroll_x) + by, animate=False, force=True)
 
     def action_cancel(self) -> None:
         """Cancel the newest running job, or give the keys back to the table."""

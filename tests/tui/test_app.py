@@ -1,0 +1,368 @@
+"""The app as a person uses it: keys, command lines, answers, at two sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.commands.result import Foreground, Plan, Result, Running, Table, Text
+from core.config import Config
+from core.engine import Engine
+from core.errors import Conflict
+from core.jobs import Job
+from core.paths import Paths
+from tests.tui.conftest import facts
+from tui.app import LimpetApp
+from tui.bridge import Answered, Snapshot
+from tui.screens.confirm import ConfirmScreen
+from tui.theme import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from textual.pilot import Pilot
+
+SIZES = [(80, 24), (160, 50)]
+
+
+def session(app: LimpetApp) -> str:
+    return "\n".join(plain(line) for line in app.dashboard.output._flat)
+
+
+def screen_text(app: LimpetApp) -> str:
+    return "\n".join(
+        "".join(segment.text for segment in strip)
+        for strip in app.screen._compositor.render_strips()
+    )
+
+
+async def until(pilot: Pilot[int], true: Callable[[], object]) -> None:
+    """Let the app work until something is so; the threads it starts answer by messages."""
+    for _ in range(400):
+        if true():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError(screen_text(pilot.app))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command lines that keys submit, which are not carried out."""
+    seen: list[str] = []
+    monkeypatch.setattr(LimpetApp, "submit", lambda _, line, then="": seen.append(line))
+    return seen
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_layout_suits_the_size(
+    make_app: Callable[..., LimpetApp], size: tuple[int, int]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        shown = [table.id for table in app.dashboard.tables.values() if table.region.height]
+        wide = size[0] > 100
+        assert shown == (["containers", "images", "registries"] if wide else ["containers"])
+        text = screen_text(app)
+        assert "web-1" in text
+        assert "CPU" in text
+        assert ("starter:latest" in text) is wide
+        assert app.dashboard.output.region.height >= 4
+        await pilot.press("2")
+        await pilot.pause()
+        assert "starter:latest" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(60, 18), (60, 12), (100, 30), (119, 40), (120, 34), (200, 60)])
+async def test_any_size_has_a_table_a_bar_and_hints(
+    make_app: Callable[..., LimpetApp], size: tuple[int, int]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        rows = screen_text(app).split("\n")
+        assert len(rows) == size[1]
+        assert {len(row) for row in rows if row.isascii()} <= {size[0]}
+        assert "? help" in rows[-1]
+        assert any("web-1" in row for row in rows)
+
+
+async def test_a_newcomer_is_offered_the_first_step(
+    make_app: Callable[..., LimpetApp], lines: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "S  " not in screen_text(app)  # nothing is claimed before it was read
+        app.dashboard.take(Snapshot(read=True))
+        await pilot.pause()
+        assert "makes a small image" in screen_text(app)
+        await pilot.press("S")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert lines == ["image starter", "image starter"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (["l"], "logs -f web-1"),
+        (["j", "e"], "exec -it web-2 sh"),
+        (["a"], "attach web-1"),
+        (["s"], "stop web-1"),
+        (["j", "j", "j", "s"], "start db"),
+        (["space", "space", "d"], "rm web-1 web-2"),
+        (["x"], "kill web-1"),
+        (["enter"], "inspect web-1"),
+        (["2", "H"], "history nginx:1.27"),
+        (["2", "j", "d"], "rmi redis:7"),
+        (["3", "enter"], "registry catalog docker.io"),
+        (["G", "r"], "restart 日本語"),
+    ],
+)
+async def test_a_key_runs_a_command_line(
+    make_app: Callable[..., LimpetApp], lines: list[str], keys: list[str], expected: str
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert lines == [expected]
+
+
+async def test_some_keys_begin_a_line_in_the_bar(
+    make_app: Callable[..., LimpetApp], lines: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press("2", "R")
+        await pilot.pause()
+        assert app.dashboard.bar.line.value == "run -it --rm nginx:1.27 "
+        await pilot.press(*"sh", "enter")
+        await pilot.pause()
+        assert lines == ["run -it --rm nginx:1.27 sh"]
+
+
+async def test_a_person_can_change_the_keys(paths: Paths, lines: list[str]) -> None:
+    keys = {"l": "logs --tail 5 {name}", "containers.x": "", "images.x": "image inspect {name}"}
+    app = LimpetApp(Engine(paths, Config({}, {"keys": keys})))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press("x", "l", "2", "x")
+        await pilot.pause()
+        assert lines == ["logs --tail 5 web-1", "image inspect nginx:1.27"]
+
+
+async def test_the_filter_acts_while_it_is_typed_and_escape_clears_it(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        table = app.dashboard.table
+        await pilot.press("slash", *"web")
+        await pilot.pause()
+        assert [row.name for row in table.rows] == ["web-1", "web-2"]
+        await pilot.press("enter")
+        await pilot.pause()
+        assert table.has_focus
+        assert table.wanted == "web"
+        await pilot.press("escape")
+        assert len(table.rows) == len(facts().containers)
+
+
+async def test_frozen_tables_hold_still_until_they_are_let_go(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts(4))
+        await pilot.press("exclamation_mark")
+        app.dashboard.take(facts(2))
+        await pilot.pause()
+        assert len(app.dashboard.table.rows) == 4
+        assert "frozen" in screen_text(app)
+        await pilot.press("exclamation_mark")
+        assert len(app.dashboard.table.rows) == 2
+
+
+async def test_a_line_is_answered_in_the_session(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon", *"version", "enter")
+        await until(pilot, lambda: "limpet 0." in session(app))
+        assert session(app).startswith("› version")
+
+
+async def test_an_error_stays_with_its_hint(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("stratt web")
+        await until(pilot, lambda: "failed" in session(app))
+        assert "hint: did you mean st" in session(app)
+        app.submit("pull 'x")
+        await until(pilot, lambda: "is not closed" in session(app))
+
+
+async def test_a_read_only_app_refuses_what_changes_things(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app(read_only=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("pull alpine")
+        await until(pilot, lambda: "read-only" in session(app))
+        app.submit("version")
+        await until(pilot, lambda: "limpet 0." in session(app))
+        assert not app.bridge.running_jobs()
+
+
+async def test_aliases_stand_for_their_line(paths: Paths) -> None:
+    app = LimpetApp(Engine(paths, Config({}, {"aliases": {"v": "version"}})))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("v")
+        await until(pilot, lambda: "limpet 0." in session(app))
+
+
+def answered(app: LimpetApp, line: str, result: Result) -> int:
+    number = app.dashboard.output.begin(line)
+    app.post_message(Answered(number, result, None))
+    return number
+
+
+async def test_a_job_shows_its_progress_and_then_its_answer(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        import threading
+
+        go = threading.Event()
+
+        def work(job: Job) -> str:
+            job.progress("layer", 40, 100, "downloading")
+            go.wait()
+            return "done well"
+
+        job = app.engine.jobs.start("pull x", work)
+        answered(app, "pull x", Running(job, Text))
+        await until(pilot, lambda: "40B/100B  downloading" in session(app))
+        await until(pilot, lambda: "pull x 40%" in screen_text(app))
+        await pilot.press("q")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("n")
+        go.set()
+        await until(pilot, lambda: "done well" in session(app))
+        await until(pilot, lambda: "40%" not in screen_text(app))
+
+
+async def test_escape_in_the_session_cancels_the_job(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+
+        def work(job: Job) -> None:
+            while not job.cancelled:
+                job.wait(0.01)
+            job.check()
+
+        answered(app, "pull x", Running(app.engine.jobs.start("pull x", work), Text))
+        await pilot.press("tab", "tab", "tab")
+        await until(pilot, lambda: app.dashboard.output.has_focus)
+        await pilot.press("escape")
+        await until(pilot, lambda: "cancelled" in session(app))
+
+
+@pytest.mark.parametrize(("key", "expected"), [("y", ["did it"]), ("n", []), ("escape", [])])
+async def test_a_plan_is_done_only_after_yes(
+    make_app: Callable[..., LimpetApp], key: str, expected: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        done: list[str] = []
+
+        def apply() -> Result:
+            done.append("did it")
+            return Text("gone")
+
+        answered(app, "rm web", Plan("remove 1 container", ("container web",), apply))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert "container web" in screen_text(app)
+        await pilot.press(key)
+        await until(pilot, lambda: ("gone" if expected else "not done") in session(app))
+        assert done == expected
+
+
+async def test_a_bug_is_called_one_and_written_down(
+    make_app: Callable[..., LimpetApp], tmp_path: Path
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        number = app.dashboard.output.begin("ps")
+        app.post_message(Answered(number, None, KeyError("what")))
+        await until(pilot, lambda: "this is a bug: KeyError" in session(app))
+        assert (tmp_path / "state/limpet/crash.log").read_text().count("KeyError")
+        number = app.dashboard.output.begin("rm a")
+        app.post_message(Answered(number, None, Conflict("a runs", hint="stop a")))
+        await until(pilot, lambda: "hint: stop a" in session(app))
+
+
+async def test_tall_answers_show_their_head_and_wide_ones_scroll(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    from core.commands.result import Column
+
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = tuple({"A": "x" * 100 + str(number)} for number in range(50))
+        answered(app, "many", Table((Column("A", "TITLE"),), rows))
+        await until(pilot, lambda: "TITLE" in screen_text(app))
+        await pilot.press("tab", "tab", "tab", "end", "right", "right", "right", "right", "right")
+        await pilot.pause()
+        assert "x49" in screen_text(app)
+
+
+async def test_completion_history_and_ghost(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        bar = app.dashboard.bar
+        await until(pilot, lambda: bar._history is not None)
+        await pilot.press("colon", *"versi")
+        await until(pilot, lambda: app.dashboard.popup.display)
+        await pilot.press("tab")
+        assert bar.line.value == "version "
+        await pilot.press("enter")
+        await until(pilot, lambda: "limpet 0." in session(app))
+        await pilot.press(*"ve")
+        await until(pilot, lambda: bar.line._suggestion == "version")
+        await pilot.press("right")
+        assert bar.line.value == "version"
+        await pilot.press("ctrl+u", *"x", "up")
+        assert bar.line.value == "version"
+        await pilot.press("down")
+        assert bar.line.value == "x"
+
+
+async def test_the_terminal_is_given_away_and_taken_back(
+    make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextlib import contextmanager
+
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        order: list[object] = []
+
+        @contextmanager
+        def suspend() -> Iterator[None]:
+            order.append("suspend")
+            yield
+            order.append("resume")
+
+        monkeypatch.setattr(app, "suspend", suspend)
+        answered(app, "exec -it a sh", Foreground("exec a", lambda *fds: order.append(fds) or -1))  # type: ignore[func-returns-value]
+        await until(pilot, lambda: "left running" in session(app))
+        assert order == ["suspend", (0, 1, 2), "resume"]

@@ -1,0 +1,127 @@
+"""What the terminal shows is the same with and without the frame diff, in fewer bytes."""
+
+from __future__ import annotations
+
+import re
+
+import pyte
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import set_cell_size
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tests.tui.conftest import RecordingDriver, cells, facts
+from tui.app import LimpetApp
+from tui.frame_diff import Frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.tui.conftest import Cells
+
+WIDTH, HEIGHT = 12, 3
+STYLES = [Style.parse(words) for words in (
+    "", "red on blue", "green on blue", "bold green on blue", "#102030 on #405060",
+    "bold", "reverse red on black", "underline", "on blue",
+)]  # fmt: skip
+LETTERS = st.text(alphabet="ab ─●日本語", max_size=WIDTH)
+LINES = st.lists(st.tuples(LETTERS, st.sampled_from(STYLES)), min_size=1, max_size=4)
+FRAMES = st.lists(st.lists(LINES, min_size=HEIGHT, max_size=HEIGHT), min_size=1, max_size=5)
+
+
+def strip(parts: list[tuple[str, Style]]) -> Strip:
+    return Strip([Segment(text, style) for text, style in parts]).adjust_cell_length(WIDTH)
+
+
+def full(strips: list[Strip], console: Console) -> str:
+    return "".join(f"\x1b[{y + 1};1H{s.render(console)}" for y, s in enumerate(strips))
+
+
+@given(FRAMES)
+def test_a_diffed_frame_looks_like_one_that_was_sent_whole(
+    frames: list[list[list[tuple[str, Style]]]],
+) -> None:
+    console = Console(color_system="truecolor", force_terminal=True)
+    whole, diffed = (pyte.Screen(WIDTH, HEIGHT) for _ in range(2))
+    frame = Frame()
+    frame.resize(WIDTH, HEIGHT)
+    for lines in frames:
+        strips = [strip(parts) for parts in lines]
+        whole.reset()
+        pyte.Stream(whole).feed(full(strips, console))
+        rows = [(0, y, [s]) for y, s in enumerate(strips)]
+        pyte.Stream(diffed).feed(frame.update(rows, ColorSystem.TRUECOLOR))
+        assert cells(diffed) == cells(whole)
+
+
+@given(LINES, st.integers(0, WIDTH - 1))
+def test_an_update_that_changes_nothing_sends_nothing(
+    parts: list[tuple[str, Style]], x: int
+) -> None:
+    frame = Frame()
+    frame.resize(WIDTH, 1)
+    row = strip(parts).crop(x)
+    assert frame.update([(x, 0, [row])], ColorSystem.TRUECOLOR)
+    assert frame.update([(x, 0, [row])], ColorSystem.TRUECOLOR) == ""
+
+
+def test_joined_characters_are_placed_one_by_one() -> None:
+    frame = Frame()
+    frame.resize(WIDTH, 1)
+    family = "👨‍👩‍👧"
+    row = Strip([Segment(set_cell_size(f"{family}x", WIDTH))])
+    sent = frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR)
+    assert f"{family}\x1b[1;3Hx" in sent
+    assert family in frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR)
+
+
+def test_a_forgotten_frame_is_sent_whole() -> None:
+    frame = Frame()
+    frame.resize(WIDTH, 1)
+    row = Strip([Segment("abc" * 4)])
+    first = frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR)
+    frame.forget()
+    frame.resize(WIDTH, 1)
+    assert frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR) == first
+
+
+SESSION = ["j", "j", "space", "2", "j", "1", "G", "g", "slash", "w", "e", "b", "enter", "colon",
+           "s", "t", "escape", "escape", "backslash", "backslash", "3", "tab", "exclamation_mark",
+           "ctrl+l", "escape"]  # fmt: skip
+
+
+async def _play(app: LimpetApp, width: int, height: int) -> tuple[Cells, int]:
+    async with app.run_test(headless=False, size=(width, height)) as pilot:
+        app.dashboard.take(facts(30))
+        await pilot.pause()
+        for key in SESSION:
+            await pilot.press(key)
+        app.dashboard.take(facts(12))
+        await pilot.resize_terminal(width - 7, height - 2)
+        await pilot.pause()
+        await pilot.press("j")
+        await pilot.pause()
+        driver = app._driver
+        assert isinstance(driver, RecordingDriver)
+        sent = "".join(driver.sent)
+    screen = pyte.Screen(width, height)
+    pyte.Stream(screen).feed(re.sub(r"\x1b\[[<=>?][0-9;]*\$?[a-zA-Z]", "", sent))
+    screen.resize(height - 2, width - 7)
+    return cells(screen), len(sent)
+
+
+async def test_the_app_looks_the_same_with_fewer_bytes(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    for width, height in ((80, 24), (160, 50)):
+        plain, diffed = (make_app(driver_class=RecordingDriver) for _ in range(2))
+        plain.frame_diff = False
+        seen_plain, plain_bytes = await _play(plain, width, height)
+        seen_diffed, diffed_bytes = await _play(diffed, width, height)
+        assert seen_diffed == seen_plain
+        assert diffed_bytes < plain_bytes / 2
