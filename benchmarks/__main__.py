@@ -1,0 +1,58 @@
+"""`./bench [name…]`: measure limpet beside podman and crun, print and write the figures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.bench_host import BenchHost
+from benchmarks.cases import CASES
+from benchmarks.measure import Measurement
+from tests.leftovers import Leftovers
+
+
+def main() -> int:
+    """Run the chosen benchmarks; 1 when one of them failed or something was left behind."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure limpet beside its peers.")
+    parser.add_argument("names", nargs="*", metavar="name", help="benchmark; none: all of them")
+    parser.add_argument("--rounds", type=int, default=20, help="counted rounds of each")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--list", action="store_true", help="name the benchmarks")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(CASES))
+        return 0
+    if unknown := set(options.names) - set(CASES):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
+    if os.geteuid():
+        parser.error("containers need root: start as root")
+    return measure(options.names or list(CASES), options.rounds, options.output)
+
+
+def measure(names: list[str], rounds: int, output: Path) -> int:
+    """Measure, report, and look whether all is gone again."""
+    measured: list[Measurement] = []
+    failed = False
+    with BenchHost() as host:
+        before = Leftovers(host.work)
+        for name in names:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            try:
+                measured.append(CASES[name](host, rounds))
+            except Exception as error:  # noqa: BLE001 - one broken benchmark must not end the others
+                print(f"{name} failed: {type(error).__name__}: {error}", file=sys.stderr)
+                failed = True
+    left = [thing for thing in before.wait() if not thing.startswith("network device")]
+    if left:
+        print("left behind:", *left, sep="\n  ", file=sys.stderr)
+    facts = report.machine()
+    report.write(output, facts, measured)
+    print(report.markdown(facts, measured))
+    return int(failed or bool(left))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
