@@ -10,10 +10,11 @@ from textual import on
 
 from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error
-from tui.answers import answer, failure
+from tui.answers import answer, failure, help_lines, summary
 from tui.bridge import Answered, Bridge, Changed, record_bug
 from tui.frame_diff import FrameDiffApp
 from tui.keymap import Keymap
+from tui.live import JobLive, Tail
 from tui.screens.dashboard import DashboardScreen
 from tui.theme import LIMPET
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
 
-JOBS_EVERY_S = 0.2
+LIVE_EVERY_S = 0.2
 AGES_EVERY_S = 20
 QUICK_S = 2.0
 """A program that failed within this time has left words that the app would hide."""
@@ -68,7 +69,7 @@ class LimpetApp(FrameDiffApp):
 
     def on_mount(self) -> None:
         """Leave everything slow until after the first paint."""
-        self._jobs_timer = self.set_interval(JOBS_EVERY_S, self._show_jobs, pause=True)
+        self._live_timer = self.set_interval(LIVE_EVERY_S, self._show_live, pause=True)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -104,7 +105,7 @@ class LimpetApp(FrameDiffApp):
         self.dashboard.show_pane()
         self._pending.add(number)
         self.bridge.run(number, line)
-        self._jobs_timer.resume()
+        self._live_timer.resume()
 
     @on(Answered)
     def _answered(self, event: Answered) -> None:
@@ -113,14 +114,16 @@ class LimpetApp(FrameDiffApp):
             self._fail(event.number, event.error)
         elif isinstance(event.result, Running):
             self._shows[event.number] = event.result
-            self.dashboard.output.track(event.number, event.result.job)
-            self._jobs_timer.resume()
+            self.dashboard.output.track(event.number, JobLive(event.result.job))
+            self._live_timer.resume()
         elif isinstance(event.result, Foreground):
             self._give_terminal(event.number, event.result)
         elif isinstance(event.result, Plan):
             self._ask(event.number, event.result)
         elif isinstance(event.result, Lines):
-            self._follow(event.number, event.result)
+            self.dashboard.output.track(event.number, Tail(event.result.source))
+            self.dashboard.output.focus()
+            self._live_timer.resume()
         elif event.result is not None:
             wraps = not isinstance(event.result, Table | Document)
             self._end(event.number, answer(event.result), wraps=wraps)
@@ -139,15 +142,17 @@ class LimpetApp(FrameDiffApp):
 
     # Answers that are more than words
 
-    def _show_jobs(self) -> None:
-        for block in self.dashboard.output.update_jobs():
-            running = self._shows.pop(block.number)
-            self._pending.add(block.number)
-            self.bridge.finish(block.number, running)
+    def _show_live(self) -> None:
+        output = self.dashboard.output
+        for number in output.update():
+            running = self._shows.pop(number, None)
+            if running is not None:
+                self._pending.add(number)
+                self.bridge.finish(number, running)
         jobs = self.bridge.running_jobs()
         self.dashboard.take_jobs(jobs)
-        if not (jobs or self._pending or self._shows):
-            self._jobs_timer.pause()
+        if not (jobs or self._pending or output.busy):
+            self._live_timer.pause()
 
     def _give_terminal(self, number: int, foreground: Foreground) -> None:
         error: Exception | None = None
@@ -204,18 +209,26 @@ class LimpetApp(FrameDiffApp):
 
     # Other screens
 
-    def _follow(self, number: int, lines: Lines) -> None:
-        self.dashboard.output.finish(number, ())
-
     def open_layers(self, image: str) -> None:
-        """Browse an image's layers and their files."""
+        """Show the steps an image was made by."""
         self.submit(f"history {image}")
 
     def open_help(self) -> None:
-        """Show every key and verb."""
+        """Show every key and every command."""
+        from core.commands import load_all
+
+        number = self.dashboard.output.begin("help")
+        self.dashboard.output.finish(number, help_lines(self.dashboard.keymap, load_all()))
+        self.dashboard.show_pane()
+        self.dashboard.output.focus()
 
     def open_jobs(self) -> None:
-        """Show the jobs."""
+        """Show the jobs of this limpet and how they ended."""
+        number = self.dashboard.output.begin("jobs")
+        views = [job.snapshot() for job in self.engine.jobs.all()]
+        lines = [[(f"{view.id:>3}  {view.state:<10} {summary(view)}", "")] for view in views]
+        self.dashboard.output.finish(number, lines, note="" if lines else "none yet")
+        self.dashboard.show_pane()
 
     def start_here(self) -> None:
         """Make the starter image and run a container of it: a newcomer's first key."""

@@ -79,6 +79,7 @@ class CommandBar(Horizontal):
 
     def __init__(self, engine: Engine, popup: CompletionPopup, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.line = BarInput(self)
         self._engine = engine
         self._popup = popup
         self._completer: LimpetCompleter | None = None
@@ -91,12 +92,7 @@ class CommandBar(Horizontal):
     def compose(self) -> ComposeResult:
         """Make the prompt and the line."""
         yield Static(f" {glyphs().prompt} ", id="prompt")
-        yield BarInput(self)
-
-    @property
-    def line(self) -> BarInput:
-        """The line itself."""
-        return self.query_one(BarInput)
+        yield self.line
 
     # Opening
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
-from core.commands.result import Foreground, Plan, Result, Running, Table, Text
+from core.commands.result import Foreground, Lines, Plan, Result, Running, Table, Text
 from core.config import Config
 from core.engine import Engine
 from core.errors import Conflict
@@ -366,3 +367,33 @@ async def test_the_terminal_is_given_away_and_taken_back(
         answered(app, "exec -it a sh", Foreground("exec a", lambda *fds: order.append(fds) or -1))  # type: ignore[func-returns-value]
         await until(pilot, lambda: "left running" in session(app))
         assert order == ["suspend", (0, 1, 2), "resume"]
+
+
+async def test_lines_are_followed_until_escape(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        lines: Queue[tuple[int, bytes]] = Queue()
+
+        def source() -> Iterator[tuple[int, bytes]]:
+            while True:
+                yield lines.get()
+
+        answered(app, "logs -f a", Lines(source()))
+        lines.put((1, b"hello\n"))
+        await until(pilot, lambda: "hello" in screen_text(app))
+        for number in range(1200):
+            lines.put((2, b"line %d \x1b[31m\n" % number))
+        await until(pilot, lambda: "line 1199 \\x1b[31m" in screen_text(app))
+        assert "701 earlier lines left out" in session(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: not app.dashboard.output.busy)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.dashboard.table.has_focus)
+
+
+async def test_help_names_keys_and_commands(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "logs -f {name}" in session(app))
+        assert "Fetch an image from its registry" in session(app)

@@ -239,6 +239,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.output.action_page(event.by)
 
     @on(CommandBar.Left)
+    @on(Output.Left)
     def _left(self) -> None:
         self.table.focus()
 

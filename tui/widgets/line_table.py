@@ -7,7 +7,7 @@ it is painted.
 
 from __future__ import annotations
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding
@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.theme import Glyphs, Tones, glyphs
-from tui.widgets.rows import Column, Line, Row, arrange, changed_lines, fit, window
+from tui.widgets.rows import Column, Line, Row, arrange, changed_lines, fit, pad, window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ class LineTable(ScrollView, can_focus=True):
         for place, column in enumerate(self.columns):
             if self._widths[place]:
                 tone = "accent" if place == self.sort else "faint"
-                parts.append((_pad(column.title, self._widths[place], column.right), tone))
+                parts.append((pad(column.title, self._widths[place], column.right), tone))
                 parts.append((" " * GAP, ""))
         return parts
 
@@ -282,7 +282,7 @@ class LineTable(ScrollView, can_focus=True):
         ]
         for place, (cell, tone) in enumerate(zip(line.row.cells, line.row.tones, strict=True)):
             if self._widths[place]:
-                text = _pad(cell, self._widths[place], self.columns[place].right)
+                text = pad(cell, self._widths[place], self.columns[place].right)
                 parts.append((text, "accent" if line.marked and tone == "" else tone))
                 parts.append((" " * GAP, ""))
         over = self.get_component_rich_style("line-table--cursor") if active else None
@@ -406,12 +406,3 @@ class LineTable(ScrollView, can_focus=True):
         """Move the cursor: the selection never leaves the screen."""
         event.stop()
         self.action_move(-3)
-
-
-def _pad(text: str, width: int, right: bool) -> str:
-    """Return the text in exactly `width` cells, with a mark where it was cut."""
-    size = len(text) if text.isascii() else cell_len(text)
-    if size > width:
-        return set_cell_size(text, width - 1) + "…" if width > 1 else "…"[:width]
-    blank = " " * (width - size)
-    return blank + text if right else text + blank

@@ -10,18 +10,18 @@ from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from textual.binding import Binding
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.answers import progress, summary
 from tui.theme import Tones, glyphs, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.jobs import Job
     from tui.answers import Parts
+    from tui.live import Live, Look
     from tui.theme import Part
 
 MOST_LINES = 5000
@@ -40,9 +40,13 @@ class Block:
         self.tone = "faint"
         self.body: Sequence[Parts] = ()
         self.wraps = True
-        self.job: Job | None = None
+        self.live: Live | None = None
+        self.look: Look | None = None
+        """As painted last."""
         self.lines: list[Parts] = []
-        """As wrapped for the present width."""
+        """As wrapped for the present width of the pane."""
+        self.width = 0
+        """Of the widest line."""
 
 
 class Output(ScrollView, can_focus=True):
@@ -58,8 +62,11 @@ class Output(ScrollView, can_focus=True):
         Binding("G,end", "bottom", "Newest", show=False),
         Binding("right,l", "sideways(8)", "Right", show=False),
         Binding("left,h", "sideways(-8)", "Left", show=False),
-        Binding("escape,ctrl+c", "cancel", "Cancel the job", show=False),
+        Binding("escape,ctrl+c", "cancel", "End what goes on", show=False),
     ]
+
+    class Left(Message):
+        """The person goes back to the table."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - the base's name
         super().__init__(id=id)
@@ -97,38 +104,45 @@ class Output(ScrollView, can_focus=True):
         block = self.block(number)
         if block:
             block.body, block.note, block.tone, block.wraps = body, note, tone, wraps
-            block.job = None
+            block.live = None
             self._flow(number)
 
-    def track(self, number: int, job: Job) -> None:
-        """Show the job's progress in the block."""
+    def track(self, number: int, live: Live) -> None:
+        """Show something that goes on in the block."""
         block = self.block(number)
         if block:
-            block.job = job
-            self.update_jobs()
+            block.live = live
+            self.update()
 
-    def update_jobs(self) -> list[Block]:
-        """Paint the progress of running jobs; return the blocks whose job has ended."""
+    def update(self) -> list[int]:
+        """Paint what goes on; return the numbers of the blocks in which it has ended."""
         ended = []
         for block in self._blocks:
-            if block.job is None:
+            if block.live is None:
                 continue
-            view = block.job.snapshot()
-            block.body, block.wraps = progress(view, self._glyphs), False
-            block.note, block.tone = summary(view).removeprefix(view.title).strip(), "accent"
-            if block.job.finished:
-                ended.append(block)
-                block.job = None
-            self._flow(block.number)
+            look = block.live.look()
+            if look.ended:
+                ended.append(block.number)
+                block.live = None
+            if look != block.look or look.ended:
+                block.look = look
+                block.body, block.wraps = look.body, look.wraps
+                block.note, block.tone = look.note, "faint" if look.ended else "accent"
+                self._flow(block.number)
         return ended
+
+    @property
+    def busy(self) -> bool:
+        """Whether something goes on."""
+        return any(block.live for block in self._blocks)
 
     def block(self, number: int) -> Block | None:
         """Return a block by its number, None when it fell out."""
         return next((block for block in reversed(self._blocks) if block.number == number), None)
 
     def clear(self) -> None:
-        """Forget everything except running jobs."""
-        self._blocks = [block for block in self._blocks if block.job]
+        """Forget everything except what goes on."""
+        self._blocks = [block for block in self._blocks if block.live]
         self._flow(0)
 
     # Lines
@@ -139,11 +153,12 @@ class Output(ScrollView, can_focus=True):
         for block in self._blocks:
             if block.number == number or not block.lines:
                 block.lines = self._wrap(block, width)
+                block.width = max((cell_len(plain(line)) for line in block.lines), default=0)
         while len(self._blocks) > 1 and sum(len(b.lines) for b in self._blocks) > MOST_LINES:
             del self._blocks[0]
         old = self._flat
         self._flat = [line for block in self._blocks for line in block.lines]
-        widest = max((cell_len(plain(line)) for line in self._flat), default=0)
+        widest = max((block.width for block in self._blocks), default=0)
         self.virtual_size = Size(max(widest + 2, self.size.width), len(self._flat) + HEAD)
         self._show(number)
         if old != self._flat:
@@ -168,7 +183,7 @@ class Output(ScrollView, can_focus=True):
         start = 0
         for block in self._blocks:
             if block.number == number:
-                if len(block.lines) > room and block.job is None:
+                if len(block.lines) > room and block.live is None:
                     bottom = min(bottom, start)
                 break
             start += len(block.lines)
@@ -238,19 +253,12 @@ class Output(ScrollView, can_focus=True):
         self.scroll_to(x=round(self.scroll_x) + by, animate=False, force=True)
 
     def action_cancel(self) -> None:
-        """Cancel the newest running job, or give the keys back to the table."""
-        running = [block.job for block in self._blocks if block.job]
-        if running:
-            running[-1].cancel()
+        """End the newest thing that goes on, or give the keys back to the table."""
+        going_on = [block.live for block in self._blocks if block.live]
+        if going_on:
+            going_on[-1].cancel()
         else:
-            self.screen.action_back()  # type: ignore[attr-defined]
-
-    def cancel_jobs(self) -> bool:
-        """Cancel every job shown here; return whether there was one."""
-        running = [block.job for block in self._blocks if block.job]
-        for job in running:
-            job.cancel()
-        return bool(running)
+            self.post_message(self.Left())
 
 
 def wrap(parts: Parts, width: int) -> list[Parts]:

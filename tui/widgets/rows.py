@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len, set_cell_size
+
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -136,3 +138,12 @@ def fit(columns: Sequence[Column], content: Sequence[int], width: int, gap: int)
             break
         want[widest] -= 1
     return [want[place] if place in kept else 0 for place in range(len(columns))]
+
+
+def pad(text: str, width: int, right: bool) -> str:
+    """Return the text in exactly `width` cells, with a mark where it was cut."""
+    size = len(text) if text.isascii() else cell_len(text)
+    if size > width:
+        return set_cell_size(text, width - 1) + "…" if width > 1 else "…"[:width]
+    blank = " " * (width - size)
+    return blank + text if right else text + blank
