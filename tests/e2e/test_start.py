@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,21 @@ def test_the_launcher_works_through_symbolic_links(env: dict[str, str], tmp_path
     onpath = {**env, "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
     ran = subprocess.run(["limpet", "--help"], env=onpath, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_launcher_works_installed_in_a_venv(env: dict[str, str], tmp_path: Path) -> None:
+    root = Path(LIMPET).parent.parent
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    packages = tmp_path / "venv/lib" / version / "site-packages"
+    packages.mkdir(parents=True)
+    for name in ("core", "cli", "tui"):
+        (packages / name).symlink_to(root / name)
+    programs = tmp_path / "venv/bin"
+    programs.mkdir()
+    shutil.copy(LIMPET, programs)
+    (programs / "python3").symlink_to(Path(sys.executable).resolve())
+    ran = subprocess.run(
+        [programs / "limpet", "--help"], env=env, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "run one command" in ran.stdout
