@@ -75,6 +75,12 @@ def sparkline(values: Sequence[float], top: float, bars: str = BARS) -> str:
     return "".join(bars[min(last, max(0, round(value / top * last)))] for value in values)
 
 
+SIXTEEN = {
+    "foreground": "#ffffff", "background": "#000000", "success": "#00aa00", "warning": "#aa5500",
+    "error": "#ff5555", "accent": "#ffff55", "primary": "#00aaaa",
+}  # fmt: skip
+"""For terminals of sixteen colours, exactly theirs: soft colours would all become grey."""
+
 TONES = ("", "dim", "faint", "good", "warn", "bad", "accent", "primary", "bold")
 
 
@@ -90,7 +96,8 @@ class Tones:
         app = self._widget.app
         if self._theme != app.theme:
             self._theme = app.theme
-            self._styles = _styles(app.theme_variables)
+            few = app.console.color_system == "standard"
+            self._styles = _styles(SIXTEEN if few else app.theme_variables)
         return self._styles[tone]
 
 
