@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from core.paths import Paths
 
 ROOT = Path(__file__).parent.parent
+
+# A busy machine makes any example slow; in CI the same examples each time.
+settings.register_profile("limpet", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("limpet")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
