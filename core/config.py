@@ -42,6 +42,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     "registry": (
         Key("default", "docker.io", "registry of a reference that names none"),
         Key("insecure", (), "registries spoken to over plain HTTP; loopback addresses always may"),
+        Key("ca_file", "", "PEM file of authorities to trust besides the system's"),
         Key("parallel_layers", 4, "layers fetched side by side"),
         Key("timeout_s", 30, "seconds without a byte before a connection is given up"),
     ),

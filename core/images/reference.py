@@ -91,6 +91,18 @@ def parse_reference(text: str, default_registry: str = DOCKER_HUB) -> Reference:
     return Reference(host, path, tag or "", digest)
 
 
+def parse_host(text: str) -> str:
+    """Read a registry's `HOST[:PORT]`, or its URL as people paste it.
+
+    Raises UsageError that says what is wrong.
+    """
+    host = text.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    fault = _host_fault(host)
+    if fault:
+        raise _invalid(text, fault)
+    return DOCKER_HUB if host in ("index.docker.io", "registry-1.docker.io") else host
+
+
 def _split_tag(name: str) -> tuple[str, str | None]:
     head, colon, tail = name.rpartition(":")
     return (head, tail) if colon and "/" not in tail else (name, None)
@@ -188,4 +200,4 @@ def _component_fault(component: str) -> str:
 
 def _invalid(text: str, fault: str, hint: str = "") -> UsageError:
     shown = text if len(text) <= 100 else text[:99] + "…"
-    return UsageError(f"invalid reference {shown!r}: {fault}", hint=hint, subject=text)
+    return UsageError(f"{shown!r} is no valid name: {fault}", hint=hint, subject=text)

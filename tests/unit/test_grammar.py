@@ -128,7 +128,7 @@ def test_every_word_gets_a_role_or_an_error(name: str, words: list[str]) -> None
     [
         ("ps -a", ["verb", "flag"]),
         ("ps -z", ["verb", "error"]),
-        ("run --network host alpine sh -c x", "verb flag value argument rest rest rest".split()),
+        ("run --network host alpine sh -c x", ["verb", "flag", "value", "argument", "rest", "rest", "rest"]),
         ("run --network mars alpine", ["verb", "flag", "error", "argument"]),
         ("nonsense now", ["error", "error"]),
         ("container l", ["verb", "verb"]),

@@ -1,0 +1,242 @@
+"""A container's cgroup, in both layouts: v2 (one tree) and v1 (a tree a controller).
+
+A cgroup is a plain dict that goes to the monitor: `{"version", "dirs", "writes", "joins"}`.
+`dirs` are made, `writes` are (path, value, what was asked or "") done in order, `joins` are
+the files into which the container's first process writes "0" itself: in v1 that is
+`tasks`, because a write to `cgroup.procs` waits for a grace period of ten milliseconds.
+https://docs.kernel.org/admin-guide/cgroup-v2.html
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ROOT = "/sys/fs/cgroup"
+PARENT = "limpet"
+V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset", "blkio")
+CPU_PERIOD_US = 100_000
+REMOVE_TRIES = 50
+
+
+def make_cgroup(
+    container_id: str,
+    *,
+    memory_bytes: int = 0,
+    cpus: float = 0,
+    pids_limit: int = 0,
+    devices: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Plan the cgroup of a container: pure but for a look at what is mounted.
+
+    `devices` are v1 lines such as `c 1:3 rwm`; empty: every device is allowed.
+    """
+    limits = (memory_bytes, cpus, pids_limit)
+    if os.path.exists(f"{ROOT}/cgroup.controllers"):
+        return _make_v2(container_id, *limits)
+    return _make_v1(container_id, *limits, devices)
+
+
+def _make_v2(name: str, memory: int, cpus: float, pids: int) -> dict[str, Any]:
+    home = f"{ROOT}/{PARENT}/{name}"
+    writes = [(f"{ROOT}/cgroup.subtree_control", "+cpu +memory +pids", ""),
+              (f"{ROOT}/{PARENT}/cgroup.subtree_control", "+cpu +memory +pids", "")]
+    if memory:
+        writes += [(f"{home}/memory.max", str(memory), "--memory"),
+                   (f"{home}/memory.swap.max", str(memory), "")]
+    if cpus:
+        quota = max(1000, int(cpus * CPU_PERIOD_US))
+        writes.append((f"{home}/cpu.max", f"{quota} {CPU_PERIOD_US}", "--cpus"))
+    if pids:
+        writes.append((f"{home}/pids.max", str(pids), "--pids-limit"))
+    return {"version": 2, "dirs": (home,), "writes": tuple(writes),
+            "joins": (f"{home}/cgroup.procs",), "name": f"/{PARENT}/{name}"}
+
+
+def _make_v1(
+    name: str, memory: int, cpus: float, pids: int, devices: tuple[str, ...]
+) -> dict[str, Any]:
+    homes = {c: f"{ROOT}/{c}/{PARENT}/{name}" for c in V1_CONTROLLERS
+             if os.path.isdir(f"{ROOT}/{c}")}
+    writes = []
+    if "cpuset" in homes:
+        for folder in (f"{ROOT}/cpuset/{PARENT}", homes["cpuset"]):
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                # A new cpuset is empty and takes no process until it has its parent's.
+                writes.append((f"{folder}/{file}", f"@{os.path.dirname(folder)}/{file}", ""))
+    if memory:
+        home = homes.get("memory", f"{ROOT}/memory")
+        writes += [(f"{home}/memory.limit_in_bytes", str(memory), "--memory"),
+                   (f"{home}/memory.memsw.limit_in_bytes", str(memory), "")]
+    if cpus:
+        home = homes.get("cpu", f"{ROOT}/cpu")
+        quota = max(1000, int(cpus * CPU_PERIOD_US))
+        writes += [(f"{home}/cpu.cfs_period_us", str(CPU_PERIOD_US), ""),
+                   (f"{home}/cpu.cfs_quota_us", str(quota), "--cpus")]
+    if pids:
+        writes.append((f"{homes.get('pids', ROOT + '/pids')}/pids.max", str(pids), "--pids-limit"))
+    if devices and "devices" in homes:
+        writes.append((f"{homes['devices']}/devices.deny", "a", "devices"))
+        writes += [(f"{homes['devices']}/devices.allow", line, "devices") for line in devices]
+    return {"version": 1, "dirs": tuple(homes.values()), "writes": tuple(writes),
+            "joins": tuple(f"{home}/tasks" for home in homes.values()), "name": f"/{PARENT}/{name}"}
+
+
+def create(cgroup: dict[str, Any]) -> list[str]:
+    """Make the directories and set the limits; returns warnings about what this host lacks.
+
+    Raises OSError when a limit that was asked for cannot be set.
+    """
+    warnings = []
+    for folder in cgroup["dirs"]:
+        try:
+            os.makedirs(folder, 0o755, exist_ok=True)
+        except OSError as error:
+            warnings.append(f"{folder}: {error.strerror}")
+    for path, value, asked in cgroup["writes"]:
+        try:
+            if value.startswith("@"):
+                value = _read(value[1:]).strip()  # noqa: PLW2901 - the parent's own setting
+            _write(path, value)
+        except OSError as error:
+            if asked:
+                raise OSError(error.errno, f"{asked}: {error.strerror}", path) from error
+            warnings.append(f"{path}: {error.strerror}")
+    return warnings
+
+
+def join(cgroup: dict[str, Any]) -> None:
+    """Move the calling process into the cgroup; a controller that refuses is left out.
+
+    Raises OSError when none takes it.
+    """
+    joined, last = 0, OSError(errno.ENOENT, "no cgroup")
+    for path in cgroup["joins"]:
+        try:
+            _write(path, "0")
+            joined += 1
+        except OSError as error:
+            last = error
+    if cgroup["joins"] and not joined:
+        raise last
+
+
+def remove(dirs: tuple[str, ...] | list[str]) -> None:
+    """Remove the directories, waiting up to half a second for dying processes to leave."""
+    for folder in dirs:
+        for _ in range(REMOVE_TRIES):
+            try:
+                os.rmdir(folder)
+            except OSError as error:
+                if error.errno == errno.EBUSY:
+                    time.sleep(0.01)
+                    continue
+            break
+
+
+def processes(dirs: tuple[str, ...] | list[str]) -> list[int]:
+    """Return the processes in the cgroup, as this process counts them."""
+    for folder in dirs:
+        try:
+            return [int(pid) for pid in _read(f"{folder}/cgroup.procs").split()]
+        except (OSError, ValueError):
+            continue
+    return []
+
+
+def kill(dirs: tuple[str, ...] | list[str]) -> None:
+    """Kill what is left in the cgroup, until nothing is; for repair."""
+    for _ in range(REMOVE_TRIES):
+        found = processes(dirs)
+        if not found:
+            return
+        for pid in found:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.01)
+
+
+def freeze(dirs: tuple[str, ...] | list[str], *, frozen: bool) -> None:
+    """Freeze or thaw; OSError (ENOTSUP when there is no freezer)."""
+    for folder in dirs:
+        if os.path.exists(f"{folder}/cgroup.freeze"):
+            _write(f"{folder}/cgroup.freeze", "1" if frozen else "0")
+            return
+        if "/freezer/" in folder:
+            _write(f"{folder}/freezer.state", "FROZEN" if frozen else "THAWED")
+            return
+    raise OSError(errno.ENOTSUP, "this host has no freezer cgroup")
+
+
+def oom_kills(dirs: tuple[str, ...] | list[str]) -> int:
+    """Return how many processes the kernel killed for want of memory."""
+    for folder in dirs:
+        for file in ("memory.events", "memory.oom_control"):
+            try:
+                text = _read(f"{folder}/{file}")
+            except OSError:
+                continue
+            for line in text.splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0
+
+
+def usage(dirs: tuple[str, ...] | list[str]) -> tuple[int, int, int, int, int]:
+    """Return CPU nanoseconds, memory bytes, memory limit, processes, their limit (0: none)."""
+    cpu = memory = limit = pids = pids_limit = 0
+    for folder in dirs:
+        if "/cpuacct/" in folder:
+            cpu = _number(f"{folder}/cpuacct.usage")
+        elif "/memory/" in folder:
+            cache = _field(f"{folder}/memory.stat", "total_inactive_file")
+            memory = max(0, _number(f"{folder}/memory.usage_in_bytes") - cache)
+            limit = _number(f"{folder}/memory.limit_in_bytes")
+        elif "/pids/" in folder:
+            pids, pids_limit = _number(f"{folder}/pids.current"), _number(f"{folder}/pids.max")
+        elif os.path.exists(f"{folder}/cgroup.controllers"):
+            cpu = _field(f"{folder}/cpu.stat", "usage_usec") * 1000
+            cache = _field(f"{folder}/memory.stat", "inactive_file")
+            memory = max(0, _number(f"{folder}/memory.current") - cache)
+            limit = _number(f"{folder}/memory.max")
+            pids, pids_limit = _number(f"{folder}/pids.current"), _number(f"{folder}/pids.max")
+    return cpu, memory, 0 if limit >= 1 << 62 else limit, pids, pids_limit
+
+
+def _number(path: str) -> int:
+    try:
+        return int(_read(path))
+    except (OSError, ValueError):
+        return 0  # `max`, or a controller this host lacks
+
+
+def _field(path: str, name: str) -> int:
+    try:
+        text = _read(path)
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines()
+                 if line.startswith(name + " ")), 0)
+
+
+def _read(path: str) -> str:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 64 << 10).decode()
+    finally:
+        os.close(fd)
+
+
+def _write(path: str, value: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)

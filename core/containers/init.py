@@ -1,0 +1,149 @@
+"""The container's first process, from fork to execve.
+
+Everything is imported before: after pivot_root the image's files lie where modules are
+looked for.  Whatever goes wrong is sent to the monitor and ends in os._exit.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+
+import _signal
+import _socket
+
+from core.containers import program, steps, users
+from core.linux import capabilities, path, process, terminal
+from core.network import hot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+READY, TTY, FAILED, GO = b"namespaces", b"tty", b"error", b"go"
+"""The messages on the sync socket; its end without an error means that execve worked."""
+EXIT_OURS = 125
+MAX_MESSAGE = 16 << 10
+
+
+def run(launch: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -> NoReturn:
+    """Become the container's program.
+
+    Called in the child of a process that has called unshare(CLONE_NEWPID) once; `sync` is
+    one end of a SEQPACKET socket pair.  `stdio` is None for a container with a terminal:
+    its master is sent with TTY.
+    """
+    channel = _socket.socket(fileno=sync)
+    stage = "start"
+    try:
+        _forget_imports()
+        os.setsid()
+        _default_signals()
+        context = steps.Context()
+        for step in steps.decode(launch["steps"]):
+            stage = step.describe()
+            step.apply(context)
+            if isinstance(step, steps.Unshare):
+                _with_network(channel, launch["network"])
+            elif isinstance(step, steps.Terminal):
+                _send_master(channel, context)
+            elif context.root_fd >= 0 and "identity" not in launch:
+                launch["identity"] = _identity(launch["user"], context.root_fd)
+        stage = "run " + launch["argv"][0]
+        _become(launch, stdio, context)
+    except program.CannotRun as error:
+        fail(channel, stage, error.errno, error.text, error.exit_code)
+    except LookupError as error:
+        fail(channel, "user", 0, str(error), 126)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        fail(channel, stage, error.errno or 0, f"{error.strerror}{where}", EXIT_OURS)
+    except BaseException as error:  # noqa: BLE001 - a child must never return into its parent
+        fail(channel, stage, 0, f"{type(error).__name__}: {error}", EXIT_OURS)
+    finally:
+        os._exit(EXIT_OURS)
+
+
+def fail(channel: _socket.socket, stage: str, errno: int, text: str, exit_code: int) -> None:
+    """Tell the monitor why there will be no program."""
+    message = marshal.dumps((stage[:1000], errno, text[:4000], exit_code))
+    channel.send(FAILED + message)
+
+
+def _forget_imports() -> None:
+    """Take away every way to load a module: the image's files must never be run as ours."""
+    sys.meta_path.clear()
+    sys.path.clear()
+    sys.path_hooks.clear()
+    sys.path_importer_cache.clear()
+
+
+def _default_signals() -> None:
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _with_network(channel: _socket.socket, network: dict[str, Any] | None) -> None:
+    """Let the monitor attach the network to the new namespace, then set it up inside."""
+    channel.send(READY)
+    if channel.recv(64) != GO:
+        os._exit(EXIT_OURS)  # the monitor has failed and says so itself
+    if network is None or network["mode"] != "host":
+        hot.configure(network.get("attachment") if network else None)
+
+
+def _send_master(channel: _socket.socket, context: steps.Context) -> None:
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, context.master_fd.to_bytes(4, sys.byteorder))
+    channel.sendmsg([TTY], [rights])
+    os.close(context.master_fd)
+
+
+def _identity(user: str, root_fd: int) -> users.Identity:
+    passwd = path.read_in_root(root_fd, "/etc/passwd")
+    return users.lookup(user, passwd, path.read_in_root(root_fd, "/etc/group"))
+
+
+def _become(
+    launch: dict[str, Any], stdio: tuple[int, int, int] | None, context: steps.Context
+) -> None:
+    """Take on the program's user, descriptors and directory, and execve it."""
+    enter_directory(launch["cwd"])
+    if stdio is None:
+        terminal.make_controlling(context.slave_fd)
+        os.fchown(context.slave_fd, launch["identity"].uid, -1)
+        stdio = (context.slave_fd,) * 3
+    for number, fd in enumerate(stdio):
+        os.dup2(fd, number)
+    os.umask(0o022)
+    identity = launch["identity"]
+    environment = with_home(launch["env"], identity.home)
+    found = program.find(launch["argv"][0], environment)
+    take_identity(identity, launch["capabilities"])
+    process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
+    process.prctl(process.PR_SET_PDEATHSIG, 9)
+    program.execute(found, launch["argv"], environment)
+
+
+def enter_directory(directory: str) -> None:
+    """Change into a directory and prove that it lies inside the root (CVE-2024-21626)."""
+    os.chdir(directory)
+    if not os.getcwd().startswith("/"):
+        raise OSError(2, "the working directory lies outside the container", directory)
+
+
+def take_identity(identity: users.Identity, bits: int) -> None:
+    """Become a user; root keeps exactly the capabilities in `bits`."""
+    os.setgroups(identity.groups)
+    os.setresgid(identity.gid, identity.gid, identity.gid)
+    os.setresuid(identity.uid, identity.uid, identity.uid)
+    kept = bits if identity.uid == 0 else 0
+    capabilities.capset(kept, kept, 0)
+
+
+def with_home(environment: list[str], home: str) -> list[str]:
+    """Return the environment with HOME, unless it is set."""
+    if any(entry.startswith("HOME=") for entry in environment):
+        return environment
+    return [*environment, f"HOME={home}"]

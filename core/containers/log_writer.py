@@ -1,0 +1,129 @@
+"""A container's log: docker's json-file lines, rotated by size.
+
+One line an entry: {"log":"text\\n","stream":"stdout","time":"2024-05-01T10:00:00.000000000Z"}.
+Output that is not UTF-8 is kept exactly: each odd byte becomes a lone surrogate escape
+(\\udc80 to \\udcff), which `core.containers.logs` turns back.  Runs inside the monitor.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _json import encode_basestring, encode_basestring_ascii
+
+MAX_LINE = 16 << 10
+"""Longer lines become several entries, all but the last without a newline, as in docker."""
+
+STREAM_NAMES = {1: b'"stdout"', 2: b'"stderr"'}
+
+
+def log_names(path: str, max_files: int) -> list[str]:
+    """Return the names of a log's files, the current one first."""
+    return [path, *(f"{path}.{number}" for number in range(1, max(1, max_files)))]
+
+
+def entry(stream: int, text: bytes, stamp: bytes) -> bytes:
+    """Return one line of the log for one line (or part of one) of output."""
+    try:
+        quoted = encode_basestring(text.decode()).encode()
+    except UnicodeDecodeError:
+        quoted = encode_basestring_ascii(text.decode("utf-8", "surrogateescape")).encode()
+    return b'{"log":%b,"stream":%b,"time":"%b"}\n' % (quoted, STREAM_NAMES[stream], stamp)
+
+
+def timestamp(ns: int) -> bytes:
+    """Return a time in nanoseconds since the epoch as RFC 3339, always nine decimals."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    year, month, day, hour, minute, second = time.gmtime(seconds)[:6]
+    return b"%04d-%02d-%02dT%02d:%02d:%02d.%09dZ" % (
+        year, month, day, hour, minute, second, rest,
+    )  # fmt: skip
+
+
+class LogWriter:
+    """Appends output to a log and rotates it.
+
+    `max_bytes` 0 means no limit.  A full disk loses lines, counted in `lost`, and never
+    stops the container; what is on disk stays whole lines.
+    """
+
+    def __init__(self, path: str, max_bytes: int, max_files: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._max_files = max(1, max_files)
+        self._partial = {1: b"", 2: b""}
+        self.lost = 0
+        self._open()
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Log the complete lines in `data`; a started line waits for its end."""
+        lines = (self._partial[stream] + data).split(b"\n")
+        rest = lines.pop()
+        stamp = timestamp(time.time_ns())
+        entries = []
+        for line in lines:
+            text = line + b"\n"
+            while len(text) > MAX_LINE:
+                entries.append(entry(stream, text[:MAX_LINE], stamp))
+                text = text[MAX_LINE:]
+            entries.append(entry(stream, text, stamp))
+        while len(rest) >= MAX_LINE:
+            entries.append(entry(stream, rest[:MAX_LINE], stamp))
+            rest = rest[MAX_LINE:]
+        self._partial[stream] = rest
+        if entries:
+            self._append(entries)
+
+    def close(self) -> None:
+        """Log the lines that never ended, and close the file."""
+        stamp = timestamp(time.time_ns())
+        rest = [entry(stream, text, stamp) for stream, text in self._partial.items() if text]
+        self._partial = {1: b"", 2: b""}
+        if rest:
+            self._append(rest)
+        os.close(self._fd)
+
+    def _append(self, entries: list[bytes]) -> None:
+        limit = self._max_bytes
+        start, size = 0, self._size
+        for position, line in enumerate(entries):
+            if limit and size and size + len(line) > limit:
+                self._put(entries[start:position])
+                self._rotate()
+                start, size = position, 0
+            size += len(line)
+        self._put(entries[start:])
+
+    def _put(self, entries: list[bytes]) -> None:
+        data = b"".join(entries)
+        try:
+            written = os.write(self._fd, data)
+            if written < len(data):
+                raise OSError("disk full")
+            self._size += written
+        except OSError:
+            self.lost += len(entries)
+            try:
+                os.ftruncate(self._fd, self._size)  # no half line stays behind
+            except OSError:
+                pass
+
+    def _rotate(self) -> None:
+        names = log_names(self._path, self._max_files)
+        try:
+            if len(names) == 1:
+                os.unlink(self._path)
+            for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
+                try:
+                    os.rename(newer, older)
+                except FileNotFoundError:
+                    pass
+        except OSError:
+            return  # go on in the same file: a log too large is better than none
+        os.close(self._fd)
+        self._open()

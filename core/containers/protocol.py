@@ -1,0 +1,55 @@
+"""The messages between a front end and a monitor, over a Unix SEQPACKET socket.
+
+The first byte of a message is its kind.  At most MAX_DATA bytes of data follow.
+
+    front end -> monitor
+    a         send me the output from now on
+    0 data    for the container's stdin; each is answered by one `0`, and a front end
+              keeps at most WINDOW of them unanswered, so that orders are never stuck
+              behind input which the container does not read
+    c         close the container's stdin
+    d         I leave on purpose: keep the container's stdin open
+    w r c     the terminal's rows and columns, two little-endian 16-bit numbers
+    k n [s]   signal n for the container's first process; s: a person's stop
+    p, u      freeze, thaw all its processes
+    monitor -> front end
+    1 data, 2 data    stdout, stderr
+    0                 one `0 data` has been taken
+    r n text          answer to p or u: an errno, 0 for done
+    x n               the container's exit code; the last message
+"""
+
+from __future__ import annotations
+
+import _socket
+
+MAX_DATA = 32 << 10
+WINDOW = 4
+
+ATTACH, DATA, CLOSE, DETACH = 97, 48, 99, 100
+WINDOW_SIZE, SIGNAL, PAUSE, UNPAUSE = 119, 107, 112, 117
+STDOUT, STDERR, TAKEN, ANSWER, EXIT = 49, 50, 48, 114, 120
+
+SOCKET_NAME = "attach"
+
+
+def window_size(rows: int, columns: int) -> bytes:
+    """Return the message that tells the terminal's size."""
+    return b"w" + min(rows, 65535).to_bytes(2, "little") + min(columns, 65535).to_bytes(2, "little")
+
+
+def parse_window_size(message: bytes) -> tuple[int, int]:
+    """Return rows and columns; ValueError for a message of another length."""
+    if len(message) != 5:
+        raise ValueError("a window size has five bytes")
+    return int.from_bytes(message[1:3], "little"), int.from_bytes(message[3:5], "little")
+
+
+def signal(number: int, *, stop: bool = False) -> bytes:
+    """Return the message that sends a signal to the first process."""
+    return bytes((SIGNAL, number)) + (b"s" if stop else b"")
+
+
+def pair() -> tuple[_socket.socket, _socket.socket]:
+    """Return two connected sockets that speak this protocol."""
+    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)

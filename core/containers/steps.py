@@ -1,0 +1,409 @@
+"""The steps that make a container, each a value that can be shown and applied.
+
+They are made by `core.containers.plan`, go to the monitor as tuples and run in the
+container's first process, in order.  Targets of mounts are reached by descriptors that
+openat2 resolved under the container's root, and given to mount(2) as /proc/self/fd/N of
+the host's own /proc: a link in the image cannot lead outside.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from core.containers import cgroups
+from core.linux import capabilities, mount, path, process, seccomp, terminal
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DEVICES = (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9))
+"""Character devices of major 1; `tty` is 5:0."""
+DEVICE_LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"),
+                ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"),
+                ("core", "/proc/kcore"), ("ptmx", "pts/ptmx"))  # fmt: skip
+
+
+class Context:
+    """What steps hand to each other inside the first process."""
+
+    def __init__(self) -> None:
+        self.root_fd = -1
+        """The container's root, before it is pivoted into."""
+        self.slave_fd = -1
+        """The container's end of its terminal."""
+        self.master_fd = -1
+
+    def target(self, name: str, *, directory: bool) -> int:
+        """Return an O_PATH descriptor of a mount target, made when it is missing."""
+        return path.make_target(self.root_fd, name, directory=directory)
+
+
+class Step(Record):
+    """One thing that is done; `apply` raises OSError."""
+
+    def describe(self) -> str:
+        """Return one line that tells what is done."""
+        raise NotImplementedError
+
+    def apply(self, context: Context) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+class JoinCgroup(Step):
+    """Moves the first process into the container's cgroup."""
+
+    joins: tuple[str, ...]
+
+    def describe(self) -> str:
+        return f"join cgroup {os.path.dirname(self.joins[0]) if self.joins else '(none)'}"
+
+    def apply(self, context: Context) -> None:  # noqa: ARG002
+        cgroups.join({"joins": self.joins})
+
+
+class Unshare(Step):
+    """Makes the namespaces; the pid namespace is the monitor's to make."""
+
+    names: tuple[str, ...]
+    flags: int
+
+    def describe(self) -> str:
+        return f"new namespaces: {', '.join(self.names)}"
+
+    def apply(self, context: Context) -> None:  # noqa: ARG002
+        process.unshare(self.flags)
+
+
+class PrivateMounts(Step):
+    """Keeps every mount to come from the host."""
+
+    def describe(self) -> str:
+        return "make all mounts private"
+
+    def apply(self, context: Context) -> None:  # noqa: ARG002
+        mount.mount("", "/", "", mount.MS_REC | mount.MS_PRIVATE)
+
+
+class OverlayRoot(Step):
+    """Stacks the image's layers under the container's writable one.
+
+    Layers are named relative to their directory: mount(2) takes one page of options.
+    """
+
+    layers: str
+    lower: tuple[str, ...]
+    upper: str
+    work: str
+    target: str
+    read_only: bool = False
+
+    def describe(self) -> str:
+        return f"overlay of {len(self.lower)} layers under {self.upper} on {self.target}"
+
+    def apply(self, context: Context) -> None:
+        os.chdir(self.layers)
+        options = f"upperdir={self.upper},workdir={self.work}"
+        short = f"lowerdir={':'.join(self.lower)},{options}"
+        if len(short) < 4000:
+            mount.mount("overlay", self.target, "overlay", 0, short)
+        else:
+            self._mount_by_parts()
+        context.root_fd = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _mount_by_parts(self) -> None:
+        """Name the layers one by one (`lowerdir+`, Linux 6.8)."""
+        fs = mount.fsopen("overlay")
+        for layer in self.lower:
+            mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "lowerdir+", layer)
+        mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "upperdir", self.upper)
+        mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "workdir", self.work)
+        mount.fsconfig(fs, mount.FSCONFIG_CMD_CREATE)
+        made = mount.fsmount(fs)
+        target = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mount.attach(made, target)
+        for fd in (fs, made, target):
+            os.close(fd)
+
+
+class Mount(Step):
+    """Mounts a file system of the kernel's."""
+
+    kind: str
+    source: str
+    target: str
+    flags: int
+    data: str
+
+    def describe(self) -> str:
+        return f"mount {self.kind} on {self.target}"
+
+    def apply(self, context: Context) -> None:
+        fd = context.target(self.target, directory=True)
+        try:
+            mount.mount(self.source, f"/proc/self/fd/{fd}", self.kind, self.flags, self.data)
+        finally:
+            os.close(fd)
+
+
+class CgroupMount(Step):
+    """Shows the container its own cgroup: one tree, or a tree a controller."""
+
+    version: int
+    controllers: tuple[str, ...]
+    flags: int
+
+    def describe(self) -> str:
+        return f"mount cgroup v{self.version} on /sys/fs/cgroup"
+
+    def apply(self, context: Context) -> None:
+        fd = context.target("/sys/fs/cgroup", directory=True)
+        try:
+            here = f"/proc/self/fd/{fd}"
+            if self.version == 2:
+                mount.mount("cgroup", here, "cgroup2", self.flags)
+                return
+            mount.mount("tmpfs", here, "tmpfs", self.flags & ~mount.MS_RDONLY, "mode=755")
+        finally:
+            os.close(fd)
+        for name in self.controllers:
+            folder = context.target(f"/sys/fs/cgroup/{name}", directory=True)
+            mount.mount("cgroup", f"/proc/self/fd/{folder}", "cgroup", self.flags, name)
+            os.close(folder)
+
+
+class Bind(Step):
+    """Shows a file or directory of the host in the container."""
+
+    source: str
+    target: str
+    read_only: bool
+
+    def describe(self) -> str:
+        return f"bind {self.source} on {self.target}{' (read-only)' * self.read_only}"
+
+    def apply(self, context: Context) -> None:
+        source = os.open(self.source, os.O_PATH | os.O_CLOEXEC)
+        target = context.target(self.target, directory=path.is_directory(source))
+        try:
+            mount.bind(source, target, read_only=self.read_only, recursive=True)
+        finally:
+            os.close(source)
+            os.close(target)
+
+
+class Volume(Step):
+    """A directory of the container's own, filled from the image when it is new, as in docker."""
+
+    source: str
+    target: str
+
+    def describe(self) -> str:
+        return f"volume {self.source} on {self.target}"
+
+    def apply(self, context: Context) -> None:
+        target = context.target(self.target, directory=True)
+        try:
+            facts = os.fstat(target)
+            if not os.path.isdir(self.source):
+                os.makedirs(self.source, 0o755)
+                os.chown(self.source, facts.st_uid, facts.st_gid)
+                os.chmod(self.source, stat.S_IMODE(facts.st_mode))
+            source = os.open(self.source, os.O_PATH | os.O_CLOEXEC)
+            mount.bind(source, target, read_only=False, recursive=True)
+            os.close(source)
+        finally:
+            os.close(target)
+
+
+class Devices(Step):
+    """Fills /dev, which is a tmpfs by now, with docker's nodes and links."""
+
+    def describe(self) -> str:
+        return "make /dev nodes: null zero full random urandom tty, and links"
+
+    def apply(self, context: Context) -> None:
+        fd = context.target("/dev", directory=True)
+        mask = os.umask(0)
+        try:
+            for name, minor in DEVICES:
+                os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(1, minor), dir_fd=fd)
+            os.mknod("tty", stat.S_IFCHR | 0o666, os.makedev(5, 0), dir_fd=fd)
+            for name, target in DEVICE_LINKS:
+                os.symlink(target, name, dir_fd=fd)
+        finally:
+            os.umask(mask)
+            os.close(fd)
+
+
+class HostDevices(Step):
+    """Shows a privileged container all devices of the host."""
+
+    def describe(self) -> str:
+        return "make nodes for all devices of the host"
+
+    def apply(self, context: Context) -> None:
+        fd = context.target("/dev", directory=True)
+        mask = os.umask(0)
+        try:
+            with os.scandir("/dev") as entries:
+                for entry in entries:
+                    facts = entry.stat(follow_symlinks=False)
+                    if stat.S_ISCHR(facts.st_mode) or stat.S_ISBLK(facts.st_mode):
+                        try:
+                            os.mknod(entry.name, facts.st_mode, facts.st_rdev, dir_fd=fd)
+                        except FileExistsError:
+                            continue
+        finally:
+            os.umask(mask)
+            os.close(fd)
+
+
+class Terminal(Step):
+    """Makes the container's terminal out of its own devpts and puts it on /dev/console."""
+
+    def describe(self) -> str:
+        return "open a terminal, bind it on /dev/console"
+
+    def apply(self, context: Context) -> None:
+        context.master_fd = path.open_in_root(
+            context.root_fd, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY
+        )
+        context.slave_fd = terminal.open_pty(context.master_fd)
+        console = context.target("/dev/console", directory=False)
+        mount.bind(context.slave_fd, console, read_only=False, recursive=False)
+        os.close(console)
+
+
+class Mask(Step):
+    """Hides files under the host's /dev/null and directories under an empty tmpfs."""
+
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        return f"mask {' '.join(self.paths)}"
+
+    def apply(self, context: Context) -> None:
+        # The node is the host's and checked: the container could have replaced its own.
+        null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
+        if os.fstat(null).st_rdev != os.makedev(1, 3):
+            raise OSError(22, "/dev/null of the host is not the null device")
+        for name in self.paths:
+            try:
+                target = path.open_in_root(context.root_fd, name)
+            except FileNotFoundError:
+                continue
+            if path.is_directory(target):
+                mount.mount("tmpfs", f"/proc/self/fd/{target}", "tmpfs", mount.MS_RDONLY, "size=0k")
+            else:
+                mount.bind(null, target, read_only=False, recursive=False)
+            os.close(target)
+        os.close(null)
+
+
+class ReadOnlyPaths(Step):
+    """Makes parts of /proc read-only."""
+
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        return f"read-only {' '.join(self.paths)}"
+
+    def apply(self, context: Context) -> None:
+        for name in self.paths:
+            try:
+                target = path.open_in_root(context.root_fd, name)
+            except FileNotFoundError:
+                continue
+            mount.bind(target, target, read_only=True, recursive=True)
+            os.close(target)
+
+
+class WorkingDirectory(Step):
+    """Makes the working directory when the image lacks it, as docker does."""
+
+    path: str
+
+    def describe(self) -> str:
+        return f"make working directory {self.path}"
+
+    def apply(self, context: Context) -> None:
+        os.close(path.make_dirs(context.root_fd, self.path))
+
+
+class PivotRoot(Step):
+    """Makes the container's root the root and lets go of the host's."""
+
+    hostname: str
+    read_only: bool
+
+    def describe(self) -> str:
+        return f"pivot into the root{' (read-only)' * self.read_only}, host name {self.hostname}"
+
+    def apply(self, context: Context) -> None:
+        process.sethostname(self.hostname)
+        os.fchdir(context.root_fd)
+        os.close(context.root_fd)
+        context.root_fd = -1
+        mount.pivot_root(".", ".")
+        mount.umount2(".", mount.MNT_DETACH)
+        os.chdir("/")
+        if self.read_only:
+            mount.mount("", "/", "", mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY)
+
+
+class Bounding(Step):
+    """Takes capabilities away for good."""
+
+    keep: int
+    highest: int
+
+    def describe(self) -> str:
+        kept = [name for number, name in enumerate(capabilities.NAMES) if self.keep >> number & 1]
+        return f"keep capabilities: {' '.join(kept) or 'none'}"
+
+    def apply(self, context: Context) -> None:  # noqa: ARG002
+        capabilities.drop_bounding(self.keep, self.highest)
+
+
+class NoNewPrivileges(Step):
+    """Makes setuid programs harmless."""
+
+    def describe(self) -> str:
+        return "set no_new_privs"
+
+    def apply(self, context: Context) -> None:  # noqa: ARG002
+        process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
+
+
+class Seccomp(Step):
+    """Installs the system-call filter."""
+
+    program: bytes
+
+    def describe(self) -> str:
+        return f"load system-call filter ({len(self.program) // 8} instructions)"
+
+    def apply(self, context: Context) -> None:  # noqa: ARG002
+        seccomp.load(self.program)
+
+
+KINDS: dict[str, type[Step]] = {
+    kind.__name__: kind
+    for kind in (JoinCgroup, Unshare, PrivateMounts, OverlayRoot, Mount, CgroupMount, Bind, Volume,
+                 Devices, HostDevices, Terminal, Mask, ReadOnlyPaths, WorkingDirectory, PivotRoot,
+                 Bounding, NoNewPrivileges, Seccomp)
+}  # fmt: skip
+
+
+def encode(steps: list[Step]) -> tuple[tuple[Any, ...], ...]:
+    """Return steps as tuples that `marshal` can carry."""
+    return tuple((type(step).__name__, *step.as_dict().values()) for step in steps)
+
+
+def decode(encoded: tuple[tuple[Any, ...], ...]) -> list[Step]:
+    """Return the steps that `encode` was given."""
+    return [KINDS[name](*values) for name, *values in encoded]

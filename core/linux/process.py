@@ -1,0 +1,72 @@
+"""Processes and their privileges: namespaces, pidfds, prctl(2)."""
+
+from __future__ import annotations
+
+import os
+
+from core.linux.libc import address, c_int, c_ulong, check, function, syscall
+
+TYPE_CHECKING = False
+
+CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWCGROUP = 0x80, 0x20000, 0x2000000
+CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER = 0x4000000, 0x8000000, 0x10000000
+CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_SECCOMP = 1, 4, 8, 22
+PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 24, 36, 38
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
+NR_CLOSE_RANGE, NR_PIDFD_OPEN, NR_PIDFD_SEND_SIGNAL = 436, 434, 424
+CLOSE_RANGE_CLOEXEC = 4
+
+_unshare = function("unshare", c_int)
+_setns = function("setns", c_int, c_int)
+_prctl_call = function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
+_sethostname = function("sethostname", c_ulong, c_ulong)
+_setdomainname = function("setdomainname", c_ulong, c_ulong)
+
+try:
+    import _prctl
+except ImportError:  # a server without a compiler: the same calls go through libc
+    _prctl = None
+
+
+def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
+    """Call prctl(2); through python-prctl where it knows the option, else through libc."""
+    if _prctl is not None and not (arg4 or arg5) and option in _PRCTL_KNOWS:
+        result = _prctl.prctl(option, arg2)
+        return int(result or 0)
+    return check(_prctl_call(option, arg2, arg3, arg4, arg5), "prctl")
+
+
+_PRCTL_KNOWS = frozenset((PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS,
+                          PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP))
+
+
+def unshare(flags: int) -> None:
+    """Call unshare(2)."""
+    check(_unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int) -> None:
+    """Call setns(2) with a namespace's descriptor or a pidfd."""
+    check(_setns(fd, kind), "setns")
+
+
+def sethostname(name: str) -> None:
+    """Call sethostname(2)."""
+    text = bytearray(os.fsencode(name))
+    check(_sethostname(address(text) if text else 0, len(text)), "sethostname", name)
+
+
+def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
+    """Call close_range(2)."""
+    syscall("close_range", NR_CLOSE_RANGE, first, last, flags)
+
+
+def pidfd_open(pid: int) -> int:
+    """Call pidfd_open(2); returns a descriptor that becomes readable when the process ends."""
+    return syscall("pidfd_open", NR_PIDFD_OPEN, pid, 0, path=f"process {pid}")
+
+
+def pidfd_send_signal(fd: int, number: int) -> None:
+    """Call pidfd_send_signal(2)."""
+    syscall("pidfd_send_signal", NR_PIDFD_SEND_SIGNAL, fd, number, 0, 0)

@@ -1,0 +1,332 @@
+"""One registry, spoken to in the OCI distribution API.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
+"""
+
+from __future__ import annotations
+
+import _thread
+from urllib.parse import urljoin, urlsplit
+
+from core.errors import NotFound, ProtocolError, RegistryError, Unauthorized, Unreachable
+from core.images.digest import check_digest, digest_of, is_digest
+from core.images.manifest import ACCEPTED, MAX_SIZE
+from core.images.reference import DOCKER_HUB, parse_host
+from core.record import Record
+from core.registry.auth import Authorizer
+from core.registry.failures import describe_answer, printable
+from core.registry.http import ATTEMPTS, Request, Transport
+from core.registry.proxy import is_loopback
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
+    from core.config import Config
+    from core.registry.credentials import Credentials
+    from core.registry.http import Answer
+
+HUB_ENDPOINT = "registry-1.docker.io"
+"""Where Docker Hub's API is; its name in references is docker.io."""
+PAGE_ENTRIES = 1000
+PAGE_MAX = 16 << 20
+LIST_MAX = 1_000_000
+
+
+class Quota(Record):
+    """How many pulls a registry still grants, as Docker Hub's headers tell."""
+
+    limit: int
+    remaining: int
+    window_s: int
+
+
+class Blob:
+    """A blob on its way; `start` is the offset of the first byte that comes."""
+
+    def __init__(self, answer: Answer, start: int) -> None:
+        self._answer = answer
+        self.start = start
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, b"" at the end; raises what a broken connection raises."""
+        return self._answer.read(size)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._answer.close()
+
+
+class RegistryClient:
+    """Speaks to the registry `host`; safe between threads, to be closed.
+
+    Loopback hosts are asked over HTTP first, those of registry.insecure over HTTPS without
+    checking who answers and then over HTTP, all others over HTTPS.  All methods raise
+    Unreachable, Unauthorized, RateLimited or ProtocolError, and what `check` raises.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        config: Config,
+        *,
+        check: Callable[[], None] = lambda: None,
+        credentials: Credentials | None = None,
+        timeout_s: float = 0,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.host = parse_host(host)
+        self.quota: Quota | None = None
+        self._endpoint = HUB_ENDPOINT if self.host == DOCKER_HUB else self.host
+        self._insecure = self.host in config["registry", "insecure"]
+        self._timeout_s = timeout_s or config["registry", "timeout_s"]
+        self._ca_file = config["registry", "ca_file"]
+        self._check = check
+        self._credentials = credentials
+        self._attempts = attempts
+        self._lock = _thread.allocate_lock()
+        self._way: tuple[Transport, Authorizer] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._way:
+            self._way[0].close()
+
+    @property
+    def scheme(self) -> str:
+        """Return http or https; asks the registry where both are possible."""
+        return self._connect()[0].scheme
+
+    def ping(self) -> None:
+        """Return if the registry answers and lets us in."""
+        answer = self._get("", "", "the registry")
+        answer.close()
+
+    def manifest(self, path: str, reference: str) -> tuple[bytes, str, str]:
+        """Return a manifest or index, its media type and its digest, by tag or digest.
+
+        Raises NotFound, and Corrupt if the content does not have the digest that was asked
+        for or that the registry names.
+        """
+        mark = "@" if is_digest(reference) else ":"
+        what = f"{self.host}/{path}{mark}{reference}"
+        headers = (("Accept", ", ".join(ACCEPTED)),)
+        answer, content = self._fetch(
+            f"{path}/manifests/{reference}", _pull_scope(path), what, MAX_SIZE, headers
+        )
+        self._note_quota(answer)
+        digest = answer.header("Docker-Content-Digest")
+        if is_digest(reference):
+            digest = reference
+        elif not is_digest(digest):
+            digest = digest_of(content)
+        check_digest(content, digest, what)
+        return content, answer.header("Content-Type"), digest
+
+    def blob(self, path: str, digest: str, offset: int = 0) -> Blob:
+        """Return a blob from `offset` on, or from 0 if the server knows no ranges.
+
+        The content is not verified here.  Raises NotFound.
+        """
+        what = f"blob {digest} of {self.host}/{path}"
+        if not offset:
+            return Blob(self._get(f"{path}/blobs/{digest}", _pull_scope(path), what, large=True), 0)
+        answer = self._get(
+            f"{path}/blobs/{digest}",
+            _pull_scope(path),
+            what,
+            (("Range", f"bytes={offset}-"),),
+            large=True,
+            accepted=(200, 206, 416),
+        )
+        if answer.status == 200:
+            return Blob(answer, 0)
+        if answer.status == 206 and answer.header("Content-Range").startswith(f"bytes {offset}-"):
+            return Blob(answer, offset)
+        answer.close()
+        return self.blob(path, digest)
+
+    def small_blob(self, path: str, digest: str, limit: int) -> bytes:
+        """Return a blob as a whole, verified; Corrupt if it is not what its digest says."""
+        what = f"blob {digest} of {self.host}/{path}"
+        _, content = self._fetch(f"{path}/blobs/{digest}", _pull_scope(path), what, limit)
+        check_digest(content, digest, what)
+        return content
+
+    def tags(self, path: str) -> Iterator[str]:
+        """Return the tags of a repository, page by page as they are taken."""
+        return self._list(f"{path}/tags/list", _pull_scope(path), "tags", f"{self.host}/{path}")
+
+    def catalog(self) -> Iterator[str]:
+        """Return the repositories of the registry, page by page as they are taken."""
+        return self._list("_catalog", "registry:catalog:*", "repositories", self.host)
+
+    def _connect(self) -> tuple[Transport, Authorizer]:
+        with self._lock:
+            if self._way is None:
+                transport = self._find_way()
+                self._way = transport, Authorizer(self.host, transport, self._credentials)
+            return self._way
+
+    def _find_way(self) -> Transport:
+        """Return the transport of the first way to speak that the registry understands."""
+        if self._insecure:
+            ways = [("https", False), ("http", False)]
+        elif is_loopback(urlsplit(f"//{self.host}").hostname or ""):
+            ways = [("http", False), ("https", True)]
+        else:
+            return self._transport("https", verify=True)
+        failure: RegistryError = ProtocolError(
+            f"{self.host} speaks neither HTTP nor HTTPS", subject=self.host
+        )
+        for scheme, verify in ways:
+            transport = self._transport(scheme, verify=verify)
+            try:
+                answer = transport.open(Request("GET", self._url(transport, "")), attempts=1)
+            except Unreachable as error:
+                if error.status:
+                    return transport  # it fails, but in HTTP
+                failure = error
+                if isinstance(error.__cause__, ConnectionRefusedError) and not self._insecure:
+                    break
+            else:
+                answer.close()
+                # To plain HTTP, a TLS server answers 400.
+                if answer.status != 400 or scheme == "https":
+                    return transport
+        raise failure
+
+    def _transport(self, scheme: str, *, verify: bool) -> Transport:
+        return Transport(
+            self.host,
+            scheme,
+            self._timeout_s,
+            self._check,
+            ca_file=self._ca_file,
+            verify=verify,
+            attempts=self._attempts,
+        )
+
+    def _url(self, transport: Transport, path: str) -> str:
+        return f"{transport.scheme}://{self._endpoint}/v2/{path}"
+
+    def _get(
+        self,
+        path: str,
+        scope: str,
+        what: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        large: bool = False,
+        accepted: tuple[int, ...] = (200,),
+    ) -> Answer:
+        """Return an answer of an accepted status; `what` names in errors what was asked for."""
+        transport, authorizer = self._connect()
+        url = self._url(transport, path)
+        header = authorizer.header(scope)
+        answer = transport.open(Request("GET", url, headers, header, large))
+        if answer.status == 401:
+            header = authorizer.respond(answer, scope, header)
+            answer = transport.open(Request("GET", url, headers, header, large))
+        if answer.status in accepted:
+            return answer
+        cause = authorizer.redact(describe_answer(answer))
+        raise self._refused(answer.status, cause, what, authorizer)
+
+    def _refused(
+        self, status: int, cause: str, what: str, authorizer: Authorizer
+    ) -> RegistryError | NotFound:
+        if status == 401:
+            return authorizer.refusal(cause)
+        if status == 403:
+            return Unauthorized(
+                f"{what}: access is denied: {cause}",
+                hint=f"limpet login -u NAME {self.host}",
+                subject=self.host,
+                status=status,
+            )
+        if status == 404:
+            return NotFound(
+                f"{what} is not there: {cause}",
+                hint=f"limpet registry catalog {self.host}",
+                subject=what,
+            )
+        return ProtocolError(f"{what}: {cause}", subject=self.host, status=status)
+
+    def _fetch(
+        self,
+        path: str,
+        scope: str,
+        what: str,
+        limit: int,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> tuple[Answer, bytes]:
+        transport = self._connect()[0]
+        return transport.fetch(lambda: self._get(path, scope, what, headers), limit, what)
+
+    def _list(self, path: str, scope: str, key: str, what: str) -> Iterator[str]:
+        """Return all names of a paginated list.
+
+        https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-tags
+        """
+        count = 0
+        seen = set()
+        following = f"{path}?n={PAGE_ENTRIES}"
+        while following:
+            if following in seen or count > LIST_MAX:
+                raise ProtocolError(f"{what}: the list of {key} does not end", subject=self.host)
+            seen.add(following)
+            answer, body = self._fetch(following, scope, what, PAGE_MAX)
+            names = read_names(body, key, what)
+            count += len(names)
+            yield from names
+            following = self._next_page(answer, what)
+
+    def _next_page(self, answer: Answer, what: str) -> str:
+        link = next_link(answer.headers("Link"))
+        if not link:
+            return ""
+        base = self._url(self._connect()[0], "")
+        url = urljoin(answer.url, link)
+        if not url.startswith(base):
+            raise ProtocolError(f"{what}: the next page is elsewhere: {printable(url)}")
+        return url.removeprefix(base)
+
+    def _note_quota(self, answer: Answer) -> None:
+        limit, _, window = answer.header("RateLimit-Limit").partition(";w=")
+        remaining = answer.header("RateLimit-Remaining").partition(";")[0]
+        numbers = [text for text in (limit, remaining, window) if text.isascii() and text.isdigit()]
+        if len(numbers) == 3:
+            self.quota = Quota(*(int(text[:12]) for text in numbers))
+
+
+def read_names(body: bytes, key: str, what: str) -> list[str]:
+    """Return the list under `key` of a JSON object; ProtocolError if it is none of names."""
+    import json
+
+    try:
+        names = json.loads(body)[key] or []
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise ProtocolError(f"{what}: the answer is no list of {key}") from None
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and name.isprintable() for name in names
+    ):
+        raise ProtocolError(f"{what}: the list of {key} holds something else")
+    return names
+
+
+def next_link(headers: list[str]) -> str:
+    """Return the target of `rel="next"` among Link headers (RFC 8288), empty for none."""
+    for header in headers:
+        for link in header.split("<")[1:]:
+            target, _, parameters = link.partition(">")
+            if "rel=next" in parameters.replace('"', "").replace(" ", "").lower():
+                return target
+    return ""
+
+
+def _pull_scope(path: str) -> str:
+    return f"repository:{path}:pull"

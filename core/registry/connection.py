@@ -1,0 +1,114 @@
+"""One HTTP/1.1 connection: opened through a proxy and TLS where needed, then asked.
+
+`http.client` parses the answers; requests are written here, as its connection class has
+no way to be cancelled.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import time
+from urllib.parse import SplitResult, quote
+
+from core.errors import ProtocolError
+from core.registry.proxy import choose_proxy
+from core.registry.wire import PatientReader, connect, start_tls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Mapping
+
+    from core.registry.wire import Check
+
+USER_AGENT = "limpet"
+PORTS = {"http": 80, "https": 443}
+READ_BUFFER = 256 << 10
+ANSWER_TIMEOUTS = 4
+"""An answer that is not a blob is there, whole, within this many silence time-outs."""
+
+
+class Response(http.client.HTTPResponse):
+    """An answer of the server; its reads can be given up."""
+
+    def __init__(self, connection: socket.socket, method: str, reader: PatientReader) -> None:
+        super().__init__(connection, method=method)
+        self.fp.close()
+        self.fp = io.BufferedReader(reader, READ_BUFFER)
+        self._reader = reader
+
+    def lift_deadline(self) -> None:
+        """Let the body take any time, as long as bytes come."""
+        self._reader.deadline = 0
+
+
+class Connection:
+    """A connection to one scheme, host and port.  Its methods raise OSError and HTTPException."""
+
+    def __init__(
+        self,
+        parts: SplitResult,
+        context: ssl.SSLContext | None,
+        timeout_s: float,
+        check: Check,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._check = check
+        host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
+        proxy = choose_proxy(parts.scheme, host, port)
+        to = (proxy.host, proxy.port) if proxy else (host, port)
+        self._socket: socket.socket = connect(*to, timeout_s, check)
+        self._proxy_authorization = ""
+        self._absolute = False
+        try:
+            if proxy and context is None:
+                self._absolute = True
+                self._proxy_authorization = proxy.authorization
+            elif proxy:
+                self._tunnel(host, port, proxy.authorization)
+            if context:
+                self._socket = start_tls(self._socket, host, context, timeout_s, check)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, method: str, parts: SplitResult, headers: Mapping[str, str]) -> Response:
+        """Send a request and return the answer, its headers read."""
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if self._absolute:
+            target = f"{parts.scheme}://{parts.netloc}{target}"
+        lines = {"Host": parts.netloc, "User-Agent": USER_AGENT, **headers}
+        if self._proxy_authorization:
+            lines["Proxy-Authorization"] = self._proxy_authorization
+        return self._exchange(method, target, lines)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def _tunnel(self, host: str, port: int, authorization: str) -> None:
+        name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        headers = {"Host": name}
+        if authorization:
+            headers["Proxy-Authorization"] = authorization
+        response = self._exchange("CONNECT", name, headers)
+        if response.status != 200:
+            raise OSError(f"the proxy refuses: {response.status} {response.reason}")
+
+    def _exchange(self, method: str, target: str, headers: Mapping[str, str]) -> Response:
+        # What a server put into a redirect must not become a second header.
+        target = quote(target, safe="%/:=&?~#+!$,;'@()*[]-._")
+        lines = [f"{method} {target} HTTP/1.1"]
+        for name, value in headers.items():
+            if not value.isprintable():
+                raise ProtocolError(f"the value for the header {name} has control characters")
+            lines.append(f"{name}: {value}")
+        self._socket.settimeout(self._timeout_s)
+        self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))
+        deadline = time.monotonic() + self._timeout_s * ANSWER_TIMEOUTS
+        reader = PatientReader(self._socket, self._timeout_s, self._check, deadline)
+        response = Response(self._socket, method, reader)
+        response.begin()
+        return response

@@ -1,0 +1,140 @@
+"""What went wrong between us and a registry, in words that name the cause."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import socket
+import time
+from urllib.parse import urlsplit
+
+from core.errors import ProtocolError, RateLimited, Unreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.registry.http import Answer
+
+ERROR_BODY = 64 << 10
+CAUSE_MAX = 200
+
+
+def unreachable(error: Exception, url: str, subject: str) -> Unreachable:
+    """Return the error for a connection to `url` that broke; `subject` is the registry."""
+    place = urlsplit(url).netloc
+    via = "" if place == subject else f" (at {place})"
+    cause, hint = _explain(error, subject)
+    return Unreachable(f"{subject}{via}: {cause}", hint=hint, subject=subject)
+
+
+def server_failed(answer: Answer, subject: str) -> Unreachable:
+    """Return the error for a 5xx answer."""
+    return Unreachable(
+        f"{subject}: the server fails: {describe_answer(answer)}",
+        hint="try again later",
+        subject=subject,
+        status=answer.status,
+    )
+
+
+def rate_limited(answer: Answer, subject: str) -> RateLimited:
+    """Return the error for a 429 answer, with the time to come back if the server tells it."""
+    reset_at = _reset_at(answer)
+    wait = f"; it may be asked again in {_duration(reset_at - time.time())}" if reset_at else ""
+    return RateLimited(
+        f"{subject}: too many requests: {describe_answer(answer)}{wait}",
+        reset_at=reset_at,
+        hint=f"limpet login {subject} raises the limit at some registries",
+    )
+
+
+def is_final(error: Exception) -> bool:
+    """Return whether the same request would meet the same end again at once."""
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError | ConnectionRefusedError):
+        return True
+    if isinstance(error, socket.gaierror):
+        return error.errno != socket.EAI_AGAIN
+    return isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
+
+
+def describe_answer(answer: Answer) -> str:
+    """Return the status and what the registry says about it; reads the body and closes it.
+
+    https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes
+    """
+    import json
+
+    status = f"HTTP {answer.status}"
+    try:
+        document = json.loads(answer.read_all(ERROR_BODY))
+        first = document["errors"][0]
+        text = first.get("message") or first["code"]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return status
+    except (OSError, http.client.HTTPException, ProtocolError):
+        return status
+    finally:
+        answer.close()
+    return f"{printable(str(text))} ({status})"
+
+
+def printable(text: str) -> str:
+    """Return what a server sent as one line that is safe on a terminal."""
+    line = "".join(c if c.isprintable() else " " for c in text[: CAUSE_MAX + 1]).strip()
+    return line if len(line) <= CAUSE_MAX else line[: CAUSE_MAX - 1] + "…"
+
+
+def _explain(error: Exception, subject: str) -> tuple[str, str]:
+    import ssl
+
+    if isinstance(error, socket.gaierror):
+        return (
+            f"the name cannot be resolved ({error.strerror})",
+            "check the name and the host's DNS",
+        )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted: {error.verify_message}",
+            "name its authority in registry.ca_file of config.toml",
+        )
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"TLS fails: {error.reason or error.strerror or error}",
+            f"a registry without TLS is named in config.toml: registry.insecure = [{subject!r}]",
+        )
+    if isinstance(error, http.client.IncompleteRead):
+        missing = f" {error.expected} bytes" if error.expected else ""
+        return f"the connection ended{missing} too early", "run the command again"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the connection was closed without an answer", "run the command again"
+    if isinstance(error, http.client.HTTPException):
+        return "the answer is not HTTP", "check the host and the port"
+    if isinstance(error, OSError):
+        text = error.strerror or str(error) or type(error).__name__
+        return text[0].lower() + text[
+            1:
+        ], "limpet registry ls --probe shows which registries answer"
+    return type(error).__name__, ""
+
+
+def _reset_at(answer: Answer) -> float:
+    after = answer.header("Retry-After")
+    if after.isascii() and after.isdigit():
+        return time.time() + min(int(after[:9]), 30 * 86400)
+    if after:
+        from email.utils import parsedate_to_datetime
+
+        try:
+            return parsedate_to_datetime(after).timestamp()
+        except (ValueError, OverflowError):
+            return 0
+    reset = answer.header("X-RateLimit-Reset")
+    return float(reset[:12]) if reset.isascii() and reset.isdigit() else 0
+
+
+def _duration(seconds: float) -> str:
+    whole = max(int(seconds + 0.5), 0)
+    if whole < 120:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
