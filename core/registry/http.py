@@ -108,6 +108,14 @@ class Answer:
             release(reusable)
 
 
+def backoff(failures: int, check: Check) -> None:
+    """Wait before the next attempt: twice as long after each failure."""
+    end = time.monotonic() + BACKOFF_S * 2 ** (failures - 1)
+    while (left := end - time.monotonic()) > 0:
+        check()
+        time.sleep(min(left, 0.1))
+
+
 class Transport:
     """Sends requests and keeps connections for the next ones; safe between threads.
 
@@ -167,7 +175,7 @@ class Transport:
             failures += 1
             if failures >= (attempts or self.attempts):
                 raise failure
-            self.pause(failures)
+            backoff(failures, self._check)
 
     def fetch(self, ask: Callable[[], Answer], limit: int, what: str) -> tuple[Answer, bytes]:
         """Return the answer that `ask` gets, with its whole body.
@@ -188,14 +196,7 @@ class Transport:
                 raise ProtocolError(f"{what}: {error.message}", subject=self.subject) from None
             finally:
                 answer.close()
-            self.pause(failures)
-
-    def pause(self, failures: int) -> None:
-        """Wait before the next attempt: twice as long after each failure."""
-        end = time.monotonic() + BACKOFF_S * 2 ** (failures - 1)
-        while (left := end - time.monotonic()) > 0:
-            self._check()
-            time.sleep(min(left, 0.1))
+            backoff(failures, self._check)
 
     def close(self) -> None:
         """Close idle connections."""

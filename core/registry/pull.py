@@ -1,0 +1,266 @@
+"""Pulling: from a name to an image in the store.
+
+Layers are fetched side by side and unpacked while others are still on their way.  Nothing
+but whole, verified things ever shows: the image is added last, in one step, and what an
+interrupted pull has fetched serves the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+
+from core.errors import Corrupt, NotFound, RegistryError, UnsupportedMedia
+from core.images.manifest import (
+    MAX_SIZE,
+    Entry,
+    Index,
+    Manifest,
+    choose,
+    diff_ids,
+    parse,
+    parse_config,
+    platform_of,
+)
+from core.record import Record
+from core.registry.client import RegistryClient
+from core.registry.fetch import bytes_present, disk_full, fetch_blob
+from core.registry.status import note_use
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.images.store import ImageStore
+
+    from core.config import Config
+    from core.images.manifest import Descriptor
+    from core.images.reference import Reference
+    from core.jobs import Job
+    from core.model import ImageInfo
+
+UNPACKERS = 2
+"""More layers unpacked at once end no sooner: the kernel's file creation is the limit."""
+SHORT_DIGEST = 12
+
+
+class Layer(Record):
+    """A layer as its manifest and its image's config name it."""
+
+    descriptor: Descriptor
+    diff_id: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in progress."""
+        return self.descriptor.digest.partition(":")[2][:SHORT_DIGEST]
+
+
+class Found(Record):
+    """An image as the registry has it."""
+
+    content: bytes
+    manifest: Manifest
+    source_digest: str
+    """Of what the name stands for: an index, or the manifest itself."""
+    config: bytes
+    layers: tuple[Layer, ...]
+
+
+def pull(
+    store: ImageStore, config: Config, reference: Reference, platform: str, job: Job
+) -> ImageInfo:
+    """Fetch an image for a platform (empty: this host's) and return it.
+
+    Raises NotFound, RegistryError, ImageError or HostError, each naming host, repository and
+    cause, and Cancelled.  Progress is told per layer, with the notes exists, waiting,
+    downloading, verifying, unpacking and done.
+    """
+    try:
+        with RegistryClient(reference.host, config, check=job.check) as client:
+            found = find(client, reference, platform, job.say)
+            _Layers(store, config, client, reference.path, job).bring(found.layers)
+            if client.quota:
+                job.say(
+                    f"{client.host} grants {client.quota.remaining} more pulls of "
+                    f"{client.quota.limit} in {client.quota.window_s // 3600} h"
+                )
+    except RegistryError as error:
+        note_use(store.database, reference.host, error)
+        raise
+    note_use(store.database, reference.host)
+    job.check()
+    name = reference.replace(tag="") if reference.digest else reference
+    return store.add_image(
+        found.content,
+        found.manifest.media_type,
+        found.config,
+        tags=(name.canonical,),
+        source_digest=found.source_digest,
+    )
+
+
+def find(
+    client: RegistryClient, reference: Reference, platform: str, say: Callable[[str], None]
+) -> Found:
+    """Ask for manifest and config of an image; warns through `say` of a foreign platform."""
+    what = reference.familiar
+    content, media_type, source_digest = client.manifest(
+        reference.path, reference.digest or reference.tag
+    )
+    document = parse(content, media_type, what)
+    if isinstance(document, Index):
+        chosen = choose(document, platform, what)
+        content, media_type, _ = client.manifest(reference.path, chosen.digest)
+        document = parse(content, media_type, f"{what} ({chosen.digest})")
+    if isinstance(document, Index):
+        raise UnsupportedMedia(f"{what} is an index of indexes", subject=what)
+    config = client.small_blob(reference.path, document.config.digest, MAX_SIZE)
+    parsed = parse_config(config, f"{what}, config")
+    names = diff_ids(parsed)
+    if len(names) != len(document.layers):
+        raise Corrupt(
+            f"{what}: {len(document.layers)} layers, but {len(names)} diff_ids in its config",
+            subject=what,
+        )
+    _check_platform(document, platform_of(parsed), platform, what, say)
+    layers = tuple(map(Layer, document.layers, names))
+    return Found(content, document, source_digest, config, layers)
+
+
+def _check_platform(
+    manifest: Manifest, actual: str, wanted: str, what: str, say: Callable[[str], None]
+) -> None:
+    """Refuse an image that is not for the platform asked for; warn if it is not the host's."""
+    only = Index(manifest.media_type, (Entry(manifest.config, actual),))
+    try:
+        choose(only, wanted, what)
+    except NotFound:
+        if wanted:
+            raise
+        say(f"{what} is for {actual}: this host runs it only through an emulator (binfmt_misc)")
+
+
+class _Stopped(Exception):
+    """Another layer has failed: this one's thread ends."""
+
+
+class _Layers:
+    """Brings the layers of one image: threads that fetch, threads that unpack."""
+
+    def __init__(
+        self, store: ImageStore, config: Config, client: RegistryClient, path: str, job: Job
+    ) -> None:
+        self._store = store
+        self._parallel: int = max(1, config["registry", "parallel_layers"])
+        self._client = client
+        self._path = path
+        self._job = job
+        self._changed = threading.Condition()
+        self._to_fetch: deque[Layer] = deque()
+        self._to_unpack: deque[Layer] = deque()
+        self._missing = 0
+        self._failure: BaseException | None = None
+
+    def bring(self, layers: tuple[Layer, ...]) -> None:
+        """Return when all layers are unpacked; raises the first failure of any of them."""
+        wanted = {layer.diff_id: layer for layer in layers}
+        missing = []
+        for layer in wanted.values():
+            if self._store.has_layer(layer.diff_id):
+                self._note(layer, layer.descriptor.size, "exists")
+            else:
+                self._note(layer, bytes_present(self._store.blobs, layer.descriptor), "waiting")
+                missing.append(layer)
+        if not missing:
+            return
+        self._check_space(missing)
+        # The largest first: its unpacking is what the others have to wait for.
+        self._to_fetch.extend(sorted(missing, key=lambda layer: -layer.descriptor.size))
+        self._missing = len(missing)
+        work = [self._fetch_next] * min(self._parallel, len(missing))
+        work += [self._unpack_next] * min(UNPACKERS, len(missing))
+        threads = [threading.Thread(target=self._run, args=(step,), daemon=True) for step in work]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._failure:
+            raise self._failure
+
+    def _run(self, step: Callable[[], bool]) -> None:
+        try:
+            while step():
+                pass
+        except _Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again by bring()
+            with self._changed:
+                self._failure = self._failure or error
+                self._changed.notify_all()
+        finally:
+            self._store.database.close()
+
+    def _fetch_next(self) -> bool:
+        with self._changed:
+            if not self._to_fetch:
+                return False
+            layer = self._to_fetch.popleft()
+        fetch_blob(
+            self._store.blobs,
+            self._client,
+            self._path,
+            layer.descriptor,
+            lambda done, note: self._note(layer, done, note),
+            self._check,
+        )
+        with self._changed:
+            self._to_unpack.append(layer)
+            self._changed.notify_all()
+        return True
+
+    def _unpack_next(self) -> bool:
+        with self._changed:
+            while not self._to_unpack:
+                if not self._missing:
+                    return False
+                if self._failure:
+                    raise _Stopped
+                self._changed.wait()
+            layer = self._to_unpack.popleft()
+        descriptor = layer.descriptor
+        self._note(layer, 0, "unpacking")
+        self._store.add_layer(
+            self._store.blobs.path(descriptor.digest),
+            descriptor,
+            layer.diff_id,
+            lambda done: self._note(layer, done, "unpacking"),
+            self._check,
+        )
+        self._note(layer, descriptor.size, "done")
+        with self._changed:
+            self._missing -= 1
+            self._changed.notify_all()
+        return True
+
+    def _check(self) -> None:
+        self._job.check()
+        if self._failure:
+            raise _Stopped
+
+    def _note(self, layer: Layer, done: int, note: str) -> None:
+        self._job.progress(layer.name, done, layer.descriptor.size, note)
+
+    def _check_space(self, missing: list[Layer]) -> None:
+        """Refuse a pull that cannot fit, before the first byte of it is fetched."""
+        blobs = self._store.blobs
+        needed = sum(
+            layer.descriptor.size - bytes_present(blobs, layer.descriptor) for layer in missing
+        )
+        place = os.path.dirname(blobs.partial_path(missing[0].descriptor.digest))
+        os.makedirs(place, 0o700, exist_ok=True)
+        disk = os.statvfs(place)
+        lacking = needed - disk.f_bavail * disk.f_frsize
+        if lacking > 0:
+            raise disk_full(place, lacking)
