@@ -6,7 +6,7 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
 from __future__ import annotations
 
 import _thread
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from core.errors import NotFound, ProtocolError, RegistryError, Unauthorized, Unreachable
 from core.images.digest import check_digest, digest_of, is_digest
@@ -15,7 +15,7 @@ from core.images.reference import DOCKER_HUB, parse_host
 from core.record import Record
 from core.registry.auth import Authorizer
 from core.registry.failures import describe_answer, printable
-from core.registry.http import ATTEMPTS, Request, Transport
+from core.registry.http import ATTEMPTS, Request, Transport, join
 from core.registry.proxy import is_loopback
 
 TYPE_CHECKING = False
@@ -290,7 +290,7 @@ class RegistryClient:
         if not link:
             return ""
         base = self._url(self._connect()[0], "")
-        url = urljoin(answer.url, link)
+        url = join(answer.url, link)
         if not url.startswith(base):
             raise ProtocolError(f"{what}: the next page is elsewhere: {printable(url)}")
         return url.removeprefix(base)

@@ -108,6 +108,14 @@ class Answer:
             release(reusable)
 
 
+def join(url: str, target: str) -> str:
+    """Return where `target`, seen at `url`, leads; what is no address comes back as it is."""
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        return target
+
+
 def backoff(failures: int, check: Check) -> None:
     """Wait before the next attempt: twice as long after each failure."""
     end = time.monotonic() + BACKOFF_S * 2 ** (failures - 1)
@@ -213,7 +221,7 @@ class Transport:
             if answer.status not in REDIRECTS or not location:
                 return answer
             answer.close()
-            parts = self._split(urljoin(parts.geturl(), location))
+            parts = self._split(join(parts.geturl(), location))
             if self.secure and parts.scheme == "http":
                 raise ProtocolError(
                     f"{self.subject} redirects from HTTPS to plain HTTP at {parts.netloc}",
