@@ -16,16 +16,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from core.config import Config
     from core.containers.lifecycle import Containers
+    from core.events import Watcher
     from core.images.index import FileEntry
     from core.images.reference import Reference
     from core.images.store import ImageStore
-    from core.network.network import Network
-
-    from core.config import Config
-    from core.events import Watcher
     from core.jobs import Job, Jobs
     from core.model import ContainerInfo, ImageInfo, LayerInfo, RegistryInfo, Usage
+    from core.network.network import Network
 
 
 class Engine:
@@ -46,7 +45,7 @@ class Engine:
         """The local image store."""
         from core.images.store import ImageStore
 
-        return ImageStore(self.paths, self.database)
+        return ImageStore(self.paths, self.database, self.config)
 
     @cached_property
     def network(self) -> Network:
@@ -67,7 +66,7 @@ class Engine:
             self.store,
             self.network,
             self.config,
-            make_launcher(self._launcher, self.paths),
+            make_launcher(self._launcher),
         )
 
     @cached_property

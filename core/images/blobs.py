@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from core.errors import Corrupt, NotFound
 from core.images.digest import hasher, split_digest
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from core.paths import Paths
 
 CHUNK = 1 << 20
+TEMPORARY = "write-"
+LOCK_POLL_S = 0.1
 
 
 class BlobStore:
@@ -67,11 +70,11 @@ class BlobStore:
         import tempfile
 
         os.makedirs(self._paths.partial, 0o700, exist_ok=True)
-        # A process that dies here leaves nothing: the file has no name before it is whole.
         with tempfile.NamedTemporaryFile(
-            dir=self._paths.partial, prefix="write-", delete=False
+            dir=self._paths.partial, prefix=TEMPORARY, delete=False
         ) as file:
             try:
+                fcntl.flock(file, fcntl.LOCK_SH)  # tells `sweep` that its writer lives
                 summer = hasher(split_digest(digest)[0])
                 for chunk in chunks:
                     summer.update(chunk)
@@ -88,23 +91,34 @@ class BlobStore:
         algorithm, value = split_digest(digest)
         return f"{self._paths.partial}/{algorithm}-{value}"
 
-    def lock_partial(self, digest: str) -> int:
+    def lock_partial(self, digest: str, wait: Callable[[int], None] | None = None) -> int:
         """Open the partial file, locked, and return its descriptor; the caller closes it.
 
-        Waits while another process fetches the same blob; look at `has` afterwards.
+        While another process fetches the same blob, `wait` is called several times a second
+        with the bytes that are there, and may raise to give up.  Returns -1 when the blob is
+        here, whole.
         """
         path = self.partial_path(digest)
         os.makedirs(self._paths.partial, 0o700, exist_ok=True)
-        while True:
+        while not self.has(digest):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is_file_at(fd, path):
-                return fd
-            os.close(fd)  # its holder has published it and let go of the name
+            try:
+                _lock(fd, wait)
+                if _is_file_at(fd, path):
+                    if not self.has(digest):
+                        return fd
+                    _unlink(path)  # made just after its holder had published the blob
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+        return -1
 
-    def commit_partial(
-        self, digest: str, progress: Callable[[int], None] | None = None
-    ) -> None:
+    def publish_partial(self, digest: str, fd: int) -> None:
+        """Make the locked partial file the blob; the caller has just verified its digest."""
+        self._publish(fd, self.partial_path(digest), digest)
+
+    def commit_partial(self, digest: str, progress: Callable[[int], None] | None = None) -> None:
         """Verify the partial file and make it the blob; idempotent.
 
         `progress` is told the bytes verified so far, and may raise to stop.  Raises Corrupt
@@ -136,6 +150,16 @@ class BlobStore:
         """Delete a blob; nothing happens if it is not here."""
         _unlink(self.path(digest))
 
+    def sweep(self) -> None:
+        """Delete what writers that died left behind; partial files are kept for resume."""
+        try:
+            names = os.listdir(self._paths.partial)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name.startswith(TEMPORARY):
+                _unlink_unlocked(f"{self._paths.partial}/{name}")
+
     def _publish(self, fd: int, temporary: str, digest: str) -> None:
         """Make a verified file durable, then visible under its digest."""
         target = self.path(digest)
@@ -166,6 +190,18 @@ def _missing(digest: str) -> NotFound:
     )
 
 
+def _lock(fd: int, wait: Callable[[int], None] | None) -> None:
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (fcntl.LOCK_NB if wait else 0))
+        except BlockingIOError:
+            if wait:
+                wait(os.fstat(fd).st_size)
+            time.sleep(LOCK_POLL_S)
+        else:
+            return
+
+
 def _is_file_at(fd: int, path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
@@ -178,3 +214,17 @@ def _unlink(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         pass
+
+
+def _unlink_unlocked(path: str) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _unlink(path)
+    except BlockingIOError:
+        pass  # being written
+    finally:
+        os.close(fd)

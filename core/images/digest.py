@@ -59,6 +59,4 @@ def check_digest(content: bytes, digest: str, what: str) -> None:
     """Raise Corrupt, naming `what`, unless `content` has that digest."""
     actual = digest_of(content, split_digest(digest)[0])
     if actual != digest:
-        raise Corrupt(
-            f"{what}: content has digest {actual}, {digest} was promised", subject=digest
-        )
+        raise Corrupt(f"{what}: content has digest {actual}, {digest} was promised", subject=digest)

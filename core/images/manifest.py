@@ -142,6 +142,17 @@ def platform_of(config: dict[str, Any]) -> str:
     )
 
 
+def created_at(text: Any) -> float:
+    """Return an RFC 3339 time as seconds since the epoch; 0 for one that is missing or odd."""
+    from datetime import UTC, datetime
+
+    try:
+        when = datetime.fromisoformat(str(text))
+    except ValueError:
+        return 0.0
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
 def _document(content: bytes, what: str) -> dict[str, Any]:
     import json
 

@@ -91,6 +91,11 @@ def parse_reference(text: str, default_registry: str = DOCKER_HUB) -> Reference:
     return Reference(host, path, tag or "", digest)
 
 
+def familiar_name(canonical: str) -> str:
+    """Return docker's short form of a stored name."""
+    return parse_reference(canonical).familiar
+
+
 def parse_host(text: str) -> str:
     """Read a registry's `HOST[:PORT]`, or its URL as people paste it.
 

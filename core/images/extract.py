@@ -1,0 +1,328 @@
+"""Puts tar entries into a directory as an overlay layer, and indexes them on the way.
+
+Nothing reaches outside: this runs in a process of its own that has changed its root to the
+directory, and every parent is found by openat2 under it, every last part by descriptor
+without following links.  Whiteouts become what overlayfs reads.
+https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-directories
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+
+from core.errors import Corrupt, ImageError, UnsafePath
+from core.images.tar import (
+    BLOCKDEV,
+    CHAR,
+    DIRECTORY,
+    FIFO,
+    FILE,
+    HARDLINK,
+    SYMLINK,
+    TarEntry,
+    read_entries,
+    shown,
+)
+from core.linux.path import make_dirs, open_in_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHUNK = 1 << 20
+MAX_DEPTH, MAX_PATH = 256, 4096
+MAX_PARENTS = 256
+"""Descriptors of parent directories kept open."""
+WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
+KIND_NAMES = {FILE: "file", HARDLINK: "hardlink", SYMLINK: "symlink", CHAR: "char",
+              BLOCKDEV: "block", DIRECTORY: "dir", FIFO: "fifo"}  # fmt: skip
+
+
+class Extractor:
+    """Unpacks one layer under `root_fd`; `read(n)` gives exactly n bytes of tar."""
+
+    def __init__(
+        self, root_fd: int, read: Callable[[int], bytes], *, max_files: int, max_bytes: int
+    ) -> None:
+        self._root = root_fd
+        self._read = read
+        self._max_files = max_files
+        self._max_bytes = max_bytes
+        self._parents: dict[bytes, int] = {}
+        self._directories: list[tuple[bytes, int]] = []
+        self._xattr = "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
+        self.rows: list[tuple[object, ...]] = []
+        self.size = 0
+
+    def run(self) -> None:
+        """Unpack everything; raises ImageError naming the entry."""
+        for entry in read_entries(self._read):
+            if len(self.rows) >= self._max_files:
+                raise ImageError(
+                    f"more than {self._max_files} entries",
+                    hint="raise image.max_layer_files in config.toml if you trust it",
+                )
+            self.size += entry.size
+            if self.size > self._max_bytes:
+                raise ImageError(
+                    f"more than {self._max_bytes} bytes of files",
+                    hint="raise image.max_layer_bytes in config.toml if you trust it",
+                )
+            try:
+                self._put(entry)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise
+                raise ImageError(f"{shown(entry.name)}: {error.strerror}") from error
+        for path, mtime in reversed(self._directories):
+            self._set_directory_time(path, mtime)
+
+    def _put(self, entry: TarEntry) -> None:
+        parts = split_path(entry.name)
+        if not parts:
+            if entry.kind == DIRECTORY:
+                self._dress(self._root, entry)
+                self._directories.append((b".", entry.mtime_ns))
+            self._skip(entry)
+            return
+        *folders, name = parts
+        parent = self._parent(b"/".join(folders))
+        if name.startswith(WHITEOUT):
+            self._skip(entry)
+            self._white_out(parent, folders, name)
+            return
+        digest = self._make(parent, b"/".join(parts), name, entry)
+        link = entry.link
+        if entry.kind == HARDLINK:
+            link = b"/".join(split_path(entry.link))
+        self.rows.append(
+            (
+                os.fsdecode(b"/".join(parts)),
+                KIND_NAMES[entry.kind],
+                entry.mode,
+                entry.uid,
+                entry.gid,
+                entry.size,
+                entry.mtime_ns,
+                digest,
+                os.fsdecode(link),
+            )
+        )
+
+    def _make(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> str:
+        kind = entry.kind
+        if kind == FILE:
+            return self._file(parent, path, name, entry)
+        self._skip(entry)
+        if kind == DIRECTORY:
+            self._directory(parent, path, name, entry)
+            return ""
+        if kind == HARDLINK:
+            self._hardlink(parent, path, name, entry)
+            return ""
+        if not name or len(entry.link) > MAX_PATH:
+            raise UnsafePath(f"{shown(path)}: its link is too long")
+        self._retry(parent, path, name, lambda: self._special(parent, name, entry))
+        os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+        if kind != SYMLINK:
+            os.chmod(name, entry.mode, dir_fd=parent)
+        os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
+        return ""
+
+    def _special(self, parent: int, name: bytes, entry: TarEntry) -> None:
+        if entry.kind == SYMLINK:
+            os.symlink(entry.link, name, dir_fd=parent)
+            return
+        kind = {CHAR: stat.S_IFCHR, BLOCKDEV: stat.S_IFBLK, FIFO: stat.S_IFIFO}[entry.kind]
+        device = 0 if entry.kind == FIFO else os.makedev(entry.major, entry.minor)
+        if entry.kind == CHAR and device == 0:
+            raise UnsafePath(f"{shown(entry.name)}: a device 0:0 would be a whiteout")
+        os.mknod(name, kind | 0o600, device, dir_fd=parent)
+
+    def _file(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> str:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = self._retry(parent, path, name, lambda: os.open(name, flags, 0o600, dir_fd=parent))
+        try:
+            if entry.sparse is None:
+                digest = self._copy(fd, entry.stored)
+            else:
+                digest = self._copy_sparse(fd, entry)
+            self._dress(fd, entry)
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        finally:
+            os.close(fd)
+        return digest
+
+    def _copy(self, fd: int, size: int) -> str:
+        if size <= CHUNK:
+            data = self._read(size)
+            _write(fd, data)
+            return hashlib.sha256(data, usedforsecurity=False).hexdigest()
+        summer = hashlib.sha256(usedforsecurity=False)
+        while size > 0:
+            data = self._read(min(size, CHUNK))
+            summer.update(data)
+            _write(fd, data)
+            size -= len(data)
+        return summer.hexdigest()
+
+    def _copy_sparse(self, fd: int, entry: TarEntry) -> str:
+        """Write the pieces; the digest is that of the file as it reads, holes as zeros."""
+        os.ftruncate(fd, entry.size)
+        summer = hashlib.sha256(usedforsecurity=False)
+        place = 0
+        for offset, length in [*(entry.sparse or ()), (entry.size, 0)]:
+            hole = offset - place
+            while hole > 0:
+                summer.update(bytes(min(hole, CHUNK)))
+                hole -= CHUNK
+            os.lseek(fd, offset, os.SEEK_SET)
+            left = length
+            while left > 0:
+                data = self._read(min(left, CHUNK))
+                summer.update(data)
+                _write(fd, data)
+                left -= len(data)
+            place = offset + length
+        return summer.hexdigest()
+
+    def _directory(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> None:
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                self._remove(parent, path, name)
+                os.mkdir(name, 0o700, dir_fd=parent)
+        fd = os.open(
+            name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent
+        )
+        try:
+            self._dress(fd, entry)
+        finally:
+            os.close(fd)
+        self._directories.append((path, entry.mtime_ns))
+
+    def _hardlink(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> None:
+        parts = split_path(entry.link)
+        if not parts:
+            raise UnsafePath(f"{shown(path)}: a hard link to nothing")
+        source = self._parent(b"/".join(parts[:-1]), make=False)
+        if b"/".join(parts) == path:
+            return
+
+        def link() -> None:
+            os.link(parts[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+
+        self._retry(parent, path, name, link)
+
+    def _white_out(self, parent: int, folders: list[bytes], name: bytes) -> None:
+        if name == OPAQUE:
+            fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._readable(parent, folders))
+            try:
+                os.setxattr(fd, self._xattr, b"y")
+            finally:
+                os.close(fd)
+            self.rows.append((os.fsdecode(b"/".join(folders)), "opaque", 0, 0, 0, 0, 0, "", ""))
+            return
+        hidden = name[len(WHITEOUT) :]
+        if hidden.startswith(WHITEOUT):
+            return  # aufs's own book-keeping
+        if hidden in (b"", b".", b".."):
+            raise UnsafePath(f"{shown(name)}: a whiteout of nothing")
+        path = b"/".join([*folders, hidden])
+        self._retry(parent, path, hidden, lambda: os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent))
+        self.rows.append((os.fsdecode(path), "whiteout", 0, 0, 0, 0, 0, "", ""))
+
+    def _readable(self, parent: int, folders: list[bytes]) -> int:
+        """The descriptor itself: O_PATH ones serve as dir_fd."""
+        if len(folders) > MAX_DEPTH:
+            raise UnsafePath("too deep")
+        return parent
+
+    def _dress(self, fd: int, entry: TarEntry) -> None:
+        """Give owner, extended attributes and mode, in the order that keeps setuid and caps."""
+        os.fchown(fd, entry.uid, entry.gid)
+        os.fchmod(fd, entry.mode)
+        for name, value in entry.xattrs.items():
+            if name.startswith(("trusted.overlay.", "user.overlay.")):
+                continue  # an image may not steer the overlay it is mounted in
+            try:
+                os.setxattr(fd, name, value)
+            except OSError as error:
+                if error.errno not in (errno.ENOTSUP, errno.EPERM):
+                    raise
+
+    def _set_directory_time(self, path: bytes, mtime: int) -> None:
+        try:
+            fd = open_in_root(self._root, os.fsdecode(path), os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return  # a later entry replaced it
+        os.utime(fd, ns=(mtime, mtime))
+        os.close(fd)
+
+    def _parent(self, path: bytes, *, make: bool = True) -> int:
+        """Return a descriptor of a directory, found under the root and made when missing."""
+        fd = self._parents.get(path)
+        if fd is not None:
+            return fd
+        text = "/" + os.fsdecode(path)
+        try:
+            fd = open_in_root(self._root, text, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            if not make:
+                raise Corrupt(
+                    f"{shown(path)}: a hard link into a directory that is not there"
+                ) from None
+            fd = make_dirs(self._root, text)
+        except NotADirectoryError:
+            raise ImageError(f"{shown(path)} is not a directory") from None
+        if len(self._parents) >= MAX_PARENTS:
+            os.close(self._parents.pop(next(iter(self._parents))))
+        self._parents[path] = fd
+        return fd
+
+    def _retry(self, parent: int, path: bytes, name: bytes, make: Callable[[], int | None]) -> int:
+        """Make something; what an earlier entry of the layer put there gives way."""
+        try:
+            return make() or 0
+        except FileExistsError:
+            self._remove(parent, path, name)
+            return make() or 0
+
+    def _remove(self, parent: int, path: bytes, name: bytes) -> None:
+        if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            self._forget(path)
+            import shutil
+
+            shutil.rmtree(name, dir_fd=parent)
+        else:
+            os.unlink(name, dir_fd=parent)
+
+    def _forget(self, path: bytes) -> None:
+        """Let go of descriptors in a directory that is about to be removed."""
+        for known in [k for k in self._parents if k == path or k.startswith(path + b"/")]:
+            os.close(self._parents.pop(known))
+
+    def _skip(self, entry: TarEntry) -> None:
+        left = entry.stored
+        while left > 0:
+            left -= len(self._read(min(left, CHUNK)))
+
+
+def split_path(name: bytes) -> list[bytes]:
+    """Return the parts of an entry's name; UnsafePath for one that leaves the layer."""
+    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    if b".." in parts or b"\0" in name:
+        raise UnsafePath(f"{shown(name)} leads out of the layer")
+    if len(parts) > MAX_DEPTH or len(name) > MAX_PATH:
+        raise UnsafePath(f"{shown(name)}: too deep or too long")
+    return parts
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

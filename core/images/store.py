@@ -1,0 +1,385 @@
+"""The local images: names, manifests, configs, and layers unpacked once for all.
+
+SQLite says what there is; a layer's row appears only after its directory is whole and on
+disk, so a crash leaves either nothing or a directory that the next limpet sweeps away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from core.errors import Conflict, NotFound
+from core.images.blobs import BlobStore
+from core.images.digest import is_digest, is_hex
+from core.images.reference import familiar_name, parse_reference
+from core.model import ImageInfo, LayerInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from core.config import Config
+    from core.database import Database
+    from core.images.index import FileEntry
+    from core.images.manifest import Descriptor, Manifest
+    from core.images.removal import RemovePlan
+    from core.paths import Paths
+
+STARTER = "localhost/starter:latest"
+"""The name of the image that is made from the host's own programs."""
+
+SELECT = """
+SELECT i.digest, i.config_digest, i.platform, i.created,
+    (SELECT COALESCE(SUM(l.size), 0) FROM image_layers il JOIN layers l USING (diff_id)
+     WHERE il.image = i.digest),
+    (SELECT COALESCE(SUM(il.blob_size), 0) FROM image_layers il WHERE il.image = i.digest),
+    (SELECT COUNT(*) FROM image_layers il WHERE il.image = i.digest),
+    (SELECT GROUP_CONCAT(t.name, ' ') FROM tags t WHERE t.digest = i.digest)
+FROM images i
+"""
+
+
+class ImageStore:
+    """The images of this host; safe to share between threads and processes."""
+
+    def __init__(self, paths: Paths, database: Database, config: Config) -> None:
+        self._paths = paths
+        self.database = database
+        self._config = config
+        self.blobs = BlobStore(paths)
+
+    def images(self) -> list[ImageInfo]:
+        """Return all images, newest first."""
+        rows = self.database.query(SELECT + " ORDER BY i.created DESC, i.added DESC")
+        return [_info(row) for row in rows]
+
+    def resolve(self, text: str) -> ImageInfo:
+        """Return the image that a name, a digest or the start of an ID means.
+
+        Raises NotFound with the command that fetches it, Conflict for an ambiguous start.
+        """
+        by_id = text.removeprefix("sha256:")
+        found = self._by_name(text)
+        if found is None and is_hex(by_id) and len(by_id) >= 4:
+            found = self._by_id(text, by_id)
+        if found is None:
+            raise NotFound(f"there is no image {text!r} here", hint=f"pull {text}", subject=text)
+        return found
+
+    def canonical(self, text: str) -> str:
+        """Return the stored name that `text` means, "" when it is an ID."""
+        info_names = self._names(text)
+        for name in info_names:
+            if self.database.query("SELECT 1 FROM tags WHERE name=?", (name,)):
+                return name
+        return ""
+
+    def manifest_bytes(self, digest: str) -> bytes:
+        """Return an image's manifest as it came."""
+        return self.blobs.read(digest)
+
+    def manifest(self, digest: str) -> Manifest:
+        """Return an image's manifest."""
+        from core.images.manifest import Manifest, parse
+
+        found = parse(self.blobs.read(digest), "", f"manifest {digest}")
+        assert isinstance(found, Manifest)
+        return found
+
+    def config(self, digest: str) -> dict[str, Any]:
+        """Return an image's config (the OCI document) by its manifest's digest."""
+        from json import loads
+
+        row = self.database.query("SELECT config_digest FROM images WHERE digest=?", (digest,))
+        if not row:
+            raise NotFound(f"there is no image {digest}", hint="images lists what there is")
+        document: dict[str, Any] = loads(self.blobs.read(row[0][0]).decode())
+        return document
+
+    def lowerdirs(self, digest: str) -> tuple[int, ...]:
+        """Return an image's layer IDs, the uppermost first, as overlayfs names them."""
+        rows = self.database.query(
+            "SELECT l.id FROM image_layers il JOIN layers l USING (diff_id) WHERE il.image=? "
+            "ORDER BY il.position DESC",
+            (digest,),
+        )
+        return tuple(row[0] for row in rows)
+
+    def history(self, digest: str) -> list[LayerInfo]:
+        """Return the steps an image was made by, oldest first, with what each layer holds."""
+        from core.images.manifest import created_at
+
+        config = self.config(digest)
+        rows = self.database.query(
+            "SELECT il.diff_id, il.blob_digest, il.blob_size, l.size, l.files FROM image_layers il "
+            "JOIN layers l USING (diff_id) WHERE il.image=? ORDER BY il.position",
+            (digest,),
+        )
+        layers = iter(rows)
+        steps = []
+        for step in config.get("history") or []:
+            words = str(step.get("created_by") or "")
+            when = created_at(step.get("created"))
+            layer = None if step.get("empty_layer") else next(layers, None)
+            steps.append(
+                LayerInfo(
+                    *(layer or ("", "", 0, 0, 0)), words, when, str(step.get("comment") or "")
+                )
+            )
+        steps += [LayerInfo(*layer, "", 0.0) for layer in layers]
+        return steps
+
+    def layer_files(self, diff_id: str) -> list[FileEntry]:
+        """Return what a layer holds; NotFound for one that is not here."""
+        from core.images.index import index_path, read_index
+
+        row = self.database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
+        if not row:
+            raise NotFound(f"there is no layer {diff_id} here", subject=diff_id)
+        return read_index(index_path(self._paths, row[0][0]))
+
+    def has_layer(self, diff_id: str) -> bool:
+        """Return whether a layer is unpacked here."""
+        return bool(self.database.query("SELECT 1 FROM layers WHERE diff_id=?", (diff_id,)))
+
+    def add_layer(
+        self,
+        blob: str,
+        descriptor: Descriptor,
+        diff_id: str,
+        progress: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> int:
+        """Unpack the blob in a file, unless the layer is here already; returns the layer's ID.
+
+        Several processes that want the same layer share the work.  Raises what
+        `core.images.unpack.unpack_layer` raises; nothing half-done stays.
+        """
+        with _Lock(f"{self._paths.layers}/.{diff_id.partition(':')[2]}.lock", check):
+            rows = self.database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
+            if rows:
+                return int(rows[0][0])
+            return self._unpack(blob, descriptor, diff_id, progress, check)
+
+    def _unpack(
+        self,
+        blob: str,
+        descriptor: Descriptor,
+        diff_id: str,
+        progress: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> int:
+        from core.images.trees import remove_tree
+        from core.images.unpack import unpack_layer
+
+        home = f"{self._paths.layers}/.{diff_id.partition(':')[2]}"
+        remove_tree(home)
+        os.mkdir(home, 0o755)
+        index = home + ".index"
+        try:
+            size, files = unpack_layer(
+                blob, home, index, media_type=descriptor.media_type,
+                digest=descriptor.digest, diff_id=diff_id,
+                max_bytes=self._config["image", "max_layer_bytes"],
+                max_files=self._config["image", "max_layer_files"],
+                progress=progress, check=check)  # fmt: skip
+            with self.database.write() as sql:
+                row = sql.execute(
+                    "INSERT INTO layers (diff_id, size, files) VALUES (?,?,?)",
+                    (diff_id, size, files),
+                )
+                number = int(row.lastrowid or 0)
+                remove_tree(f"{self._paths.layers}/{number}")
+                os.rename(index, f"{self._paths.layers}/{number}.index")
+                os.rename(home, f"{self._paths.layers}/{number}")
+        except BaseException:
+            remove_tree(home)
+            if os.path.exists(index):
+                os.unlink(index)
+            raise
+        return number
+
+    def add_image(
+        self,
+        manifest: bytes,
+        media_type: str,
+        config: bytes,
+        tags: Sequence[str],
+        source_digest: str = "",
+    ) -> ImageInfo:
+        """Store an image whose layers are all unpacked here, under canonical names.
+
+        Idempotent.  Raises Corrupt for a manifest or config that does not parse or fit.
+        """
+        from core.errors import Corrupt
+        from core.images.digest import digest_of
+        from core.images.manifest import (
+            Manifest,
+            created_at,
+            diff_ids,
+            parse,
+            parse_config,
+            platform_of,
+        )
+
+        digest, config_digest = digest_of(manifest), digest_of(config)
+        parsed, document = parse(manifest, media_type), parse_config(config)
+        assert isinstance(parsed, Manifest)
+        layers = diff_ids(document)
+        if len(layers) != len(parsed.layers):
+            raise Corrupt(
+                f"image {digest}: {len(parsed.layers)} layers, but its config names {len(layers)}",
+                subject=digest,
+            )
+        self.blobs.write(config_digest, [config])
+        self.blobs.write(digest, [manifest])
+        now = time.time()
+        with self.database.write() as sql:
+            sql.execute(
+                "INSERT OR IGNORE INTO images VALUES (?,?,?,?,?,?)",
+                (
+                    digest,
+                    config_digest,
+                    parsed.media_type,
+                    platform_of(document),
+                    created_at(document.get("created")),
+                    now,
+                ),
+            )
+            sql.executemany(
+                "INSERT OR IGNORE INTO image_layers VALUES (?,?,?,?,?,?)",
+                [
+                    (digest, place, diff_id, layer.digest, layer.size, layer.media_type)
+                    for place, (diff_id, layer) in enumerate(
+                        zip(layers, parsed.layers, strict=True)
+                    )
+                ],
+            )
+            for name in tags:
+                sql.execute(
+                    "INSERT OR REPLACE INTO tags VALUES (?,?,?,?)",
+                    (name, digest, source_digest or digest, now),
+                )
+        return self.resolve(digest)
+
+    def tag(self, source: str, canonical: str) -> None:
+        """Give an image one more name; a name that meant another image moves."""
+        digest = self.resolve(source).digest
+        with self.database.write() as sql:
+            sql.execute(
+                "INSERT OR REPLACE INTO tags VALUES (?,?,?,?)",
+                (canonical, digest, digest, time.time()),
+            )
+
+    def untag(self, canonical: str) -> None:
+        """Take a name away; NotFound if nothing has it."""
+        with self.database.write() as sql:
+            if not sql.execute("DELETE FROM tags WHERE name=?", (canonical,)).rowcount:
+                raise NotFound(
+                    f"no image is called {familiar_name(canonical)}", hint="images lists the names"
+                )
+
+    def plan_removal(
+        self, words: Sequence[str], *, force: bool, users: Mapping[str, tuple[str, ...]]
+    ) -> RemovePlan:
+        """Decide what goes with these images; see `core.images.removal`."""
+        from core.images.removal import plan_removal
+
+        wanted = [(word, self.resolve(word), self.canonical(word)) for word in words]
+        return plan_removal(self.database, wanted, force=force, users=users)
+
+    def apply_removal(self, plan: RemovePlan) -> None:
+        """Remove exactly what the plan names."""
+        from core.images.trees import remove_tree
+
+        gone = []
+        with self.database.write() as sql:
+            sql.executemany("DELETE FROM tags WHERE name=?", [(tag,) for tag in plan.tags])
+            sql.executemany("DELETE FROM images WHERE digest=?", [(d,) for d in plan.images])
+            for number, _ in plan.layers:
+                sql.execute("DELETE FROM layers WHERE id=?", (number,))
+                # Renamed first: a removal that is cut short must not leave half a layer.
+                gone.append(f"{self._paths.layers}/.gone-{number}")
+                os.rename(f"{self._paths.layers}/{number}", gone[-1])
+        for number, _ in plan.layers:
+            try:
+                os.unlink(f"{self._paths.layers}/{number}.index")
+            except FileNotFoundError:
+                pass
+        for digest in plan.blobs:
+            self.blobs.remove(digest)
+        for folder in gone:
+            remove_tree(folder)
+
+    def _names(self, text: str) -> list[str]:
+        from core.errors import UsageError
+
+        try:
+            reference = parse_reference(text, self._config["registry", "default"])
+        except UsageError:
+            return []
+        names = [reference.canonical]
+        if text in ("starter", "starter:latest"):
+            names.append(STARTER)
+        return names
+
+    def _by_name(self, text: str) -> ImageInfo | None:
+        for name in self._names(text):
+            rows = self.database.query(
+                SELECT + " JOIN tags n ON n.digest = i.digest WHERE n.name=?", (name,)
+            )
+            if rows:
+                return _info(rows[0])
+        repository, at, digest = text.partition("@")
+        if at and is_digest(digest):
+            rows = self.database.query(
+                SELECT + " WHERE i.digest=? OR i.digest IN "
+                "(SELECT digest FROM tags WHERE source_digest=?)",
+                (digest, digest),
+            )
+            return _info(rows[0]) if rows else None
+        return None
+
+    def _by_id(self, text: str, start: str) -> ImageInfo | None:
+        like = f"sha256:{start}%"
+        rows = self.database.query(
+            SELECT + " WHERE i.digest LIKE ? OR i.config_digest LIKE ? LIMIT 3", (like, like)
+        )
+        if len(rows) > 1:
+            found = ", ".join(_info(row).config_digest[7:19] for row in rows)
+            raise Conflict(f"{text!r} is the start of several IDs: {found}", hint="type more of it")
+        return _info(rows[0]) if rows else None
+
+
+class _Lock:
+    """An exclusive lock on a file, waited for in small steps so that `check` can stop it."""
+
+    def __init__(self, path: str, check: Callable[[], None]) -> None:
+        self._path = path
+        self._check = check
+
+    def __enter__(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError:
+                    self._check()
+                    time.sleep(0.05)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _info(row: Any) -> ImageInfo:
+    digest, config_digest, platform, created, size, blobs, layers, names = row
+    tags = tuple(sorted(familiar_name(name) for name in (names or "").split()))
+    return ImageInfo(digest, config_digest, tags, platform, created, size, blobs, layers)

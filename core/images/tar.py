@@ -1,0 +1,257 @@
+"""Reads tar streams: ustar, PAX, GNU long names, both kinds of sparse files.
+
+By hand, because the kernel should be what an unpack waits for, and because nothing of an
+entry may be acted upon while it is read.  Names stay bytes: they need not be UTF-8.
+https://www.gnu.org/software/tar/manual/html_node/Standard.html, pax(1) in POSIX.1-2001
+"""
+
+from __future__ import annotations
+
+from core.errors import Corrupt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Read = Callable[[int], bytes]
+
+BLOCK = 512
+ZERO = bytes(BLOCK)
+MAX_HEADER = 1 << 20
+"""Bytes of the largest PAX header or long name."""
+MAX_SPARSE = 1 << 20
+"""Pieces of the largest sparse map."""
+FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+KNOWN = (FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO)
+
+
+class TarEntry:
+    """One entry; `stored` bytes of content follow it in the stream."""
+
+    __slots__ = ("gid", "kind", "link", "major", "minor", "mode", "mtime_ns", "name", "size",
+                 "sparse", "stored", "uid", "xattrs")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.name = b""
+        self.kind = FILE
+        self.mode = self.uid = self.gid = self.size = self.stored = self.mtime_ns = 0
+        self.link = b""
+        self.major = self.minor = 0
+        self.xattrs: dict[str, bytes] = {}
+        self.sparse: list[tuple[int, int]] | None = None
+        """Pieces (offset, length) of a sparse file; the stored bytes are theirs in turn."""
+
+
+def read_entries(read: Read) -> Iterator[TarEntry]:
+    """Yield the entries; the caller must read exactly `stored` bytes before the next one.
+
+    `read(n)` returns n bytes or raises Corrupt.  Padding is read here.  Raises Corrupt.
+    """
+    shared: dict[bytes, bytes] = {}
+    while True:
+        pax: dict[bytes, bytes] = {}
+        long_name = long_link = b""
+        while True:
+            header = read(BLOCK)
+            if header == ZERO:
+                return
+            _check_sum(header)
+            kind = header[156:157]
+            size = _number(header[124:136])
+            if kind in b"xgLK" and kind != b"\0":
+                content = _read_header(read, size)
+                if kind == b"x":
+                    pax = _pax(content)
+                elif kind == b"g":
+                    shared.update(_pax(content))
+                elif kind == b"L":
+                    long_name = content.rstrip(b"\0")
+                else:
+                    long_link = content.rstrip(b"\0")
+                continue
+            break
+        entry = _entry(header, {**shared, **pax} if shared else pax, long_name, long_link)
+        if kind == b"S":
+            entry.sparse = _old_sparse(header, read)
+            entry.size = _number(header[483:495])
+        elif b"GNU.sparse.major" in pax:
+            _new_sparse(entry, pax, read)
+        if entry.sparse is not None:
+            _check_sparse(entry)
+        stored = entry.stored
+        yield entry
+        if padding := -stored % BLOCK:
+            read(padding)
+
+
+def _entry(header: bytes, pax: dict[bytes, bytes], long_name: bytes, long_link: bytes) -> TarEntry:
+    entry = TarEntry()
+    kind = header[156:157]
+    entry.name = pax.get(b"path") or long_name or _ustar_name(header)
+    entry.link = pax.get(b"linkpath") or long_link or _text(header[157:257])
+    entry.mode = _number(header[100:108]) & 0o7777
+    entry.uid = _pax_number(pax, b"uid", header[108:116])
+    entry.gid = _pax_number(pax, b"gid", header[116:124])
+    entry.size = entry.stored = _pax_number(pax, b"size", header[124:136])
+    entry.mtime_ns = _time(pax[b"mtime"]) if b"mtime" in pax else _number(header[136:148]) * 10**9
+    if kind in (b"\0", b"7", b"S"):
+        # Old tars mark a directory only by its name.
+        kind = DIRECTORY if kind == b"\0" and entry.name.endswith(b"/") else FILE
+    if kind not in KNOWN:
+        raise Corrupt(f"{shown(entry.name)}: entry of unknown type {kind!r}")
+    entry.kind = kind
+    if kind != FILE:
+        entry.size = 0
+        if kind != HARDLINK:
+            entry.stored = 0 if kind != DIRECTORY else entry.stored
+        entry.major, entry.minor = _number(header[329:337]), _number(header[337:345])
+    if entry.stored < 0 or entry.uid < 0 or entry.gid < 0:
+        raise Corrupt(f"{shown(entry.name)}: a negative number in its header")
+    if entry.uid > 0xFFFFFFFE or entry.gid > 0xFFFFFFFE:
+        raise Corrupt(f"{shown(entry.name)}: its owner is out of range")
+    for key, value in pax.items():
+        if key.startswith(b"SCHILY.xattr."):
+            entry.xattrs[key[13:].decode("utf-8", "surrogateescape")] = value
+    return entry
+
+
+def shown(name: bytes) -> str:
+    """Return a name for a message."""
+    return repr(name[:200].decode("utf-8", "backslashreplace"))
+
+
+def _ustar_name(header: bytes) -> bytes:
+    name, prefix = _text(header[:100]), b""
+    if header[257:263] == b"ustar\0":
+        prefix = _text(header[345:500])
+    return prefix + b"/" + name if prefix else name
+
+
+def _text(field: bytes) -> bytes:
+    return field.partition(b"\0")[0]
+
+
+def _number(field: bytes) -> int:
+    """Read octal digits, or GNU's base-256 for what does not fit."""
+    first = field[0]
+    if first & 0x80:
+        value = int.from_bytes(field[1:], "big")
+        return (
+            value - (1 << 8 * (len(field) - 1))
+            if first == 0xFF
+            else value | (first & 0x7F) << (8 * (len(field) - 1))
+        )
+    digits = _text(field).strip()
+    try:
+        return int(digits, 8) if digits else 0
+    except ValueError:
+        raise Corrupt(f"{field[:12]!r} in a tar header is no octal number") from None
+
+
+def _pax_number(pax: dict[bytes, bytes], name: bytes, field: bytes) -> int:
+    if name not in pax:
+        return _number(field)
+    if not pax[name].isdigit() or len(pax[name]) > 20:
+        raise Corrupt(f"PAX {name.decode()} is {pax[name][:40]!r}, not a number")
+    return int(pax[name])
+
+
+def _time(value: bytes) -> int:
+    """Return nanoseconds of a PAX time such as 1700000000.123456789."""
+    whole, _, fraction = value.partition(b".")
+    negative = whole.startswith(b"-")
+    digits = whole.lstrip(b"-")
+    if not digits.isdigit() or len(digits) > 12 or (fraction and not fraction.isdigit()):
+        raise Corrupt(f"PAX time {value[:40]!r} is not a number")
+    nanoseconds = int(digits) * 10**9 + int((fraction[:9] or b"0").ljust(9, b"0"))
+    return -nanoseconds if negative else nanoseconds
+
+
+def _check_sum(header: bytes) -> None:
+    stored = _number(header[148:156])
+    actual = sum(header) - sum(header[148:156]) + 8 * 32
+    if stored != actual:
+        raise Corrupt("a tar header's checksum is wrong")
+
+
+def _read_header(read: Read, size: int) -> bytes:
+    if not 0 <= size <= MAX_HEADER:
+        raise Corrupt(f"a tar extension header of {size} bytes")
+    content = read(size)
+    read(-size % BLOCK)
+    return content
+
+
+def _pax(content: bytes) -> dict[bytes, bytes]:
+    """Parse records `LENGTH KEY=VALUE\\n`; the length counts itself."""
+    found = {}
+    while content:
+        digits, blank, _ = content.partition(b" ")
+        if not blank or not digits.isdigit() or len(digits) > 8:
+            raise Corrupt("a PAX record without a length")
+        length = int(digits)
+        record = content[len(digits) + 1 : length]
+        if length > len(content) or not record.endswith(b"\n") or b"=" not in record:
+            raise Corrupt("a PAX record that does not end where it says")
+        key, _, value = record[:-1].partition(b"=")
+        if key in (b"path", b"linkpath") and b"\0" in value:
+            raise Corrupt("a NUL byte in a PAX name")
+        found[key] = value
+        content = content[length:]
+    return found
+
+
+def _old_sparse(header: bytes, read: Read) -> list[tuple[int, int]]:
+    """Read GNU's sparse map: four pieces in the header, 21 in each further block."""
+    pieces = _pieces(header, 386, 4)
+    extended = header[482]
+    while extended:
+        block = read(BLOCK)
+        pieces += _pieces(block, 0, 21)
+        extended = block[504]
+        if len(pieces) > MAX_SPARSE:
+            raise Corrupt("a sparse map without end")
+    return pieces
+
+
+def _pieces(block: bytes, start: int, count: int) -> list[tuple[int, int]]:
+    return [
+        (_number(block[place : place + 12]), _number(block[place + 12 : place + 24]))
+        for place in range(start, start + 24 * count, 24)
+        if block[place] and _text(block[place : place + 12]).strip()
+    ]
+
+
+def _new_sparse(entry: TarEntry, pax: dict[bytes, bytes], read: Read) -> None:
+    """Read PAX sparse format 1.0: the map is decimal lines at the start of the content."""
+    if pax[b"GNU.sparse.major"] != b"1":
+        raise Corrupt(f"{shown(entry.name)}: sparse format {pax[b'GNU.sparse.major']!r}")
+    entry.name = pax.get(b"GNU.sparse.name", entry.name)
+    entry.size = _pax_number(pax, b"GNU.sparse.realsize", b"0")
+    text, numbers, wanted = b"", [], 1
+    while len(numbers) < wanted:
+        if entry.stored < BLOCK:
+            raise Corrupt(f"{shown(entry.name)}: its sparse map is cut off")
+        text += read(BLOCK)
+        entry.stored -= BLOCK
+        *lines, text = text.split(b"\n")
+        for line in lines[: wanted - len(numbers) + 2 * MAX_SPARSE]:
+            if len(numbers) < wanted:
+                if not line.isdigit() or len(line) > 20:
+                    raise Corrupt(f"{shown(entry.name)}: {line[:20]!r} in its sparse map")
+                numbers.append(int(line))
+            if len(numbers) == 1:
+                wanted = 1 + 2 * numbers[0]
+                if numbers[0] > MAX_SPARSE:
+                    raise Corrupt(f"{shown(entry.name)}: a sparse map of {numbers[0]} pieces")
+    entry.sparse = list(zip(numbers[1::2], numbers[2::2], strict=True))
+
+
+def _check_sparse(entry: TarEntry) -> None:
+    end = 0
+    for offset, length in entry.sparse or ():
+        if offset < end or length < 0 or offset + length > entry.size:
+            raise Corrupt(f"{shown(entry.name)}: its sparse map is out of order")
+        end = offset + length
+    if sum(length for _, length in entry.sparse or ()) != entry.stored:
+        raise Corrupt(f"{shown(entry.name)}: its sparse map does not add up")
