@@ -10,7 +10,7 @@ from prompt_toolkit.document import Document
 
 from core.commands import MODULES, load_all
 from core.commands.scan import expected, quote
-from core.commands.values import SIGNALS
+from core.containers.signals import SIGNALS
 from core.errors import Error
 
 TYPE_CHECKING = False

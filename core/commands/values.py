@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 DURATION_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-SIGNALS = {
-    "HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8,
-    "KILL": 9, "USR1": 10, "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15,
-    "CHLD": 17, "CONT": 18, "STOP": 19, "TSTP": 20, "TTIN": 21, "TTOU": 22, "URG": 23,
-    "WINCH": 28, "IO": 29, "PWR": 30, "SYS": 31,
-}  # fmt: skip
-"""signal(7), the numbers of x86 and arm; the `signal` module costs a `re` and an `enum`."""
 
 
 def whole(word: str) -> int:
@@ -95,12 +88,9 @@ def moment(word: str) -> float:
 
 def signal(word: str) -> int:
     """Parse a signal by name, with or without SIG, or by number."""
-    if word.isdecimal() and 0 < int(word) < 65:
-        return int(word)
-    name = word.upper().removeprefix("SIG")
-    if name in SIGNALS:
-        return SIGNALS[name]
-    raise ValueError(f"{word!r} is not a signal such as TERM, KILL or 9")
+    from core.containers.signals import number_of
+
+    return number_of(word)
 
 
 def environment(word: str) -> str:

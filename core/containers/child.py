@@ -5,11 +5,10 @@ The other end of the talk on the sync socket is `core.containers.init` or `.ente
 
 from __future__ import annotations
 
-import marshal
-import os
-
 import _signal
 import _socket
+import marshal
+import os
 
 from core.containers import protocol
 from core.containers.init import FAILED, GO, MAX_MESSAGE, READY, TTY
@@ -95,7 +94,7 @@ def start(
     for fd in stdio or ():
         os.close(fd)
     try:
-        with ours:
+        with protocol.Closing(ours):
             master = _talk(ours, pid, ready)
     except StartFailed:
         for fd in ends:

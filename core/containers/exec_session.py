@@ -6,12 +6,11 @@ the monitor's protocol, so that both look the same to a front end.
 
 from __future__ import annotations
 
+import _signal
+import _socket
 import gc
 import marshal
 import os
-
-import _signal
-import _socket
 
 from core.containers import child, enter, protocol
 from core.containers.pump import Client, Loop, Pump
@@ -73,7 +72,7 @@ class _Session:
         while any(client.pending for client in self._pump.clients.values()):
             self._loop.turn()
 
-    def _order(self, client: Client, message: bytes) -> None:  # noqa: ARG002
+    def _order(self, client: Client, message: bytes) -> None:
         if message[0] == protocol.SIGNAL and len(message) >= 2 and self._status is None:
             os.kill(self._pid, message[1])
 

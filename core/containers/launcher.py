@@ -81,6 +81,7 @@ class SpawnerLauncher:
 
         self._lock = allocate_lock()
         self._socket: _socket.socket | None = None
+        self._pid = 0
 
     def launch(self, kind: str, job: dict[str, Any], owner: int) -> None:
         """Send a request to the spawner, which is started when it is not there."""
@@ -98,13 +99,24 @@ class SpawnerLauncher:
     def close(self) -> None:
         """Let the spawner end; containers go on."""
         with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
+            self._end()
+
+    def _end(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            os.waitpid(self._pid, 0)
 
     def _send(self, request: bytes, fds: tuple[int, ...]) -> None:
+        try:
+            self._try_send(request, fds)
+        except (BrokenPipeError, ConnectionResetError):
+            self._end()  # somebody killed it; containers do not depend on it
+            self._try_send(request, fds)
+
+    def _try_send(self, request: bytes, fds: tuple[int, ...]) -> None:
         if self._socket is None:
-            self._socket = _start_spawner()
+            self._socket, self._pid = _start_spawner()
         if len(request) <= INLINE_BYTES:
             _send_with_fds(self._socket, b"i" + request, fds)
             return
@@ -118,15 +130,14 @@ class SpawnerLauncher:
 
 
 def _send_with_fds(channel: _socket.socket, message: bytes, fds: tuple[int, ...]) -> None:
-    import sys
-
     import _socket
+    import sys
 
     rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
     channel.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 
 
-def _start_spawner() -> _socket.socket:
+def _start_spawner() -> tuple[_socket.socket, int]:
     import signal
     import sys
 
@@ -136,7 +147,7 @@ def _start_spawner() -> _socket.socket:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     words = [sys.executable, "-I", "-S", "-E", SPAWNER, "3"]
     try:
-        os.posix_spawn(
+        pid = os.posix_spawn(
             sys.executable,
             words,
             os.environ,
@@ -150,7 +161,7 @@ def _start_spawner() -> _socket.socket:
     finally:
         os.close(null)
         theirs.close()
-    return ours
+    return ours, pid
 
 
 def _wait_report(fd: int) -> None:
@@ -162,8 +173,9 @@ def _wait_report(fd: int) -> None:
     finally:
         os.close(fd)
     if not parts:
-        raise RunError("the monitor ended before the container started",
-                       hint="limpet doctor checks this host")
+        raise RunError(
+            "the monitor ended before the container started", hint="limpet doctor checks this host"
+        )
     message = marshal.loads(b"".join(parts))  # noqa: S302 - written by our own child
     if message[0] == "ok":
         return

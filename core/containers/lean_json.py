@@ -25,7 +25,7 @@ class _Decoding:
     memo: dict[str, str] = {}
 
 
-_scan = _json.make_scanner(_Decoding())
+_scan = _json.make_scanner(_Decoding())  # type: ignore[arg-type]
 
 
 def _refuse(value: object) -> object:

@@ -8,14 +8,13 @@ that every running container costs.
 
 from __future__ import annotations
 
+import _signal
+import _socket
 import gc
 import marshal
 import os
 import sys
 import time
-
-import _signal
-import _socket
 
 from core.containers import cgroups, child, init, protocol, state
 from core.containers.log_writer import LogWriter
@@ -165,7 +164,7 @@ class Monitor:
 
     def _accept(self) -> None:
         try:
-            fd, _ = self._socket._accept()  # noqa: SLF001 - all that the lean socket module has
+            fd, _ = self._socket._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
         except OSError:
             return  # it has hung up already
         self._pump.add_client(_socket.socket(fileno=fd))
@@ -257,7 +256,7 @@ class Monitor:
         """Become the program that removes the container."""
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         process.setns(own, process.CLONE_NEWPID)  # the container's takes no more processes
-        os.execv(sys.executable, self._job["remove"])
+        os.execv(sys.executable, self._job["remove"])  # noqa: S606 - no shell is the point
 
     def _write_state(self) -> None:
         try:

@@ -23,6 +23,10 @@ from __future__ import annotations
 
 import _socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 MAX_DATA = 32 << 10
 WINDOW = 4
 
@@ -53,3 +57,16 @@ def signal(number: int, *, stop: bool = False) -> bytes:
 def pair() -> tuple[_socket.socket, _socket.socket]:
     """Return two connected sockets that speak this protocol."""
     return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+
+
+class Closing:
+    """Closes a socket at the end of a `with` block, which `_socket.socket` itself cannot."""
+
+    def __init__(self, channel: _socket.socket) -> None:
+        self._channel = channel
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()

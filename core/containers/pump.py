@@ -29,9 +29,9 @@ class Loop:
 
     def __init__(self) -> None:
         self._poll = select.poll()
-        self._handlers: dict[int, Callable[[], None]] = {}
+        self._handlers: dict[int, Callable[[], object]] = {}
 
-    def add(self, fd: int, handler: Callable[[], None], mask: int = IN) -> None:
+    def add(self, fd: int, handler: Callable[[], object], mask: int = IN) -> None:
         """Call `handler` whenever `fd` is ready or hung up."""
         self._handlers[fd] = handler
         self._poll.register(fd, mask)

@@ -6,12 +6,11 @@ descriptor but the socket to its front end, and no child waits for it.
 
 from __future__ import annotations
 
+import _signal
+import _socket
 import marshal
 import os
 import sys
-
-import _signal
-import _socket
 
 MAX_REQUEST = 128 << 10
 MAX_FDS = 3
@@ -19,14 +18,14 @@ MAX_FDS = 3
 
 def main(channel: _socket.socket) -> None:
     """Serve requests until the front end has gone."""
-    from core.containers import child, exec_session, monitor
+    # Loaded here once, not in every fork.
+    from core.containers import child, exec_session, monitor  # noqa: F401
     from core.containers.launcher import become
 
     os.setsid()
     os.chdir("/")
     child.keep_only((channel.fileno(),))
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # the kernel reaps for us
-    assert exec_session and monitor  # loaded here once, not in every fork
     while True:
         message, ancillary, _, _ = channel.recvmsg(
             MAX_REQUEST, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC

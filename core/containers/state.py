@@ -86,8 +86,9 @@ def _parse(document: Any) -> State:
         elif type(value) is not (list if isinstance(default, tuple) else type(default)):
             raise ValueError(f"{name} is of the wrong type")
         known[name] = value
-    known["ports"] = tuple((ip, host, inner, kind) for ip, host, inner, kind in
-                           known.get("ports", ()))
+    known["ports"] = tuple(
+        (ip, host, inner, kind) for ip, host, inner, kind in known.get("ports", ())
+    )
     known["cgroup"] = tuple(known.get("cgroup", ()))
     return State(**known)
 

@@ -1,0 +1,123 @@
+"""Orders to a running container's monitor: signals, stop, freeze."""
+
+from __future__ import annotations
+
+import select
+import time
+
+from core.containers import protocol, state
+from core.containers.attach import connect
+from core.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from typing import Any
+
+    from core.containers.state import State
+    from core.containers.stored import Row
+    from core.paths import Paths
+
+SIGKILL = 9
+KILL_TIMEOUT_S = 10.0
+"""A killed process that has not ended by then hangs in the kernel."""
+
+
+def stop(paths: Paths, row: Row, found: State, spec: dict[str, Any], timeout_s: float) -> None:
+    """Send the stop signal, wait `timeout_s` seconds for the end, then kill.
+
+    Raises HostError when even that does not end it.
+    """
+    from core.containers.signals import number_of
+
+    if found.state not in state.ALIVE:
+        return
+    channel = connect(paths.container_run(row.id))
+    if channel is None:
+        _await_gone(paths, row)
+        return
+    with protocol.Closing(channel):
+        signal = number_of(spec["annotations"]["limpet.stop-signal"])
+        _say(channel, protocol.signal(signal, stop=True))
+        if found.state == state.PAUSED:
+            _say(channel, bytes((protocol.UNPAUSE,)))
+        if not _ended(channel, timeout_s):
+            _say(channel, protocol.signal(SIGKILL, stop=True))
+            if not _ended(channel, KILL_TIMEOUT_S):
+                raise _hangs(row)
+
+
+def send(paths: Paths, row: Row, found: State, signal: int) -> None:
+    """Send a signal; after SIGKILL wait for the end, for which a paused one is thawed."""
+    channel = connect(paths.container_run(row.id))
+    if channel is None:
+        _await_gone(paths, row)
+        return
+    with protocol.Closing(channel):
+        _say(channel, protocol.signal(signal, stop=signal == SIGKILL))
+        if signal != SIGKILL:
+            return
+        if found.state == state.PAUSED:
+            _say(channel, bytes((protocol.UNPAUSE,)))
+        if not _ended(channel, KILL_TIMEOUT_S):
+            raise _hangs(row)
+
+
+def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
+    """Freeze or thaw all processes of a container; HostError when the host cannot."""
+    channel = connect(paths.container_run(row.id))
+    if channel is None:
+        _await_gone(paths, row)
+        return
+    with protocol.Closing(channel):
+        _say(channel, bytes((protocol.PAUSE if frozen else protocol.UNPAUSE,)))
+        while message := channel.recv(protocol.MAX_DATA + 1):
+            if message[0] == protocol.ANSWER:
+                if message[1]:
+                    raise HostError(
+                        message[2:].decode(),
+                        errno=message[1],
+                        hint="limpet doctor shows which cgroups this host has",
+                    )
+                return
+
+
+def _ended(channel: _socket.socket, timeout_s: float) -> bool:
+    """Wait for the monitor's last word, or its end."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        left = deadline - time.monotonic()
+        if not select.select([channel], [], [], max(0.0, left))[0]:
+            return False
+        try:
+            message = channel.recv(protocol.MAX_DATA + 1)
+        except ConnectionResetError:
+            return True
+        if not message or message[0] == protocol.EXIT:
+            return True
+
+
+def _await_gone(paths: Paths, row: Row) -> None:
+    """Wait for a monitor that has closed its socket to write its last word, or to end."""
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    while time.monotonic() < deadline:
+        found = state.read_state(paths.container(row.id))
+        if found.state not in state.ALIVE or not state.monitored(found):
+            return
+        time.sleep(0.01)
+    raise _hangs(row)
+
+
+def _say(channel: _socket.socket, message: bytes) -> None:
+    try:
+        channel.send(message)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it has ended meanwhile; its last word is still to be read
+
+
+def _hangs(row: Row) -> HostError:
+    return HostError(
+        f"container {row.name} does not end, not even killed",
+        hint="a process of it hangs in the kernel: ps axo pid,stat,wchan,cmd",
+        subject=row.name,
+    )

@@ -1,0 +1,154 @@
+"""docker's inspect document of a container, made from its row and state.
+
+The keys and their nesting are those of docker's API (`ContainerInspect`), so that scripts
+and templates written for docker find what they look for.
+"""
+
+from __future__ import annotations
+
+from core.containers import state
+from core.containers.log_writer import timestamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from core.config import Config
+    from core.containers.options import ContainerOptions
+    from core.containers.state import State
+    from core.containers.stored import Row
+    from core.paths import Paths
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def document(
+    paths: Paths, config: Config, row: Row, spec: dict[str, Any], found: State
+) -> dict[str, Any]:
+    """Return the document."""
+    options = row.options
+    directory = paths.container(row.id)
+    args: list[str] = row.document["args"]
+    return {
+        "Id": row.id,
+        "Created": _time(row.created),
+        "Path": args[0],
+        "Args": args[1:],
+        "State": _state(found),
+        "Image": row.image_digest,
+        "ResolvConfPath": f"{directory}/resolv.conf",
+        "HostnamePath": f"{directory}/hostname",
+        "HostsPath": f"{directory}/hosts",
+        "LogPath": f"{directory}/log",
+        "Name": f"/{row.name}",
+        "Driver": "overlay",
+        "Platform": "linux",
+        "HostConfig": _host_config(config, options, spec),
+        "GraphDriver": {
+            "Name": "overlay",
+            "Data": {"UpperDir": f"{directory}/upper", "WorkDir": f"{directory}/work"},
+        },
+        "Mounts": [
+            _mount(entry)
+            for entry in spec["mounts"]
+            if entry["type"] in ("bind", "volume")
+            and not entry["source"].startswith(f"{directory}/{entry['destination'][5:]}")
+        ],
+        "Config": _config(row, options, spec),
+        "NetworkSettings": _network(options, found),
+    }
+
+
+def _time(seconds: float) -> str:
+    return timestamp(int(seconds * 1e9)).decode() if seconds > 0 else NEVER
+
+
+def _state(found: State) -> dict[str, Any]:
+    return {
+        "Status": found.state,
+        "Running": found.state in state.ALIVE,
+        "Paused": found.state == state.PAUSED,
+        "Restarting": False,
+        "OOMKilled": found.oom,
+        "Dead": found.state == "dead",
+        "Pid": found.pid,
+        "ExitCode": found.exit_code,
+        "Error": found.error,
+        "StartedAt": _time(found.started),
+        "FinishedAt": _time(found.finished),
+    }
+
+
+def _config(row: Row, options: ContainerOptions, spec: dict[str, Any]) -> dict[str, Any]:
+    process = spec["process"]
+    return {
+        "Hostname": row.document["hostname"],
+        "User": process["user"]["username"],
+        "Tty": options.tty,
+        "OpenStdin": options.stdin_open,
+        "Env": process["env"],
+        "Cmd": list(options.command) or None,
+        "Entrypoint": None if options.entrypoint is None else list(options.entrypoint),
+        "Image": row.image,
+        "WorkingDir": process["cwd"],
+        "Labels": row.document["all_labels"],
+        "StopSignal": spec["annotations"]["limpet.stop-signal"],
+        "StopTimeout": options.stop_timeout_s if options.stop_timeout_s >= 0 else None,
+        "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in options.publish},
+    }
+
+
+def _host_config(config: Config, options: ContainerOptions, spec: dict[str, Any]) -> dict[str, Any]:
+    resources = spec["linux"]["resources"]
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in options.publish:
+        host = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
+        bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(host)
+    return {
+        "Binds": [f"{mount.source}:{mount.target}{':ro' * mount.read_only}"
+                  for mount in options.mounts],
+        "NetworkMode": options.network,
+        "PortBindings": bindings,
+        "AutoRemove": options.auto_remove,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "LogConfig": {"Type": "json-file", "Config": {
+            "max-size": str(config["container", "log_max_bytes"]),
+            "max-file": str(config["container", "log_max_files"]),
+        }},
+        "Privileged": options.privileged,
+        "ReadonlyRootfs": options.read_only,
+        "CapAdd": list(options.cap_add) or None,
+        "CapDrop": list(options.cap_drop) or None,
+        "SecurityOpt": [*(["no-new-privileges"] if options.no_new_privileges else []),
+                        *([f"seccomp={options.seccomp}"] if options.seccomp else [])] or None,
+        "Memory": options.memory_bytes,
+        "NanoCpus": int(options.cpus * 1_000_000_000),
+        "PidsLimit": resources["pids"]["limit"] or None,
+        "MaskedPaths": spec["linux"]["maskedPaths"],
+        "ReadonlyPaths": spec["linux"]["readonlyPaths"],
+    }  # fmt: skip
+
+
+def _mount(entry: dict[str, Any]) -> dict[str, Any]:
+    writable = "ro" not in entry["options"]
+    return {
+        "Type": entry["type"],
+        "Source": entry["source"],
+        "Destination": entry["destination"],
+        "Mode": "" if writable else "ro",
+        "RW": writable,
+        "Propagation": "rprivate",
+    }
+
+
+def _network(options: ContainerOptions, found: State) -> dict[str, Any]:
+    ports: dict[str, list[dict[str, str]]] = {}
+    for host_ip, host_port, inner, protocol in found.ports:
+        host = {"HostIp": host_ip, "HostPort": str(host_port)}
+        ports.setdefault(f"{inner}/{protocol}", []).append(host)
+    return {
+        "Ports": ports,
+        "IPAddress": found.address,
+        "Gateway": found.gateway,
+        "Networks": {options.network: {"IPAddress": found.address, "Gateway": found.gateway}},
+    }

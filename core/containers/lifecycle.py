@@ -1,0 +1,482 @@
+"""The life of containers, from create to rm.
+
+Every change of one container is made under its lock; the state it is in is written by its
+monitor alone, or by a repair when the monitor is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from core.containers import protocol, repair, starting, state, stored
+from core.containers.attach import Session, connect, read_exit
+from core.containers.lean_json import dumps, loads
+from core.containers.options import ContainerOptions
+from core.containers.stored import Lock, Row
+from core.errors import Conflict, UsageError
+from core.model import ContainerInfo, Port, Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from core.config import Config
+    from core.containers.launcher import Launcher
+    from core.containers.state import State
+    from core.database import Database
+    from core.images.store import ImageStore
+    from core.network.network import Network
+    from core.paths import Paths
+
+NAME_TRIES = 20
+
+
+class Containers:
+    """All containers of this host.  Safe to share between threads."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        database: Database,
+        images: ImageStore,
+        network: Network,
+        config: Config,
+        launcher: Launcher,
+    ) -> None:
+        self._paths = paths
+        self._database = database
+        self._images = images
+        self._network = network
+        self._config = config
+        self._launcher = launcher
+
+    def close(self) -> None:
+        """End the spawner, if there is one; containers go on."""
+        self._launcher.close()
+
+    # -- looking ---------------------------------------------------------------------
+
+    def list(self) -> list[ContainerInfo]:
+        """Return all containers, newest first."""
+        return [self._info(row) for row in stored.all_rows(self._database)]
+
+    def resolve(self, reference: str) -> ContainerInfo:
+        """Return the container of this name, ID, or unique beginning of an ID.
+
+        Raises NotFound, with near names; Conflict when several IDs begin so.
+        """
+        return self._info(stored.find(self._database, reference))
+
+    def inspect(self, reference: str) -> dict[str, Any]:
+        """Return docker's document about a container."""
+        from core.containers.inspection import document
+
+        row = stored.find(self._database, reference)
+        spec = stored.spec_of(self._database, row.id)
+        return document(self._paths, self._config, row, spec, self._state(row.id))
+
+    def usage(self, reference: str) -> Usage | None:
+        """Return what a container uses now; None when it does not run or is gone."""
+        from core.containers import cgroups
+        from core.errors import NotFound
+
+        try:
+            row = stored.find(self._database, reference)
+        except NotFound:
+            return None
+        found = self._state(row.id)
+        return Usage(*cgroups.usage(found.cgroup)) if found.state in state.ALIVE else None
+
+    def _state(self, container_id: str) -> State:
+        return repair.current_state(self._paths, self._network, container_id)
+
+    def _info(self, row: Row) -> ContainerInfo:
+        found = self._state(row.id)
+        return ContainerInfo(
+            id=row.id,
+            name=row.name,
+            image=row.image,
+            image_digest=row.image_digest,
+            command=tuple(row.document["args"]),
+            created=row.created,
+            state=found.state,
+            pid=found.pid,
+            exit_code=found.exit_code,
+            oom_killed=found.oom,
+            error=found.error,
+            started=found.started,
+            finished=found.finished,
+            tty=row.document["tty"],
+            ports=tuple(Port(*port) for port in found.ports),
+            networks=(row.document["network"],),
+            address=found.address,
+            labels=tuple(row.document["all_labels"].items()),
+        )
+
+    # -- making ----------------------------------------------------------------------
+
+    def create(self, options: ContainerOptions) -> str:
+        """Make a container of a local image and return its ID.
+
+        Raises NotFound for the image, Conflict for a taken name, UsageError or RunError
+        for options that make no sense.
+        """
+        row, spec, document = self._prepare(options)
+        starting.make_directories(self._paths, row.id)
+        try:
+            self._insert(row, spec, document, named=bool(options.name))
+        except BaseException:
+            from core.containers.removal import remove_tree
+
+            remove_tree(self._paths.container(row.id))
+            raise
+        return row.id
+
+    def dry_run(self, options: ContainerOptions) -> Sequence[str]:
+        """Return the steps of a `run`, one line each, and do nothing."""
+        from core.containers import plan
+
+        row, spec, _ = self._prepare(options)
+        launch = starting.make_launch(
+            self._paths, row, spec, self._images.lowerdirs(row.image_digest),
+            {"mode": row.document["network"], "ports": []},
+        )  # fmt: skip
+        return plan.show(launch)
+
+    def _prepare(self, options: ContainerOptions) -> tuple[Row, dict[str, Any], str]:
+        from core.containers import names, spec
+
+        if options.name and not names.is_name(options.name):
+            raise UsageError(
+                f"{options.name!r} is no container name",
+                hint="letters, digits, _ . - and a letter or digit in front",
+            )
+        image = self._images.resolve(options.image)
+        image_config = self._images.config(image.digest)
+        container_id = os.urandom(32).hex()
+        network = options.network or self._config["container", "network"]
+        options = options.replace(network=network)
+        host = os.uname().nodename if network == "host" else container_id[:12]
+        hostname = options.hostname or host
+        made = spec.build_spec(
+            options,
+            image_config,
+            self._config,
+            hostname=hostname,
+            directory=self._paths.container(container_id),
+        )
+        labels = spec.labels(options, image_config)
+        document = stored.document_of(options, made["process"]["args"], hostname, labels)
+        row = Row(
+            container_id, options.name, options.image, image.digest, time.time(), loads(document)
+        )
+        return row, made, document
+
+    def _insert(self, row: Row, spec: dict[str, Any], document: str, *, named: bool) -> None:
+        import sqlite3
+
+        from core.containers.names import make_name
+
+        for attempt in range(NAME_TRIES):
+            name = row.name if named else make_name(attempt)
+            try:
+                with self._database.write() as sql:
+                    sql.execute(
+                        "INSERT INTO containers VALUES (?,?,?,?,?,?,?)",
+                        (
+                            row.id,
+                            name,
+                            row.image,
+                            row.image_digest,
+                            row.created,
+                            document,
+                            dumps(spec),
+                        ),
+                    )
+            except sqlite3.IntegrityError:
+                if named:
+                    raise self._name_taken(name) from None
+            else:
+                return
+        raise Conflict("no free name was found", hint="give one: --name NAME")
+
+    def _name_taken(self, name: str) -> Conflict:
+        holder = stored.find(self._database, name)
+        return Conflict(
+            f"the name {name!r} belongs to container {holder.id[:12]}",
+            hint=f"limpet rm {name}, or choose another name",
+            subject=name,
+        )
+
+    def rename(self, reference: str, name: str) -> None:
+        """Give a container another name; Conflict when it is taken."""
+        import sqlite3
+
+        from core.containers.names import is_name
+
+        if not is_name(name):
+            raise UsageError(
+                f"{name!r} is no container name",
+                hint="letters, digits, _ . - and a letter or digit in front",
+            )
+        row = stored.find(self._database, reference)
+        try:
+            with self._database.write() as sql:
+                sql.execute("UPDATE containers SET name=? WHERE id=?", (name, row.id))
+        except sqlite3.IntegrityError:
+            raise self._name_taken(name) from None
+
+    # -- starting --------------------------------------------------------------------
+
+    def run(self, options: ContainerOptions) -> Session:
+        """Create and start a container in the foreground; no output is lost.
+
+        A container that is to be removed at its end is so before `Session.relay` returns.
+        """
+        container_id = self.create(options)
+        try:
+            return self._start_foreground(stored.find(self._database, container_id))
+        except BaseException:
+            if options.auto_remove:
+                self.rm(container_id)
+            raise
+
+    def start(self, reference: str) -> None:
+        """Start a container in the background; nothing happens when it runs already.
+
+        Raises RunError with docker's exit code when the program cannot be run.
+        """
+        self._start(stored.find(self._database, reference), -1)
+
+    def start_attached(self, reference: str, *, stdin: bool = False) -> Session:
+        """Start a container in the foreground, or join it when it runs already."""
+        row = stored.find(self._database, reference)
+        if self._state(row.id).state in state.ALIVE:
+            return self.attach(reference)
+        return self._start_foreground(row, stdin=stdin)
+
+    def _start_foreground(self, row: Row, *, stdin: bool = True) -> Session:
+        ours, theirs = protocol.pair()
+        try:
+            with protocol.Closing(theirs):
+                self._start(row, theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
+        options = row.options
+        ended = (lambda: self.rm(row.id)) if options.auto_remove else None
+        return Session(ours, tty=options.tty, stdin=stdin and options.stdin_open, ended=ended)
+
+    def _start(self, row: Row, owner: int) -> None:
+        with Lock(self._paths, row.id):
+            before = repair.locked_state(self._paths, self._network, row.id)
+            if before.state in state.ALIVE:
+                return
+            try:
+                self._launch(row, owner)
+            except BaseException as error:
+                self._network.release(row.id)
+                self._keep_error(row.id, before, error)
+                raise
+
+    def _launch(self, row: Row, owner: int) -> None:
+        options = row.options
+        spec = stored.spec_of(self._database, row.id)
+        network = self._network.prepare(row.id, options.network, options.publish, self._ports)
+        starting.write_files(self._paths, self._config, row, network)
+        launch = starting.make_launch(
+            self._paths, row, spec, self._images.lowerdirs(row.image_digest), network
+        )
+        job = starting.make_job(self._paths, self._config, row, launch, foreground=owner >= 0)
+        self._launcher.launch("monitor", job, owner)
+
+    def _keep_error(self, container_id: str, before: State, error: BaseException) -> None:
+        """Leave the state as it was, with the reason why the start came to nothing."""
+        code = getattr(error, "exit_code", 125)
+        kept = before.replace(error=str(error), exit_code=code)
+        state.write_state(self._paths.container(container_id), kept)
+        self._paths.touch_changed()
+
+    def _ports(self) -> dict[tuple[str, int, int, str], str]:
+        return {
+            port: row.name
+            for row in stored.all_rows(self._database)
+            for port in self._state(row.id).ports
+        }
+
+    # -- joining ---------------------------------------------------------------------
+
+    def attach(self, reference: str) -> Session:
+        """Join a running container's stdio.  Raises Conflict when it does not run."""
+        row = stored.find(self._database, reference)
+        channel = connect(self._paths.container_run(row.id))
+        if channel is None:
+            raise _not_running(row)
+        channel.send(b"a")
+        options = row.options
+        return Session(channel, tty=options.tty, stdin=options.stdin_open)
+
+    def exec(
+        self,
+        reference: str,
+        argv: Sequence[str],
+        *,
+        tty: bool = False,
+        stdin: bool = False,
+        env: Sequence[str] = (),
+        workdir: str = "",
+        user: str = "",
+        privileged: bool = False,
+        detach: bool = False,
+    ) -> Session:
+        """Run one more program in a running container.
+
+        It ends when the session is closed, unless `detach`.  Raises Conflict when the
+        container does not run, RunError with docker's exit code when the program cannot be.
+        """
+        from core.containers import plan
+
+        row = stored.find(self._database, reference)
+        found = self._state(row.id)
+        if found.state != state.RUNNING:
+            raise _not_running(row, found.state)
+        spec = stored.spec_of(self._database, row.id)
+        target = plan.make_target(
+            spec, pid=found.pid, ticks=found.ticks, container_id=row.id, argv=tuple(argv),
+            env=tuple(env), cwd=workdir, user=user, tty=tty, privileged=privileged,
+            seccomp=starting.seccomp_filter(self._paths, spec), host=plan.this_host(),
+        )  # fmt: skip
+        size = starting.terminal_size() if tty else (0, 0)
+        job = {"target": target, "stdin": stdin, "size": size}
+        ours, theirs = protocol.pair()
+        try:
+            with protocol.Closing(theirs):
+                self._launcher.launch("exec", job, -1 if detach else theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
+        return Session(ours, tty=tty, stdin=stdin)
+
+    def logs(
+        self,
+        reference: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float = 0,
+        until: float = 0,
+        timestamps: bool = False,
+    ) -> Iterator[tuple[int, bytes]]:
+        """Return (1 for stdout or 2 for stderr, text) for what the container wrote.
+
+        `follow` goes on until the container ends.  Times are seconds since the epoch.
+        """
+        from core.containers import logs
+
+        row = stored.find(self._database, reference)
+        directory = self._paths.container(row.id)
+        if not follow:
+            entries = logs.read_log(f"{directory}/log", tail=tail, since=since, until=until)
+        else:
+            follower = logs.Follower(f"{directory}/log", tail=tail, since=since, until=until)
+            entries = logs.follow(
+                directory, follower, lambda: self._state(row.id).state in state.ALIVE
+            )
+        return logs.show(entries, timestamps=timestamps)
+
+    # -- ending ----------------------------------------------------------------------
+
+    def wait(self, reference: str) -> int:
+        """Wait until a container does not run and return its exit code."""
+        row = stored.find(self._database, reference)
+        while True:
+            channel = connect(self._paths.container_run(row.id))
+            if channel is not None:
+                with protocol.Closing(channel):
+                    code = read_exit(channel)
+                if code is not None:
+                    return code
+            found = self._state(row.id)
+            if found.state not in state.ALIVE:
+                return found.exit_code
+            time.sleep(0.01)  # its monitor is between closing the socket and the last word
+
+    def stop(self, reference: str, timeout: int = -1) -> None:
+        """Ask a container to end, and kill it after `timeout` seconds (-1: its own, or the
+        configured time).  Nothing happens when it does not run.
+        """
+        from core.containers import ending
+
+        row = stored.find(self._database, reference)
+        seconds = next(number for number in (
+            timeout, row.options.stop_timeout_s, self._config["container", "stop_timeout_s"],
+        ) if number >= 0)  # fmt: skip
+        spec = stored.spec_of(self._database, row.id)
+        ending.stop(self._paths, row, self._state(row.id), spec, seconds)
+        self._state(row.id)
+
+    def kill(self, reference: str, signal: int = 9) -> None:
+        """Send a signal to a container's first process; after SIGKILL wait for its end.
+
+        Raises Conflict when it does not run.
+        """
+        from core.containers import ending
+
+        row = stored.find(self._database, reference)
+        found = self._state(row.id)
+        if found.state not in state.ALIVE:
+            raise _not_running(row, found.state)
+        ending.send(self._paths, row, found, signal)
+
+    def pause(self, reference: str) -> None:
+        """Freeze all processes of a container; Conflict when it does not run."""
+        self._freeze(reference, frozen=True)
+
+    def unpause(self, reference: str) -> None:
+        """Thaw a container; Conflict when it is not paused."""
+        self._freeze(reference, frozen=False)
+
+    def _freeze(self, reference: str, *, frozen: bool) -> None:
+        from core.containers import ending
+
+        row = stored.find(self._database, reference)
+        found = self._state(row.id)
+        if found.state != (state.RUNNING if frozen else state.PAUSED):
+            raise _not_running(row, found.state, "running" if frozen else "paused")
+        ending.freeze(self._paths, row, frozen=frozen)
+
+    def check_removable(self, found: Sequence[ContainerInfo], *, force: bool) -> None:
+        """Raise Conflict naming the containers that run, unless they are to be killed."""
+        running = [info.name for info in found if info.state in state.ALIVE]
+        if running and not force:
+            names = " ".join(running)
+            raise Conflict(
+                f"still running: {', '.join(running)}",
+                subject=running[0],
+                hint=f"limpet stop {names} first, or limpet rm -f {names}",
+            )
+
+    def rm(self, reference: str, *, force: bool = False) -> None:
+        """Remove a container and what it wrote; Conflict when it runs and not `force`."""
+        from core.containers import ending
+        from core.containers.removal import remove_container
+
+        row = stored.find(self._database, reference)
+        with Lock(self._paths, row.id):
+            found = repair.locked_state(self._paths, self._network, row.id)
+            if found.state in state.ALIVE:
+                self.check_removable([self._info(row)], force=force)
+                ending.send(self._paths, row, found, 9)
+                repair.locked_state(self._paths, self._network, row.id)
+            remove_container(self._paths, self._database, self._network, row.id)
+
+
+def _not_running(row: Row, found: str = "", wanted: str = "running") -> Conflict:
+    is_state = f" but {found}" if found else ""
+    hint = {
+        state.PAUSED: f"limpet unpause {row.name}",
+        state.RUNNING: f"limpet pause {row.name}",
+    }.get(found, f"limpet start {row.name}")
+    return Conflict(f"container {row.name} is not {wanted}{is_state}", hint=hint, subject=row.name)

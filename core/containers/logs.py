@@ -1,0 +1,235 @@
+"""Reads a container's log: the last lines, a span of time, and what is still coming.
+
+The writer is `core.containers.log_writer`.  A follower holds the file it reads open, so a
+rotation loses it nothing: it finishes the old file and goes on with the next newer one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from _json import scanstring
+
+from core.containers.log_writer import log_names, timestamp
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
+BLOCK = 64 << 10
+MAX_ROTATED = 1000
+"""Where the search for rotated files ends, should somebody have made them all."""
+POLL_S = 1.0
+"""A follower's look at whether the container still runs, should an event be missed."""
+
+
+class Entry(Record):
+    """One entry of the log; `text` ends with a newline unless the line was cut in parts."""
+
+    stream: int
+    """1 stdout, 2 stderr."""
+    text: bytes
+    time: bytes
+    """RFC 3339 with nine decimals, so that these sort as they follow each other."""
+
+
+def parse_entry(line: bytes) -> Entry | None:
+    """Parse one line of the file; None for one that is damaged (a full disk, a crash)."""
+    try:
+        if line.startswith(b'{"log":"') and line.endswith(b'Z"}\n'):
+            text = line.decode()
+            log, end = scanstring(text, 8, True)
+            stream = 1 if text.startswith(',"stream":"stdout"', end) else 2
+            at = text.index('"time":"', end) + 8
+            return Entry(stream, log.encode("utf-8", "surrogateescape"), text[at:-3].encode())
+    except ValueError:
+        pass
+    return None
+
+
+def read_log(
+    path: str, *, tail: int | None = None, since: float = 0, until: float = 0
+) -> Iterator[Entry]:
+    """Return the entries that are there now, the oldest first.
+
+    `tail` counts entries from the end; `since` and `until` are seconds since the epoch, 0
+    for no bound.
+    """
+    with Follower(path, tail=tail, since=since, until=until) as follower:
+        yield from follower.read()
+
+
+class Follower:
+    """Reads a log from some point on, again and again, through rotations."""
+
+    def __init__(
+        self, path: str, *, tail: int | None = None, since: float = 0, until: float = 0
+    ) -> None:
+        self._path = path
+        self._since = timestamp(int(since * 1e9)) if since > 0 else b""
+        self._until = timestamp(int(until * 1e9)) if until > 0 else b""
+        self._files: list[_File] = []
+        self._skip(tail)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.close()
+        self._files.clear()
+
+    def read(self) -> Iterator[Entry]:
+        """Return the entries up to the end as it is now, each once."""
+        while self._files:
+            for line in self._files[0].lines():
+                found = parse_entry(line)
+                if found is not None and self._wanted(found.time):
+                    yield found
+            if len(self._files) == 1 and not self._newer():
+                return
+            # A writer that had the old file open may have added a last line meanwhile.
+            for line in self._files[0].lines():
+                found = parse_entry(line)
+                if found is not None and self._wanted(found.time):
+                    yield found
+            self._files.pop(0).close()
+
+    def _wanted(self, time: bytes) -> bool:
+        return time >= self._since and (not self._until or time <= self._until)
+
+    def _skip(self, tail: int | None) -> None:
+        """Open the files that are needed and go to where reading begins."""
+        files: list[_File] = []
+        left = tail
+        for name in log_names(self._path, MAX_ROTATED):
+            file = _File.open(name)
+            if file is None:
+                if name == self._path:
+                    continue  # a rotation is under way
+                break
+            files.insert(0, file)
+            if left is not None:
+                left -= file.seek_tail(left)
+                if left <= 0:
+                    break
+            elif self._since and file.modified < self._since:
+                break
+        self._files = files
+
+    def _newer(self) -> bool:
+        """Open the files that came after the one being read; False when there are none."""
+        current = self._files[-1].inode
+        found: list[_File] = []
+        for name in log_names(self._path, MAX_ROTATED):
+            file = _File.open(name)
+            if file is None:
+                if name == self._path:
+                    continue  # a rotation is under way
+                break
+            if file.inode == current:
+                file.close()
+                break
+            found.insert(0, file)
+        self._files += found
+        return bool(found)
+
+
+class _File:
+    """One file of the log, read by whole lines."""
+
+    def __init__(self, fd: int) -> None:
+        facts = os.fstat(fd)
+        self._fd = fd
+        self._rest = b""
+        self.inode = (facts.st_dev, facts.st_ino)
+        self.modified = timestamp(facts.st_mtime_ns)
+
+    @classmethod
+    def open(cls, path: str) -> _File | None:
+        try:
+            return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def lines(self) -> Iterator[bytes]:
+        """Return the complete lines from here on; a begun one waits for the next call."""
+        while block := os.read(self._fd, BLOCK):
+            lines = (self._rest + block).splitlines(keepends=True)
+            self._rest = b""
+            if not lines[-1].endswith(b"\n"):
+                self._rest = lines.pop()
+            yield from lines
+
+    def seek_tail(self, count: int) -> int:
+        """Go to the last `count` lines; returns how many there are, at most `count`."""
+        position = end = os.lseek(self._fd, 0, os.SEEK_END)
+        found = 0
+        start = 0 if count else end
+        while count and position:
+            size = min(BLOCK, position)
+            position -= size
+            block = os.pread(self._fd, size, position)
+            at = len(block)
+            while (at := block.rfind(b"\n", 0, at)) >= 0:
+                if position + at + 1 == end:
+                    continue  # the newline of the last line itself
+                found += 1
+                if found == count:
+                    start = position + at + 1
+                    os.lseek(self._fd, start, os.SEEK_SET)
+                    return found
+        os.lseek(self._fd, start, os.SEEK_SET)
+        return found + (count > 0 and end > 0)
+
+
+def follow(directory: str, follower: Follower, running: Callable[[], bool]) -> Iterator[Entry]:
+    """Yield entries as they come, until `running()` is false and all has been read.
+
+    `directory` holds the log and state.json: a change in it is what wakes us.
+    """
+    from core.linux import inotify
+
+    with follower:
+        try:
+            events = inotify.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            events = -1  # out of inotify instances: polling does
+        try:
+            if events >= 0:
+                kinds = inotify.IN_MODIFY | inotify.IN_MOVED_TO | inotify.IN_CREATE
+                inotify.inotify_add_watch(events, directory, kinds)
+            while True:
+                alive = running()  # asked first: what is read after it is all there is
+                yield from follower.read()
+                if not alive:
+                    return
+                _wait(events)
+        finally:
+            if events >= 0:
+                os.close(events)
+
+
+def _wait(events: int) -> None:
+    if events < 0:
+        import time
+
+        time.sleep(POLL_S / 5)
+    elif select.select([events], [], [], POLL_S)[0]:
+        os.read(events, BLOCK)
+
+
+def show(entries: Iterator[Entry], *, timestamps: bool) -> Iterator[tuple[int, bytes]]:
+    """Return (stream, bytes) as they are printed: the time stands where a line begins."""
+    inside = {1: False, 2: False}
+    for found in entries:
+        text = found.text
+        if timestamps and not inside[found.stream]:
+            text = found.time + b" " + text
+        inside[found.stream] = not text.endswith(b"\n")
+        yield found.stream, text

@@ -1,0 +1,91 @@
+"""Takes a container away: its files, its address, its row."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from core.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.database import Database
+    from core.network.network import Network
+    from core.paths import Paths
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def remove_container(paths: Paths, database: Database, network: Network, container_id: str) -> None:
+    """Remove a container that does not run; the caller holds its lock.
+
+    The row goes last, so that a removal cut short can be seen and done again.  Raises
+    HostError naming the file that cannot be removed.
+    """
+    for path in (paths.container_run(container_id), paths.container(container_id)):
+        try:
+            remove_tree(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise HostError(
+                f"{path} cannot be removed: {error.strerror} ({error.filename})",
+                hint="lsattr and findmnt show files and mounts that cannot be moved",
+                errno=error.errno or 0,
+                subject=container_id,
+            ) from error
+    network.release(container_id)
+    with database.write() as sql:
+        sql.execute("DELETE FROM containers WHERE id=?", (container_id,))
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and all below it, however deep, never leaving its mount.
+
+    Each directory found is first moved up beside the first ones: so no path grows long, no
+    more than two descriptors are open, and rename(2) refuses whatever is mounted (EXDEV,
+    EBUSY).  Symbolic links are removed, not followed.  Raises OSError.
+    """
+    top = os.open(path, OPEN_DIRECTORY)
+    try:
+        count = _empty(top, top, 0)
+        while subdirectories := _directories(top):
+            for name in subdirectories:
+                inner = os.open(name, OPEN_DIRECTORY, dir_fd=top)
+                try:
+                    count = _empty(inner, top, count)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(path)
+
+
+def _empty(directory: int, top: int, count: int) -> int:
+    """Remove the files of a directory and move its directories up; returns the new count."""
+    for name in os.listdir(directory):
+        facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISDIR(facts.st_mode):
+            os.unlink(name, dir_fd=directory)
+        elif directory != top:
+            count = _move_up(name, directory, top, count)
+    return count
+
+
+def _move_up(name: str, directory: int, top: int, count: int) -> int:
+    while True:
+        count += 1
+        try:
+            os.rename(name, f".moved-{count}", src_dir_fd=directory, dst_dir_fd=top)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            return count
+
+
+def _directories(top: int) -> list[str]:
+    with os.scandir(top) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -1,0 +1,88 @@
+"""Puts right what a killed monitor or a restarted host left behind."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from core.containers import cgroups, state
+from core.containers.stored import Lock
+from core.errors import NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.containers.state import State
+    from core.network.network import Network
+    from core.paths import Paths
+
+KILLED, RESTARTED = 137, 255
+"""Exit codes of containers whose real one nobody saw; docker gives the same."""
+
+
+def current_state(paths: Paths, network: Network, container_id: str) -> State:
+    """Return a container's state, put right if nobody else is about to.
+
+    Never waits: while another process holds the container, what it last wrote is returned.
+    """
+    found = state.read_state(paths.container(container_id))
+    if found.state not in state.ALIVE or state.monitored(found):
+        return found
+    try:
+        with Lock(paths, container_id, wait=False):
+            return locked_state(paths, network, container_id)
+    except (BlockingIOError, NotFound):
+        return found
+
+
+def locked_state(paths: Paths, network: Network, container_id: str) -> State:
+    """Return a container's state after repair; the caller holds its lock."""
+    directory = paths.container(container_id)
+    found = state.read_state(directory)
+    if found.state not in state.ALIVE or state.monitored(found):
+        return found
+    same_boot = found.boot == state.boot_id()
+    if same_boot:
+        if state.is_process(found.pid, found.ticks):
+            _kill(found.pid, found.ticks)
+        cgroups.kill(found.cgroup)
+        cgroups.remove(found.cgroup)
+        try:
+            network.unpublish(found.address, found.ports)
+        except OSError:
+            pass  # the table is gone, and the ports with it
+    _remove_socket(paths.container_run(container_id))
+    repaired = found.replace(
+        state=state.EXITED, pid=0, ticks=0, finished=time.time(), oom=False,
+        exit_code=KILLED if same_boot else RESTARTED,
+        error="its monitor was killed" if same_boot else "the host was restarted",
+        ports=(), address="", gateway="", cgroup=(),
+    )  # fmt: skip
+    state.write_state(directory, repaired)
+    paths.touch_changed()
+    return repaired
+
+
+def _kill(pid: int, ticks: int) -> None:
+    """Kill a process, making sure that it is still the one that was meant."""
+    from core.linux.process import pidfd_open, pidfd_send_signal
+
+    try:
+        fd = pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if state.is_process(pid, ticks):
+            pidfd_send_signal(fd, 9)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def _remove_socket(run_directory: str) -> None:
+    from core.containers.removal import remove_tree
+
+    try:
+        remove_tree(run_directory)
+    except FileNotFoundError:
+        pass

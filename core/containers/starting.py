@@ -1,0 +1,119 @@
+"""From a stored container to what its monitor is given: network, files, plan, stdio."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from core.containers import plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from core.config import Config
+    from core.containers.stored import Row
+    from core.paths import Paths
+
+CLEANUP = os.path.join(os.path.dirname(__file__), "cleanup.py")
+
+
+def make_job(
+    paths: Paths,
+    config: Config,
+    row: Row,
+    launch: dict[str, Any],
+    *,
+    foreground: bool,
+) -> dict[str, Any]:
+    """Return what `core.containers.monitor` needs, all of it plain values."""
+    options = row.options
+    directory = paths.container(row.id)
+    return {
+        "launch": launch,
+        "directory": directory,
+        "run": paths.container_run(row.id),
+        "changed": paths.changed,
+        "log": f"{directory}/log",
+        "log_max_bytes": config["container", "log_max_bytes"],
+        "log_max_files": config["container", "log_max_files"],
+        "stdin": options.stdin_open,
+        # docker's StdinOnce: the input ends when the front end that began it goes away.
+        "stdin_once": foreground and not options.tty,
+        "size": terminal_size() if options.tty and foreground else (0, 0),
+        "auto_remove": options.auto_remove,
+        "remove": [sys.executable, "-I", "-S", "-E", CLEANUP, paths.data, paths.run, row.id],
+    }
+
+
+def make_launch(
+    paths: Paths,
+    row: Row,
+    spec: dict[str, Any],
+    lowerdirs: tuple[int, ...],
+    network: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the plan of a start."""
+    return plan.make_launch(
+        spec,
+        container_id=row.id,
+        directory=paths.container(row.id),
+        layers_dir=paths.layers,
+        lowerdirs=lowerdirs,
+        network=network,
+        seccomp=seccomp_filter(paths, spec),
+        host=plan.this_host(),
+    )
+
+
+def seccomp_filter(paths: Paths, spec: dict[str, Any]) -> bytes:
+    """Return the compiled system-call filter of a container."""
+    from core.containers.seccomp_profile import load_filter
+
+    return load_filter(
+        paths,
+        spec["annotations"]["limpet.seccomp"],
+        tuple(spec["process"]["capabilities"]["bounding"]),
+    )
+
+
+def write_files(paths: Paths, config: Config, row: Row, network: dict[str, Any]) -> None:
+    """Write the files that tell the container who it is and whom to ask for names."""
+    from core.network.files import host_resolv_conf, hosts_file, resolv_conf
+
+    hostname = row.document["hostname"]
+    names = (hostname,) if hostname == row.name else (hostname, row.name)
+    files = {
+        "hosts": hosts_file(network.get("address", ""), names),
+        "hostname": hostname + "\n",
+        "resolv.conf": resolv_conf(
+            host_resolv_conf(), config["network", "dns"], host_network=network["mode"] == "host"
+        ),
+    }
+    for name, text in files.items():
+        path = f"{paths.container(row.id)}/{name}"
+        with open(path, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+
+
+def make_directories(paths: Paths, row_id: str) -> None:
+    """Make the directories of a new container."""
+    directory = paths.container(row_id)
+    os.mkdir(directory, 0o700)
+    for name in ("upper", "work", "rootfs"):
+        # The root of the container's file system is its upper directory: all may enter it.
+        os.mkdir(f"{directory}/{name}", 0o755)
+        os.chmod(f"{directory}/{name}", 0o755)  # noqa: S103 - the umask may be anything
+
+
+def terminal_size() -> tuple[int, int]:
+    """Return rows and columns of this process's terminal; 0, 0 if it has none."""
+    from core.linux.terminal import get_size
+
+    for fd in (1, 0, 2):
+        try:
+            return get_size(fd)
+        except OSError:
+            continue
+    return 0, 0

@@ -1,0 +1,151 @@
+"""Containers as the database knows them: rows, references to them, and their locks."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from core.containers.lean_json import dumps, loads
+from core.containers.options import ContainerOptions, Mount
+from core.errors import Conflict, NotFound
+from core.model import Port
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from core.database import Database
+    from core.paths import Paths
+
+COLUMNS = "id, name, image, image_digest, created, options"
+HEX = frozenset("0123456789abcdef")
+
+
+class Row(Record):
+    """One container's row but for its specification."""
+
+    id: str
+    name: str
+    image: str
+    image_digest: str
+    created: float
+    document: dict[str, Any]
+    """The options as asked for, and what they came to: `args`, `hostname`, `all_labels`."""
+
+    @property
+    def options(self) -> ContainerOptions:
+        """What was asked for."""
+        values = {
+            name: self.document[name] for name in ContainerOptions.fields if name in self.document
+        }
+        for name, value in values.items():
+            if isinstance(value, list):
+                values[name] = tuple(value)
+        values["mounts"] = tuple(Mount(**mount) for mount in values.get("mounts", ()))
+        values["publish"] = tuple(Port(**port) for port in values.get("publish", ()))
+        values["labels"] = tuple((name, value) for name, value in values.get("labels", ()))
+        return ContainerOptions(**values)
+
+
+def document_of(
+    options: ContainerOptions, args: list[str], hostname: str, labels: dict[str, str]
+) -> str:
+    """Return the JSON that is stored for a new container."""
+    values = options.as_dict()
+    values["mounts"] = [mount.as_dict() for mount in options.mounts]
+    values["publish"] = [port.as_dict() for port in options.publish]
+    return dumps({**values, "args": args, "hostname": hostname, "all_labels": labels})
+
+
+def all_rows(database: Database) -> list[Row]:
+    """Return every container, the newest first."""
+    found = database.query(f"SELECT {COLUMNS} FROM containers ORDER BY created DESC, id")  # noqa: S608
+    return [_row(values) for values in found]
+
+
+def find(database: Database, reference: str) -> Row:
+    """Return the container with this ID, this name, or the only one whose ID begins so.
+
+    Raises NotFound, with names like it; Conflict when several IDs begin so.
+    """
+    found = database.query(
+        f"SELECT {COLUMNS} FROM containers WHERE id=? OR name=?"  # noqa: S608
+        " OR (id>? AND id<?) ORDER BY id=? DESC, name=? DESC LIMIT 3",
+        (reference, reference, *_prefix(reference), reference, reference),
+    )
+    if not found:
+        raise _unknown(database, reference)
+    if len(found) > 1 and reference not in found[0][:2]:
+        shown = ", ".join(f"{values[0][:12]} ({values[1]})" for values in found)
+        raise Conflict(
+            f"{reference!r} is the beginning of several IDs: {shown}",
+            hint="give more of the ID, or the name",
+            subject=reference,
+        )
+    return _row(found[0])
+
+
+def spec_of(database: Database, container_id: str) -> dict[str, Any]:
+    """Return a container's runtime configuration."""
+    found = database.query("SELECT spec FROM containers WHERE id=?", (container_id,))
+    if not found:
+        raise NotFound(f"container {container_id[:12]} has been removed")
+    spec: dict[str, Any] = loads(found[0][0])
+    return spec
+
+
+def _row(values: tuple[Any, ...]) -> Row:
+    container_id, name, image, image_digest, created, document = values
+    return Row(container_id, name, image, image_digest, created, loads(document))
+
+
+def _prefix(reference: str) -> tuple[str, str]:
+    """Return bounds between which all IDs lie that begin so, if it can begin an ID."""
+    return (reference, reference + "g") if reference and HEX.issuperset(reference) else ("", "")
+
+
+def _unknown(database: Database, reference: str) -> NotFound:
+    import difflib
+
+    names = [name for (name,) in database.query("SELECT name FROM containers")]
+    near = difflib.get_close_matches(reference, names, 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "limpet ps -a lists them all"
+    return NotFound(f"there is no container {reference!r}", hint=hint, subject=reference)
+
+
+class Lock:
+    """The right to change one container, across processes and threads: flock(2).
+
+    Taken as a context.  Raises NotFound when the container has been removed; with
+    `wait=False` BlockingIOError when somebody else has the lock.
+    """
+
+    def __init__(self, paths: Paths, container_id: str, *, wait: bool = True) -> None:
+        self._path = f"{paths.container(container_id)}/lock"
+        self._id = container_id
+        self._wait = wait
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise self._removed() from None
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | (0 if self._wait else fcntl.LOCK_NB))
+            # Whoever held it before us may have removed the container and this file.
+            if os.fstat(self._fd).st_nlink == 0:
+                raise self._removed()
+        except BaseException:
+            os.close(self._fd)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Unlocked by name: a process forked meanwhile shares the lock until it closes it.
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+
+    def _removed(self) -> NotFound:
+        return NotFound(f"container {self._id[:12]} has been removed", subject=self._id)
