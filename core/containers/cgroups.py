@@ -44,25 +44,35 @@ def make_cgroup(
 
 def _make_v2(name: str, memory: int, cpus: float, pids: int) -> dict[str, Any]:
     home = f"{ROOT}/{PARENT}/{name}"
-    writes = [(f"{ROOT}/cgroup.subtree_control", "+cpu +memory +pids", ""),
-              (f"{ROOT}/{PARENT}/cgroup.subtree_control", "+cpu +memory +pids", "")]
+    writes = [
+        (f"{ROOT}/cgroup.subtree_control", "+cpu +memory +pids", ""),
+        (f"{ROOT}/{PARENT}/cgroup.subtree_control", "+cpu +memory +pids", ""),
+    ]
     if memory:
-        writes += [(f"{home}/memory.max", str(memory), "--memory"),
-                   (f"{home}/memory.swap.max", str(memory), "")]
+        writes += [
+            (f"{home}/memory.max", str(memory), "--memory"),
+            (f"{home}/memory.swap.max", str(memory), ""),
+        ]
     if cpus:
         quota = max(1000, int(cpus * CPU_PERIOD_US))
         writes.append((f"{home}/cpu.max", f"{quota} {CPU_PERIOD_US}", "--cpus"))
     if pids:
         writes.append((f"{home}/pids.max", str(pids), "--pids-limit"))
-    return {"version": 2, "dirs": (home,), "writes": tuple(writes),
-            "joins": (f"{home}/cgroup.procs",), "name": f"/{PARENT}/{name}"}
+    return {
+        "version": 2,
+        "dirs": (home,),
+        "writes": tuple(writes),
+        "joins": (f"{home}/cgroup.procs",),
+        "name": f"/{PARENT}/{name}",
+    }
 
 
 def _make_v1(
     name: str, memory: int, cpus: float, pids: int, devices: tuple[str, ...]
 ) -> dict[str, Any]:
-    homes = {c: f"{ROOT}/{c}/{PARENT}/{name}" for c in V1_CONTROLLERS
-             if os.path.isdir(f"{ROOT}/{c}")}
+    homes = {
+        c: f"{ROOT}/{c}/{PARENT}/{name}" for c in V1_CONTROLLERS if os.path.isdir(f"{ROOT}/{c}")
+    }
     writes = []
     if "cpuset" in homes:
         for folder in (f"{ROOT}/cpuset/{PARENT}", homes["cpuset"]):
@@ -71,20 +81,29 @@ def _make_v1(
                 writes.append((f"{folder}/{file}", f"@{os.path.dirname(folder)}/{file}", ""))
     if memory:
         home = homes.get("memory", f"{ROOT}/memory")
-        writes += [(f"{home}/memory.limit_in_bytes", str(memory), "--memory"),
-                   (f"{home}/memory.memsw.limit_in_bytes", str(memory), "")]
+        writes += [
+            (f"{home}/memory.limit_in_bytes", str(memory), "--memory"),
+            (f"{home}/memory.memsw.limit_in_bytes", str(memory), ""),
+        ]
     if cpus:
         home = homes.get("cpu", f"{ROOT}/cpu")
         quota = max(1000, int(cpus * CPU_PERIOD_US))
-        writes += [(f"{home}/cpu.cfs_period_us", str(CPU_PERIOD_US), ""),
-                   (f"{home}/cpu.cfs_quota_us", str(quota), "--cpus")]
+        writes += [
+            (f"{home}/cpu.cfs_period_us", str(CPU_PERIOD_US), ""),
+            (f"{home}/cpu.cfs_quota_us", str(quota), "--cpus"),
+        ]
     if pids:
         writes.append((f"{homes.get('pids', ROOT + '/pids')}/pids.max", str(pids), "--pids-limit"))
     if devices and "devices" in homes:
         writes.append((f"{homes['devices']}/devices.deny", "a", "devices"))
         writes += [(f"{homes['devices']}/devices.allow", line, "devices") for line in devices]
-    return {"version": 1, "dirs": tuple(homes.values()), "writes": tuple(writes),
-            "joins": tuple(f"{home}/tasks" for home in homes.values()), "name": f"/{PARENT}/{name}"}
+    return {
+        "version": 1,
+        "dirs": tuple(homes.values()),
+        "writes": tuple(writes),
+        "joins": tuple(f"{home}/tasks" for home in homes.values()),
+        "name": f"/{PARENT}/{name}",
+    }
 
 
 def create(cgroup: dict[str, Any]) -> list[str]:
@@ -101,7 +120,7 @@ def create(cgroup: dict[str, Any]) -> list[str]:
     for path, value, asked in cgroup["writes"]:
         try:
             if value.startswith("@"):
-                value = _read(value[1:]).strip()  # noqa: PLW2901 - the parent's own setting
+                value = _read(value[1:]).strip()
             _write(path, value)
         except OSError as error:
             if asked:
@@ -222,8 +241,9 @@ def _field(path: str, name: str) -> int:
         text = _read(path)
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in text.splitlines()
-                 if line.startswith(name + " ")), 0)
+    return next(
+        (int(line.split()[1]) for line in text.splitlines() if line.startswith(name + " ")), 0
+    )
 
 
 def _read(path: str) -> str:

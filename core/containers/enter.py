@@ -6,10 +6,9 @@ nothing inside can look into it or reach the host's interpreter through /proc/PI
 
 from __future__ import annotations
 
+import _socket
 import os
 import sys
-
-import _socket
 
 from core.containers import cgroups, init, program, users
 from core.linux import capabilities, path, process, seccomp, terminal

@@ -6,12 +6,11 @@ looked for.  Whatever goes wrong is sent to the monitor and ends in os._exit.
 
 from __future__ import annotations
 
+import _signal
+import _socket
 import marshal
 import os
 import sys
-
-import _signal
-import _socket
 
 from core.containers import program, steps, users
 from core.linux import capabilities, path, process, terminal

@@ -88,8 +88,13 @@ def make_launch(
         devices=tuple(resources["deviceRules"]),
     )
     bits = capabilities.mask(spec["process"]["capabilities"]["bounding"]) & host.permitted
-    root = OverlayRoot(layers_dir, tuple(map(str, lowerdirs)), f"{directory}/upper",
-                       f"{directory}/work", f"{directory}/rootfs")
+    root = OverlayRoot(
+        layers_dir,
+        tuple(map(str, lowerdirs)),
+        f"{directory}/upper",
+        f"{directory}/work",
+        f"{directory}/rootfs",
+    )
     steps = _steps(spec, cgroup, root, bits, seccomp, host)
     process_spec = spec["process"]
     return {
@@ -109,8 +114,11 @@ def make_launch(
 def show(launch: dict[str, Any]) -> list[str]:
     """Return a launch's steps in words."""
     lines = [step.describe() for step in decode(launch["steps"])]
-    limits = [f"limit {asked[2:]}: {value}" for _, value, asked in launch["cgroup"]["writes"]
-              if asked.startswith("--")]
+    limits = [
+        f"limit {asked[2:]}: {value}"
+        for _, value, asked in launch["cgroup"]["writes"]
+        if asked.startswith("--")
+    ]
     run = " ".join(launch["argv"])
     return [*limits, *lines, f"run {run} as {launch['user'] or 'root'} in {launch['cwd']}"]
 
@@ -207,8 +215,11 @@ def _mount_step(entry: dict[str, Any], cgroup: dict[str, Any]) -> Step:
     if kind == "bind":
         source = entry["source"]
         if not os.path.exists(source):
-            raise UsageError(f"{source} does not exist on this host, so it cannot be mounted",
-                             hint=f"mkdir -p {source}", subject=source)
+            raise UsageError(
+                f"{source} does not exist on this host, so it cannot be mounted",
+                hint=f"mkdir -p {source}",
+                subject=source,
+            )
         return Bind(source, target, "ro" in options)
     if kind == "volume":
         return Volume(entry["source"], target)

@@ -26,7 +26,7 @@ NR_EXECVEAT = {"x86_64": 322}.get(os.uname().machine, 281)
 AT_EMPTY_PATH = 0x1000
 
 
-class CannotRun(Exception):  # noqa: N818 - it is an answer, not an accident
+class CannotRun(Exception):
     """The program cannot be run; `exit_code` is docker's."""
 
     def __init__(self, number: int, text: str, exit_code: int) -> None:
@@ -65,7 +65,9 @@ def _check(name: str, candidate: str) -> None:
         text = f'exec: "{name}": stat {candidate}: no such file or directory'
         raise CannotRun(errno.ENOENT, text, NOT_FOUND) from error
     except OSError as error:
-        raise CannotRun(error.errno or 0, f'exec: "{name}": {error.strerror}', NOT_EXECUTABLE) from error
+        raise CannotRun(
+            error.errno or 0, f'exec: "{name}": {error.strerror}', NOT_EXECUTABLE
+        ) from error
     if stat.S_ISDIR(facts.st_mode):
         raise CannotRun(errno.EISDIR, f'exec: "{name}": is a directory', NOT_EXECUTABLE)
     if not facts.st_mode & 0o111:
@@ -92,9 +94,17 @@ def execute_in_hostile(found: str, argv: Sequence[str], environment: Sequence[st
     texts = [string(word) for word in arguments]
     values = [string(word) for word in environment]
     pointers, variables = _array(texts), _array(values)
+    no_path = string("")  # kept: the kernel reads it where it lies
     try:
-        syscall("execveat", NR_EXECVEAT, fd, address(string("")), address(pointers),
-                address(variables), AT_EMPTY_PATH)
+        syscall(
+            "execveat",
+            NR_EXECVEAT,
+            fd,
+            address(no_path),
+            address(pointers),
+            address(variables),
+            AT_EMPTY_PATH,
+        )
     except OSError as error:
         raise _cannot(argv[0], error) from error
 
@@ -118,9 +128,7 @@ def _open_program(found: str, argv: Sequence[str]) -> tuple[int, list[str]]:
 
 def _open_plainly(found: str, name: str) -> int:
     try:
-        return path.openat2(
-            -100, found, os.O_PATH, 0, path.RESOLVE_NO_MAGICLINKS
-        )
+        return path.openat2(-100, found, os.O_PATH, 0, path.RESOLVE_NO_MAGICLINKS)
     except OSError as error:
         raise _cannot(name, error) from error
 

@@ -82,8 +82,9 @@ def _compile(profile: str, capabilities: tuple[str, ...]) -> bytes:
     if profile:
         from core.containers.seccomp_file import read_profile
 
-        return compile_filter({arch: read_profile(profile, data["numbers"][arch], capabilities)
-                               for arch in arches})
+        return compile_filter(
+            {arch: read_profile(profile, data["numbers"][arch], capabilities) for arch in arches}
+        )
     return compile_filter({arch: default_rules(data, arch, capabilities) for arch in arches})
 
 
@@ -202,5 +203,3 @@ def _search(ranges: list[tuple[int, Tail]]) -> list[Code]:
         return [(JGE, len(low), 0, pivot), *low, *high]
     # Conditional jumps reach 255 instructions; a plain one reaches any.
     return [(JGE, 0, 1, pivot), (JUMP, 0, 0, len(low)), *low, *high]
-
-

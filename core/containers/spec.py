@@ -68,15 +68,19 @@ def build_spec(
         "hostname": hostname,
         "mounts": _mounts(options, settings, directory),
         "linux": {
-            "namespaces": [{"type": kind} for kind in NAMESPACES
-                           if not (kind == "network" and host_network)],
+            "namespaces": [
+                {"type": kind} for kind in NAMESPACES if not (kind == "network" and host_network)
+            ],
             "maskedPaths": [] if options.privileged else list(MASKED_PATHS),
             "readonlyPaths": [] if options.privileged else list(READONLY_PATHS),
             "resources": {
                 "memory": {"limit": options.memory_bytes},
                 "cpu": {"cpus": options.cpus},
-                "pids": {"limit": config["container", "pids_limit"] if options.pids_limit < 0
-                         else options.pids_limit},
+                "pids": {
+                    "limit": config["container", "pids_limit"]
+                    if options.pids_limit < 0
+                    else options.pids_limit
+                },
                 "deviceRules": [] if options.privileged else list(DEVICE_RULES),
             },
         },
@@ -138,8 +142,10 @@ def _capabilities(options: ContainerOptions) -> tuple[str, ...]:
             elif name in every:
                 change(name)
             else:
-                raise UsageError(f"there is no capability {word!r}",
-                                 hint="names are as in capabilities(7), e.g. NET_ADMIN, or ALL")
+                raise UsageError(
+                    f"there is no capability {word!r}",
+                    hint="names are as in capabilities(7), e.g. NET_ADMIN, or ALL",
+                )
     return tuple(name for name in every if name in wanted)
 
 
@@ -150,23 +156,36 @@ def _mounts(
     mounts = [
         _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
         _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-        _mount("/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance",
-               "ptmxmode=0666", "mode=0620", "gid=5"),
-        _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777",
-               "size=65536k"),
+        _mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+        ),
+        _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         _mount("/sys", "sysfs", "sysfs", *sysfs),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", *sysfs),
     ]
     taken = {mount.target.rstrip("/") for mount in options.mounts}
-    mounts += [_mount(f"/etc/{name}", "bind", f"{directory}/{name}", "rbind")
-               for name in ("resolv.conf", "hostname", "hosts") if f"/etc/{name}" not in taken]
+    mounts += [
+        _mount(f"/etc/{name}", "bind", f"{directory}/{name}", "rbind")
+        for name in ("resolv.conf", "hostname", "hosts")
+        if f"/etc/{name}" not in taken
+    ]
     # A volume that the image declares and nobody mounts is a directory of the container's own.
     for number, target in enumerate(sorted(settings.get("Volumes") or {})):
         if target.rstrip("/") not in taken and target.startswith("/"):
             mounts.append(_mount(target, "volume", f"{directory}/volumes/{number}", "rbind"))
-    mounts += [_mount(mount.target, "bind", mount.source, "rbind", "ro" if mount.read_only else "rw")
-               for mount in options.mounts]
+    mounts += [
+        _mount(mount.target, "bind", mount.source, "rbind", "ro" if mount.read_only else "rw")
+        for mount in options.mounts
+    ]
     return mounts
 
 

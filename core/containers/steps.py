@@ -61,7 +61,7 @@ class JoinCgroup(Step):
     def describe(self) -> str:
         return f"join cgroup {os.path.dirname(self.joins[0]) if self.joins else '(none)'}"
 
-    def apply(self, context: Context) -> None:  # noqa: ARG002
+    def apply(self, context: Context) -> None:
         cgroups.join({"joins": self.joins})
 
 
@@ -74,7 +74,7 @@ class Unshare(Step):
     def describe(self) -> str:
         return f"new namespaces: {', '.join(self.names)}"
 
-    def apply(self, context: Context) -> None:  # noqa: ARG002
+    def apply(self, context: Context) -> None:
         process.unshare(self.flags)
 
 
@@ -84,7 +84,7 @@ class PrivateMounts(Step):
     def describe(self) -> str:
         return "make all mounts private"
 
-    def apply(self, context: Context) -> None:  # noqa: ARG002
+    def apply(self, context: Context) -> None:
         mount.mount("", "/", "", mount.MS_REC | mount.MS_PRIVATE)
 
 
@@ -365,7 +365,7 @@ class Bounding(Step):
         kept = [name for number, name in enumerate(capabilities.NAMES) if self.keep >> number & 1]
         return f"keep capabilities: {' '.join(kept) or 'none'}"
 
-    def apply(self, context: Context) -> None:  # noqa: ARG002
+    def apply(self, context: Context) -> None:
         capabilities.drop_bounding(self.keep, self.highest)
 
 
@@ -375,7 +375,7 @@ class NoNewPrivileges(Step):
     def describe(self) -> str:
         return "set no_new_privs"
 
-    def apply(self, context: Context) -> None:  # noqa: ARG002
+    def apply(self, context: Context) -> None:
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
 
 
@@ -387,7 +387,7 @@ class Seccomp(Step):
     def describe(self) -> str:
         return f"load system-call filter ({len(self.program) // 8} instructions)"
 
-    def apply(self, context: Context) -> None:  # noqa: ARG002
+    def apply(self, context: Context) -> None:
         seccomp.load(self.program)
 
 

@@ -35,9 +35,7 @@ def lookup(user: str, passwd: bytes, group: bytes) -> Identity:
     groups = _entries(group, 4)
     if group_name:
         return Identity(uid, _group(group_name, groups), (), entry[5] or "/")
-    extra = tuple(
-        _number(e[2]) for e in groups if e[2].isdecimal() and entry[0] in e[3].split(",")
-    )
+    extra = tuple(_number(e[2]) for e in groups if e[2].isdecimal() and entry[0] in e[3].split(","))
     return Identity(uid, gid, extra, entry[5] or "/")
 
 

@@ -66,7 +66,8 @@ class ImageStore:
         if found is None and is_hex(by_id) and len(by_id) >= 4:
             found = self._by_id(text, by_id)
         if found is None:
-            raise NotFound(f"there is no image {text!r} here", hint=f"pull {text}", subject=text)
+            known = "image starter" if text == "starter" else f"pull {text}"
+            raise NotFound(f"there is no image {text!r} here", hint=known, subject=text)
         return found
 
     def canonical(self, text: str) -> str:
@@ -158,6 +159,7 @@ class ImageStore:
         Several processes that want the same layer share the work.  Raises what
         `core.images.unpack.unpack_layer` raises; nothing half-done stays.
         """
+        self._paths.make()
         with _Lock(f"{self._paths.layers}/.{diff_id.partition(':')[2]}.lock", check):
             rows = self.database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
             if rows:

@@ -28,10 +28,9 @@ MAX_SPECIAL = 1 << 20
 MAX_OFFSET = (1 << 63) - 1
 MAX_ID = (1 << 32) - 2
 
-REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0123456"[:7]
-
-_REGULAR_FLAGS = b"\x000" + b"7S"
-_DIRECTORY_FLAGS = b"5D"  # D: a directory in GNU's incremental archives, with a list as body
+REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0123456"
+_GLOBAL, _EXTENDED, _LONG_NAME, _LONG_LINK, _SPARSE, _VOLUME = b"gxLKSV"
+_SPECIAL = b"gxXLK"  # X: extended, as Solaris once wrote it
 
 
 class Member:
@@ -79,20 +78,21 @@ def read_members(stream: TarStream) -> Iterator[Member]:
             return
         _check_sum(header)
         flag = header[156]
-        if flag in b"xgXLK":
+        if flag in _SPECIAL:
             body = _special(header, stream)
-            if flag == 0x4C:
-                long_name = body.rstrip(b"\0")
-            elif flag == 0x4B:
-                long_link = body.rstrip(b"\0")
-            elif flag == 0x67:
+            if flag == _LONG_NAME:
+                long_name = body.partition(b"\0")[0]
+            elif flag == _LONG_LINK:
+                long_link = body.partition(b"\0")[0]
+            elif flag == _GLOBAL:
                 global_records.update(pax.parse_records(body))
             else:
-                records.update(pax.parse_records(body))
+                records = pax.parse_records(body)
             continue
-        if flag == 0x56:  # V: the name of a volume
+        if flag == _VOLUME:
             continue
-        member = _member(header)
+        member = Member()
+        _read_header(member, header)
         if long_name is not None:
             member.name = long_name
         if long_link is not None:
@@ -100,8 +100,9 @@ def read_members(stream: TarStream) -> Iterator[Member]:
         if global_records or records:
             extended = {**global_records, **records} if global_records else records
             pax.apply_records(member, extended)
-            sparse.apply_records(member, extended, stream)
-        if flag == 0x53:
+            if pax.SPARSE_MARKS.intersection(extended):
+                sparse.read_pax_map(member, extended, stream)
+        if flag == _SPARSE:
             sparse.read_old_map(member, header, stream)
         _check(member)
         data_ends = stream.tell() + member.stored
@@ -137,12 +138,9 @@ def _check_sum(header: bytes) -> None:
     field = header[148:156]
     expected = number(field)
     correction = sum(field) - 256  # the field itself counts as eight spaces
-    if (expected + correction - zlib.adler32(header, 0)) % 65521 & 0xFFFF:
-        pass
     if (expected + correction) % 65521 != zlib.adler32(header, 0) & 0xFFFF:
         signed = sum(byte - 256 if byte > 127 else byte for byte in header)
-        signed_field = sum(byte - 256 if byte > 127 else byte for byte in field)
-        if expected != signed - signed_field + 256:
+        if expected + correction != signed:  # as some old tars summed
             raise Corrupt("a header's checksum is wrong")
 
 
@@ -156,9 +154,8 @@ def _special(header: bytes, stream: TarStream) -> bytes:
     return body
 
 
-def _member(header: bytes) -> Member:
-    """Return what the 512 bytes of one header say."""
-    member = Member()
+def _read_header(member: Member, header: bytes) -> None:
+    """Fill in what the 512 bytes of one header say."""
     name = header[:100].partition(b"\0")[0]
     if header[257:263] == b"ustar\0" and header[345]:
         name = header[345:500].partition(b"\0")[0] + b"/" + name
@@ -175,33 +172,26 @@ def _member(header: bytes) -> Member:
     if kind in (CHARACTER, BLOCK_DEVICE):
         member.major = number(header[329:337])
         member.minor = number(header[337:345])
-    return member
 
 
 def _kind(flag: int, name: bytes) -> int:
-    if flag in _REGULAR_FLAGS:
-        # Before 1988 a directory was a file with a slash at the end.
-        return DIRECTORY if not flag and name.endswith(b"/") else REGULAR
-    if flag in _DIRECTORY_FLAGS:
-        return DIRECTORY
-    if flag in b"12346":
+    if flag == 0 and name.endswith(b"/"):
+        return DIRECTORY  # how a directory was marked before 1988
+    if flag in b"\x0007S":
+        return REGULAR
+    if flag in b"123456":
         return flag
-    raise Corrupt(f"{name!r} is of unknown type {chr(flag)!r}")
+    raise Corrupt(f"an entry of unknown type {chr(flag)!r}")
 
 
 def _check(member: Member) -> None:
-    """Refuse numbers that no file can have; a body only files may have."""
+    """Refuse numbers that no file can have; only files have a body."""
     if member.kind != REGULAR:
-        # Headers of links and directories may carry a size, but no body follows.
-        member.size = 0
-        if member.kind != DIRECTORY or member.stored < 0:
-            member.stored = 0
-        return _check_ids(member)
+        # The size in a link's or directory's header says nothing: no body follows.
+        member.size = member.stored = 0
     if not (0 <= member.size <= MAX_OFFSET and 0 <= member.stored <= MAX_OFFSET):
-        raise Corrupt(f"{member.name!r} has a size of {member.size} bytes")
-    return _check_ids(member)
-
-
-def _check_ids(member: Member) -> None:
+        raise Corrupt(f"a size of {member.size} bytes")
     if not (0 <= member.uid <= MAX_ID and 0 <= member.gid <= MAX_ID):
-        raise Corrupt(f"{member.name!r} belongs to {member.uid}:{member.gid}")
+        raise Corrupt(f"an owner {member.uid}:{member.gid}")
+    if member.major < 0 or member.minor < 0:
+        raise Corrupt(f"a device number {member.major}:{member.minor}")

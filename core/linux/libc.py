@@ -6,47 +6,46 @@ that system calls need are made here from the C module beneath it.
 
 from __future__ import annotations
 
+import _ctypes
 import errno as _errno
 import os
-
-import _ctypes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-class c_int(_ctypes._SimpleCData):  # noqa: N801, SLF001 - C's own name; the base is all there is
+class c_int(_ctypes._SimpleCData):  # noqa: SLF001 - C's own name; the base is all there is
     """C int."""
 
     _type_ = "i"
 
 
-class c_uint(_ctypes._SimpleCData):  # noqa: N801, SLF001
+class c_uint(_ctypes._SimpleCData):  # noqa: SLF001
     """C unsigned int."""
 
     _type_ = "I"
 
 
-class c_long(_ctypes._SimpleCData):  # noqa: N801, SLF001
+class c_long(_ctypes._SimpleCData):  # noqa: SLF001
     """C long."""
 
     _type_ = "l"
 
 
-class c_ulong(_ctypes._SimpleCData):  # noqa: N801, SLF001
+class c_ulong(_ctypes._SimpleCData):  # noqa: SLF001
     """C unsigned long; pointers that the kernel takes as numbers, too."""
 
     _type_ = "L"
 
 
-class c_char_p(_ctypes._SimpleCData):  # noqa: N801, SLF001
+class c_char_p(_ctypes._SimpleCData):  # noqa: SLF001
     """C string: bytes, or None for NULL."""
 
     _type_ = "z"
 
 
-class c_void_p(_ctypes._SimpleCData):  # noqa: N801, SLF001
+class c_void_p(_ctypes._SimpleCData):  # noqa: SLF001
     """Pointer as a number, or None for NULL."""
 
     _type_ = "P"

@@ -8,7 +8,13 @@ from core.linux.libc import address, c_char_p, c_int, c_ulong, check, function, 
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_NOATIME, MS_BIND, MS_MOVE, MS_REC = 32, 1024, 4096, 8192, 16384
-MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_RELATIME, MS_STRICTATIME = 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 24
+MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_RELATIME, MS_STRICTATIME = (
+    1 << 18,
+    1 << 19,
+    1 << 20,
+    1 << 21,
+    1 << 24,
+)
 MNT_DETACH = 2
 OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC, AT_RECURSIVE, AT_EMPTY_PATH = 1, os.O_CLOEXEC, 0x8000, 0x1000
 MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 4, 0x40
@@ -28,8 +34,9 @@ NR_PIVOT_ROOT = {"x86_64": 155}.get(os.uname().machine, 41)
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
     """Call mount(2)."""
-    result = _mount(os.fsencode(source), os.fsencode(target), kind.encode(), flags,
-                    os.fsencode(data))
+    result = _mount(
+        os.fsencode(source), os.fsencode(target), kind.encode(), flags, os.fsencode(data)
+    )
     check(result, "mount", target)
 
 
@@ -53,8 +60,16 @@ def open_tree(dir_fd: int, path: str, flags: int) -> int:
 def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: int) -> None:
     """Call move_mount(2)."""
     source, target = string(from_path), string(to_path)
-    syscall("move_mount", NR_MOVE_MOUNT, from_fd, address(source), to_fd, address(target), flags,
-            path=to_path or from_path)
+    syscall(
+        "move_mount",
+        NR_MOVE_MOUNT,
+        from_fd,
+        address(source),
+        to_fd,
+        address(target),
+        flags,
+        path=to_path or from_path,
+    )
 
 
 def fsopen(kind: str) -> int:
@@ -66,8 +81,16 @@ def fsopen(kind: str) -> int:
 def fsconfig(fd: int, command: int, key: str = "", value: str = "") -> None:
     """Call fsconfig(2) with a flag, a string or a command."""
     name, text = string(key), string(value)
-    syscall("fsconfig", NR_FSCONFIG, fd, command, address(name) if key else 0,
-            address(text) if command == FSCONFIG_SET_STRING else 0, 0, path=f"{key}={value}")
+    syscall(
+        "fsconfig",
+        NR_FSCONFIG,
+        fd,
+        command,
+        address(name) if key else 0,
+        address(text) if command == FSCONFIG_SET_STRING else 0,
+        0,
+        path=f"{key}={value}",
+    )
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
@@ -77,13 +100,18 @@ def fsmount(fd: int, attributes: int = 0) -> int:
 
 def mount_setattr(fd: int, set_bits: int, *, clear: int = 0, recursive: bool = False) -> None:
     """Call mount_setattr(2) on a mount's own descriptor."""
-    attributes = bytearray(
-        set_bits.to_bytes(8, "little") + clear.to_bytes(8, "little") + bytes(16)
-    )
+    attributes = bytearray(set_bits.to_bytes(8, "little") + clear.to_bytes(8, "little") + bytes(16))
     empty = string("")
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    syscall("mount_setattr", NR_MOUNT_SETATTR, fd, address(empty), flags, address(attributes),
-            len(attributes))
+    syscall(
+        "mount_setattr",
+        NR_MOUNT_SETATTR,
+        fd,
+        address(empty),
+        flags,
+        address(attributes),
+        len(attributes),
+    )
 
 
 def attach(mount_fd: int, target_fd: int) -> None:

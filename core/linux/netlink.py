@@ -6,16 +6,24 @@ its import ten times that.  rtnetlink(7), netfilter's nfnetlink headers.
 
 from __future__ import annotations
 
-import os
-
 import _socket
+
+from core.linux.sockets import Socket
+import os
 
 AF_NETLINK, NETLINK_ROUTE, NETLINK_NETFILTER = 16, 0, 12
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400
 NLMSG_ERROR = 2
 NLA_F_NESTED = 0x8000
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = (
+    1,
+    3,
+    4,
+    10,
+    18,
+    28,
+)
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_GATEWAY, RTA_OIF = 5, 4
@@ -28,8 +36,7 @@ NFPROTO_IPV4 = 2
 def attribute(kind: int, value: bytes) -> bytes:
     """Return one attribute, padded to four bytes."""
     length = len(value) + 4
-    return (length.to_bytes(2, "little") + kind.to_bytes(2, "little") + value
-            + bytes(-length % 4))
+    return length.to_bytes(2, "little") + kind.to_bytes(2, "little") + value + bytes(-length % 4)
 
 
 def nested(kind: int, *values: bytes) -> bytes:
@@ -44,9 +51,13 @@ def u32(value: int) -> bytes:
 
 def message(kind: int, flags: int, body: bytes, sequence: int = 0) -> bytes:
     """Return one message with its header."""
-    header = ((16 + len(body)).to_bytes(4, "little") + kind.to_bytes(2, "little")
-              + (flags | NLM_F_REQUEST).to_bytes(2, "little") + sequence.to_bytes(4, "little")
-              + bytes(4))
+    header = (
+        (16 + len(body)).to_bytes(4, "little")
+        + kind.to_bytes(2, "little")
+        + (flags | NLM_F_REQUEST).to_bytes(2, "little")
+        + sequence.to_bytes(4, "little")
+        + bytes(4)
+    )
     return header + body + bytes(-len(body) % 4)
 
 
@@ -62,17 +73,24 @@ def veth(name: str, peer: str, netns_fd: int, *, master: int, peer_mac: bytes, m
     The peer must not be set up in the same message: the kernel refuses it while its other
     end is not there yet.
     """
-    other = (bytes(16) + attribute(IFLA_IFNAME, peer.encode() + b"\0")
-             + attribute(IFLA_ADDRESS, peer_mac) + attribute(IFLA_MTU, u32(mtu))
-             + attribute(IFLA_NET_NS_FD, u32(netns_fd)))
+    other = (
+        bytes(16)
+        + attribute(IFLA_IFNAME, peer.encode() + b"\0")
+        + attribute(IFLA_ADDRESS, peer_mac)
+        + attribute(IFLA_MTU, u32(mtu))
+        + attribute(IFLA_NET_NS_FD, u32(netns_fd))
+    )
     return link(
         RTM_NEWLINK,
         NLM_F_CREATE | NLM_F_EXCL,
         attribute(IFLA_IFNAME, name.encode() + b"\0"),
         attribute(IFLA_MTU, u32(mtu)),
         attribute(IFLA_MASTER, u32(master)),
-        nested(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"veth"),
-               nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, other))),
+        nested(
+            IFLA_LINKINFO,
+            attribute(IFLA_INFO_KIND, b"veth"),
+            nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, other)),
+        ),
         up=True,
     )
 
@@ -91,16 +109,23 @@ def address(index: int, ip: str, prefix: int) -> bytes:
     """Return a message that gives a device an IPv4 address."""
     raw = _socket.inet_aton(ip)
     body = bytes((_socket.AF_INET, prefix, 0, 0)) + u32(index)
-    return message(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-                   body + attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw))
+    return message(
+        RTM_NEWADDR,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+        body + attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw),
+    )
 
 
 def default_route(index: int, gateway: str) -> bytes:
     """Return a message that sends everything else through a gateway."""
-    body = bytes((_socket.AF_INET, 0, 0, 0, 254, 3, 0, 1)) + bytes(4)  # main, boot, universe, unicast
-    return message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-                   body + attribute(RTA_OIF, u32(index))
-                   + attribute(RTA_GATEWAY, _socket.inet_aton(gateway)))
+    body = bytes((_socket.AF_INET, 0, 0, 0, 254, 3, 0, 1)) + bytes(
+        4
+    )  # main, boot, universe, unicast
+    return message(
+        RTM_NEWROUTE,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+        body + attribute(RTA_OIF, u32(index)) + attribute(RTA_GATEWAY, _socket.inet_aton(gateway)),
+    )
 
 
 def set_elements(
@@ -112,18 +137,25 @@ def set_elements(
         nested(1, nested(1, attribute(1, key)), *([nested(2, attribute(1, data))] if add else []))
         for key, data in elements
     ]
-    body = (family + attribute(1, table.encode() + b"\0") + attribute(2, name.encode() + b"\0")
-            + nested(3, *items))
+    body = (
+        family
+        + attribute(1, table.encode() + b"\0")
+        + attribute(2, name.encode() + b"\0")
+        + nested(3, *items)
+    )
     kind = NFNL_SUBSYS_NFTABLES << 8 | (NFT_MSG_NEWSETELEM if add else NFT_MSG_DELSETELEM)
     flags = NLM_F_ACK | (NLM_F_CREATE | NLM_F_EXCL if add else 0)
     edge = bytes((0, 0)) + NFNL_SUBSYS_NFTABLES.to_bytes(2, "big")
-    return [message(NFNL_BATCH_BEGIN, 0, edge), message(kind, flags, body),
-            message(NFNL_BATCH_END, 0, edge)]
+    return [
+        message(NFNL_BATCH_BEGIN, 0, edge),
+        message(kind, flags, body),
+        message(NFNL_BATCH_END, 0, edge),
+    ]
 
 
-def open_socket(protocol: int = NETLINK_ROUTE) -> _socket.socket:
+def open_socket(protocol: int = NETLINK_ROUTE) -> Socket:
     """Return a netlink socket of the calling thread's network namespace."""
-    channel = _socket.socket(AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, protocol)
+    channel = Socket(AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, protocol)
     channel.bind((0, 0))
     return channel
 

@@ -12,11 +12,13 @@ RESOLVE_BENEATH, RESOLVE_IN_ROOT = 8, 16
 NR_OPENAT2 = 437
 
 
-def openat2(dir_fd: int, path: str, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
+def openat2(
+    dir_fd: int, path: str, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT
+) -> int:
     """Call openat2(2), close-on-exec; returns a descriptor."""
-    how = bytearray(b"".join(
-        value.to_bytes(8, "little") for value in (flags | os.O_CLOEXEC, mode, resolve)
-    ))
+    how = bytearray(
+        b"".join(value.to_bytes(8, "little") for value in (flags | os.O_CLOEXEC, mode, resolve))
+    )
     text = string(path)
     return syscall("openat2", NR_OPENAT2, dir_fd, address(text), address(how), len(how), path=path)
 
@@ -42,8 +44,9 @@ def make_dirs(root_fd: int, path: str, mode: int = 0o755) -> int:
         except FileNotFoundError:
             # mkdirat makes it in the directory that fd refers to, whatever names mean by now.
             os.mkdir(name, mode, dir_fd=fd)
-            following = openat2(fd, name, os.O_PATH | os.O_DIRECTORY, 0,
-                                RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+            following = openat2(
+                fd, name, os.O_PATH | os.O_DIRECTORY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+            )
         os.close(fd)
         fd = following
     return fd
@@ -59,8 +62,14 @@ def make_target(root_fd: int, path: str, *, directory: bool) -> int:
         parent, _, name = path.rstrip("/").rpartition("/")
         parent_fd = make_dirs(root_fd, parent)
         try:
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC,
-                             0o644, dir_fd=parent_fd))
+            os.close(
+                os.open(
+                    name,
+                    os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC,
+                    0o644,
+                    dir_fd=parent_fd,
+                )
+            )
             return openat2(parent_fd, name, os.O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
         finally:
             os.close(parent_fd)

@@ -37,8 +37,16 @@ def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 
     return check(_prctl_call(option, arg2, arg3, arg4, arg5), "prctl")
 
 
-_PRCTL_KNOWS = frozenset((PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS,
-                          PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP))
+_PRCTL_KNOWS = frozenset(
+    (
+        PR_SET_PDEATHSIG,
+        PR_SET_DUMPABLE,
+        PR_SET_KEEPCAPS,
+        PR_SET_CHILD_SUBREAPER,
+        PR_SET_NO_NEW_PRIVS,
+        PR_CAPBSET_DROP,
+    )
+)
 
 
 def unshare(flags: int) -> None:

@@ -40,8 +40,16 @@ def make_raw(fd: int) -> list[object]:
     """Put a terminal into raw mode (cfmakeraw(3)); returns what `restore` takes."""
     saved = termios.tcgetattr(fd)
     mode = termios.tcgetattr(fd)
-    mode[0] &= ~(termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR
-                 | termios.IGNCR | termios.ICRNL | termios.IXON)
+    mode[0] &= ~(
+        termios.IGNBRK
+        | termios.BRKINT
+        | termios.PARMRK
+        | termios.ISTRIP
+        | termios.INLCR
+        | termios.IGNCR
+        | termios.ICRNL
+        | termios.IXON
+    )
     mode[1] &= ~termios.OPOST
     mode[2] = (mode[2] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8
     mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)

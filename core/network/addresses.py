@@ -41,8 +41,10 @@ class Subnet:
 
     def overlaps(self, other: Subnet) -> bool:
         """Return whether the two share an address."""
-        return (self._base < other._base + other._size  # noqa: SLF001 - the same class
-                and other._base < self._base + self._size)  # noqa: SLF001
+        return (
+            self._base < other._base + other._size
+            and other._base < self._base + self._size
+        )
 
 
 def _dotted(number: int) -> str:

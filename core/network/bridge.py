@@ -33,10 +33,13 @@ def make_bridge(name: str, gateway: str, prefix: int) -> None:
             route.link("set", index=index, state="up")
     except NetlinkError as error:
         if error.code == 1:
-            raise NotPermitted(f"making the bridge {name} takes root",
-                               hint="use --network host or none, or run as root") from error
-        raise HostError(f"the bridge {name} cannot be made: {os.strerror(error.code)}",
-                        errno=error.code) from error
+            raise NotPermitted(
+                f"making the bridge {name} takes root",
+                hint="use --network host or none, or run as root",
+            ) from error
+        raise HostError(
+            f"the bridge {name} cannot be made: {os.strerror(error.code)}", errno=error.code
+        ) from error
     sysctl("net/ipv4/ip_forward", "1")
     sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
 
@@ -69,6 +72,8 @@ def sysctl(name: str, value: str) -> None:
                 file.seek(0)
                 file.write(value)
     except OSError as error:
-        raise HostError(f"{path} cannot be set to {value}: {error.strerror}",
-                        hint=f"set it on the host: sysctl {name.replace('/', '.')}={value}",
-                        errno=error.errno or 0) from error
+        raise HostError(
+            f"{path} cannot be set to {value}: {error.strerror}",
+            hint=f"set it on the host: sysctl {name.replace('/', '.')}={value}",
+            errno=error.errno or 0,
+        ) from error

@@ -20,8 +20,10 @@ def resolv_conf(host_text: str, servers: tuple[str, ...], *, host_network: bool)
     """
     lines = [line for line in host_text.splitlines() if line.split()]
     found = list(servers) or [
-        line.split()[1] for line in lines
-        if line.split()[0] == "nameserver" and len(line.split()) > 1
+        line.split()[1]
+        for line in lines
+        if line.split()[0] == "nameserver"
+        and len(line.split()) > 1
         and (host_network or not line.split()[1].startswith(("127.", "::1")))
     ]
     kept = [line for line in lines if line.split()[0] in KEPT]
@@ -36,8 +38,11 @@ def host_resolv_conf() -> str:
                 text = file.read()
         except OSError:
             continue
-        servers = [line.split()[1] for line in text.splitlines()
-                   if line.startswith("nameserver") and len(line.split()) > 1]
+        servers = [
+            line.split()[1]
+            for line in text.splitlines()
+            if line.startswith("nameserver") and len(line.split()) > 1
+        ]
         if any(not server.startswith("127.") for server in servers):
             return text
     return ""

@@ -61,12 +61,17 @@ def remove_table(bridge: str) -> None:
 def nft(script: str) -> None:
     """Run one nft script, all of it or nothing."""
     try:
-        done = subprocess.run(["nft", "-f", "-"], input=script, capture_output=True, text=True,
-                              check=False)
+        done = subprocess.run(
+            ["nft", "-f", "-"], input=script, capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
-        raise NotSupported("the program nft is missing, so containers cannot have a bridge network",
-                           hint="apt install nftables, or use --network host or none") from None
+        raise NotSupported(
+            "the program nft is missing, so containers cannot have a bridge network",
+            hint="apt install nftables, or use --network host or none",
+        ) from None
     if done.returncode:
         cause = (done.stderr.strip().splitlines() or ["unknown error"])[0]
-        raise HostError(f"nft refused limpet's table: {cause}",
-                        hint="is CONFIG_NF_TABLES on? --network host and none work without it")
+        raise HostError(
+            f"nft refused limpet's table: {cause}",
+            hint="is CONFIG_NF_TABLES on? --network host and none work without it",
+        )

@@ -6,9 +6,8 @@ process (`configure`).  Everything that can be prepared has been, by `core.netwo
 
 from __future__ import annotations
 
-import errno
-
 import _socket
+import errno
 
 from core.linux import netlink
 
@@ -77,9 +76,7 @@ def unpublish(table: str, address: str, ports: list[tuple[str, int, int, str]]) 
                 raise
 
 
-def _change(
-    table: str, address: str, ports: list[tuple[str, int, int, str]], *, add: bool
-) -> None:
+def _change(table: str, address: str, ports: list[tuple[str, int, int, str]], *, add: bool) -> None:
     messages, acks = [], 0
     for name in (ANY, AT):
         elements = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from core.errors import Conflict, NotFound
+from core.linux.sockets import Socket
 from core.network import bridge, firewall, hot
 from core.network.addresses import Subnet
 
@@ -43,7 +44,10 @@ class Network:
         return Subnet(self._config["network", "subnet"])
 
     def prepare(
-        self, container_id: str, mode: str, publish: Sequence[Port],
+        self,
+        container_id: str,
+        mode: str,
+        publish: Sequence[Port],
         taken: Callable[[], dict[Resolved, str]],
     ) -> dict[str, Any]:
         """Return what a container's start needs to know of its network.
@@ -54,8 +58,10 @@ class Network:
         """
         if mode in ("none", "host"):
             if publish:
-                raise Conflict(f"--network {mode} has no ports to publish",
-                               hint="leave -p out, or use --network bridge")
+                raise Conflict(
+                    f"--network {mode} has no ports to publish",
+                    hint="leave -p out, or use --network bridge",
+                )
             return {"mode": mode, "ports": []}
         if mode != "bridge":
             raise NotFound(f"there is no network {mode!r}", hint="networks are: none, host, bridge")
@@ -111,8 +117,10 @@ class Network:
             return
         for route in bridge.host_routes():
             if subnet.overlaps(Subnet(route)) and not bridge.exists(self.bridge):
-                raise Conflict(f"the subnet {subnet.text} overlaps {route} of this host",
-                               hint="set network.subnet in config.toml to a free one")
+                raise Conflict(
+                    f"the subnet {subnet.text} overlaps {route} of this host",
+                    hint="set network.subnet in config.toml to a free one",
+                )
         bridge.make_bridge(self.bridge, subnet.gateway, subnet.prefix)
         firewall.make_table(self.bridge, subnet.text)
         with open(self._marker, "w", encoding="ascii") as file:
@@ -128,10 +136,14 @@ class Network:
                     return str(address)
             found = subnet.free(leases)
             if found is None:
-                raise Conflict(f"no address is free in {subnet.text}",
-                               hint="remove stopped containers, or set a larger network.subnet")
-            sql.execute("INSERT INTO addresses (network, address, container) VALUES ('bridge',?,?)",
-                        (found, container_id))
+                raise Conflict(
+                    f"no address is free in {subnet.text}",
+                    hint="remove stopped containers, or set a larger network.subnet",
+                )
+            sql.execute(
+                "INSERT INTO addresses (network, address, container) VALUES ('bridge',?,?)",
+                (found, container_id),
+            )
             return found
 
     def _resolve_ports(
@@ -146,8 +158,10 @@ class Network:
             for (other, held, kind), name in holders.items():
                 same_place = ip == other or "0.0.0.0" in (ip, other)
                 if held == number and kind == port.protocol and same_place:
-                    raise Conflict(f"port {number}/{kind} is published by container {name}",
-                                   hint=f"stop {name}, or publish another port")
+                    raise Conflict(
+                        f"port {number}/{kind} is published by container {name}",
+                        hint=f"stop {name}, or publish another port",
+                    )
             _check_free(ip, number, port.protocol)
             holders[ip, number, port.protocol] = "this one, twice"
             found.append((ip, number, port.container_port, port.protocol))
@@ -159,22 +173,23 @@ def _check_free(ip: str, number: int, protocol: str) -> None:
     import _socket
 
     kind = _socket.SOCK_STREAM if protocol == "tcp" else _socket.SOCK_DGRAM
-    with _socket.socket(_socket.AF_INET, kind) as probe:
+    with Socket(_socket.AF_INET, kind) as probe:
         if protocol == "tcp":
             probe.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         try:
             probe.bind((ip, number))
         except OSError as error:
-            raise Conflict(f"port {number}/{protocol} on {ip} cannot be published: {error.strerror}",
-                           hint=f"ss -lnp shows who listens; or publish another port: "
-                                f"-p {number + 1}:PORT") from error
+            raise Conflict(
+                f"port {number}/{protocol} on {ip} cannot be published: {error.strerror}",
+                hint=f"ss -lnp shows who listens; or publish another port: -p {number + 1}:PORT",
+            ) from error
 
 
 def _free_port(ip: str, protocol: str) -> int:
     import _socket
 
     kind = _socket.SOCK_STREAM if protocol == "tcp" else _socket.SOCK_DGRAM
-    with _socket.socket(_socket.AF_INET, kind) as probe:
+    with Socket(_socket.AF_INET, kind) as probe:
         probe.bind((ip, 0))
         return int(probe.getsockname()[1])
 
