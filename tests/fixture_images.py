@@ -121,10 +121,27 @@ def write_oci_layout(
     return directory
 
 
-class Registry:
-    """docker-registry on a free loopback port, keeping its content under `directory`."""
+def make_certificate(directory: Path) -> dict[str, str]:
+    """Make a self-signed certificate for 127.0.0.1; return the files as docker-registry wants."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+         "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return {"certificate": str(certificate), "key": str(key)}
 
-    def __init__(self, directory: Path, username: str = "", password: str = "") -> None:
+
+class Registry:
+    """docker-registry on a free loopback port, keeping its content under `directory`.
+
+    With `tls` it has a certificate of its own, `directory/certificate.pem`.
+    """
+
+    def __init__(
+        self, directory: Path, username: str = "", password: str = "", *, tls: bool = False
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
@@ -144,6 +161,8 @@ class Registry:
             )
             (directory / "htpasswd").write_text(hashed.stdout)
             config["auth"] = {"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}}
+        if tls:
+            config["http"]["tls"] = make_certificate(directory)
         written = directory / "config.json"
         written.write_text(json.dumps(config))  # JSON is YAML
         with (directory / "log").open("wb") as log:
