@@ -56,20 +56,19 @@ class Gzip:
         """Return at most `size` bytes, b"" at the end; Corrupt for damaged data."""
         try:
             while True:
-                if not self._input:
-                    self._input = self._source.read(CHUNK)
-                    if not self._input:
-                        if not self._member.eof:
-                            raise Corrupt("the gzip data is cut off")
-                        return b""
                 if self._member.eof and not self._next_member():
                     return b""
+                # Called with nothing, too: output may wait inside when the input is used up.
                 data = self._member.decompress(self._input, size)
                 self._input = (
                     self._member.unused_data if self._member.eof else self._member.unconsumed_tail
                 )
                 if data:
                     return bytes(data)
+                if not self._input and not self._member.eof:
+                    self._input = self._source.read(CHUNK)
+                    if not self._input:
+                        raise Corrupt("the gzip data is cut off")
         except self._zlib.error as error:
             raise Corrupt(f"the gzip data is damaged: {error}") from error
 

@@ -45,10 +45,17 @@ class Extractor:
     """Unpacks one layer under `root_fd`; `read(n)` gives exactly n bytes of tar."""
 
     def __init__(
-        self, root_fd: int, read: Callable[[int], bytes], *, max_files: int, max_bytes: int
+        self,
+        root_fd: int,
+        read: Callable[[int], bytes],
+        ended: Callable[[], bool],
+        *,
+        max_files: int,
+        max_bytes: int,
     ) -> None:
         self._root = root_fd
         self._read = read
+        self._ended = ended
         self._max_files = max_files
         self._max_bytes = max_bytes
         self._parents: dict[bytes, int] = {}
@@ -59,7 +66,7 @@ class Extractor:
 
     def run(self) -> None:
         """Unpack everything; raises ImageError naming the entry."""
-        for entry in read_entries(self._read):
+        for entry in read_entries(self._read, self._ended):
             if len(self.rows) >= self._max_files:
                 raise ImageError(
                     f"more than {self._max_files} entries",

@@ -9,7 +9,7 @@ from core.errors import Corrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.images.tar_reader import Member
+    from core.images.tar_header import Member
 
 XATTR_PREFIX = b"SCHILY.xattr."
 SPARSE_MARKS = frozenset((b"GNU.sparse.major", b"GNU.sparse.map", b"GNU.sparse.numblocks"))

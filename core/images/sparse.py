@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from core.errors import Corrupt
 from core.images.pax import LENGTHS, OFFSETS, decimal
-from core.images.tar_reader import BLOCK, REGULAR, number
+from core.images.tar_header import BLOCK, REGULAR, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.images.tar_reader import Member
+    from core.images.tar_header import Member
     from core.images.tar_stream import TarStream
 
 MAX_REGIONS = 100_000

@@ -42,13 +42,14 @@ class TarEntry:
         """Pieces (offset, length) of a sparse file; the stored bytes are theirs in turn."""
 
 
-def read_entries(read: Read) -> Iterator[TarEntry]:
+def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
     """Yield the entries; the caller must read exactly `stored` bytes before the next one.
 
-    `read(n)` returns n bytes or raises Corrupt.  Padding is read here.  Raises Corrupt.
+    `read(n)` returns n bytes or raises Corrupt; `ended()` tells whether none is left.  The
+    stream may end without its two empty blocks: some tools leave them out.  Raises Corrupt.
     """
     shared: dict[bytes, bytes] = {}
-    while True:
+    while not ended():
         pax: dict[bytes, bytes] = {}
         long_name = long_link = b""
         while True:
@@ -101,9 +102,8 @@ def _entry(header: bytes, pax: dict[bytes, bytes], long_name: bytes, long_link: 
         raise Corrupt(f"{shown(entry.name)}: entry of unknown type {kind!r}")
     entry.kind = kind
     if kind != FILE:
-        entry.size = 0
-        if kind != HARDLINK:
-            entry.stored = 0 if kind != DIRECTORY else entry.stored
+        # Some writers give links a size; no content follows any entry that is not a file.
+        entry.size = entry.stored = 0
         entry.major, entry.minor = _number(header[329:337]), _number(header[337:345])
     if entry.stored < 0 or entry.uid < 0 or entry.gid < 0:
         raise Corrupt(f"{shown(entry.name)}: a negative number in its header")

@@ -10,6 +10,9 @@ import os
 import sys
 
 
+CHUNK = 256 << 10
+
+
 def main() -> None:
     """Unpack: arguments are module paths, blob, target, index, media type, digests, limits."""
     modules, blob, target, index, media_type, digest, diff_id, max_bytes, max_files = sys.argv[1:]
@@ -68,24 +71,32 @@ def unpack(
         buffer, told, total = b"", 0, 0
         ceiling = 2 * max_bytes + (1 << 30)
 
-        def read(count: int) -> bytes:
+        def fill() -> bool:
+            """Add what comes next to the buffer; False at the end."""
             nonlocal buffer, told, total
+            data = stream.read(CHUNK)
+            plain.update(data)
+            total += len(data)
+            if total > ceiling:
+                raise ImageError(f"more than {ceiling} bytes uncompressed")
+            buffer = buffer + data if buffer else data
+            if source.position - told > 1 << 20:
+                told = source.position
+                say(f"bytes {told}")
+            return bool(data)
+
+        def read(count: int) -> bytes:
+            nonlocal buffer
             while len(buffer) < count:
-                data = stream.read(max(count - len(buffer), 256 << 10))
-                if not data:
+                if not fill():
                     raise Corrupt("the layer ends in the middle of an entry")
-                plain.update(data)
-                total += len(data)
-                if total > ceiling:
-                    raise ImageError(f"more than {ceiling} bytes uncompressed")
-                buffer = buffer + data if buffer else data
-                if source.position - told > 1 << 20:
-                    told = source.position
-                    say(f"bytes {told}")
             wanted, buffer = buffer[:count], buffer[count:]
             return wanted
 
-        extractor = Extractor(root, read, max_files=max_files, max_bytes=max_bytes)
+        def ended() -> bool:
+            return not buffer and not fill()
+
+        extractor = Extractor(root, read, ended, max_files=max_files, max_bytes=max_bytes)
         try:
             extractor.run()
         except Corrupt as error:
@@ -94,11 +105,9 @@ def unpack(
                 pass
             _compare(compressed.hexdigest(), digest, "blob")
             raise error from None
-        while data := stream.read(256 << 10):
-            plain.update(data)
-            total += len(data)
-            if total > ceiling:
-                raise ImageError(f"more than {ceiling} bytes uncompressed")
+        buffer = b""
+        while fill():
+            buffer = b""
         while source.read():
             pass
     _compare(compressed.hexdigest(), digest, "blob")
