@@ -11,6 +11,9 @@ import hashlib
 import io
 import json
 import os
+import select
+import socket
+import ssl
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,23 +95,45 @@ class Handler(BaseHTTPRequestHandler):
         if 0 <= length != len(body):
             self.close_connection = True
 
+    def do_CONNECT(self) -> None:
+        """Be a proxy: pass bytes on to `tunnel`, whatever host was asked for."""
+        self.registry.requests.append((f"CONNECT {self.path}", dict(self.headers)))
+        self.close_connection = True
+        with socket.create_connection(self.registry.tunnel) as far:
+            self.send_response(200)
+            self.end_headers()
+            ends = {self.connection: far, far: self.connection}
+            while True:
+                for end in select.select(list(ends), [], [])[0]:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    ends[end].sendall(data)
+
     def log_message(self, *_: Any) -> None:
         """Keep quiet."""
 
 
 class HostileRegistry:
-    """Serves on a free loopback port until it is closed."""
+    """Serves on a free loopback port until it is closed; `tls` as `make_certificate` gives it."""
 
-    def __init__(self, payload: int = 300_000) -> None:
+    def __init__(self, payload: int = 300_000, tls: dict[str, str] | None = None) -> None:
         self.rules: dict[str, Callable[[Handler], None]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, tuple[bytes, str]] = {}
         self.layers: list[dict[str, Any]] = []
+        self.tunnel = ("127.0.0.1", 0)
         self._make_image(payload)
         handler = type("BoundHandler", (Handler,), {"registry": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls["certificate"], tls["key"])
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self.host = f"127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))

@@ -82,7 +82,7 @@ def _state(found: State) -> dict[str, Any]:
 def _config(row: Row, options: ContainerOptions, spec: dict[str, Any]) -> dict[str, Any]:
     process = spec["process"]
     return {
-        "Hostname": row.document["hostname"],
+        "Hostname": spec["hostname"],
         "User": process["user"]["username"],
         "Tty": options.tty,
         "OpenStdin": options.stdin_open,

@@ -168,7 +168,7 @@ class Containers:
             directory=self._paths.container(container_id),
         )
         labels = spec.labels(options, image_config)
-        document = stored.document_of(options, made["process"]["args"], hostname, labels)
+        document = stored.document_of(options, made["process"]["args"], labels)
         row = Row(
             container_id, options.name, options.image, image.digest, time.time(), loads(document)
         )
@@ -285,7 +285,7 @@ class Containers:
         options = row.options
         spec = stored.spec_of(self._database, row.id)
         network = self._network.prepare(row.id, options.network, options.publish, self._ports)
-        starting.write_files(self._paths, self._config, row, network)
+        starting.write_files(self._paths, self._config, row, spec["hostname"], network)
         launch = starting.make_launch(
             self._paths, row, spec, self._images.lowerdirs(row.image_digest), network
         )

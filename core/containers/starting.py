@@ -77,11 +77,12 @@ def seccomp_filter(paths: Paths, spec: dict[str, Any]) -> bytes:
     )
 
 
-def write_files(paths: Paths, config: Config, row: Row, network: dict[str, Any]) -> None:
+def write_files(
+    paths: Paths, config: Config, row: Row, hostname: str, network: dict[str, Any]
+) -> None:
     """Write the files that tell the container who it is and whom to ask for names."""
     from core.network.files import host_resolv_conf, hosts_file, resolv_conf
 
-    hostname = row.document["hostname"]
     names = (hostname,) if hostname == row.name else (hostname, row.name)
     files = {
         "hosts": hosts_file(network.get("address", ""), names),

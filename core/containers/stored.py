@@ -31,7 +31,7 @@ class Row(Record):
     image_digest: str
     created: float
     document: dict[str, Any]
-    """The options as asked for, and what they came to: `args`, `hostname`, `all_labels`."""
+    """The options as asked for, and what they came to: `args`, `all_labels`."""
 
     @property
     def options(self) -> ContainerOptions:
@@ -48,14 +48,12 @@ class Row(Record):
         return ContainerOptions(**values)
 
 
-def document_of(
-    options: ContainerOptions, args: list[str], hostname: str, labels: dict[str, str]
-) -> str:
+def document_of(options: ContainerOptions, args: list[str], labels: dict[str, str]) -> str:
     """Return the JSON that is stored for a new container."""
     values = options.as_dict()
     values["mounts"] = [mount.as_dict() for mount in options.mounts]
     values["publish"] = [port.as_dict() for port in options.publish]
-    return dumps({**values, "args": args, "hostname": hostname, "all_labels": labels})
+    return dumps({**values, "args": args, "all_labels": labels})
 
 
 def all_rows(database: Database) -> list[Row]:

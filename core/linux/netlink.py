@@ -7,9 +7,9 @@ its import ten times that.  rtnetlink(7), netfilter's nfnetlink headers.
 from __future__ import annotations
 
 import _socket
+import os
 
 from core.linux.sockets import Socket
-import os
 
 AF_NETLINK, NETLINK_ROUTE, NETLINK_NETFILTER = 16, 0, 12
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400

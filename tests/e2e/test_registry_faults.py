@@ -13,6 +13,7 @@ import pytest
 from core.config import Config
 from core.errors import (
     Cancelled,
+    ConfigError,
     Corrupt,
     Error,
     NotFound,
@@ -31,6 +32,7 @@ from core.registry.client import RegistryClient
 from core.registry.credentials import Credentials
 from core.registry.fetch import fetch_blob
 from core.registry.pull import Found, find
+from tests.fixture_images import make_certificate
 from tests.hostile_registry import Handler, HostileRegistry, digest_of
 
 TYPE_CHECKING = False
@@ -617,3 +619,81 @@ def test_not_http(answer: bytes) -> None:
             client.ping()
         assert isinstance(caught.value, Unreachable | ProtocolError)
         thread.join(5)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def test_plain_http_through_a_proxy(
+    registry: HostileRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_proxy(handler: Handler) -> None:
+        handler.path = handler.path.removeprefix("http://registry.test")
+        handler.serve()
+
+    registry.rules[""] = as_proxy
+    monkeypatch.setenv("http_proxy", f"http://me:{SECRET}@{registry.host}")
+    config = Config({("registry", "insecure"): ("registry.test",)})
+    with RegistryClient("registry.test", config) as client:
+        assert client.scheme == "http"
+        client.manifest("app", "latest")
+    path, headers = registry.requests[-1]
+    assert path == "http://registry.test/v2/app/manifests/latest"
+    assert headers["Host"] == "registry.test"
+    assert headers["Proxy-Authorization"].startswith("Basic ")
+
+
+def test_tls_through_a_proxy(
+    registry: HostileRegistry, certificate: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostileRegistry(tls=certificate) as far:
+        registry.tunnel = ("127.0.0.1", int(far.host.rpartition(":")[2]))
+        monkeypatch.setenv("https_proxy", f"http://me:{SECRET}@{registry.host}")
+        config = Config({("registry", "insecure"): ("registry.test",)})
+        with RegistryClient("registry.test", config) as client:
+            assert client.scheme == "https"
+            client.manifest("app", "latest")
+        assert "Proxy-Authorization" not in far.requests[-1][1]
+    assert {path for path, _ in registry.requests} == {"CONNECT registry.test:443"}
+    assert registry.requests[0][1]["Proxy-Authorization"].startswith("Basic ")
+
+
+def test_tls_is_not_left(registry: HostileRegistry, certificate: dict[str, str]) -> None:
+    with HostileRegistry(tls=certificate) as secured:
+        config = Config({("registry", "ca_file"): certificate["certificate"]})
+        secured.rules["/manifests/away"] = redirect(
+            f"http://{registry.host}/v2/app/manifests/latest"
+        )
+        challenge = f'Bearer realm="http://{registry.host}/token"'
+        secured.rules["/manifests/token"] = lambda handler: handler.answer(
+            401, b"", {"WWW-Authenticate": challenge}
+        )
+        credentials = Credentials("me", SECRET)
+        with RegistryClient(secured.host, config, credentials=credentials) as client:
+            client.manifest("app", "latest")
+            with pytest.raises(ProtocolError, match="from HTTPS to plain HTTP"):
+                client.manifest("app", "away")
+            with pytest.raises(ProtocolError, match="without TLS"):
+                client.manifest("app", "token")
+    assert not registry.requests
+
+
+def test_name_that_does_not_exist() -> None:
+    with (
+        RegistryClient("registry.invalid", Config()) as client,
+        pytest.raises(Unreachable, match=r"registry\.invalid: the name cannot be resolved"),
+    ):
+        client.ping()
+
+
+def test_unusable_authorities(registry: HostileRegistry, tmp_path: Path) -> None:
+    config = Config(
+        {("registry", "ca_file"): "/etc/hostname", ("registry", "default"): registry.host}
+    )
+    with (
+        RegistryClient("registry.invalid", config) as client,
+        pytest.raises(ConfigError, match=r"registry\.ca_file"),
+    ):
+        client.ping()
