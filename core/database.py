@@ -72,6 +72,7 @@ CREATE TABLE addresses (
     network TEXT NOT NULL,
     address TEXT NOT NULL,
     container TEXT NOT NULL,
+    leased REAL NOT NULL,             -- when the container was last started
     PRIMARY KEY (network, address)
 );
 CREATE INDEX addresses_by_container ON addresses(container);

@@ -1,42 +1,57 @@
 """Batches of raw netlink messages: what a container's start needs, in one system call.
 
-pyroute2 does the rest of the netlink work; here a start would pay twenty milliseconds and
-its import ten times that.  rtnetlink(7), netfilter's nfnetlink headers.
+pyroute2 does the rest of the netlink work; here a start would pay twenty milliseconds for
+it, and its import ten times that.  netlink(7), rtnetlink(7), linux/if_link.h.
 """
 
 from __future__ import annotations
 
 import _socket
+import errno
 import os
+from sys import byteorder
 
 from core.linux.sockets import Socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 AF_NETLINK, NETLINK_ROUTE, NETLINK_NETFILTER = 16, 0, 12
+SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK = 270, 10, 11
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400
-NLMSG_ERROR = 2
-NLA_F_NESTED = 0x8000
+NLM_F_ACK_TLVS = 0x200
+NLMSG_ERROR, NLMSGERR_ATTR_MSG = 2, 1
+NLA_F_NESTED, NLA_TYPE_MASK = 0x8000, 0x3FFF
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = (
-    1,
-    3,
-    4,
-    10,
-    18,
-    28,
-)
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
+IFLA_LINKINFO, IFLA_NET_NS_FD = 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
-RTA_GATEWAY, RTA_OIF = 5, 4
+RTA_OIF, RTA_GATEWAY = 4, 5
+RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
 IFF_UP = 1
-NFNL_SUBSYS_NFTABLES, NFNL_BATCH_BEGIN, NFNL_BATCH_END = 10, 16, 17
-NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM = 12, 14
-NFPROTO_IPV4 = 2
+LOOPBACK_INDEX = 1
+"""Of `lo`, in every network namespace: the kernel's LOOPBACK_IFINDEX."""
+
+HEADER_BYTES = 16
+RECEIVE_BYTES = 32 << 10
+
+
+def number(value: int, size: int = 4) -> bytes:
+    """Return a number in the byte order of this machine, as rtnetlink takes it."""
+    return value.to_bytes(size, byteorder)
+
+
+def text(value: str) -> bytes:
+    """Return a name with the zero byte that ends it."""
+    return value.encode() + b"\0"
 
 
 def attribute(kind: int, value: bytes) -> bytes:
     """Return one attribute, padded to four bytes."""
     length = len(value) + 4
-    return length.to_bytes(2, "little") + kind.to_bytes(2, "little") + value + bytes(-length % 4)
+    return number(length, 2) + number(kind, 2) + value + bytes(-length % 4)
 
 
 def nested(kind: int, *values: bytes) -> bytes:
@@ -44,48 +59,40 @@ def nested(kind: int, *values: bytes) -> bytes:
     return attribute(kind | NLA_F_NESTED, b"".join(values))
 
 
-def u32(value: int) -> bytes:
-    """Return a number in host order, as rtnetlink takes it."""
-    return value.to_bytes(4, "little")
-
-
-def message(kind: int, flags: int, body: bytes, sequence: int = 0) -> bytes:
-    """Return one message with its header."""
-    header = (
-        (16 + len(body)).to_bytes(4, "little")
-        + kind.to_bytes(2, "little")
-        + (flags | NLM_F_REQUEST).to_bytes(2, "little")
-        + sequence.to_bytes(4, "little")
-        + bytes(4)
-    )
-    return header + body + bytes(-len(body) % 4)
+def message(kind: int, flags: int, body: bytes) -> bytes:
+    """Return one request with its header."""
+    length = HEADER_BYTES + len(body)
+    header = number(length) + number(kind, 2) + number(flags | NLM_F_REQUEST, 2) + bytes(8)
+    return header + body + bytes(-length % 4)
 
 
 def link(kind: int, flags: int, *attributes: bytes, index: int = 0, up: bool = False) -> bytes:
-    """Return an RTM_*LINK message."""
-    info = bytes(4) + u32(index) + u32(IFF_UP if up else 0) + u32(IFF_UP if up else 0)
+    """Return an RTM_NEWLINK or RTM_DELLINK message; `up` sets the device up."""
+    state = number(IFF_UP if up else 0)
+    info = bytes(4) + number(index) + state + state
     return message(kind, flags | NLM_F_ACK, info + b"".join(attributes))
 
 
 def veth(name: str, peer: str, netns_fd: int, *, master: int, peer_mac: bytes, mtu: int) -> bytes:
-    """Return a message that makes a veth pair: `name` here, up, in bridge `master`; `peer` there.
+    """Return a message that makes a veth pair.
 
-    The peer must not be set up in the same message: the kernel refuses it while its other
-    end is not there yet.
+    `name` is made here, set up and put into bridge `master`; `peer` is made in the network
+    namespace `netns_fd`.  The peer cannot be set up by the same message: the kernel does
+    that before the two ends know each other and fails with ENOTCONN.
     """
     other = (
         bytes(16)
-        + attribute(IFLA_IFNAME, peer.encode() + b"\0")
+        + attribute(IFLA_IFNAME, text(peer))
         + attribute(IFLA_ADDRESS, peer_mac)
-        + attribute(IFLA_MTU, u32(mtu))
-        + attribute(IFLA_NET_NS_FD, u32(netns_fd))
+        + attribute(IFLA_MTU, number(mtu))
+        + attribute(IFLA_NET_NS_FD, number(netns_fd))
     )
     return link(
         RTM_NEWLINK,
         NLM_F_CREATE | NLM_F_EXCL,
-        attribute(IFLA_IFNAME, name.encode() + b"\0"),
-        attribute(IFLA_MTU, u32(mtu)),
-        attribute(IFLA_MASTER, u32(master)),
+        attribute(IFLA_IFNAME, text(name)),
+        attribute(IFLA_MTU, number(mtu)),
+        attribute(IFLA_MASTER, number(master)),
         nested(
             IFLA_LINKINFO,
             attribute(IFLA_INFO_KIND, b"veth"),
@@ -97,7 +104,7 @@ def veth(name: str, peer: str, netns_fd: int, *, master: int, peer_mac: bytes, m
 
 def delete_link(name: str) -> bytes:
     """Return a message that removes a device by name."""
-    return link(RTM_DELLINK, 0, attribute(IFLA_IFNAME, name.encode() + b"\0"))
+    return link(RTM_DELLINK, 0, attribute(IFLA_IFNAME, text(name)))
 
 
 def link_up(index: int) -> bytes:
@@ -105,71 +112,92 @@ def link_up(index: int) -> bytes:
     return link(RTM_NEWLINK, 0, index=index, up=True)
 
 
-def address(index: int, ip: str, prefix: int) -> bytes:
+def address(index: int, ip: str, prefix: int, broadcast: str) -> bytes:
     """Return a message that gives a device an IPv4 address."""
-    raw = _socket.inet_aton(ip)
-    body = bytes((_socket.AF_INET, prefix, 0, 0)) + u32(index)
+    own = _socket.inet_aton(ip)
     return message(
         RTM_NEWADDR,
         NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-        body + attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw),
+        bytes((_socket.AF_INET, prefix, 0, 0))
+        + number(index)
+        + attribute(IFA_LOCAL, own)
+        + attribute(IFA_ADDRESS, own)
+        + attribute(IFA_BROADCAST, _socket.inet_aton(broadcast)),
     )
 
 
 def default_route(index: int, gateway: str) -> bytes:
     """Return a message that sends everything else through a gateway."""
-    body = bytes((_socket.AF_INET, 0, 0, 0, 254, 3, 0, 1)) + bytes(
-        4
-    )  # main, boot, universe, unicast
+    route = (RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST)
     return message(
         RTM_NEWROUTE,
         NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-        body + attribute(RTA_OIF, u32(index)) + attribute(RTA_GATEWAY, _socket.inet_aton(gateway)),
+        bytes((_socket.AF_INET, 0, 0, 0, *route, 0, 0, 0, 0))
+        + attribute(RTA_OIF, number(index))
+        + attribute(RTA_GATEWAY, _socket.inet_aton(gateway)),
     )
 
 
-def set_elements(
-    table: str, name: str, elements: list[tuple[bytes, bytes]], *, add: bool
-) -> list[bytes]:
-    """Return the messages that add or remove map elements (key, data) in an ip table."""
-    family = bytes((NFPROTO_IPV4, 0, 0, 0))
-    items = [
-        nested(1, nested(1, attribute(1, key)), *([nested(2, attribute(1, data))] if add else []))
-        for key, data in elements
-    ]
-    body = (
-        family
-        + attribute(1, table.encode() + b"\0")
-        + attribute(2, name.encode() + b"\0")
-        + nested(3, *items)
-    )
-    kind = NFNL_SUBSYS_NFTABLES << 8 | (NFT_MSG_NEWSETELEM if add else NFT_MSG_DELSETELEM)
-    flags = NLM_F_ACK | (NLM_F_CREATE | NLM_F_EXCL if add else 0)
-    edge = bytes((0, 0)) + NFNL_SUBSYS_NFTABLES.to_bytes(2, "big")
-    return [
-        message(NFNL_BATCH_BEGIN, 0, edge),
-        message(kind, flags, body),
-        message(NFNL_BATCH_END, 0, edge),
-    ]
+def request(
+    protocol: int, messages: Sequence[bytes], leave_open: list[Socket] | None = None
+) -> None:
+    """Send messages in one call, in the network namespace of the calling thread.
 
-
-def open_socket(protocol: int = NETLINK_ROUTE) -> Socket:
-    """Return a netlink socket of the calling thread's network namespace."""
+    rtnetlink carries them out one by one, nfnetlink a batch as a whole.  The socket is added
+    to `leave_open` if there is such a list, else closed.  Raises OSError for the first that
+    failed, with the kernel's own words where it has some.
+    """
     channel = Socket(AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, protocol)
-    channel.bind((0, 0))
-    return channel
+    try:
+        channel.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        channel.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        channel.send(b"".join(messages))
+        _check_answers(channel)
+    finally:
+        if leave_open is None:
+            channel.close()
+        else:
+            leave_open.append(channel)
 
 
-def request(channel: _socket.socket, messages: list[bytes], acks: int) -> None:
-    """Send messages in one call and read `acks` answers; OSError for the first failure."""
-    channel.send(b"".join(messages))
-    while acks > 0:
-        data = channel.recv(64 << 10)
-        while len(data) >= 16:
-            length = int.from_bytes(data[:4], "little")
-            if int.from_bytes(data[4:6], "little") == NLMSG_ERROR:
-                acks -= 1
-                code = -int.from_bytes(data[16:20], "little", signed=True)
-                if code:
-                    raise OSError(code, f"netlink: {os.strerror(code)}")
-            data = data[(length + 3) & ~3 :]
+def _check_answers(channel: Socket) -> None:
+    """Read what is there: the kernel has answered everything when send(2) returns."""
+    answered = False
+    while True:
+        try:
+            data = channel.recv(RECEIVE_BYTES, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            break
+        while len(data) >= HEADER_BYTES:
+            length = int.from_bytes(data[:4], byteorder)
+            answered = True
+            if int.from_bytes(data[4:6], byteorder) == NLMSG_ERROR:
+                _check(data[:length])
+            data = data[(max(length, HEADER_BYTES) + 3) & ~3 :]
+    if not answered:
+        raise OSError(errno.EPROTO, "netlink: the kernel did not answer")
+
+
+def _check(answer: bytes) -> None:
+    """Raise OSError unless an NLMSG_ERROR says that all is well; it then has code 0."""
+    code = -int.from_bytes(answer[16:20], byteorder, signed=True)
+    if not code:
+        return
+    cause = os.strerror(code)
+    if int.from_bytes(answer[6:8], byteorder) & NLM_F_ACK_TLVS:
+        words = attributes(answer[HEADER_BYTES + 4 + HEADER_BYTES :]).get(NLMSGERR_ATTR_MSG, b"")
+        if words:
+            cause += f" ({words.rstrip(bytes(1)).decode('utf-8', 'replace')})"
+    raise OSError(code, cause)
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Return the attributes in `data` by type; of several of one type the last."""
+    found = {}
+    while len(data) >= 4:
+        length = int.from_bytes(data[:2], byteorder)
+        if length < 4:
+            break
+        found[int.from_bytes(data[2:4], byteorder) & NLA_TYPE_MASK] = data[4:length]
+        data = data[(length + 3) & ~3 :]
+    return found

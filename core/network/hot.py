@@ -1,7 +1,7 @@
 """The part of networking that lies in every container's start and end.
 
-Runs in the monitor (`attach`, `publish`, `unpublish`) and in the container's first
-process (`configure`).  Everything that can be prepared has been, by `core.network.network`.
+Runs in the monitor (`attach`, `publish`, `unpublish`) and in the container's first process
+(`configure`).  What can be prepared has been, by `core.network.network`.
 """
 
 from __future__ import annotations
@@ -9,91 +9,154 @@ from __future__ import annotations
 import _socket
 import errno
 
-from core.linux import netlink
+from core.linux import netlink, nfnetlink
+from core.linux.sockets import Socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    Published = tuple[str, int, int, str]
+    """Host address, host port, container port, protocol."""
+
 INSIDE = "eth0"
+ANY_ADDRESS = "0.0.0.0"
+ANY, ONE = "any_address", "one_address"
+"""The table's maps: ports published on all addresses of the host, and on one of them."""
 PROTOCOLS = {"tcp": 6, "udp": 17}
-ANY, AT = "any", "at"
-"""The table's maps: for ports on all addresses of the host, and on one of them."""
+RESERVED_MAX = 256
+"""Ports a monitor keeps bound; a process has few descriptors (getrlimit(2): 1024)."""
+
+_reserved: list[Socket] = []
+"""Sockets bound to the ports that this process, a monitor, has published."""
+_closed_at_exit: list[Socket] = []
+"""After a deletion close(2) waits some 15 ms for the kernel; a monitor has better to do."""
 
 
 def attach(netns_fd: int, attachment: dict[str, Any]) -> None:
     """Make the veth pair: one end in the bridge, the other in the namespace as eth0.
 
-    A device of the same name that an earlier start left is replaced.  Raises OSError.
+    A device of the same name that an earlier start left is replaced.  The kernel removes
+    the pair together with the namespace.  Raises OSError: ENODEV without the bridge.
     """
     make = netlink.veth(
         attachment["device"],
         INSIDE,
         netns_fd,
-        master=_socket.if_nametoindex(attachment["bridge"]),
+        master=_index(attachment["bridge"]),
         peer_mac=attachment["mac"],
         mtu=attachment["mtu"],
     )
-    with netlink.open_socket() as channel:
-        try:
-            netlink.request(channel, [make], 1)
-        except OSError as error:
-            if error.errno != errno.EEXIST:
-                raise
-            netlink.request(channel, [netlink.delete_link(attachment["device"])], 1)
-            netlink.request(channel, [make], 1)
+    try:
+        netlink.request(netlink.NETLINK_ROUTE, [make])
+    except FileExistsError:
+        netlink.request(netlink.NETLINK_ROUTE, [netlink.delete_link(attachment["device"]), make])
 
 
 def configure(attachment: dict[str, Any] | None) -> None:
-    """Set up loopback, and eth0 with address and default route, in this namespace."""
-    messages = [netlink.link_up(1)]
+    """Set up loopback, and eth0 with address and default route, in this namespace.
+
+    Without an attachment loopback is all there is.  Raises OSError.
+    """
+    messages = [netlink.link_up(netlink.LOOPBACK_INDEX)]
     if attachment:
-        index = _socket.if_nametoindex(INSIDE)
+        index = _index(INSIDE)
         messages += [
-            netlink.address(index, attachment["address"], attachment["prefix"]),
+            netlink.address(
+                index, attachment["address"], attachment["prefix"], attachment["broadcast"]
+            ),
             netlink.link_up(index),
             netlink.default_route(index, attachment["gateway"]),
         ]
-    with netlink.open_socket() as channel:
-        netlink.request(channel, messages, len(messages))
+    netlink.request(netlink.NETLINK_ROUTE, messages)
 
 
-def publish(table: str, address: str, ports: list[tuple[str, int, int, str]]) -> None:
-    """Send (host address, host port, container port, protocol) to a container's address.
+def publish(table: str, address: str, ports: Sequence[Published]) -> None:
+    """Send the host's ports to a container's address, and keep them from other programs.
 
-    Raises OSError: ENOENT when the table is gone, EEXIST when a port is taken.
+    All ports or none.  Raises OSError: ENOENT when the table is gone, EEXIST or EADDRINUSE
+    when a port is taken.
     """
-    _change(table, address, ports, add=True)
+    try:
+        _reserved.extend(reserve(port) for port in ports[:RESERVED_MAX])
+        netlink.request(
+            netlink.NETLINK_NETFILTER,
+            nfnetlink.add_elements(table, [element(port, address) for port in ports]),
+        )
+    except BaseException:
+        _give_up_reserved()
+        raise
 
 
-def unpublish(table: str, address: str, ports: list[tuple[str, int, int, str]]) -> None:
+def unpublish(table: str, address: str, ports: Sequence[Published]) -> None:
     """Take published ports back; those that are gone already do not matter."""
-    for port in ports:
+    leave_open = _closed_at_exit if _reserved else None
+    elements = [element(port, address) for port in ports]
+    try:
+        _delete(table, elements, leave_open)
+    except FileNotFoundError:
+        for one in elements:
+            try:
+                _delete(table, [one], leave_open)
+            except FileNotFoundError:
+                pass
+    finally:
+        _give_up_reserved()
+
+
+def reserve(port: Published) -> Socket:
+    """Return a socket bound to a host port, so that no program of the host gets it unnoticed.
+
+    It never listens: what arrives is redirected before it would reach a socket.  Raises
+    OSError: EADDRINUSE, EADDRNOTAVAIL when the address is not one of this host's.
+    """
+    host_ip, host_port, _, protocol = port
+    kind = _socket.SOCK_STREAM if protocol == "tcp" else _socket.SOCK_DGRAM
+    channel = Socket(_socket.AF_INET, kind | _socket.SOCK_CLOEXEC)
+    try:
         try:
-            _change(table, address, [port], add=False)
+            channel.bind((host_ip, host_port))
         except OSError as error:
-            if error.errno != errno.ENOENT:
+            if error.errno != errno.EADDRINUSE or protocol != "tcp":
                 raise
+            # Old connections of an ended program (TIME_WAIT) are no reason to refuse.
+            channel.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            channel.bind((host_ip, host_port))
+    except OSError as error:
+        channel.close()
+        text = f"port {host_port}/{protocol} on {host_ip}: {error.strerror}"
+        raise OSError(error.errno, text) from None
+    return channel
 
 
-def _change(table: str, address: str, ports: list[tuple[str, int, int, str]], *, add: bool) -> None:
-    messages, acks = [], 0
-    for name in (ANY, AT):
-        elements = [
-            element(port, address) for port in ports if (port[0] == "0.0.0.0") == (name == ANY)
-        ]
-        if elements:
-            messages += netlink.set_elements(table, name, elements, add=add)
-            acks += 1
-    if messages:
-        with netlink.open_socket(netlink.NETLINK_NETFILTER) as channel:
-            netlink.request(channel, messages, acks)
+def element(port: Published, address: str) -> tuple[str, bytes, bytes]:
+    """Return map, key and value of a published port.
 
-
-def element(port: tuple[str, int, int, str], address: str) -> tuple[bytes, bytes]:
-    """Return a map element's key and data: each part padded to four bytes, network order."""
-    host_ip, host_port, inner, protocol = port
+    Keys and values are concatenations in network order, each part padded to four bytes.
+    """
+    host_ip, host_port, container_port, protocol = port
     key = bytes((PROTOCOLS[protocol], 0, 0, 0)) + host_port.to_bytes(2, "big") + bytes(2)
-    if host_ip != "0.0.0.0":
-        key = _socket.inet_aton(host_ip) + key
-    return key, _socket.inet_aton(address) + inner.to_bytes(2, "big") + bytes(2)
+    value = _socket.inet_aton(address) + container_port.to_bytes(2, "big") + bytes(2)
+    if host_ip == ANY_ADDRESS:
+        return ANY, key, value
+    return ONE, _socket.inet_aton(host_ip) + key, value
+
+
+def _delete(
+    table: str, elements: list[tuple[str, bytes, bytes]], leave_open: list[Socket] | None
+) -> None:
+    batch = nfnetlink.delete_elements(table, elements)
+    netlink.request(netlink.NETLINK_NETFILTER, batch, leave_open)
+
+
+def _give_up_reserved() -> None:
+    while _reserved:
+        _reserved.pop().close()
+
+
+def _index(device: str) -> int:
+    try:
+        return _socket.if_nametoindex(device)
+    except OSError:  # without an error number before Python 3.14
+        raise OSError(errno.ENODEV, f"there is no network device {device}") from None

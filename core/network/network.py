@@ -1,202 +1,203 @@
 """Gives containers a network: none, the host's, or an address on the bridge.
 
 What can be done ahead is done here; what must happen while the container starts is plain
-data for `core.network.hot`.  When bridge and table are there already, `prepare` costs two
-looks at /sys and one transaction.
+data for `core.network.hot`.  When bridge and table are there already, `prepare` costs a few
+questions to the kernel and one transaction.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 
-from core.errors import Conflict, NotFound
-from core.linux.sockets import Socket
-from core.network import bridge, firewall, hot
+from core.errors import ConfigError, Conflict, HostError, NotFound, NotPermitted
+from core.network import addresses, bridge, firewall, hot
 from core.network.addresses import Subnet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from core.config import Config
     from core.database import Database
     from core.model import Port
+    from core.network.hot import Published
     from core.paths import Paths
 
-    Resolved = tuple[str, int, int, str]
+    Taken = Callable[[], Mapping[Published, str]]
 
+MODES = ("bridge", "host", "none")
 MTU = 1500
+NAME_BYTES = 15
+"""Of a network device: IFNAMSIZ without the zero byte."""
 
 
 class Network:
-    """The networks of this host."""
+    """The networks of this host.  Safe to share between threads and between processes."""
 
     def __init__(self, paths: Paths, database: Database, config: Config) -> None:
         self._paths = paths
         self._database = database
         self._config = config
-        self.bridge: str = config["network", "bridge"]
+
+    @property
+    def bridge(self) -> str:
+        """The bridge's device, and the name of the nftables table; ConfigError if it is none."""
+        name: str = self._config["network", "bridge"]
+        plain = name.replace("_", "").replace(".", "")
+        if len(name) > NAME_BYTES or not (plain.isalnum() and name.isascii() and name[0].isalpha()):
+            raise ConfigError(
+                f"network.bridge = {name!r}: a device's name has at most {NAME_BYTES} letters, "
+                "digits, dots and underscores, a letter first",
+            )
+        return name
 
     @property
     def subnet(self) -> Subnet:
-        """The default network's addresses."""
-        return Subnet(self._config["network", "subnet"])
+        """The bridge's addresses; ConfigError for a text that is no subnet."""
+        text = self._config["network", "subnet"]
+        try:
+            subnet = Subnet(text)
+        except ValueError as error:
+            raise ConfigError(f"network.subnet: {error}") from None
+        if not 8 <= subnet.prefix <= 30:
+            raise ConfigError(f"network.subnet = {text!r}: the prefix must be from 8 to 30")
+        return subnet
 
     def prepare(
-        self,
-        container_id: str,
-        mode: str,
-        publish: Sequence[Port],
-        taken: Callable[[], dict[Resolved, str]],
+        self, container_id: str, mode: str, publish: Sequence[Port], taken: Taken
     ) -> dict[str, Any]:
-        """Return what a container's start needs to know of its network.
+        """Return what a container's start needs to know of its network, plain data.
 
-        `taken` tells which published ports belong to which running container.  Raises
-        NotFound for an unknown network, Conflict for a port that is taken (naming the
-        holder) or when no address is free, HostError when the host refuses.
+        Makes the bridge and its table when they are missing and leases an address, which the
+        container keeps until `release`.  `taken` tells which published ports belong to which
+        running container (by name).  Raises NotFound for an unknown network, Conflict for a
+        port that is taken (naming the holder) or when no address is free, HostError when the
+        host refuses.
         """
-        if mode in ("none", "host"):
+        if mode not in MODES:
+            raise NotFound(
+                f"there is no network {mode!r}", hint=f"networks are: {', '.join(MODES)}"
+            )
+        if mode != "bridge":
             if publish:
                 raise Conflict(
                     f"--network {mode} has no ports to publish",
                     hint="leave -p out, or use --network bridge",
                 )
             return {"mode": mode, "ports": []}
-        if mode != "bridge":
-            raise NotFound(f"there is no network {mode!r}", hint="networks are: none, host, bridge")
-        self._make()
-        subnet = self.subnet
-        ports = self._resolve_ports(publish, taken) if publish else []
-        address = self._lease(container_id, subnet)
-        packed = bytes(map(int, address.split(".")))
+        name, subnet = self.bridge, self.subnet
+        self._ensure(name, subnet, taken)
+        ports = self._resolve(name, publish, taken) if publish else []
+        address = addresses.lease(self._database, subnet, container_id, _is_attached)
+        attachment = {
+            "device": device_name(container_id),
+            "bridge": name,
+            "mac": bridge.mac_address(address),
+            "mtu": MTU,
+            "address": address,
+            "prefix": subnet.prefix,
+            "broadcast": subnet.broadcast,
+            "gateway": subnet.gateway,
+        }
         return {
             "mode": mode,
             "ports": ports,
-            "table": self.bridge,
+            "table": name,
             "address": address,
             "gateway": subnet.gateway,
-            "attachment": {
-                "device": "lp" + container_id[:12],
-                "bridge": self.bridge,
-                "mac": b"\x02\x42" + packed,
-                "mtu": MTU,
-                "address": address,
-                "prefix": subnet.prefix,
-                "gateway": subnet.gateway,
-            },
+            "attachment": attachment,
         }
 
     def release(self, container_id: str) -> None:
-        """Give a container's address back."""
-        if self._database.query("SELECT 1 FROM addresses WHERE container=?", (container_id,)):
-            with self._database.write() as sql:
-                sql.execute("DELETE FROM addresses WHERE container=?", (container_id,))
+        """Give a container's address back; nothing happens when it has none."""
+        addresses.release(self._database, container_id)
 
-    def unpublish(self, address: str, ports: Sequence[Resolved]) -> None:
-        """Take ports back that a killed monitor left published."""
+    def unpublish(self, address: str, ports: Sequence[Published]) -> None:
+        """Take ports back that a killed monitor left published.  Raises OSError."""
         if ports:
-            hot.unpublish(self.bridge, address, list(ports))
+            hot.unpublish(self.bridge, address, ports)
 
     def teardown(self) -> None:
         """Remove bridge and table; they are made again by the next container."""
-        bridge.remove_bridge(self.bridge)
-        firewall.remove_table(self.bridge)
-        if os.path.exists(self._marker):
-            os.unlink(self._marker)
+        with self._lock():
+            bridge.remove_bridge(self.bridge)
+            firewall.remove_table(self.bridge)
 
-    @property
-    def _marker(self) -> str:
-        """A file of this boot (it lies on a tmpfs) that says the table has been made."""
-        return f"{self._paths.run}/network-{self.bridge}"
-
-    def _make(self) -> None:
-        subnet = self.subnet
-        wanted = f"{subnet.text} {bridge.exists(self.bridge)}"
-        if wanted.endswith("True") and _read(self._marker) == wanted:
+    def _ensure(self, name: str, subnet: Subnet, taken: Taken) -> None:
+        """Make what is missing of bridge, table and settings."""
+        if self._is_ready(name, subnet):
             return
-        for route in bridge.host_routes():
-            if subnet.overlaps(Subnet(route)) and not bridge.exists(self.bridge):
-                raise Conflict(
-                    f"the subnet {subnet.text} overlaps {route} of this host",
-                    hint="set network.subnet in config.toml to a free one",
-                )
-        bridge.make_bridge(self.bridge, subnet.gateway, subnet.prefix)
-        firewall.make_table(self.bridge, subnet.text)
-        with open(self._marker, "w", encoding="ascii") as file:
-            file.write(f"{subnet.text} True")
+        # Asked before the lock: whoever answers may wait for a container's lock.
+        ports = taken()
+        with self._lock():
+            if self._is_ready(name, subnet):
+                return
+            bridge.make_bridge(name, subnet)
+            if not firewall.is_current(name, str(subnet)):
+                firewall.make_table(name, str(subnet), list(self._published(ports)))
 
-    def _lease(self, container_id: str, subnet: Subnet) -> str:
-        """Take a free address, the container's last one if it can be had."""
-        with self._database.write() as sql:
-            rows = sql.execute("SELECT address, container FROM addresses WHERE network='bridge'")
-            leases = dict(rows.fetchall())
-            for address, holder in leases.items():
-                if holder == container_id:
-                    return str(address)
-            found = subnet.free(leases)
-            if found is None:
-                raise Conflict(
-                    f"no address is free in {subnet.text}",
-                    hint="remove stopped containers, or set a larger network.subnet",
-                )
-            sql.execute(
-                "INSERT INTO addresses (network, address, container) VALUES ('bridge',?,?)",
-                (found, container_id),
-            )
-            return found
-
-    def _resolve_ports(
-        self, publish: Sequence[Port], taken: Callable[[], dict[Resolved, str]]
-    ) -> list[Resolved]:
-        """Fill in host addresses and free ports; Conflict names who holds a taken one."""
-        holders = {(ip, port, kind): name for (ip, port, _, kind), name in taken().items()}
-        found: list[Resolved] = []
-        for port in publish:
-            ip = port.host_ip or self._config["network", "publish_ip"]
-            number = port.host_port or _free_port(ip, port.protocol)
-            for (other, held, kind), name in holders.items():
-                same_place = ip == other or "0.0.0.0" in (ip, other)
-                if held == number and kind == port.protocol and same_place:
-                    raise Conflict(
-                        f"port {number}/{kind} is published by container {name}",
-                        hint=f"stop {name}, or publish another port",
-                    )
-            _check_free(ip, number, port.protocol)
-            holders[ip, number, port.protocol] = "this one, twice"
-            found.append((ip, number, port.container_port, port.protocol))
-        return found
-
-
-def _check_free(ip: str, number: int, protocol: str) -> None:
-    """Bind for a moment: a program of the host that listens there would lose its traffic."""
-    import _socket
-
-    kind = _socket.SOCK_STREAM if protocol == "tcp" else _socket.SOCK_DGRAM
-    with Socket(_socket.AF_INET, kind) as probe:
-        if protocol == "tcp":
-            probe.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    def _is_ready(self, name: str, subnet: Subnet) -> bool:
         try:
-            probe.bind((ip, number))
+            return bridge.ready(name, subnet.gateway) and firewall.is_current(name, str(subnet))
+        except PermissionError as error:
+            raise NotPermitted(
+                "a bridge network takes root",
+                hint="run limpet as root, or use --network host or none",
+                errno=error.errno or 0,
+            ) from error
         except OSError as error:
-            raise Conflict(
-                f"port {number}/{protocol} on {ip} cannot be published: {error.strerror}",
-                hint=f"ss -lnp shows who listens; or publish another port: -p {number + 1}:PORT",
+            raise HostError(
+                f"the kernel does not tell of its nftables: {error.strerror}",
+                hint="modprobe nf_tables, or use --network host or none",
+                errno=error.errno or 0,
             ) from error
 
+    def _resolve(self, name: str, publish: Sequence[Port], taken: Taken) -> list[Published]:
+        from core.network.ports import resolve
 
-def _free_port(ip: str, protocol: str) -> int:
-    import _socket
+        ports = resolve(publish, self._config["network", "publish_ip"], taken())
+        if any(port[0] == hot.ANY_ADDRESS or port[0].startswith("127.") for port in ports):
+            bridge.allow_loopback(name)
+        return ports
 
-    kind = _socket.SOCK_STREAM if protocol == "tcp" else _socket.SOCK_DGRAM
-    with Socket(_socket.AF_INET, kind) as probe:
-        probe.bind((ip, 0))
-        return int(probe.getsockname()[1])
+    def _published(self, ports: Mapping[Published, str]) -> Iterator[tuple[str, list[Published]]]:
+        """Yield the addresses of running containers with the ports they have published."""
+        rows = self._database.query(
+            "SELECT name, address FROM addresses JOIN containers ON id=container WHERE network=?",
+            (addresses.NETWORK,),
+        )
+        for name, address in rows:
+            own = [port for port, holder in ports.items() if holder == name]
+            if own:
+                yield address, own
+
+    def _lock(self) -> _FileLock:
+        return _FileLock(f"{self._paths.run}/network.lock")
 
 
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except OSError:
-        return ""
+class _FileLock:
+    """One process at a time: flock(2) on a file, as a context."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        # Unlocked by name: a process forked meanwhile shares the lock until it closes it.
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+
+
+def device_name(container_id: str) -> str:
+    """Return the host's end of a container's cable: `veth`, so that other programs let it be."""
+    return "veth" + container_id[: NAME_BYTES - 4]
+
+
+def _is_attached(container_id: str) -> bool:
+    return bridge.exists(device_name(container_id))

@@ -36,9 +36,11 @@ LEAN = (
     "core.linux.libc",
     "core.linux.mount",
     "core.linux.netlink",
+    "core.linux.nfnetlink",
     "core.linux.path",
     "core.linux.process",
     "core.linux.seccomp",
+    "core.linux.sockets",
     "core.linux.terminal",
     "core.network.hot",
 )

@@ -1,0 +1,86 @@
+"""Elements of nftables maps, put in and taken out without running the program nft.
+
+A batch is carried out as a whole or not at all.  linux/netfilter/nfnetlink.h and
+nf_tables.h; the layout of concatenated keys: https://wiki.nftables.org (Concatenations).
+"""
+
+from __future__ import annotations
+
+from core.linux.netlink import (
+    NETLINK_NETFILTER,
+    NLM_F_ACK,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    attribute,
+    message,
+    nested,
+    request,
+    text,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NFNL_SUBSYS_NFTABLES, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 10, 16, 17
+NFT_MSG_GETCHAIN, NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM = 4, 12, 14
+NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME = 1, 3
+NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_ELEMENTS = 1, 2, 3
+NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_DATA_VALUE = 1, 1, 2, 1
+NFPROTO_IPV4 = 2
+FAMILY = bytes((NFPROTO_IPV4, 0, 0, 0))
+MESSAGE_ELEMENTS = 1000
+"""Elements in one message: an attribute's length has 16 bits."""
+
+
+def add_elements(table: str, elements: Sequence[tuple[str, bytes, bytes]]) -> list[bytes]:
+    """Return the batch that puts (map, key, value) into maps of an `ip` table.
+
+    It fails with EEXIST when a key is there already, with ENOENT without table or map.
+    """
+    flags = NLM_F_CREATE | NLM_F_EXCL
+    return _batch(table, NFT_MSG_NEWSETELEM, flags, _by_map(elements, values=True))
+
+
+def delete_elements(table: str, elements: Sequence[tuple[str, bytes, bytes]]) -> list[bytes]:
+    """Return the batch that takes elements away; it fails with ENOENT when one is not there."""
+    return _batch(table, NFT_MSG_DELSETELEM, 0, _by_map(elements, values=False))
+
+
+def has_chain(table: str, chain: str) -> bool:
+    """Return whether an `ip` table is there and has this chain; OSError for other failures."""
+    names = attribute(NFTA_CHAIN_TABLE, text(table)) + attribute(NFTA_CHAIN_NAME, text(chain))
+    query = message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NLM_F_ACK, FAMILY + names)
+    try:
+        request(NETLINK_NETFILTER, [query])
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _by_map(
+    elements: Sequence[tuple[str, bytes, bytes]], *, values: bool
+) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    for name, key, value in elements:
+        parts = [nested(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, key))]
+        if values:
+            parts.append(nested(NFTA_SET_ELEM_DATA, attribute(NFTA_DATA_VALUE, value)))
+        found.setdefault(name, []).append(nested(NFTA_LIST_ELEM, *parts))
+    return found
+
+
+def _batch(table: str, kind: int, flags: int, items: dict[str, list[bytes]]) -> list[bytes]:
+    edge = bytes((0, 0)) + NFNL_SUBSYS_NFTABLES.to_bytes(2, "big")
+    messages = [message(NFNL_MSG_BATCH_BEGIN, 0, edge)]
+    for name, encoded in items.items():
+        for start in range(0, len(encoded), MESSAGE_ELEMENTS):
+            body = (
+                FAMILY
+                + attribute(NFTA_SET_ELEM_LIST_TABLE, text(table))
+                + attribute(NFTA_SET_ELEM_LIST_SET, text(name))
+                + nested(NFTA_SET_ELEM_LIST_ELEMENTS, *encoded[start : start + MESSAGE_ELEMENTS])
+            )
+            messages.append(message(NFNL_SUBSYS_NFTABLES << 8 | kind, flags | NLM_F_ACK, body))
+    messages.append(message(NFNL_MSG_BATCH_END, 0, edge))
+    return messages
