@@ -1,0 +1,146 @@
+"""What the log writer writes, the reader reads back, through rotations and damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.containers.log_writer import MAX_LINE, LogWriter, entry, log_names, timestamp
+from core.containers.logs import Follower, parse_entry, read_log, show
+
+OUTPUT = st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=200)), max_size=30)
+
+
+def read(path: Path, **how: float) -> list[tuple[int, bytes]]:
+    return [(found.stream, found.text) for found in read_log(str(path), **how)]  # type: ignore[arg-type]
+
+
+@given(OUTPUT, st.integers(0, 2000))
+def test_every_byte_comes_back_in_order(output: list[tuple[int, bytes]], limit: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "log"
+        writer = LogWriter(str(path), limit, 100)
+        for stream, data in output:
+            writer.write(stream, data)
+        writer.close()
+        found = read(path)
+        for stream in (1, 2):
+            written = b"".join(data for number, data in output if number == stream)
+            assert b"".join(text for number, text in found if number == stream) == written
+        for name in log_names(str(path), 100):
+            if os.path.exists(name) and limit:
+                lines = Path(name).read_bytes().splitlines()
+                assert Path(name).stat().st_size <= limit or len(lines) == 1
+
+
+@given(st.text(max_size=300))
+def test_text_is_plain_json_that_docker_would_have_written(text: str) -> None:
+    line = entry(2, text.encode("utf-8", "surrogatepass"), timestamp(0))
+    if "\ud800" <= max(text, default="") <= "\udfff":
+        return
+    assert json.loads(line) == {
+        "log": text,
+        "stream": "stderr",
+        "time": "1970-01-01T00:00:00.000000000Z",
+    }
+
+
+@given(st.binary(max_size=300), st.sampled_from([1, 2]))
+def test_an_entry_is_parsed_as_it_was_written(text: bytes, stream: int) -> None:
+    found = parse_entry(entry(stream, text, timestamp(1_700_000_000_123_456_789)))
+    assert found is not None
+    assert (found.stream, found.text, found.time) == (
+        stream, text, b"2023-11-14T22:13:20.123456789Z"
+    )  # fmt: skip
+
+
+@given(st.integers(1, 200), st.integers(0, 210), st.integers(1000, 6000))
+def test_tail_gives_the_last_entries_across_files(count: int, tail: int, limit: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "log"
+        writer = LogWriter(str(path), limit, 100)
+        lines = [b"%d\n" % number for number in range(count)]
+        writer.write(1, b"".join(lines))
+        writer.close()
+        assert [text for _, text in read(path, tail=tail)] == lines[len(lines) - min(tail, count) :]
+
+
+def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"), 300, 3)
+    for number in range(100):
+        writer.write(1, b"line %d\n" % number)
+    writer.close()
+    assert sorted(os.listdir(tmp_path)) == ["log", "log.1", "log.2"]
+    assert read(tmp_path / "log")[-1] == (1, b"line 99\n")
+
+
+def test_one_file_is_started_anew(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"), 300, 1)
+    for number in range(100):
+        writer.write(1, b"line %d\n" % number)
+    writer.close()
+    assert os.listdir(tmp_path) == ["log"]
+    assert (tmp_path / "log").stat().st_size <= 300
+
+
+def test_a_long_line_is_cut_in_entries(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"), 0, 1)
+    line = b"x" * (2 * MAX_LINE + 5) + b"\n"
+    for start in range(0, len(line), 1000):
+        writer.write(1, line[start : start + 1000])
+    writer.close()
+    found = read(tmp_path / "log")
+    assert [len(text) for _, text in found] == [MAX_LINE, MAX_LINE, 6]
+    shown = b"".join(text for _, text in show(read_log(str(tmp_path / "log")), timestamps=True))
+    assert shown.count(b"Z ") == 1
+
+
+def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
+    good = entry(1, b"good\n", timestamp(0))
+    (tmp_path / "log").write_bytes(b"\0\0\0\n" + good + good[:20] + b"\n" + good + good[:30])
+    assert read(tmp_path / "log") == [(1, b"good\n")] * 2
+
+
+def test_since_and_until(tmp_path: Path) -> None:
+    lines = [entry(1, b"%d\n" % second, timestamp(second * 10**9)) for second in range(10)]
+    (tmp_path / "log").write_bytes(b"".join(lines))
+    assert [text for _, text in read(tmp_path / "log", since=3, until=5)] == [
+        b"3\n", b"4\n", b"5\n",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.binary(min_size=1, max_size=120), min_size=1, max_size=40))
+def test_a_follower_loses_nothing_when_files_rotate_under_it(chunks: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/log"
+        writer = LogWriter(path, 250, 200)
+        seen = []
+        with Follower(path) as follower:
+            for chunk in chunks:
+                writer.write(1, chunk + b"\n")
+                if chunk[0] % 3:
+                    seen += [found.text for found in follower.read()]
+            writer.close()
+            seen += [found.text for found in follower.read()]
+        assert b"".join(seen) == b"".join(chunk + b"\n" for chunk in chunks)
+
+
+def test_a_full_disk_loses_whole_lines_only() -> None:
+    writer = LogWriter("/dev/full", 0, 1)
+    writer.write(1, b"one\ntwo\n")
+    writer.close()
+    assert writer.lost == 2
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_an_empty_log(tmp_path: Path, missing: bool) -> None:
+    if not missing:
+        (tmp_path / "log").touch()
+    assert read(tmp_path / "log") == []
+    assert read(tmp_path / "log", tail=5) == []
