@@ -96,8 +96,7 @@ def _own_words(verb: Verb, words: Sequence[str]) -> list[str]:
 def _app(*, read_only: bool) -> int:
     if not (os.isatty(0) and os.isatty(1)):
         raise UsageError("the app needs a terminal", hint="limpet help lists the commands")
-    from tui.app import run
-
     from core.engine import open_engine
+    from tui.app import run
 
     return run(open_engine("spawner"), read_only=read_only)

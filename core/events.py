@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from core.linux import inotify
+import core.linux.inotify as inotify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

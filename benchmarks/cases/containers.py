@@ -29,9 +29,8 @@ def start(host: BenchHost, rounds: int) -> Measurement:
         container = engine.lifecycle.create(options)
 
         def start_and_wait(container: str = container) -> None:
-            session = engine.lifecycle.start(container, attach=True)
-            assert session is not None
-            code = session.relay(null, null, null, b"")
+            session = engine.lifecycle.start_attached(container)
+            code = session.relay(null, null, null, "ctrl-p,ctrl-q")
             assert code == 0, f"true ended with {code}"
 
         cases.append(Case(f"limpet, warm spawner, network {network}", start_and_wait))

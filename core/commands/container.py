@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.containers.attach import Session
-
     from core.containers.options import Mount
     from core.engine import Engine
     from core.model import ContainerInfo, Port
@@ -93,7 +92,7 @@ class Create(Args):
     cap_drop: tuple[str, ...] = option(
         "--cap-drop", help="drop a capability", many=True, metavar="CAP", complete="capability"
     )
-    security_opt: tuple[str, ...] = option(
+    security_opt: tuple[tuple[str, str], ...] = option(
         "--security-opt",
         help="no-new-privileges, seccomp=unconfined or seccomp=FILE",
         many=True,
@@ -444,8 +443,7 @@ def logs(engine: Engine, args: Logs) -> Result:
 def exec_(engine: Engine, args: Exec) -> Result:
     """Run the command beside the container's own."""
     if not args.command:
-        from core.commands import REGISTRY
-        from core.commands.grammar import usage_error
+        from core.commands.grammar import REGISTRY, usage_error
 
         raise usage_error(REGISTRY["exec"], "COMMAND is missing: what to run in the container")
 

@@ -135,7 +135,7 @@ def images(engine: Engine, args: Images) -> Result:
                         "Containers": len(info.used_by),
                     }
                 )
-    columns = IMAGE_COLUMNS
+    columns: tuple[Column, ...] = IMAGE_COLUMNS
     if args.digests:
         columns = (*columns[:2], Column("Digest", "DIGEST"), *columns[2:])
     return Table(columns, tuple(rows), args.format, "ID" if args.quiet else "", full=args.no_trunc)

@@ -104,9 +104,8 @@ def catalog(engine: Engine, args: Catalog) -> Result:
 @verb("registry login", Login, "Log in to a registry and keep the credentials", "login")
 def login(engine: Engine, args: Login) -> Result:
     """Check the credentials with the registry, then store them as docker does."""
-    from core.registry.credentials import login as check_and_store
-
     from core.errors import UsageError
+    from core.registry.credentials import login as check_and_store
 
     password = args.password
     if args.password_stdin:

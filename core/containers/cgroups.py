@@ -76,9 +76,11 @@ def _make_v1(
     writes = []
     if "cpuset" in homes:
         for folder in (f"{ROOT}/cpuset/{PARENT}", homes["cpuset"]):
-            for file in ("cpuset.cpus", "cpuset.mems"):
-                # A new cpuset is empty and takes no process until it has its parent's.
-                writes.append((f"{folder}/{file}", f"@{os.path.dirname(folder)}/{file}", ""))
+            # A new cpuset is empty and takes no process until it has its parent's.
+            writes += [
+                (f"{folder}/{file}", f"@{os.path.dirname(folder)}/{file}", "")
+                for file in ("cpuset.cpus", "cpuset.mems")
+            ]
     if memory:
         home = homes.get("memory", f"{ROOT}/memory")
         writes += [

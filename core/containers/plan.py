@@ -145,7 +145,7 @@ def make_target(
     values = dict(entry.split("=", 1) for entry in own["env"])
     if tty:
         values.setdefault("TERM", "xterm")
-    values.update(entry.split("=", 1) for entry in env)
+    values.update(dict(entry.split("=", 1) for entry in env))
     return {
         "pid": pid,
         "ticks": ticks,

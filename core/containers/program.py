@@ -83,7 +83,7 @@ def execute(found: str, argv: Sequence[str], environment: Sequence[str]) -> None
     fd, _ = _open_program(found, argv)
     os.close(fd)
     try:
-        os.execve(found, list(argv), _environ(environment))
+        os.execve(found, list(argv), _environ(environment))  # noqa: S606 - that is the point
     except OSError as error:
         raise _cannot(argv[0], error) from error
 

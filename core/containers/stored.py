@@ -104,10 +104,11 @@ def _prefix(reference: str) -> tuple[str, str]:
 
 
 def _unknown(database: Database, reference: str) -> NotFound:
-    import difflib
+    near: list[str] = []
+    if names := [name for (name,) in database.query("SELECT name FROM containers")]:
+        import difflib
 
-    names = [name for (name,) in database.query("SELECT name FROM containers")]
-    near = difflib.get_close_matches(reference, names, 3)
+        near = difflib.get_close_matches(reference, names, 3)
     hint = f"did you mean {' or '.join(near)}?" if near else "limpet ps -a lists them all"
     return NotFound(f"there is no container {reference!r}", hint=hint, subject=reference)
 

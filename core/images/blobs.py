@@ -126,7 +126,7 @@ class BlobStore:
         """
         path = self.partial_path(digest)
         try:
-            file = open(path, "rb")
+            file = open(path, "rb")  # noqa: SIM115 - closed by the with below
         except FileNotFoundError:
             if self.has(digest):
                 return

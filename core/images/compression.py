@@ -48,6 +48,7 @@ class Gzip:
         except ImportError:
             import zlib  # type: ignore[no-redef]
         self._zlib = zlib
+        self._error: Any = zlib.error
         self._source = source
         self._member = zlib.decompressobj(wbits=31)
         self._input = b""
@@ -69,7 +70,7 @@ class Gzip:
                     self._input = self._source.read(CHUNK)
                     if not self._input:
                         raise Corrupt("the gzip data is cut off")
-        except self._zlib.error as error:
+        except self._error as error:
             raise Corrupt(f"the gzip data is damaged: {error}") from error
 
     def _next_member(self) -> bool:
@@ -93,10 +94,12 @@ class Zstd:
     def __init__(self, source: Reader) -> None:
         import zstandard
 
-        self._error = zstandard.ZstdError
+        self._error: type[Exception] = zstandard.ZstdError
         # 128 MiB: the largest window of `zstd --ultra -22`; a frame may ask for no more.
         self._reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-            source, read_size=CHUNK, read_across_frames=True
+            source,  # type: ignore[arg-type] # it only ever calls read
+            read_size=CHUNK,
+            read_across_frames=True,
         )
 
     def read(self, size: int) -> bytes:

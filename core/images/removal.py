@@ -102,12 +102,14 @@ def _blobs_of(database: Database, images: list[str]) -> list[tuple[str, int]]:
         tuple(row)
         for row in database.query(
             f"SELECT DISTINCT blob_digest, blob_size FROM image_layers WHERE image IN ({marks}) "  # noqa: S608
-            f"AND blob_digest NOT IN (SELECT blob_digest FROM image_layers WHERE image NOT IN ({marks}))",
+            f"AND blob_digest NOT IN "
+            f"(SELECT blob_digest FROM image_layers WHERE image NOT IN ({marks}))",
             (*images, *images),
         )
     ]
     rows = database.query(
-        f"SELECT digest, config_digest FROM images WHERE digest IN ({marks})", images
+        f"SELECT digest, config_digest FROM images WHERE digest IN ({marks})",  # noqa: S608
+        images,
     )
     for digest, config in rows:
         others = database.query("SELECT digest FROM images WHERE config_digest=?", (config,))

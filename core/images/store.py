@@ -126,11 +126,9 @@ class ImageStore:
             when = created_at(step.get("created"))
             layer = None if step.get("empty_layer") else next(layers, None)
             steps.append(
-                LayerInfo(
-                    *(layer or ("", "", 0, 0, 0)), words, when, str(step.get("comment") or "")
-                )
+                _layer_info(layer or ("", "", 0, 0, 0), words, when, str(step.get("comment") or ""))
             )
-        steps += [LayerInfo(*layer, "", 0.0) for layer in layers]
+        steps += [_layer_info(layer, "", 0.0, "") for layer in layers]
         return steps
 
     def layer_files(self, diff_id: str) -> list[FileEntry]:
@@ -335,10 +333,10 @@ class ImageStore:
             )
             if rows:
                 return _info(rows[0])
-        repository, at, digest = text.partition("@")
+        _, at, digest = text.partition("@")
         if at and is_digest(digest):
             rows = self.database.query(
-                SELECT + " WHERE i.digest=? OR i.digest IN "
+                SELECT + " WHERE i.digest=? OR i.digest IN "  # noqa: S608 - constants
                 "(SELECT digest FROM tags WHERE source_digest=?)",
                 (digest, digest),
             )
@@ -379,6 +377,11 @@ class _Lock:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
+
+
+def _layer_info(row: Any, words: str, created: float, comment: str) -> LayerInfo:
+    diff_id, blob_digest, blob_bytes, size, files = row
+    return LayerInfo(diff_id, blob_digest, blob_bytes, size, files, words, created, comment)
 
 
 def _info(row: Any) -> ImageInfo:

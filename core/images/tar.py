@@ -228,7 +228,8 @@ def _new_sparse(entry: TarEntry, pax: dict[bytes, bytes], read: Read) -> None:
         raise Corrupt(f"{shown(entry.name)}: sparse format {pax[b'GNU.sparse.major']!r}")
     entry.name = pax.get(b"GNU.sparse.name", entry.name)
     entry.size = _pax_number(pax, b"GNU.sparse.realsize", b"0")
-    text, numbers, wanted = b"", [], 1
+    numbers: list[int] = []
+    text, wanted = b"", 1
     while len(numbers) < wanted:
         if entry.stored < BLOCK:
             raise Corrupt(f"{shown(entry.name)}: its sparse map is cut off")

@@ -84,7 +84,9 @@ def _unlink_files(fd: int) -> list[bytes]:
     """Unlink everything but directories; returns those."""
     directories = []
     with os.scandir(fd) as entries:
-        found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
+        found = [
+            (os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries
+        ]
     for name, is_directory in found:
         if is_directory:
             directories.append(name)

@@ -15,37 +15,43 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class c_int(_ctypes._SimpleCData):  # noqa: SLF001 - C's own name; the base is all there is
+if TYPE_CHECKING:
+    _Simple = _ctypes._SimpleCData[Any]  # noqa: SLF001
+else:
+    _Simple = _ctypes._SimpleCData  # noqa: SLF001 - the base has no public name
+
+
+class c_int(_Simple):
     """C int."""
 
     _type_ = "i"
 
 
-class c_uint(_ctypes._SimpleCData):  # noqa: SLF001
+class c_uint(_Simple):
     """C unsigned int."""
 
     _type_ = "I"
 
 
-class c_long(_ctypes._SimpleCData):  # noqa: SLF001
+class c_long(_Simple):
     """C long."""
 
     _type_ = "l"
 
 
-class c_ulong(_ctypes._SimpleCData):  # noqa: SLF001
+class c_ulong(_Simple):
     """C unsigned long; pointers that the kernel takes as numbers, too."""
 
     _type_ = "L"
 
 
-class c_char_p(_ctypes._SimpleCData):  # noqa: SLF001
+class c_char_p(_Simple):
     """C string: bytes, or None for NULL."""
 
     _type_ = "z"
 
 
-class c_void_p(_ctypes._SimpleCData):  # noqa: SLF001
+class c_void_p(_Simple):
     """Pointer as a number, or None for NULL."""
 
     _type_ = "P"
@@ -65,7 +71,7 @@ class _LongFunction(_ctypes.CFuncPtr):
     _restype_ = c_long
 
 
-_handle = _ctypes.dlopen(None, 0)
+_handle = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # NULL: the program itself, dlopen(3)
 ENOSYS = _errno.ENOSYS
 
 
@@ -103,7 +109,7 @@ def address(buffer: bytearray) -> int:
     return _ctypes.addressof(view)
 
 
-class _Byte(_ctypes._SimpleCData):  # noqa: SLF001
+class _Byte(_Simple):
     _type_ = "B"
 
 

@@ -6,6 +6,10 @@ import fcntl
 import os
 import termios
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 TIOCGPTPEER, TIOCSPTLCK, TIOCSCTTY = 0x5441, 0x40045431, 0x540E
 TIOCSWINSZ, TIOCGWINSZ = 0x5414, 0x5413
 
@@ -36,7 +40,7 @@ def get_size(fd: int) -> tuple[int, int]:
     return int.from_bytes(size[:2], "little"), int.from_bytes(size[2:4], "little")
 
 
-def make_raw(fd: int) -> list[object]:
+def make_raw(fd: int) -> list[Any]:
     """Put a terminal into raw mode (cfmakeraw(3)); returns what `restore` takes."""
     saved = termios.tcgetattr(fd)
     mode = termios.tcgetattr(fd)
@@ -55,9 +59,9 @@ def make_raw(fd: int) -> list[object]:
     mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
     termios.tcsetattr(fd, termios.TCSANOW, mode)
-    return list(saved)
+    return saved
 
 
-def restore(fd: int, saved: list[object]) -> None:
+def restore(fd: int, saved: list[Any]) -> None:
     """Put back what `make_raw` returned, after what is on its way out."""
     termios.tcsetattr(fd, termios.TCSADRAIN, saved)

@@ -79,7 +79,12 @@ class Connection:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if self._absolute:
             target = f"{parts.scheme}://{parts.netloc}{target}"
-        lines = {"Host": parts.netloc, "User-Agent": USER_AGENT, **headers}
+        lines = {
+            "Host": parts.netloc,
+            "User-Agent": USER_AGENT,
+            "Accept-Encoding": "identity",
+            **headers,
+        }
         if self._proxy_authorization:
             lines["Proxy-Authorization"] = self._proxy_authorization
         return self._exchange(method, target, lines)

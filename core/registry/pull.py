@@ -32,11 +32,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.images.store import ImageStore
-
     from core.config import Config
     from core.images.manifest import Descriptor
     from core.images.reference import Reference
+    from core.images.store import ImageStore
     from core.jobs import Job
     from core.model import ImageInfo
 
@@ -142,6 +141,10 @@ def _check_platform(
         say(f"{what} is for {actual}: this host runs it only through an emulator (binfmt_misc)")
 
 
+def _size(layer: Layer) -> int:
+    return layer.descriptor.size
+
+
 class _Stopped(Exception):
     """Another layer has failed: this one's thread ends."""
 
@@ -159,7 +162,7 @@ class _Layers:
         self._job = job
         self._changed = threading.Condition()
         self._to_fetch: deque[Layer] = deque()
-        self._to_unpack: deque[Layer] = deque()
+        self._to_unpack: list[Layer] = []
         self._missing = 0
         self._failure: BaseException | None = None
 
@@ -176,8 +179,8 @@ class _Layers:
         if not missing:
             return
         self._check_space(missing)
-        # The largest first: its unpacking is what the others have to wait for.
-        self._to_fetch.extend(sorted(missing, key=lambda layer: -layer.descriptor.size))
+        # The largest first, here and in unpacking: started last, it would run on alone.
+        self._to_fetch.extend(sorted(missing, key=_size, reverse=True))
         self._missing = len(missing)
         work = [self._fetch_next] * min(self._parallel, len(missing))
         work += [self._unpack_next] * min(UNPACKERS, len(missing))
@@ -228,7 +231,8 @@ class _Layers:
                 if self._failure:
                     raise _Stopped
                 self._changed.wait()
-            layer = self._to_unpack.popleft()
+            layer = max(self._to_unpack, key=_size)
+            self._to_unpack.remove(layer)
         descriptor = layer.descriptor
         self._note(layer, 0, "unpacking")
         self._store.add_layer(

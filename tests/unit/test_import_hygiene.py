@@ -39,7 +39,9 @@ LEAN = (
     "core.linux.nfnetlink",
     "core.linux.path",
     "core.linux.process",
+    "core.linux.nfnetlink",
     "core.linux.seccomp",
+    "core.linux.sockets",
     "core.linux.sockets",
     "core.linux.terminal",
     "core.network.hot",
@@ -80,7 +82,7 @@ finally:
 
 @pytest.mark.parametrize(
     "line",
-    ["--help", "run --help", "version", "ps", "ps -a", "images", "run missing true",
+    ["--help", "run --help", "version", "ps", "ps -a", "images", "run --pull never missing true",
      "exec missing true", "stop missing", "inspect missing"],
 )  # fmt: skip
 def test_a_command_loads_nothing_heavy(line: str, tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ def test_wrong_number_of_values(values: tuple[int, ...]) -> None:
 
 def test_unknown_and_doubled_fields() -> None:
     with pytest.raises(TypeError, match="z"):
-        Point(1, z=2)
+        Point(1, z=2)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="x"):
-        Point(1, x=2)
+        Point(1, x=2)  # type: ignore[misc]
 
 
 def test_frozen_and_replace() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,10 +78,8 @@ def test_no_parser_raises_anything_else(word: str) -> None:
     for parse in (values.size, values.duration, values.moment, values.publish, values.mount,
                   values.number, values.whole, values.signal, values.environment, values.tail,
                   values.container_name, values.label, values.security):  # fmt: skip
-        try:
+        with contextlib.suppress(ValueError):
             parse(word)
-        except ValueError as error:
-            assert str(error)
 
 
 def test_moments() -> None:
