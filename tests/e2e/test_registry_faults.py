@@ -250,6 +250,25 @@ def test_too_many_requests_are_not_repeated(registry: HostileRegistry) -> None:
     assert len(registry.asked("/manifests/latest")) == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "reset_at"),
+    [
+        ({"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}, 4102444800),
+        ({"X-RateLimit-Reset": "4102444800"}, 4102444800),
+        ({"Retry-After": "soon"}, 0),
+        ({"X-RateLimit-Reset": "-1"}, 0),
+        ({}, 0),
+    ],
+)
+def test_when_requests_are_welcome_again(
+    registry: HostileRegistry, headers: dict[str, str], reset_at: float
+) -> None:
+    registry.rules["/manifests/latest"] = lambda handler: handler.answer(429, b"", headers)
+    with pytest.raises(RateLimited) as caught:
+        find_app(registry)
+    assert caught.value.reset_at == reset_at
+
+
 def test_quota_is_read(registry: HostileRegistry) -> None:
     body, kind = registry.manifests["/v2/app/manifests/latest"]
     registry.rules["/manifests/latest"] = lambda handler: handler.answer(
