@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.engine import Engine
+    from core.images.index import FileEntry
+    from core.model import LayerInfo
 
 LIVE_EVERY_S = 0.2
 AGES_EVERY_S = 20
@@ -210,8 +212,14 @@ class LimpetApp(FrameDiffApp):
     # Other screens
 
     def open_layers(self, image: str) -> None:
-        """Show the steps an image was made by."""
-        self.submit(f"history {image}")
+        """Show the layers and files of an image."""
+        from tui.screens.layers import LayersScreen
+
+        def load() -> list[tuple[LayerInfo, list[FileEntry]]]:
+            layers = [layer for layer in self.engine.image_layers(image) if layer.diff_id]
+            return [(layer, self.engine.layer_files(layer.diff_id)) for layer in layers]
+
+        self.push_screen(LayersScreen(image, load))
 
     def open_help(self) -> None:
         """Show every key and every command."""

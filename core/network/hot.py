@@ -9,7 +9,7 @@ from __future__ import annotations
 import _socket
 import errno
 
-from core.linux import netlink, nfnetlink
+from core.linux import conntrack, netlink, nfnetlink
 from core.linux.sockets import Socket
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Published = tuple[str, int, int, str]
     """Host address, host port, container port, protocol."""
+    Element = tuple[str, bytes, bytes]
 
 INSIDE = "eth0"
 ANY_ADDRESS = "0.0.0.0"
@@ -75,34 +76,34 @@ def configure(attachment: dict[str, Any] | None) -> None:
 def publish(table: str, address: str, ports: Sequence[Published]) -> None:
     """Send the host's ports to a container's address, and keep them from other programs.
 
-    All ports or none.  Raises OSError: ENOENT when the table is gone, EEXIST or EADDRINUSE
-    when a port is taken.
+    All ports or none.  Raises OSError: ENOENT when the table is gone, EADDRINUSE when a
+    program of the host, or another monitor, has a port.
     """
+    elements = [element(port, address) for port in ports]
     try:
         _reserved.extend(reserve(port) for port in ports[:RESERVED_MAX])
-        netlink.request(
-            netlink.NETLINK_NETFILTER,
-            nfnetlink.add_elements(table, [element(port, address) for port in ports]),
-        )
+        try:
+            _add(table, elements)
+        except FileExistsError:
+            # No living monitor has the ports, or we would not: a killed one left them.
+            _delete_each(table, elements)
+            _add(table, elements)
     except BaseException:
         _give_up_reserved()
         raise
+    _forget_flows(ports)
 
 
 def unpublish(table: str, address: str, ports: Sequence[Published]) -> None:
     """Take published ports back; those that are gone already do not matter."""
-    leave_open = _closed_at_exit if _reserved else None
     elements = [element(port, address) for port in ports]
     try:
-        _delete(table, elements, leave_open)
+        _delete(table, elements)
     except FileNotFoundError:
-        for one in elements:
-            try:
-                _delete(table, [one], leave_open)
-            except FileNotFoundError:
-                pass
+        _delete_each(table, elements)
     finally:
         _give_up_reserved()
+    _forget_flows(ports)
 
 
 def reserve(port: Published) -> Socket:
@@ -130,7 +131,7 @@ def reserve(port: Published) -> Socket:
     return channel
 
 
-def element(port: Published, address: str) -> tuple[str, bytes, bytes]:
+def element(port: Published, address: str) -> Element:
     """Return map, key and value of a published port.
 
     Keys and values are concatenations in network order, each part padded to four bytes.
@@ -143,16 +144,38 @@ def element(port: Published, address: str) -> tuple[str, bytes, bytes]:
     return ONE, _socket.inet_aton(host_ip) + key, value
 
 
-def _delete(
-    table: str, elements: list[tuple[str, bytes, bytes]], leave_open: list[Socket] | None
-) -> None:
-    batch = nfnetlink.delete_elements(table, elements)
-    netlink.request(netlink.NETLINK_NETFILTER, batch, leave_open)
+def _add(table: str, elements: list[Element]) -> None:
+    netlink.request(netlink.NETLINK_NETFILTER, nfnetlink.add_elements(table, elements))
+
+
+def _delete(table: str, elements: list[Element]) -> None:
+    netlink.request(
+        netlink.NETLINK_NETFILTER,
+        nfnetlink.delete_elements(table, elements),
+        _closed_at_exit if _reserved else None,
+    )
+
+
+def _delete_each(table: str, elements: list[Element]) -> None:
+    for one in elements:
+        try:
+            _delete(table, [one])
+        except FileNotFoundError:
+            pass
 
 
 def _give_up_reserved() -> None:
     while _reserved:
         _reserved.pop().close()
+
+
+def _forget_flows(ports: Sequence[Published]) -> None:
+    for host_ip, host_port, _, protocol in ports:
+        if protocol == "udp":
+            try:
+                conntrack.forget_udp(host_ip, host_port)
+            except OSError:
+                pass  # the kernel cannot; old flows then end by their time-out
 
 
 def _index(device: str) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from core.database import Database
     from core.model import Port
     from core.network.hot import Published
+    from core.network.status import Fact
     from core.paths import Paths
 
     Taken = Callable[[], Mapping[Published, str]]
@@ -124,6 +125,12 @@ class Network:
         with self._lock():
             bridge.remove_bridge(self.bridge)
             firewall.remove_table(self.bridge)
+
+    def facts(self) -> list[Fact]:
+        """Return what is known of the bridge network and of firewalls in its way."""
+        from core.network import status
+
+        return list(status.facts(self.bridge, self.subnet))
 
     def _ensure(self, name: str, subnet: Subnet, taken: Taken) -> None:
         """Make what is missing of bridge, table and settings."""

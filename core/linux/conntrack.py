@@ -1,0 +1,106 @@
+"""Makes the kernel forget UDP flows, so that the next packet meets the rules of now.
+
+NAT is decided by a flow's first packet.  UDP has no end: a sender that goes on keeps a flow
+alive that was redirected to a container long gone, or was not redirected at all.
+linux/netfilter/nfnetlink_conntrack.h.
+"""
+
+from __future__ import annotations
+
+import _socket
+from sys import byteorder
+
+from core.linux.netlink import (
+    AF_NETLINK,
+    HEADER_BYTES,
+    NETLINK_NETFILTER,
+    NLM_F_ACK,
+    NLMSG_ERROR,
+    RECEIVE_BYTES,
+    attribute,
+    attributes,
+    message,
+    nested,
+    number,
+    request,
+)
+from core.linux.sockets import Socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 1, 1, 2
+NLM_F_DUMP, NLMSG_DONE = 0x300, 3
+CTA_TUPLE_ORIG, CTA_ID, CTA_FILTER = 1, 12, 25
+CTA_TUPLE_IP, CTA_TUPLE_PROTO, CTA_IP_V4_DST = 1, 2, 2
+CTA_PROTO_NUM, CTA_PROTO_DST_PORT = 1, 3
+CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS = 1, 2
+PROTO_NUM, PROTO_DST_PORT = 1 << 3, 1 << 5
+"""What a dump is to be filtered by; a kernel before 5.8 sends all flows."""
+IPPROTO_UDP = 17
+FAMILY = bytes((_socket.AF_INET, 0, 0, 0))
+NFGENMSG_BYTES = 4
+
+
+def forget_udp(host_ip: str, port: int) -> None:
+    """Forget the UDP flows to a port of this host; `0.0.0.0` means all its addresses.
+
+    Flows that pass through to other hosts' ports of this number stay.  Raises OSError.
+    """
+    for flow in list(_flows(port)):
+        original = attributes(flow[CTA_TUPLE_ORIG])
+        protocol = attributes(original[CTA_TUPLE_PROTO])
+        if protocol[CTA_PROTO_NUM] != bytes((IPPROTO_UDP,)):
+            continue
+        if protocol[CTA_PROTO_DST_PORT] != port.to_bytes(2, "big"):
+            continue
+        target = _socket.inet_ntoa(attributes(original[CTA_TUPLE_IP])[CTA_IP_V4_DST])
+        if target == host_ip or (host_ip == "0.0.0.0" and _is_local(target)):
+            _delete(flow)
+
+
+def _flows(port: int) -> Iterator[dict[int, bytes]]:
+    target = nested(
+        CTA_TUPLE_PROTO,
+        attribute(CTA_PROTO_NUM, bytes((IPPROTO_UDP,))),
+        attribute(CTA_PROTO_DST_PORT, port.to_bytes(2, "big")),
+    )
+    by = nested(
+        CTA_FILTER,
+        attribute(CTA_FILTER_ORIG_FLAGS, number(PROTO_NUM | PROTO_DST_PORT)),
+        attribute(CTA_FILTER_REPLY_FLAGS, number(0)),
+    )
+    kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET
+    with Socket(AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as channel:
+        channel.send(message(kind, NLM_F_DUMP, FAMILY + nested(CTA_TUPLE_ORIG, target) + by))
+        while True:
+            data = channel.recv(RECEIVE_BYTES)
+            while len(data) >= HEADER_BYTES:
+                length = int.from_bytes(data[:4], byteorder)
+                kind = int.from_bytes(data[4:6], byteorder)
+                if kind == NLMSG_DONE:
+                    return
+                if kind == NLMSG_ERROR:
+                    code = -int.from_bytes(data[16:20], byteorder, signed=True)
+                    raise OSError(code, "the kernel does not tell of its flows")
+                yield attributes(data[HEADER_BYTES + NFGENMSG_BYTES : length])
+                data = data[(length + 3) & ~3 :]
+
+
+def _is_local(address: str) -> bool:
+    with Socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+        return True
+
+
+def _delete(flow: dict[int, bytes]) -> None:
+    kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE
+    which = nested(CTA_TUPLE_ORIG, flow[CTA_TUPLE_ORIG]) + attribute(CTA_ID, flow[CTA_ID])
+    try:
+        request(NETLINK_NETFILTER, [message(kind, NLM_F_ACK, FAMILY + which)])
+    except FileNotFoundError:
+        pass  # it has timed out meanwhile

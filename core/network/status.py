@@ -1,0 +1,143 @@
+"""What `limpet doctor` says of the bridge network, other firewalls above all.
+
+nftables lets a packet through only if the chains of all tables do.  limpet changes no table
+but its own, so a host whose FORWARD policy is to drop (docker and ufw set that) cuts its
+containers off until the host's owner lets the bridge pass; here is how.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from core.errors import Conflict
+from core.network import bridge, firewall
+from core.network.sysctl import get_sysctl
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from core.network.addresses import Subnet
+
+LEGACY_TABLES = "/proc/net/ip_tables_names"
+
+
+class Fact(Record):
+    """One finding; `hint` is the command that mends it."""
+
+    name: str
+    ok: bool
+    text: str
+    hint: str = ""
+
+
+def facts(name: str, subnet: Subnet) -> Iterator[Fact]:
+    """Yield what is known of the bridge network `name`."""
+    if _output("nft", "--version") is None:
+        yield Fact("nft", False, "the program nft is missing", "apt install nftables")
+        return
+    yield _bridge(name, subnet)
+    yield _table(name, subnet)
+    forwarding = get_sysctl(bridge.FORWARD) == "1" or not bridge.exists(name)
+    yield Fact(
+        "ip_forward",
+        forwarding,
+        "packets are forwarded" if forwarding else "the kernel does not forward packets",
+        "" if forwarding else "sysctl -w net.ipv4.ip_forward=1",
+    )
+    yield from foreign_firewalls(name)
+
+
+def foreign_firewalls(name: str) -> Iterator[Fact]:
+    """Yield one fact for each firewall of the host that may stop the containers' packets."""
+    chains = [item["chain"] for item in _ruleset() if "chain" in item]
+    names = {(chain["family"], chain["table"], chain["name"]) for chain in chains}
+    for chain in chains:
+        place = f"{chain['family']} {chain['table']}"
+        if chain.get("hook") != "forward" or chain["table"] == name:
+            continue
+        rejects = chain.get("policy") == "drop" or chain["table"] == "firewalld"
+        if rejects and chain["family"] in ("ip", "inet"):
+            passes = f'"{name}"' in (_output("nft", "list", "table", *place.split()) or "")
+            yield _stops(f"{place} {chain['name']}", passes, _remedy(name, chain, names))
+    legacy = _output("iptables-legacy", "-S") if _has_legacy_filter() else None
+    if legacy and "-P FORWARD DROP" in legacy:
+        yield _stops("iptables-legacy FORWARD", f" {name} " in legacy, _iptables(name, "FORWARD"))
+
+
+def _bridge(name: str, subnet: Subnet) -> Fact:
+    try:
+        bridge.check_overlap(name, subnet)
+    except Conflict as error:
+        return Fact("bridge", False, error.message, error.hint)
+    if not bridge.exists(name):
+        return Fact("bridge", True, f"{name} is made by the first container that needs it")
+    if bridge.has_address(name, subnet.gateway):
+        return Fact("bridge", True, f"{name} is up with {subnet}")
+    return Fact("bridge", False, f"{name} is down or has another address",
+                "it is mended by the next container that starts")  # fmt: skip
+
+
+def _table(name: str, subnet: Subnet) -> Fact:
+    try:
+        current = firewall.is_current(name, str(subnet))
+    except OSError as error:
+        return Fact("table", False, f"nftables cannot be asked: {error.strerror}", "run as root")
+    if current or not bridge.exists(name):
+        return Fact("table", True, f"table ip {name} is " + ("there" if current else "not needed"))
+    return Fact("table", False, f"table ip {name} is missing: no published port answers",
+                "start any container on the bridge: it is made again, with all ports")  # fmt: skip
+
+
+def _stops(place: str, passes: bool, remedy: str) -> Fact:
+    if passes:
+        return Fact("firewall", True, f"{place} drops by default, and has rules for the bridge")
+    return Fact("firewall", False, f"{place} may drop what containers send and receive", remedy)
+
+
+def _remedy(name: str, chain: dict[str, Any], names: set[tuple[str, str, str]]) -> str:
+    place = (chain["family"], chain["table"])
+    if chain["table"] == "firewalld":
+        return (
+            f"firewall-cmd --permanent --zone=trusted --add-interface={name} && "
+            "firewall-cmd --reload"
+        )
+    if (*place, "DOCKER-USER") in names:
+        return _iptables(name, "DOCKER-USER")
+    if (*place, "ufw-user-forward") in names:
+        return f"ufw route allow in on {name} && ufw route allow out on {name}"
+    rule = f"nft insert rule {' '.join(place)} {chain['name']}"
+    return f"{rule} iifname {name} accept && {rule} oifname {name} accept"
+
+
+def _iptables(name: str, chain: str) -> str:
+    return f"iptables -I {chain} -i {name} -j ACCEPT && iptables -I {chain} -o {name} -j ACCEPT"
+
+
+def _ruleset() -> list[dict[str, Any]]:
+    text = _output("nft", "-j", "list", "chains")
+    try:
+        found: list[dict[str, Any]] = json.loads(text or "{}").get("nftables", [])
+    except ValueError:
+        return []
+    return found
+
+
+def _has_legacy_filter() -> bool:
+    try:
+        with open(LEGACY_TABLES, encoding="ascii") as file:
+            return "filter" in file.read().split()
+    except OSError:
+        return False
+
+
+def _output(*command: str) -> str | None:
+    """Return what a program prints, None when it fails or is not there."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None
