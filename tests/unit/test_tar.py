@@ -1,0 +1,171 @@
+"""The tar reader says what the standard library says, and is never confused."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import Corrupt
+from core.images.tar import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry, read_entries
+from tests.layers import END, archive, as_members, entry, pax_header, pax_record, raw_header
+
+
+def names() -> st.SearchStrategy[str]:
+    """Any bytes but NUL, as the standard library gives them; long ones, too."""
+    return (
+        st.binary(min_size=1, max_size=400)
+        .filter(lambda name: b"\0" not in name and not name.endswith(b"/"))
+        .map(lambda name: name.decode("utf-8", "surrogateescape"))
+    )
+
+
+@st.composite
+def members(draw: st.DrawFn) -> tuple[tarfile.TarInfo, bytes]:
+    """One entry of any kind, and its content."""
+    info = tarfile.TarInfo(draw(names()))
+    info.type = draw(st.sampled_from((FILE, HARDLINK, SYMLINK, DIRECTORY, b"3", b"4", b"6")))
+    info.mode = draw(st.integers(0, 0o7777))
+    info.uid, info.gid = draw(st.integers(0, 2**32 - 2)), draw(st.integers(0, 2**32 - 2))
+    info.mtime = draw(st.integers(0, 2**34))
+    content = draw(st.binary(max_size=1500)) if info.type == FILE else b""
+    info.size = len(content)
+    if info.type in (HARDLINK, SYMLINK):
+        info.linkname = draw(names())
+    if info.type in (b"3", b"4"):
+        info.devmajor, info.devminor = draw(st.integers(0, 4095)), draw(st.integers(0, 2**20))
+    return info, content
+
+
+def read(tar: bytes) -> list[tuple[TarEntry, bytes]]:
+    """Return what the reader finds, with contents."""
+    stream = io.BytesIO(tar)
+
+    def take(count: int) -> bytes:
+        data = stream.read(count)
+        if len(data) < count:
+            raise Corrupt("the tar ends early")
+        return data
+
+    def ended() -> bool:
+        return stream.tell() == len(tar)
+
+    return [(found, take(found.stored)) for found in read_entries(take, ended)]
+
+
+@given(
+    st.lists(members(), max_size=5),
+    st.sampled_from((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT)),
+)
+def test_reads_what_the_standard_library_wrote(
+    wanted: list[tuple[tarfile.TarInfo, bytes]], form: int
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form, errors="surrogateescape") as tar:
+        for info, content in wanted:
+            tar.addfile(info, io.BytesIO(content))
+    found = read(buffer.getvalue())
+    assert len(found) == len(wanted)
+    for (info, content), (got, data) in zip(wanted, found, strict=True):
+        assert got.name.rstrip(b"/") == info.name.encode("utf-8", "surrogateescape")
+        assert got.kind == info.type
+        assert data == content
+        assert (got.mode, got.uid, got.gid) == (info.mode, info.uid, info.gid)
+        assert got.mtime_ns == info.mtime * 10**9
+        assert got.link == info.linkname.encode("utf-8", "surrogateescape")
+        if got.kind in (b"3", b"4"):
+            assert (got.major, got.minor) == (info.devmajor, info.devminor)
+
+
+@given(st.binary(max_size=3000))
+def test_garbage_is_corrupt_or_empty(data: bytes) -> None:
+    try:
+        read(data)
+    except Corrupt:
+        pass
+
+
+@given(st.integers(0, 2047), st.integers(0, 255))
+def test_a_changed_byte_confuses_nobody(place: int, value: int) -> None:
+    tar = bytearray(archive(pax_header(pax_record(b"mtime", b"1.5")), entry("a", content=b"xyz")))
+    tar[place] = value
+    try:
+        read(bytes(tar))
+    except Corrupt:
+        pass
+
+
+@given(st.integers(0, 3000))
+def test_a_cut_archive_is_corrupt_unless_cut_between_entries(length: int) -> None:
+    tar = b"".join(entry(f"f{n}", content=b"x" * 100) for n in range(3))
+    length = min(length, len(tar))
+    if length % 1024 == 0:
+        assert len(read(tar[:length])) == length // 1024
+    else:
+        with pytest.raises(Corrupt):
+            read(tar[:length])
+
+
+@given(st.binary(max_size=200))
+def test_any_extended_header_body_is_read_or_refused(body: bytes) -> None:
+    try:
+        read(archive(pax_header(body), entry("a")))
+    except Corrupt:
+        pass
+
+
+def test_times_are_exact_to_the_nanosecond() -> None:
+    for text, wanted in ((b"1700000000.123456789", 1700000000123456789), (b"-1.5", -1500000000),
+                         (b"0.000000001", 1), (b"5", 5 * 10**9)):  # fmt: skip
+        [(got, _)] = read(archive(pax_header(pax_record(b"mtime", text)), entry("a")))
+        assert got.mtime_ns == wanted
+
+
+def test_attributes_are_kept_as_bytes() -> None:
+    record = pax_record(b"SCHILY.xattr.user.odd", b"\x00=\n\xff")
+    [(got, _)] = read(archive(pax_header(record), entry("a")))
+    assert got.xattrs == {"user.odd": b"\x00=\n\xff"}
+
+
+def test_an_extended_header_counts_for_one_entry_only() -> None:
+    found = read(archive(pax_header(pax_record(b"path", b"long")), entry("a"), entry("b")))
+    assert [got.name for got, _ in found] == [b"long", b"b"]
+
+
+def test_a_global_header_counts_for_all_that_follow() -> None:
+    header = pax_header(pax_record(b"uid", b"77"))
+    shared = bytearray(header)
+    shared[156:157] = b"g"
+    shared[148:156] = b" " * 8
+    shared[148:156] = b"%06o\0 " % sum(shared[:512])
+    found = read(archive(bytes(shared), entry("a"), entry("b", uid=3)))
+    assert [got.uid for got, _ in found] == [77, 77]
+
+
+def test_numbers_in_base_256() -> None:
+    header = raw_header(b"a", size=b"\x80" + (5).to_bytes(11, "big"),
+                        mtime=b"\xff" * 11 + b"\xfe")  # fmt: skip
+    [(got, data)] = read(archive(header, b"hello".ljust(512, b"\0")))
+    assert (data, got.mtime_ns) == (b"hello", -2 * 10**9)
+
+
+def test_old_directories_have_a_slash_and_no_type() -> None:
+    [(got, _)] = read(archive(raw_header(b"old/", b"\0", magic=b"\0" * 8)))
+    assert got.kind == DIRECTORY
+
+
+def test_a_size_of_something_that_is_no_file_is_not_believed() -> None:
+    found = read(archive(raw_header(b"l", b"2", link=b"t", size=b"00000001000"), entry("b")))
+    assert [got.name for got, _ in found] == [b"l", b"b"]
+
+
+def test_the_end_mark_ends_it() -> None:
+    assert [got.name for got, _ in read(entry("a") + END + entry("b"))] == [b"a"]
+
+
+def test_the_standard_library_agrees_about_the_layers_of_these_tests() -> None:
+    tar = archive(entry("a", content=b"x"), entry("b" * 150))
+    assert [got.name.decode() for got, _ in read(tar)] == [info.name for info in as_members(tar)]
