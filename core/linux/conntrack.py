@@ -28,7 +28,7 @@ from core.linux.sockets import Socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 1, 1, 2
 NLM_F_DUMP, NLMSG_DONE = 0x300, 3
@@ -43,24 +43,28 @@ FAMILY = bytes((_socket.AF_INET, 0, 0, 0))
 NFGENMSG_BYTES = 4
 
 
-def forget_udp(host_ip: str, port: int) -> None:
-    """Forget the UDP flows to a port of this host; `0.0.0.0` means all its addresses.
+def forget_udp(places: Sequence[tuple[str, int]]) -> None:
+    """Forget the UDP flows to ports of this host, given by address and port.
 
-    Flows that pass through to other hosts' ports of this number stay.  Raises OSError.
+    The address `0.0.0.0` means all of the host.  Flows that pass through to other hosts'
+    ports of this number stay.  Raises OSError.
     """
-    for flow in list(_flows(port)):
+    ports = {port.to_bytes(2, "big"): set[str]() for _, port in places}
+    for host_ip, port in places:
+        ports[port.to_bytes(2, "big")].add(host_ip)
+    for flow in list(_udp_flows(places[0][1] if len(ports) == 1 else 0)):
         original = attributes(flow[CTA_TUPLE_ORIG])
         protocol = attributes(original[CTA_TUPLE_PROTO])
         if protocol[CTA_PROTO_NUM] != bytes((IPPROTO_UDP,)):
             continue
-        if protocol[CTA_PROTO_DST_PORT] != port.to_bytes(2, "big"):
-            continue
+        wanted = ports.get(protocol[CTA_PROTO_DST_PORT], ())
         target = _socket.inet_ntoa(attributes(original[CTA_TUPLE_IP])[CTA_IP_V4_DST])
-        if target == host_ip or (host_ip == "0.0.0.0" and _is_local(target)):
+        if target in wanted or ("0.0.0.0" in wanted and _is_local(target)):
             _delete(flow)
 
 
-def _flows(port: int) -> Iterator[dict[int, bytes]]:
+def _udp_flows(port: int) -> Iterator[dict[int, bytes]]:
+    """Yield the flows to a port, or to any if it is 0."""
     target = nested(
         CTA_TUPLE_PROTO,
         attribute(CTA_PROTO_NUM, bytes((IPPROTO_UDP,))),
@@ -68,7 +72,7 @@ def _flows(port: int) -> Iterator[dict[int, bytes]]:
     )
     by = nested(
         CTA_FILTER,
-        attribute(CTA_FILTER_ORIG_FLAGS, number(PROTO_NUM | PROTO_DST_PORT)),
+        attribute(CTA_FILTER_ORIG_FLAGS, number(PROTO_NUM | (PROTO_DST_PORT if port else 0))),
         attribute(CTA_FILTER_REPLY_FLAGS, number(0)),
     )
     kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET

@@ -27,6 +27,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
 IFLA_LINKINFO, IFLA_NET_NS_FD = 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MODE = 4, 5, 4
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_OIF, RTA_GATEWAY = 4, 5
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
@@ -99,6 +100,24 @@ def veth(name: str, peer: str, netns_fd: int, *, master: int, peer_mac: bytes, m
             nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, other)),
         ),
         up=True,
+    )
+
+
+def hairpin(name: str) -> bytes:
+    """Return a message that lets a bridge send packets back where they came from.
+
+    A container that asks for its own published port needs it where br_netfilter is loaded:
+    the redirected packet is then bridged, not routed.
+    """
+    return link(
+        RTM_NEWLINK,
+        0,
+        attribute(IFLA_IFNAME, text(name)),
+        nested(
+            IFLA_LINKINFO,
+            attribute(IFLA_INFO_SLAVE_KIND, b"bridge"),
+            nested(IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_MODE, b"\1")),
+        ),
     )
 
 

@@ -41,8 +41,9 @@ def attach(netns_fd: int, attachment: dict[str, Any]) -> None:
     A device of the same name that an earlier start left is replaced.  The kernel removes
     the pair together with the namespace.  Raises OSError: ENODEV without the bridge.
     """
+    device = attachment["device"]
     make = netlink.veth(
-        attachment["device"],
+        device,
         INSIDE,
         netns_fd,
         master=_index(attachment["bridge"]),
@@ -50,9 +51,10 @@ def attach(netns_fd: int, attachment: dict[str, Any]) -> None:
         mtu=attachment["mtu"],
     )
     try:
-        netlink.request(netlink.NETLINK_ROUTE, [make])
+        netlink.request(netlink.NETLINK_ROUTE, [make, netlink.hairpin(device)])
     except FileExistsError:
-        netlink.request(netlink.NETLINK_ROUTE, [netlink.delete_link(attachment["device"]), make])
+        again = [netlink.delete_link(device), make, netlink.hairpin(device)]
+        netlink.request(netlink.NETLINK_ROUTE, again)
 
 
 def configure(attachment: dict[str, Any] | None) -> None:
@@ -81,7 +83,10 @@ def publish(table: str, address: str, ports: Sequence[Published]) -> None:
     """
     elements = [element(port, address) for port in ports]
     try:
-        _reserved.extend(reserve(port) for port in ports[:RESERVED_MAX])
+        for port in ports[:RESERVED_MAX]:
+            _reserved.append(reserve(port))
+            if port[3] == "tcp":
+                _reserved[-1].listen(0)  # else others can bind it, too, by SO_REUSEADDR
         try:
             _add(table, elements)
         except FileExistsError:
@@ -109,7 +114,7 @@ def unpublish(table: str, address: str, ports: Sequence[Published]) -> None:
 def reserve(port: Published) -> Socket:
     """Return a socket bound to a host port, so that no program of the host gets it unnoticed.
 
-    It never listens: what arrives is redirected before it would reach a socket.  Raises
+    Nothing arrives there: the table redirects it before it would reach a socket.  Raises
     OSError: EADDRINUSE, EADDRNOTAVAIL when the address is not one of this host's.
     """
     host_ip, host_port, _, protocol = port
@@ -170,12 +175,12 @@ def _give_up_reserved() -> None:
 
 
 def _forget_flows(ports: Sequence[Published]) -> None:
-    for host_ip, host_port, _, protocol in ports:
-        if protocol == "udp":
-            try:
-                conntrack.forget_udp(host_ip, host_port)
-            except OSError:
-                pass  # the kernel cannot; old flows then end by their time-out
+    places = [(host_ip, host_port) for host_ip, host_port, _, kind in ports if kind == "udp"]
+    if places:
+        try:
+            conntrack.forget_udp(places)
+        except OSError:
+            pass  # the kernel cannot; old flows then end by their time-out
 
 
 def _index(device: str) -> int:

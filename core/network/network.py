@@ -181,6 +181,7 @@ class Network:
                 yield address, own
 
     def _lock(self) -> _FileLock:
+        self._paths.make()
         return _FileLock(f"{self._paths.run}/network.lock")
 
 

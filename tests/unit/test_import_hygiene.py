@@ -33,6 +33,7 @@ LEAN = (
     "core.containers.steps",
     "core.containers.users",
     "core.linux.capabilities",
+    "core.linux.conntrack",
     "core.linux.libc",
     "core.linux.mount",
     "core.linux.netlink",
