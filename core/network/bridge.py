@@ -15,7 +15,7 @@ from core.network.sysctl import get_sysctl, set_sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SIOCGIFFLAGS, SIOCGIFADDR, IFREQ_BYTES = 0x8913, 0x8915, 40
 IFF_UP = 1
@@ -59,31 +59,44 @@ def make_bridge(name: str, subnet: Subnet) -> None:
     Raises Conflict when the subnet overlaps one of the host's, NotPermitted without
     CAP_NET_ADMIN, HostError for what else the kernel refuses.
     """
-    from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
     check_overlap(name, subnet)
     try:
-        with IPRoute() as route:
-            if not exists(name):
-                # An address of its own: else it takes that of a container, and changes it.
-                mac = ":".join(f"{part:02x}" for part in mac_address(subnet.gateway))
-                route.link("add", ifname=name, kind="bridge", address=mac)
-            index = _socket.if_nametoindex(name)
-            _refuse_ipv6(name)
-            route.addr(
-                "replace",
-                index=index,
-                address=subnet.gateway,
-                prefixlen=subnet.prefix,
-                broadcast=subnet.broadcast,
-            )
-            route.link("set", index=index, state="up")
+        _apart(lambda: _make(name, subnet))
     except NetlinkError as error:
         raise _refused(name, error.code) from error
     except OSError as error:
         raise _refused(name, error.errno or 0) from error
     set_sysctl(FORWARD, "1")
+
+
+def _make(name: str, subnet: Subnet) -> None:
+    from pyroute2 import IPRoute
+
+    with IPRoute() as route:
+        if not exists(name):
+            # An address of its own: else it takes that of a container, and changes it.
+            mac = ":".join(f"{part:02x}" for part in mac_address(subnet.gateway))
+            route.link("add", ifname=name, kind="bridge", address=mac)
+        index = _socket.if_nametoindex(name)
+        _refuse_ipv6(name)
+        route.addr(
+            "replace",
+            index=index,
+            address=subnet.gateway,
+            prefixlen=subnet.prefix,
+            broadcast=subnet.broadcast,
+        )
+        route.link("set", index=index, state="up")
+
+
+def _apart(work: Callable[[], None]) -> None:
+    """Do it in a thread of its own: pyroute2 runs an event loop, and the app's thread has one."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
 
 
 def allow_loopback(name: str) -> None:
@@ -105,16 +118,21 @@ def mac_address(ip: str) -> bytes:
 
 def remove_bridge(name: str) -> None:
     """Remove the bridge, if it is there."""
-    from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
-        with IPRoute() as route:
-            for index in route.link_lookup(ifname=name):
-                route.link("del", index=index)
+        _apart(lambda: _remove(name))
     except NetlinkError as error:
         if error.code != errno.ENODEV:
             raise _refused(name, error.code) from error
+
+
+def _remove(name: str) -> None:
+    from pyroute2 import IPRoute
+
+    with IPRoute() as route:
+        for index in route.link_lookup(ifname=name):
+            route.link("del", index=index)
 
 
 def check_overlap(name: str, subnet: Subnet) -> None:
