@@ -150,7 +150,10 @@ def element(port: Published, address: str) -> Element:
 
 
 def _add(table: str, elements: list[Element]) -> None:
-    netlink.request(netlink.NETLINK_NETFILTER, nfnetlink.add_elements(table, elements))
+    try:
+        netlink.request(netlink.NETLINK_NETFILTER, nfnetlink.add_elements(table, elements))
+    except FileNotFoundError:
+        raise OSError(errno.ENOENT, f"the nftables table {table} has been removed") from None
 
 
 def _delete(table: str, elements: list[Element]) -> None:

@@ -46,11 +46,11 @@ class Network:
     def bridge(self) -> str:
         """The bridge's device, and the name of the nftables table; ConfigError if it is none."""
         name: str = self._config["network", "bridge"]
-        plain = name.replace("_", "").replace(".", "")
+        plain = name.replace("_", "").replace(".", "").replace("-", "")
         if len(name) > NAME_BYTES or not (plain.isalnum() and name.isascii() and name[0].isalpha()):
             raise ConfigError(
                 f"network.bridge = {name!r}: a device's name has at most {NAME_BYTES} letters, "
-                "digits, dots and underscores, a letter first",
+                "digits and . _ -, a letter first",
             )
         return name
 
