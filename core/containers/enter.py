@@ -40,7 +40,6 @@ def run(target: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -
         if child:
             channel.close()
             _follow(child, stdio)
-        process.prctl(process.PR_SET_PDEATHSIG, 9)
         init._forget_imports()  # noqa: SLF001 - one rule for both ways into a container
         os.setsid()
         init._default_signals()  # noqa: SLF001
@@ -102,11 +101,12 @@ def _become(
     init.enter_directory(target["cwd"])
     if stdio is None:
         stdio = _terminal(root, channel, identity.uid)
-    for number, fd in enumerate(stdio):
-        os.dup2(fd, number)
+    init.take_stdio(stdio, identity.uid)
+    process.join_session_keyring()
     os.umask(0o022)
     environment = init.with_home(target["env"], identity.home)
-    found = program.find(target["argv"][0], environment)
+    argv = target["argv"]
+    opened = program.open_program(program.find(argv[0], environment), argv)
     capabilities.drop_bounding(target["capabilities"], target["highest"])
     if target["no_new_privileges"]:
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
@@ -114,7 +114,9 @@ def _become(
         seccomp.load(target["seccomp"])
     init.take_identity(identity, target["capabilities"])
     process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
-    program.execute_in_hostile(found, target["argv"], environment)
+    # After the credentials, which clear it.
+    process.prctl(process.PR_SET_PDEATHSIG, 9)
+    program.execute_in_hostile(opened, environment)
 
 
 def _terminal(root: int, channel: _socket.socket, uid: int) -> tuple[int, int, int]:

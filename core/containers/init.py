@@ -10,6 +10,7 @@ import _signal
 import _socket
 import marshal
 import os
+import stat
 import sys
 
 from core.containers import program, steps, users
@@ -54,7 +55,7 @@ def run(launch: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -
     except program.CannotRun as error:
         fail(channel, stage, error.errno, error.text, error.exit_code)
     except LookupError as error:
-        fail(channel, "user", 0, str(error), 126)
+        fail(channel, "user", 0, str(error), EXIT_OURS)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         fail(channel, stage, error.errno or 0, f"{error.strerror}{where}", EXIT_OURS)
@@ -113,16 +114,28 @@ def _become(
         terminal.make_controlling(context.slave_fd)
         os.fchown(context.slave_fd, launch["identity"].uid, -1)
         stdio = (context.slave_fd,) * 3
-    for number, fd in enumerate(stdio):
-        os.dup2(fd, number)
-    os.umask(0o022)
     identity = launch["identity"]
+    take_stdio(stdio, identity.uid)
+    process.join_session_keyring()
+    os.umask(0o022)
     environment = with_home(launch["env"], identity.home)
-    found = program.find(launch["argv"][0], environment)
+    opened = program.open_program(program.find(launch["argv"][0], environment), launch["argv"])
     take_identity(identity, launch["capabilities"])
     process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
+    # After the credentials, which clear it.
     process.prctl(process.PR_SET_PDEATHSIG, 9)
-    program.execute(found, launch["argv"], environment)
+    program.execute(opened, launch["argv"], environment)
+
+
+def take_stdio(stdio: tuple[int, int, int], uid: int) -> None:
+    """Put descriptors on 0, 1 and 2, and give pipes to the user.
+
+    A program that opens /dev/stdout opens the pipe again, and its mode is 0600.
+    """
+    for number, fd in enumerate(stdio):
+        os.dup2(fd, number)
+        if stat.S_ISFIFO(os.fstat(number).st_mode):
+            os.fchown(number, uid, -1)
 
 
 def enter_directory(directory: str) -> None:

@@ -13,6 +13,7 @@ import stat
 
 from core.linux import path
 from core.linux.libc import address, string, syscall
+from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ MAX_SCRIPTS = 4
 """The kernel follows as many scripts that are interpreters of scripts."""
 NR_EXECVEAT = {"x86_64": 322}.get(os.uname().machine, 281)
 AT_EMPTY_PATH = 0x1000
+AT_FDCWD = -100
+HEAD_BYTES = 256
+"""What the kernel looks at for a script's first line (BINPRM_BUF_SIZE)."""
 
 
 class CannotRun(Exception):
@@ -74,24 +78,53 @@ def _check(name: str, candidate: str) -> None:
         raise CannotRun(errno.EACCES, f'exec: "{name}": permission denied', NOT_EXECUTABLE)
 
 
-def execute(found: str, argv: Sequence[str], environment: Sequence[str]) -> None:
+class Opened(Record):
+    """A program that was checked: what is run, and the arguments that belong to it."""
+
+    name: str
+    """As the user wrote it."""
+    found: str
+    fd: int
+    """Of the program, or of the interpreter of the script that it is."""
+    arguments: tuple[str, ...]
+    """For `fd`: the script's path is among them."""
+
+
+def open_program(found: str, argv: Sequence[str]) -> Opened:
+    """Open the program, or the interpreter of the script that it is, past no magic link.
+
+    Called before privileges are dropped: a script that its user may execute but not read
+    would otherwise keep its interpreter from us, and the kernel would still follow it.
+    Raises CannotRun; a program that cannot be read at all is refused.
+    """
+    arguments = tuple(argv)
+    path_now = found
+    for _ in range(MAX_SCRIPTS + 1):
+        fd = _open_plainly(path_now, argv[0])
+        line = _interpreter(os.read(fd, HEAD_BYTES))
+        if not line:
+            return Opened(argv[0], found, fd, arguments)
+        os.close(fd)
+        arguments = (*line, path_now, *arguments[1:])
+        path_now = line[0]
+    raise CannotRun(errno.ELOOP, f'exec: "{argv[0]}": too many interpreters', NOT_EXECUTABLE)
+
+
+def execute(opened: Opened, argv: Sequence[str], environment: Sequence[str]) -> None:
     """Replace this process by the program; comes back only as CannotRun.
 
-    Only for a container in which nothing runs yet: what is checked is still there when it
+    Only for a container in which nothing runs yet: what was checked is still there when it
     is run, and the process keeps the program's own name.
     """
-    fd, _ = _open_program(found, argv)
-    os.close(fd)
     try:
-        os.execve(found, list(argv), _environ(environment))  # noqa: S606 - that is the point
+        os.execve(opened.found, list(argv), _environ(environment))  # noqa: S606 - that is the point
     except OSError as error:
         raise _cannot(argv[0], error) from error
 
 
-def execute_in_hostile(found: str, argv: Sequence[str], environment: Sequence[str]) -> None:
+def execute_in_hostile(opened: Opened, environment: Sequence[str]) -> None:
     """Replace this process by the program, through the very descriptor that was checked."""
-    fd, arguments = _open_program(found, argv)
-    texts = [string(word) for word in arguments]
+    texts = [string(word) for word in opened.arguments]
     values = [string(word) for word in environment]
     pointers, variables = _array(texts), _array(values)
     no_path = string("")  # kept: the kernel reads it where it lies
@@ -99,54 +132,40 @@ def execute_in_hostile(found: str, argv: Sequence[str], environment: Sequence[st
         syscall(
             "execveat",
             NR_EXECVEAT,
-            fd,
+            opened.fd,
             address(no_path),
             address(pointers),
             address(variables),
             AT_EMPTY_PATH,
         )
     except OSError as error:
-        raise _cannot(argv[0], error) from error
-
-
-def _open_program(found: str, argv: Sequence[str]) -> tuple[int, list[str]]:
-    """Open the program, or the interpreter of the script that it is, past no magic link.
-
-    Returns a close-on-exec descriptor and the arguments that belong to it.
-    """
-    arguments = list(argv)
-    for _ in range(MAX_SCRIPTS + 1):
-        fd = _open_plainly(found, argv[0])
-        line = _interpreter(fd)
-        if not line:
-            return fd, arguments
-        os.close(fd)
-        arguments = [*line, found, *arguments[1:]]
-        found = line[0]
-    raise CannotRun(errno.ELOOP, f'exec: "{argv[0]}": too many interpreters', NOT_EXECUTABLE)
+        raise _cannot(opened.name, error) from error
 
 
 def _open_plainly(found: str, name: str) -> int:
     try:
-        return path.openat2(-100, found, os.O_PATH, 0, path.RESOLVE_NO_MAGICLINKS)
+        # Not blocking: a FIFO in the program's place must not hold us up.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+        fd = path.openat2(AT_FDCWD, found, flags, 0, path.RESOLVE_NO_MAGICLINKS)
     except OSError as error:
         raise _cannot(name, error) from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise CannotRun(errno.EACCES, f'exec: "{name}": permission denied', NOT_EXECUTABLE)
+    return fd
 
 
-def _interpreter(fd: int) -> list[str]:
-    """Return the words of a script's first line, [] for anything else (execve(2))."""
-    try:
-        readable = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return []  # executable but not readable: no script then
-    try:
-        head = os.read(readable, 256)
-    finally:
-        os.close(readable)
+def _interpreter(head: bytes) -> list[str]:
+    """Return the words of a script's first line, [] for anything else (execve(2)).
+
+    As the kernel splits it: at the first blank or tab, the rest being one argument.
+    """
     if not head.startswith(b"#!"):
         return []
-    first, _, argument = head[2:].split(b"\n")[0].strip().partition(b" ")
-    return [os.fsdecode(word) for word in (first, argument.strip()) if word]
+    line = head[2:].split(b"\n")[0].strip(b" \t")
+    first = line.replace(b"\t", b" ").partition(b" ")[0]
+    rest = line[len(first) :].strip(b" \t")
+    return [os.fsdecode(word) for word in (first, rest) if word]
 
 
 def _array(texts: Sequence[bytearray]) -> bytearray:

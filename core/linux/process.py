@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from core.linux.libc import address, c_int, c_ulong, check, function, syscall
@@ -16,6 +17,8 @@ PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 24, 36, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
 NR_CLOSE_RANGE, NR_PIDFD_OPEN, NR_PIDFD_SEND_SIGNAL = 436, 434, 424
 CLOSE_RANGE_CLOEXEC = 4
+NR_KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
+KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _unshare = function("unshare", c_int)
 _setns = function("setns", c_int, c_int)
@@ -78,3 +81,13 @@ def pidfd_open(pid: int) -> int:
 def pidfd_send_signal(fd: int, number: int) -> None:
     """Call pidfd_send_signal(2)."""
     syscall("pidfd_send_signal", NR_PIDFD_SEND_SIGNAL, fd, number, 0, 0)
+
+
+def join_session_keyring() -> None:
+    """Leave the inherited session keyring for an empty one (keyctl(2)), where there are keys."""
+    try:
+        syscall("keyctl", NR_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, 0)
+    except OSError as error:
+        # Out of quota is as docker treats it: the container has no way to a keyring then.
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EDQUOT):
+            raise
