@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -10,6 +11,8 @@ from core.linux.libc import address, string, syscall
 RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 1, 2, 4
 RESOLVE_BENEATH, RESOLVE_IN_ROOT = 8, 16
 NR_OPENAT2 = 437
+MAX_LINKS = 40
+"""As many as the kernel follows."""
 
 
 def openat2(
@@ -28,51 +31,62 @@ def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0)
     return openat2(root_fd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 
-def make_dirs(root_fd: int, path: str, mode: int = 0o755) -> int:
+def make_dirs(root_fd: int, path: str, mode: int = 0o755, links: int = 0) -> int:
     """Make the directories of `path` that are missing; returns an O_PATH descriptor of the last.
 
-    Links that are there are followed inside the root.  Raises OSError (ENOTDIR, ELOOP).
+    Links are followed inside the root, and what a dangling one names is made there.  Raises
+    OSError (ENOTDIR, ELOOP).
     """
     done = ""
     fd = open_in_root(root_fd, "/", os.O_PATH | os.O_DIRECTORY)
     for name in path.split("/"):
         if name in ("", "."):
             continue
-        done += "/" + name
+        parent, done = done, f"{done}/{name}"
         try:
             following = open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY)
         except FileNotFoundError:
-            # mkdirat makes it in the directory that fd refers to, whatever names mean by now.
-            os.mkdir(name, mode, dir_fd=fd)
-            following = openat2(
-                fd, name, os.O_PATH | os.O_DIRECTORY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
-            )
+            try:
+                # It is made in the directory that fd refers to, whatever names mean by now.
+                os.mkdir(name, mode, dir_fd=fd)
+                following = openat2(
+                    fd, name, os.O_PATH | os.O_DIRECTORY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+                )
+            except FileExistsError:
+                aim = _dangling(fd, name, parent, links)
+                following = make_dirs(root_fd, aim, mode, links + 1)
         os.close(fd)
         fd = following
     return fd
 
 
-def make_target(root_fd: int, path: str, *, directory: bool) -> int:
+def _dangling(parent_fd: int, name: str, parent: str, links: int) -> str:
+    """Return what a link names, as a path from the root."""
+    if links >= MAX_LINKS:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+    aim = os.readlink(name, dir_fd=parent_fd)
+    return aim if aim.startswith("/") else f"{parent}/{aim}"
+
+
+def make_target(root_fd: int, path: str, *, directory: bool, links: int = 0) -> int:
     """Return an O_PATH descriptor of a mount's target, made as an empty file or directory."""
     if directory:
         return make_dirs(root_fd, path)
     try:
         return open_in_root(root_fd, path)
     except FileNotFoundError:
-        parent, _, name = path.rstrip("/").rpartition("/")
-        parent_fd = make_dirs(root_fd, parent)
-        try:
-            os.close(
-                os.open(
-                    name,
-                    os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC,
-                    0o644,
-                    dir_fd=parent_fd,
-                )
-            )
-            return openat2(parent_fd, name, os.O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
-        finally:
-            os.close(parent_fd)
+        pass
+    parent, _, name = path.rstrip("/").rpartition("/")
+    parent_fd = make_dirs(root_fd, parent)
+    try:
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(name, flags, 0o644, dir_fd=parent_fd))
+        return openat2(parent_fd, name, os.O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+    except FileExistsError:
+        aim = _dangling(parent_fd, name, parent, links)
+        return make_target(root_fd, aim, directory=False, links=links + 1)
+    finally:
+        os.close(parent_fd)
 
 
 def is_directory(fd: int) -> bool:
