@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     Code = tuple[int, int, int, int]
     Tail = list[Code]
 
-VERSION = 1
+VERSION = 2
 """Part of the cache's key: raise it when the compiler's output changes."""
-ALLOW, ERRNO = 0x7FFF0000, 0x00050000
+ALLOW, LOG, ERRNO = 0x7FFF0000, 0x7FFC0000, 0x00050000
 EPERM, ENOSYS = 1, 38
-LOAD, AND, JUMP, JEQ, JGE, RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x06
+LOAD, AND, JUMP, JEQ, JGT, JGE, RETURN = 0x20, 0x54, 0x05, 0x15, 0x25, 0x35, 0x06
 # Offsets into struct seccomp_data; arguments are 64 bits, the low half first.
 NUMBER, ARCH, ARGUMENTS = 0, 4, 16
 AUDIT_ARCH = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7}
@@ -83,7 +83,10 @@ def _compile(profile: str, capabilities: tuple[str, ...]) -> bytes:
         from core.containers.seccomp_file import read_profile
 
         return compile_filter(
-            {arch: read_profile(profile, data["numbers"][arch], capabilities) for arch in arches}
+            {
+                arch: read_profile(profile, arch, data["numbers"][arch], capabilities)
+                for arch in arches
+            }
         )
     return compile_filter({arch: default_rules(data, arch, capabilities) for arch in arches})
 
@@ -91,8 +94,10 @@ def _compile(profile: str, capabilities: tuple[str, ...]) -> bytes:
 class Rules:
     """What one architecture's system calls get: `answers` by number, `tails` by number."""
 
-    def __init__(self, default: int) -> None:
+    def __init__(self, default: int, newest: int) -> None:
         self.default = default
+        self.newest = newest
+        """The highest number that was known when the rules were written."""
         self.answers: dict[int, int] = {}
         self.tails: dict[int, Tail] = {}
 
@@ -100,7 +105,7 @@ class Rules:
 def default_rules(data: dict[str, Any], arch: str, capabilities: Sequence[str]) -> Rules:
     """Return docker's rules for one architecture and a set of capabilities."""
     numbers: dict[str, int] = data["numbers"][arch]
-    rules = Rules(ERRNO | data["errno"])
+    rules = Rules(ERRNO | data["errno"], max(numbers.values()))
     allowed = set(data["allow"])
     for capability, names in data["with_capability"].items():
         if capability in capabilities:
@@ -157,7 +162,8 @@ def compile_filter(rules: dict[str, Rules]) -> bytes:
 def _body(arch: str, rules: Rules) -> list[Code]:
     body: list[Code] = [(LOAD, 0, 0, NUMBER)]
     if arch == "x86_64":
-        body += [(JGE, 0, 1, X32_BIT), (RETURN, 0, 0, rules.default)]
+        # The x32 calls have numbers of their own, which no rule names: there are none.
+        body += [(JGE, 0, 1, X32_BIT), (RETURN, 0, 0, ERRNO | ENOSYS)]
     return body + _search(_ranges(rules))
 
 
@@ -177,6 +183,10 @@ def _ranges(rules: Rules) -> list[tuple[int, Tail]]:
         add(number, tail)
         ranges.append((number + 1, default))
         _merge_last(ranges)
+    if rules.default not in (ALLOW, LOG):
+        # A call that is newer than the rules: only ENOSYS makes a C library try the older
+        # way, so runc answers it, too.
+        add(rules.newest + 1, [(RETURN, 0, 0, ERRNO | ENOSYS)])
     merged: list[tuple[int, Tail]] = []
     for first, tail in ranges:
         if merged and merged[-1][0] == first:
