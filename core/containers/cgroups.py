@@ -4,6 +4,7 @@ A cgroup is a plain dict that goes to the monitor: `{"version", "dirs", "writes"
 `dirs` are made, `writes` are (path, value, what was asked or "") done in order, `joins` are
 the files into which the container's first process writes "0" itself: in v1 that is
 `tasks`, because a write to `cgroup.procs` waits for a grace period of ten milliseconds.
+`devices` is v2's program for devices, and `defaults` names limits that nobody asked for.
 https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 import errno
 import os
 import time
+
+from core.linux import bpf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,22 +34,28 @@ def make_cgroup(
     cpus: float = 0,
     pids_limit: int = 0,
     devices: tuple[str, ...] = (),
+    defaults: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Plan the cgroup of a container: pure but for a look at what is mounted.
 
-    `devices` are v1 lines such as `c 1:3 rwm`; empty: every device is allowed.
+    `devices` are v1 lines such as `c 1:3 rwm`; empty: every device is allowed.  `defaults`
+    are options, such as `--pids-limit`, that a host without the controller may ignore.
     """
-    limits = (memory_bytes, cpus, pids_limit)
-    if os.path.exists(f"{ROOT}/cgroup.controllers"):
-        return _make_v2(container_id, *limits)
-    return _make_v1(container_id, *limits, devices)
+    make = _make_v2 if os.path.exists(f"{ROOT}/cgroup.controllers") else _make_v1
+    return {**make(container_id, memory_bytes, cpus, pids_limit, devices), "defaults": defaults}
 
 
-def _make_v2(name: str, memory: int, cpus: float, pids: int) -> dict[str, Any]:
+def _make_v2(
+    name: str, memory: int, cpus: float, pids: int, devices: tuple[str, ...]
+) -> dict[str, Any]:
+    from core.containers.device_filter import compile_rules
+
     home = f"{ROOT}/{PARENT}/{name}"
+    # One by one: a controller that this host lacks must not keep the others away.
     writes = [
-        (f"{ROOT}/cgroup.subtree_control", "+cpu +memory +pids", ""),
-        (f"{ROOT}/{PARENT}/cgroup.subtree_control", "+cpu +memory +pids", ""),
+        (f"{folder}/cgroup.subtree_control", controller, "")
+        for folder in (ROOT, f"{ROOT}/{PARENT}")
+        for controller in ("+cpu", "+memory", "+pids")
     ]
     if memory:
         writes += [
@@ -63,6 +72,7 @@ def _make_v2(name: str, memory: int, cpus: float, pids: int) -> dict[str, Any]:
         "dirs": (home,),
         "writes": tuple(writes),
         "joins": (f"{home}/cgroup.procs",),
+        "devices": compile_rules(devices) if devices else b"",
         "name": f"/{PARENT}/{name}",
     }
 
@@ -85,7 +95,8 @@ def _make_v1(
         home = homes.get("memory", f"{ROOT}/memory")
         writes += [
             (f"{home}/memory.limit_in_bytes", str(memory), "--memory"),
-            (f"{home}/memory.memsw.limit_in_bytes", str(memory), ""),
+            # Memory and swap together: as much swap as memory, docker's default.
+            (f"{home}/memory.memsw.limit_in_bytes", str(2 * memory), ""),
         ]
     if cpus:
         home = homes.get("cpu", f"{ROOT}/cpu")
@@ -96,14 +107,17 @@ def _make_v1(
         ]
     if pids:
         writes.append((f"{homes.get('pids', ROOT + '/pids')}/pids.max", str(pids), "--pids-limit"))
-    if devices and "devices" in homes:
-        writes.append((f"{homes['devices']}/devices.deny", "a", "devices"))
-        writes += [(f"{homes['devices']}/devices.allow", line, "devices") for line in devices]
+    if devices:
+        # Without the controller the start fails: a container may make nodes for any disk.
+        home = homes.get("devices", f"{ROOT}/devices")
+        writes.append((f"{home}/devices.deny", "a", "devices"))
+        writes += [(f"{home}/devices.allow", line, "devices") for line in devices]
     return {
         "version": 1,
         "dirs": tuple(homes.values()),
         "writes": tuple(writes),
         "joins": tuple(f"{home}/tasks" for home in homes.values()),
+        "devices": b"",
         "name": f"/{PARENT}/{name}",
     }
 
@@ -111,7 +125,7 @@ def _make_v1(
 def create(cgroup: dict[str, Any]) -> list[str]:
     """Make the directories and set the limits; returns warnings about what this host lacks.
 
-    Raises OSError when a limit that was asked for cannot be set.
+    Raises OSError when a limit that was asked for, or the rule for devices, cannot be set.
     """
     warnings = []
     for folder in cgroup["dirs"]:
@@ -125,10 +139,22 @@ def create(cgroup: dict[str, Any]) -> list[str]:
                 value = _read(value[1:]).strip()
             _write(path, value)
         except OSError as error:
-            if asked:
+            if asked and asked not in cgroup["defaults"]:
                 raise OSError(error.errno, f"{asked}: {error.strerror}", path) from error
             warnings.append(f"{path}: {error.strerror}")
+    if cgroup["devices"]:
+        _filter_devices(cgroup["dirs"][0], cgroup["devices"])
     return warnings
+
+
+def _filter_devices(folder: str, code: bytes) -> None:
+    program = bpf.load_device_program(code)
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        bpf.attach_device_program(directory, program)
+    finally:
+        os.close(directory)
+        os.close(program)
 
 
 def join(cgroup: dict[str, Any]) -> None:
@@ -148,8 +174,17 @@ def join(cgroup: dict[str, Any]) -> None:
 
 
 def remove(dirs: tuple[str, ...] | list[str]) -> None:
-    """Remove the directories, waiting up to half a second for dying processes to leave."""
+    """Remove the directories, waiting up to half a second for dying processes to leave.
+
+    Those that the container made inside its own go first.
+    """
     for folder in dirs:
+        try:
+            with os.scandir(folder) as entries:
+                inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+        remove(inner)
         for _ in range(REMOVE_TRIES):
             try:
                 os.rmdir(folder)

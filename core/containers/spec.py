@@ -34,6 +34,8 @@ DEVICE_RULES = (
     "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",
     "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm",
 )  # fmt: skip
+# moby: daemon/oci_linux.go; a user who is not root may ping and listen on any port.
+SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 NAMESPACES = ("pid", "mount", "uts", "ipc", "cgroup", "network")
 
 
@@ -71,6 +73,7 @@ def build_spec(
             "namespaces": [
                 {"type": kind} for kind in NAMESPACES if not (kind == "network" and host_network)
             ],
+            "sysctl": {} if host_network else dict(SYSCTLS),
             "maskedPaths": [] if options.privileged else list(MASKED_PATHS),
             "readonlyPaths": [] if options.privileged else list(READONLY_PATHS),
             "resources": {
@@ -85,6 +88,7 @@ def build_spec(
             },
         },
         "annotations": {
+            "limpet.default-limits": "--pids-limit" if options.pids_limit < 0 else "",
             "limpet.privileged": "true" if options.privileged else "",
             "limpet.seccomp": "unconfined" if options.privileged else options.seccomp,
             "limpet.stop-signal": options.stop_signal or settings.get("StopSignal") or "SIGTERM",

@@ -12,6 +12,7 @@ import os
 import stat
 
 from core.containers import cgroups
+from core.containers.tree_copy import copy_tree
 from core.linux import capabilities, mount, path, process, seccomp, terminal
 from core.record import Record
 
@@ -173,6 +174,15 @@ class CgroupMount(Step):
             folder = context.target(f"/sys/fs/cgroup/{name}", directory=True)
             mount.mount("cgroup", f"/proc/self/fd/{folder}", "cgroup", self.flags, name)
             os.close(folder)
+        top = context.target("/sys/fs/cgroup", directory=True)
+        try:
+            for name in self.controllers:
+                for part in name.split(",") if "," in name else ():
+                    os.symlink(name, part, dir_fd=top)
+            if self.flags & mount.MS_RDONLY:
+                mount.mount_setattr(top, mount.MOUNT_ATTR_RDONLY)
+        finally:
+            os.close(top)
 
 
 class Bind(Step):
@@ -207,16 +217,24 @@ class Volume(Step):
     def apply(self, context: Context) -> None:
         target = context.target(self.target, directory=True)
         try:
-            facts = os.fstat(target)
             if not os.path.isdir(self.source):
-                os.makedirs(self.source, 0o755)
-                os.chown(self.source, facts.st_uid, facts.st_gid)
-                os.chmod(self.source, stat.S_IMODE(facts.st_mode))
+                self._fill(target)
             source = os.open(self.source, os.O_PATH | os.O_CLOEXEC)
             mount.bind(source, target, read_only=False, recursive=True)
             os.close(source)
         finally:
             os.close(target)
+
+    def _fill(self, target: int) -> None:
+        """Copy under another name first, so that a half-filled volume never counts as one."""
+        half = f"{self.source}.{os.urandom(4).hex()}"
+        os.makedirs(half, 0o700)
+        copy = os.open(half, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            copy_tree(target, copy)
+        finally:
+            os.close(copy)
+        os.rename(half, self.source)
 
 
 class Devices(Step):
@@ -276,6 +294,36 @@ class Terminal(Step):
         console = context.target("/dev/console", directory=False)
         mount.bind(context.slave_fd, console, read_only=False, recursive=False)
         os.close(console)
+
+
+class Sysctl(Step):
+    """Sets kernel parameters of the container's own namespaces."""
+
+    settings: tuple[tuple[str, str], ...]
+
+    def describe(self) -> str:
+        return f"set {' '.join(f'{name}={value}' for name, value in self.settings)}"
+
+    def apply(self, context: Context) -> None:
+        # A procfs of our own, reached by nothing but this descriptor: whatever lies on the
+        # container's /proc cannot lead the write elsewhere (CVE-2025-52881).
+        fs = mount.fsopen("proc")
+        mount.fsconfig(fs, mount.FSCONFIG_CMD_CREATE)
+        proc = mount.fsmount(fs)
+        os.close(fs)
+        try:
+            for name, value in self.settings:
+                file = path.openat2(
+                    proc,
+                    "sys/" + name.replace(".", "/"),
+                    os.O_WRONLY,
+                    0,
+                    path.RESOLVE_BENEATH | path.RESOLVE_NO_SYMLINKS | path.RESOLVE_NO_XDEV,
+                )
+                os.write(file, value.encode())
+                os.close(file)
+        finally:
+            os.close(proc)
 
 
 class Mask(Step):
@@ -394,8 +442,8 @@ class Seccomp(Step):
 KINDS: dict[str, type[Step]] = {
     kind.__name__: kind
     for kind in (JoinCgroup, Unshare, PrivateMounts, OverlayRoot, Mount, CgroupMount, Bind, Volume,
-                 Devices, HostDevices, Terminal, Mask, ReadOnlyPaths, WorkingDirectory, PivotRoot,
-                 Bounding, NoNewPrivileges, Seccomp)
+                 Devices, HostDevices, Sysctl, Terminal, Mask, ReadOnlyPaths, WorkingDirectory,
+                 PivotRoot, Bounding, NoNewPrivileges, Seccomp)
 }  # fmt: skip
 
 
