@@ -119,7 +119,10 @@ def parse_config(content: bytes, what: str = "image config") -> dict[str, Any]:
             raise Corrupt(f"{what}: {name} is not a string")
     if not isinstance(document.get("config") or {}, dict):
         raise Corrupt(f"{what}: config is not an object")
-    diff_ids = (document.get("rootfs") or {}).get("diff_ids") or []
+    rootfs = document.get("rootfs") or {}
+    if not isinstance(rootfs, dict):
+        raise Corrupt(f"{what}: rootfs is not an object")
+    diff_ids = rootfs.get("diff_ids") or []
     if not isinstance(diff_ids, list) or not all(
         isinstance(item, str) and is_digest(item) for item in diff_ids
     ):
@@ -331,10 +334,10 @@ def choose(index: Index, platform: str = "", what: str = "image") -> Descriptor:
 def _candidates(platform: str) -> list[str]:
     system, architecture, *variant = platform.split("/")
     if architecture == "arm":
-        newest = int(variant[0][1:]) if variant[0][1:].isdigit() else 7
+        newest = int(variant[0][1:]) if variant[0][1:].isdecimal() else 7
         return [f"{system}/arm/v{level}" for level in range(newest, 4, -1)]
     if architecture == "amd64" and variant:
-        newest = int(variant[0][1:]) if variant[0][1:].isdigit() else 1
+        newest = int(variant[0][1:]) if variant[0][1:].isdecimal() else 1
         levels = [f"{system}/amd64/v{level}" for level in range(newest, 1, -1)]
         return [*levels, f"{system}/amd64"]
     return [platform, f"{system}/{architecture}"]
