@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual import work
 from textual.binding import Binding
 from textual.containers import Horizontal
@@ -48,9 +49,20 @@ FILTERS: dict[str, frozenset[str] | None] = {
     "changed": frozenset((CHANGED,)),
     "removed": frozenset((REMOVED,)),
 }
-HINTS = (
-    " [b]\\[ \\][/b] layer  [b]enter[/b] open  [b]t[/b] whole image  "
-    "[b]f[/b] filter  [b]/[/b] find  [b]n[/b] next  [b]esc[/b] back"
+HINTS = Text.assemble(
+    *(
+        part
+        for key, words in (
+            (" [ ]", "layer"),
+            ("enter", "open"),
+            ("t", "whole image"),
+            ("f", "filter"),
+            ("/", "find"),
+            ("n", "next"),
+            ("esc", "back"),
+        )
+        for part in ((key, "bold"), f" {words}  ")
+    )
 )
 
 
@@ -75,7 +87,12 @@ class Lines(ScrollView, can_focus=True):
     def move_to(self, line: int) -> None:
         """Put the cursor on a line and make that visible."""
         self.cursor = max(0, min(line, self._count - 1))
-        height = max(1, self.size.height)
+        self._reveal()
+        # Once more when the list has its new height: until then it scrolls no further.
+        self.call_after_refresh(self._reveal)
+
+    def _reveal(self) -> None:
+        height = max(1, self.scrollable_content_region.height)
         top = self.scroll_offset.y
         if self.cursor < top:
             self.scroll_to(y=self.cursor, animate=False)
@@ -113,6 +130,7 @@ class LayersScreen(Screen[None], inherit_bindings=False):
     LayersScreen #head { height: 1; text-style: bold; }
     LayersScreen #foot { dock: bottom; height: 1; }
     LayersScreen #find { dock: bottom; height: 1; }
+    LayersScreen Lines { overflow-x: hidden; }
     LayersScreen #layers { width: 40%; max-width: 60; }
     LayersScreen #files { width: 1fr; border-left: vkey $surface-lighten-2; }
     """
@@ -226,7 +244,7 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         state = "whole image" if self._whole else f"layer {self._number + 1}"
         only = "" if self._filter == "all" else f", only {self._filter}"
         self.file_list.border_title = state + only
-        foot = f" /{self._wanted}" if self._wanted is not None else HINTS
+        foot = HINTS if self._wanted is None else Text(f" /{self._wanted}")
         self.query_one("#foot", Static).update(foot)
 
     def _file_line(self, number: int) -> list[tuple[str, str]]:
