@@ -74,6 +74,17 @@ def link(kind: int, flags: int, *attributes: bytes, index: int = 0, up: bool = F
     return message(kind, flags | NLM_F_ACK, info + b"".join(attributes))
 
 
+def bridge(name: str, mac: bytes) -> bytes:
+    """Return a message that makes a bridge."""
+    return link(
+        RTM_NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL,
+        attribute(IFLA_IFNAME, text(name)),
+        attribute(IFLA_ADDRESS, mac),
+        nested(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"bridge")),
+    )
+
+
 def veth(name: str, peer: str, netns_fd: int, *, master: int, peer_mac: bytes, mtu: int) -> bytes:
     """Return a message that makes a veth pair.
 

@@ -1,4 +1,8 @@
-"""The default network's bridge device, made with pyroute2 and only when it is missing."""
+"""The default network's bridge device, made when it is missing.
+
+pyroute2 is left to what nobody waits for: a monitor that is forked after its import would
+keep it in memory as long as the container runs.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import os
 from sys import byteorder
 
 from core.errors import Conflict, HostError, NotPermitted
+from core.linux import netlink
 from core.linux.sockets import Socket
 from core.network.addresses import Subnet, dotted
 from core.network.sysctl import get_sysctl, set_sysctl
@@ -17,8 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SIOCGIFFLAGS, SIOCGIFADDR, IFREQ_BYTES = 0x8913, 0x8915, 40
-IFF_UP = 1
+SIOCGIFFLAGS, IFREQ_BYTES = 0x8913, 40
+"""netdevice(7)"""
 FORWARD = "net/ipv4/ip_forward"
 
 
@@ -40,17 +45,15 @@ def ready(name: str, gateway: str) -> bool:
 
 
 def has_address(device: str, address: str) -> bool:
-    """Return whether a device is up with this IPv4 address as its first; netdevice(7)."""
+    """Return whether a device is up and this IPv4 address is one of the host's."""
     request = device.encode().ljust(IFREQ_BYTES, b"\0")
     with Socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC) as probe:
         try:
             flags = fcntl.ioctl(probe.fileno(), SIOCGIFFLAGS, request)
-            found = fcntl.ioctl(probe.fileno(), SIOCGIFADDR, request)
+            probe.bind((address, 0))
         except OSError:
             return False
-    return bool(int.from_bytes(flags[16:18], byteorder) & IFF_UP) and found[
-        20:24
-    ] == _socket.inet_aton(address)
+    return bool(int.from_bytes(flags[16:18], byteorder) & netlink.IFF_UP)
 
 
 def make_bridge(name: str, subnet: Subnet) -> None:
@@ -59,44 +62,26 @@ def make_bridge(name: str, subnet: Subnet) -> None:
     Raises Conflict when the subnet overlaps one of the host's, NotPermitted without
     CAP_NET_ADMIN, HostError for what else the kernel refuses.
     """
-    from pyroute2.netlink.exceptions import NetlinkError
-
     check_overlap(name, subnet)
     try:
-        _apart(lambda: _make(name, subnet))
-    except NetlinkError as error:
-        raise _refused(name, error.code) from error
+        # A MAC of its own: else the bridge has that of a container, and not for long.
+        _request_unless_there(netlink.bridge(name, mac_address(subnet.gateway)))
+        _refuse_ipv6(name)
+        index = _socket.if_nametoindex(name)
+        _request_unless_there(
+            netlink.address(index, subnet.gateway, subnet.prefix, subnet.broadcast)
+        )
+        netlink.request(netlink.NETLINK_ROUTE, [netlink.link_up(index)])
     except OSError as error:
         raise _refused(name, error.errno or 0) from error
     set_sysctl(FORWARD, "1")
 
 
-def _make(name: str, subnet: Subnet) -> None:
-    from pyroute2 import IPRoute
-
-    with IPRoute() as route:
-        if not exists(name):
-            # An address of its own: else it takes that of a container, and changes it.
-            mac = ":".join(f"{part:02x}" for part in mac_address(subnet.gateway))
-            route.link("add", ifname=name, kind="bridge", address=mac)
-        index = _socket.if_nametoindex(name)
-        _refuse_ipv6(name)
-        route.addr(
-            "replace",
-            index=index,
-            address=subnet.gateway,
-            prefixlen=subnet.prefix,
-            broadcast=subnet.broadcast,
-        )
-        route.link("set", index=index, state="up")
-
-
-def _apart(work: Callable[[], None]) -> None:
-    """Do it in a thread of its own: pyroute2 runs an event loop, and the app's thread has one."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(work).result()
+def _request_unless_there(message: bytes) -> None:
+    try:
+        netlink.request(netlink.NETLINK_ROUTE, [message])
+    except FileExistsError:
+        pass
 
 
 def allow_loopback(name: str) -> None:
@@ -133,6 +118,14 @@ def _remove(name: str) -> None:
     with IPRoute() as route:
         for index in route.link_lookup(ifname=name):
             route.link("del", index=index)
+
+
+def _apart(work: Callable[[], None]) -> None:
+    """Do it in a thread of its own: pyroute2 runs an event loop, and the app's thread has one."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
 
 
 def check_overlap(name: str, subnet: Subnet) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from core.network.hot import Published
 
+SYSTEM_PATH = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 RULES = """\
 add table ip {table}
 delete table ip {table}
@@ -129,21 +130,25 @@ def _elements(lines: list[str]) -> str:
     return f"elements = {{ {', '.join(lines)} }}" if lines else ""
 
 
-def _nft(script: str) -> None:
-    import subprocess
+def find_nft() -> str:
+    """Return where nft is; NotSupported when it is not installed.
 
-    try:
-        done = subprocess.run(
-            ["nft", "-f", "-"], input=script, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise NotSupported(
-            "the program nft is missing; a bridge network needs it",
-            hint="apt install nftables, or use --network host or none",
-        ) from None
-    if not done.returncode:
+    It is also looked for where only root's PATH goes: `su` keeps that of the user.
+    """
+    for directory in (*os.environ.get("PATH", "").split(":"), *SYSTEM_PATH):
+        if os.access(f"{directory}/nft", os.X_OK):
+            return f"{directory}/nft"
+    raise NotSupported(
+        "the program nft is missing; a bridge network needs it",
+        hint="apt install nftables, or use --network host or none",
+    )
+
+
+def _nft(script: str) -> None:
+    code, said = _run_nft(find_nft(), script)
+    if not code:
         return
-    cause = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
+    cause = next(iter(said.strip().splitlines()), f"exit code {code}")
     if os.geteuid() != 0 or "not permitted" in cause:
         raise NotPermitted(
             f"nft may not make limpet's table: {cause}",
@@ -153,3 +158,20 @@ def _nft(script: str) -> None:
         f"nft refused limpet's table: {cause}",
         hint="nf_tables and nft_nat must be in the kernel; --network host and none work without",
     )
+
+
+def _run_nft(program: str, script: str) -> tuple[int, str]:
+    """Return nft's exit code and what it says, without the cost of importing subprocess."""
+    with (
+        open(os.memfd_create("rules"), "w+b", buffering=0) as rules,
+        open(os.memfd_create("errors"), "w+b", buffering=0) as errors,
+    ):
+        rules.write(script.encode())
+        rules.seek(0)
+        streams = ((rules, 0), (errors, 1), (errors, 2))
+        actions = [(os.POSIX_SPAWN_DUP2, file.fileno(), number) for file, number in streams]
+        arguments = [program, "-f", "-"]
+        pid = os.posix_spawn(program, arguments, os.environ, file_actions=actions)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        errors.seek(0)
+        return code, errors.read().decode("utf-8", "replace")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from core.errors import Conflict
+from core.errors import Conflict, NotSupported
 from core.network import bridge, firewall
 from core.network.sysctl import get_sysctl
 from core.record import Record
@@ -36,8 +36,10 @@ class Fact(Record):
 
 def facts(name: str, subnet: Subnet) -> Iterator[Fact]:
     """Yield what is known of the bridge network `name`."""
-    if _output("nft", "--version") is None:
-        yield Fact("nft", False, "the program nft is missing", "apt install nftables")
+    try:
+        nft = firewall.find_nft()
+    except NotSupported as error:
+        yield Fact("nft", False, error.message, error.hint)
         return
     yield _bridge(name, subnet)
     yield _table(name, subnet)
@@ -48,12 +50,12 @@ def facts(name: str, subnet: Subnet) -> Iterator[Fact]:
         "packets are forwarded" if forwarding else "the kernel does not forward packets",
         "" if forwarding else "sysctl -w net.ipv4.ip_forward=1",
     )
-    yield from foreign_firewalls(name)
+    yield from foreign_firewalls(name, nft)
 
 
-def foreign_firewalls(name: str) -> Iterator[Fact]:
+def foreign_firewalls(name: str, nft: str) -> Iterator[Fact]:
     """Yield one fact for each firewall of the host that may stop the containers' packets."""
-    chains = [item["chain"] for item in _ruleset() if "chain" in item]
+    chains = [item["chain"] for item in _ruleset(nft) if "chain" in item]
     names = {(chain["family"], chain["table"], chain["name"]) for chain in chains}
     for chain in chains:
         place = f"{chain['family']} {chain['table']}"
@@ -61,7 +63,7 @@ def foreign_firewalls(name: str) -> Iterator[Fact]:
             continue
         rejects = chain.get("policy") == "drop" or chain["table"] == "firewalld"
         if rejects and chain["family"] in ("ip", "inet"):
-            passes = f'"{name}"' in (_output("nft", "list", "table", *place.split()) or "")
+            passes = f'"{name}"' in (_output(nft, "list", "table", *place.split()) or "")
             yield _stops(f"{place} {chain['name']}", passes, _remedy(name, chain, names))
     legacy = _output("iptables-legacy", "-S") if _has_legacy_filter() else None
     if legacy and "-P FORWARD DROP" in legacy:
@@ -117,8 +119,8 @@ def _iptables(name: str, chain: str) -> str:
     return f"iptables -I {chain} -i {name} -j ACCEPT && iptables -I {chain} -o {name} -j ACCEPT"
 
 
-def _ruleset() -> list[dict[str, Any]]:
-    text = _output("nft", "-j", "list", "chains")
+def _ruleset(nft: str) -> list[dict[str, Any]]:
+    text = _output(nft, "-j", "list", "chains")
     try:
         found: list[dict[str, Any]] = json.loads(text or "{}").get("nftables", [])
     except ValueError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,9 +14,9 @@ import pytest
 
 from core.config import Config
 from core.database import Database
-from core.errors import Conflict, HostError, NotFound
+from core.errors import Conflict, HostError, NotFound, NotSupported
 from core.model import Port
-from core.network import hot
+from core.network import firewall, hot
 from core.network.network import Network
 from tests.namespaces import Container, Namespace, ask_here
 
@@ -367,6 +369,17 @@ def test_two_bridges_do_not_mind_each_other(lab: Lab, tmp_path: Path) -> None:
     assert far.ask("tcp", "10.77.0.2", 80) == "nothing"
 
 
+def test_another_subnet_is_added_to_the_bridge(lab: Lab, paths: Paths) -> None:
+    before = lab.start("a", serve=["80/tcp"])
+    moved = Config({("network", "bridge"): BRIDGE, ("network", "subnet"): "10.79.0.0/24"})
+    database = Database(paths)
+    lab.stack.callback(database.close)
+    after = Lab(Network(paths, database, moved), lab.stack).start("b", serve=["80/tcp"])
+    assert (before.address, after.address) == ("10.77.0.2", "10.79.0.2")
+    assert ask_here("tcp", before.address, 80) == "a 10.77.0.1"
+    assert ask_here("tcp", after.address, 80) == "b 10.79.0.1"
+
+
 def test_a_subnet_of_the_host_is_not_used_twice(lab: Lab) -> None:
     run("ip link add lpwire type bridge")
     run("ip addr add 10.77.0.200/28 dev lpwire")
@@ -395,8 +408,6 @@ def test_the_bridge_takes_no_ipv6_and_keeps_its_mac(lab: Lab) -> None:
 
 
 def test_many_processes_at_once_get_different_addresses(lab: Lab, paths: Paths) -> None:
-    import sys
-
     code = f"""
 import sys
 sys.path.append({str(Path(__file__).parents[2])!r})
@@ -420,6 +431,68 @@ for number in range(3):
     addresses = [line for process in started for line in process.communicate()[0].split()]
     assert len(addresses) == len(set(addresses)) == 18
     assert all(process.returncode == 0 for process in started)
+
+
+def test_without_nft_the_package_is_named(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nonexistent")
+        patch.setattr(firewall, "SYSTEM_PATH", ())
+        with pytest.raises(NotSupported, match="nft is missing") as caught:
+            lab.prepare("a")
+        assert [fact.name for fact in lab.network.facts()] == ["nft"]
+    assert "apt install nftables" in caught.value.hint
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/bin")
+        lab.prepare("a")  # found where only root's PATH goes
+
+
+def test_without_root_other_networks_are_named() -> None:
+    code = f"""
+import os, sys
+sys.path.append({str(Path(__file__).parents[2])!r})
+from core.config import Config
+from core.database import Database
+from core.errors import NotPermitted
+from core.network import ports  # while it can be read
+from core.network.network import Network
+from core.paths import Paths
+os.chown(".", 65534, 65534)
+os.setgid(65534)
+os.setuid(65534)
+paths = Paths(os.path.abspath("data"), os.path.abspath("run"))
+network = Network(paths, Database(paths), Config({{("network", "bridge"): {BRIDGE!r}}}))
+try:
+    network.prepare("a" * 64, "bridge", (), dict)
+except NotPermitted as error:
+    print(error.hint)
+"""
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=place, stdout=subprocess.PIPE, text=True, check=True
+        )
+    assert "--network host" in done.stdout
+
+
+def test_making_it_all_loads_nothing_heavy(paths: Paths) -> None:
+    """A monitor that is forked afterwards keeps in memory what was loaded."""
+    code = f"""
+import sys
+sys.path.append({str(Path(__file__).parents[2])!r})
+from core.config import Config
+from core.database import Database
+from core.network.network import Network
+from core.paths import Paths
+paths = Paths({paths.data!r}, {paths.run!r})
+config = Config({{("network", "bridge"): {BRIDGE!r}, ("network", "subnet"): {SUBNET!r}}})
+network = Network(paths, Database(paths), config)
+network.prepare("a" * 64, "bridge", (), dict)
+print(*sorted({{"pyroute2", "subprocess", "socket", "re", "ipaddress"}} & set(sys.modules)))
+network.teardown()
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout.split() == []
 
 
 # -- what doctor says ----------------------------------------------------------------
