@@ -41,9 +41,9 @@ def stop(paths: Paths, row: Row, found: State, spec: dict[str, Any], timeout_s: 
         _say(channel, protocol.signal(signal, stop=True))
         if found.state == state.PAUSED:
             _say(channel, bytes((protocol.UNPAUSE,)))
-        if not _ended(channel, timeout_s):
+        if not _ended(paths, row, channel, timeout_s):
             _say(channel, protocol.signal(SIGKILL, stop=True))
-            if not _ended(channel, KILL_TIMEOUT_S):
+            if not _ended(paths, row, channel, KILL_TIMEOUT_S):
                 raise _hangs(row)
 
 
@@ -59,7 +59,7 @@ def send(paths: Paths, row: Row, found: State, signal: int) -> None:
             return
         if found.state == state.PAUSED:
             _say(channel, bytes((protocol.UNPAUSE,)))
-        if not _ended(channel, KILL_TIMEOUT_S):
+        if not _ended(paths, row, channel, KILL_TIMEOUT_S):
             raise _hangs(row)
 
 
@@ -82,8 +82,8 @@ def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
                 return
 
 
-def _ended(channel: _socket.socket, timeout_s: float) -> bool:
-    """Wait for the monitor's last word, or its end."""
+def _ended(paths: Paths, row: Row, channel: _socket.socket, timeout_s: float) -> bool:
+    """Wait for the monitor's last word, or its end; False when neither comes in time."""
     deadline = time.monotonic() + timeout_s
     while True:
         left = deadline - time.monotonic()
@@ -92,8 +92,11 @@ def _ended(channel: _socket.socket, timeout_s: float) -> bool:
         try:
             message = channel.recv(protocol.MAX_DATA + 1)
         except ConnectionResetError:
+            message = b""
+        if not message:
+            _await_gone(paths, row)
             return True
-        if not message or message[0] == protocol.EXIT:
+        if message[0] == protocol.EXIT:
             return True
 
 

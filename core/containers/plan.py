@@ -183,7 +183,7 @@ def _steps(
         root,
     ]
     for entry in spec["mounts"]:
-        steps.append(_mount_step(entry, cgroup))
+        steps.append(_mount_step(entry, cgroup, os.path.dirname(root.target)))
         if entry["destination"] == "/dev":
             steps.append(Devices())
             if privileged:
@@ -207,14 +207,15 @@ def _steps(
     return steps
 
 
-def _mount_step(entry: dict[str, Any], cgroup: dict[str, Any]) -> Step:
+def _mount_step(entry: dict[str, Any], cgroup: dict[str, Any], own: str) -> Step:
     kind, target, options = entry["type"], entry["destination"], entry["options"]
     flags = 0
     for option in options:
         flags |= FLAGS.get(option, 0)
     if kind == "bind":
         source = entry["source"]
-        if not os.path.exists(source):
+        # The container's own files need not be there yet when a plan is only shown.
+        if os.path.dirname(source) != own and not os.path.exists(source):
             raise UsageError(
                 f"{source} does not exist on this host, so it cannot be mounted",
                 hint=f"mkdir -p {source}",
