@@ -36,6 +36,7 @@ CHUNK = 1 << 20
 MAX_DEPTH, MAX_PATH = 256, 4096
 MAX_PARENTS = 256
 """Descriptors of parent directories kept open."""
+KEPT_XATTRS = ("user.", "security.capability", "system.posix_acl_")
 WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
 KIND_NAMES = {FILE: "file", HARDLINK: "hardlink", SYMLINK: "symlink", CHAR: "char",
               BLOCKDEV: "block", DIRECTORY: "dir", FIFO: "fifo"}  # fmt: skip
@@ -84,6 +85,8 @@ class Extractor:
                 if error.errno == errno.ENOSPC:
                     raise
                 raise ImageError(f"{shown(entry.name)}: {error.strerror}") from error
+            except (OverflowError, ValueError) as error:
+                raise Corrupt(f"{shown(entry.name)}: {error}") from error
         for path, mtime in reversed(self._directories):
             self._set_directory_time(path, mtime)
 
@@ -200,9 +203,12 @@ class Extractor:
         try:
             os.mkdir(name, 0o700, dir_fd=parent)
         except FileExistsError:
-            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if not stat.S_ISDIR(facts.st_mode):
                 self._remove(parent, path, name)
                 os.mkdir(name, 0o700, dir_fd=parent)
+                if stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0:
+                    self._make_opaque(parent, name)  # its own whiteout hid what lies below
         fd = os.open(
             name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent
         )
@@ -227,11 +233,7 @@ class Extractor:
 
     def _white_out(self, parent: int, folders: list[bytes], name: bytes) -> None:
         if name == OPAQUE:
-            fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._readable(parent, folders))
-            try:
-                os.setxattr(fd, self._xattr, b"y")
-            finally:
-                os.close(fd)
+            self._make_opaque(parent, b".")
             self.rows.append((os.fsdecode(b"/".join(folders)), "opaque", 0, 0, 0, 0, 0, "", ""))
             return
         hidden = name[len(WHITEOUT) :]
@@ -240,27 +242,38 @@ class Extractor:
         if hidden in (b"", b".", b".."):
             raise UnsafePath(f"{shown(name)}: a whiteout of nothing")
         path = b"/".join([*folders, hidden])
-        self._retry(parent, path, hidden, lambda: os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent))
+        self._hide_below(parent, hidden)
         self.rows.append((os.fsdecode(path), "whiteout", 0, 0, 0, 0, 0, "", ""))
 
-    def _readable(self, parent: int, folders: list[bytes]) -> int:
-        """The descriptor itself: O_PATH ones serve as dir_fd."""
-        if len(folders) > MAX_DEPTH:
-            raise UnsafePath("too deep")
-        return parent
+    def _hide_below(self, parent: int, name: bytes) -> None:
+        """Hide what lower layers have; the layer's own entry of that name stays, in any order."""
+        try:
+            os.mknod(name, stat.S_IFCHR, 0, dir_fd=parent)
+        except FileExistsError:
+            if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                self._make_opaque(parent, name)
+
+    def _make_opaque(self, parent: int, name: bytes) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, dir_fd=parent)
+        try:
+            os.setxattr(fd, self._xattr, b"y")
+        finally:
+            os.close(fd)
 
     def _dress(self, fd: int, entry: TarEntry) -> None:
         """Give owner, extended attributes and mode, in the order that keeps setuid and caps."""
         os.fchown(fd, entry.uid, entry.gid)
         os.fchmod(fd, entry.mode)
         for name, value in entry.xattrs.items():
-            if name.startswith(("trusted.overlay.", "user.overlay.")):
-                continue  # an image may not steer the overlay it is mounted in
+            # Not trusted.* and not user.overlay.*: an image may not steer the overlay it is in.
+            if not name.startswith(KEPT_XATTRS) or name.startswith("user.overlay."):
+                continue
             try:
                 os.setxattr(fd, name, value)
             except OSError as error:
                 if error.errno not in (errno.ENOTSUP, errno.EPERM):
-                    raise
+                    raise ImageError(f"{shown(entry.name)}: {name}: {error.strerror}") from error
 
     def _set_directory_time(self, path: bytes, mtime: int) -> None:
         try:
@@ -272,8 +285,10 @@ class Extractor:
 
     def _parent(self, path: bytes, *, make: bool = True) -> int:
         """Return a descriptor of a directory, found under the root and made when missing."""
-        fd = self._parents.get(path)
-        if fd is not None:
+        fd = self._parents.pop(path, -1)
+        if fd >= 0:
+            # Put last: the two that one entry needs are never the ones to be closed.
+            self._parents[path] = fd
             return fd
         text = "/" + os.fsdecode(path)
         try:
@@ -300,8 +315,8 @@ class Extractor:
             return make() or 0
 
     def _remove(self, parent: int, path: bytes, name: bytes) -> None:
+        self._forget(path)
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            self._forget(path)
             import shutil
 
             shutil.rmtree(name, dir_fd=parent)

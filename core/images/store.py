@@ -238,6 +238,16 @@ class ImageStore:
         self.blobs.write(digest, [manifest])
         now = time.time()
         with self.database.write() as sql:
+            # Within the transaction: another limpet may have removed a layer since it was added.
+            marks = ",".join("?" * len(layers))
+            here = sql.execute(
+                f"SELECT diff_id FROM layers WHERE diff_id IN ({marks})",  # noqa: S608
+                layers,
+            ).fetchall()
+            if len(here) < len(set(layers)):
+                raise Conflict(
+                    f"image {digest}: a layer was removed meanwhile", hint="pull it again"
+                )
             sql.execute(
                 "INSERT OR IGNORE INTO images VALUES (?,?,?,?,?,?)",
                 (
@@ -302,7 +312,7 @@ class ImageStore:
             for number, _ in plan.layers:
                 sql.execute("DELETE FROM layers WHERE id=?", (number,))
                 # Renamed first: a removal that is cut short must not leave half a layer.
-                gone.append(f"{self._paths.layers}/.gone-{number}")
+                gone.append(f"{self._paths.layers}/.gone-{number}-{time.time_ns()}")
                 os.rename(f"{self._paths.layers}/{number}", gone[-1])
         for number, _ in plan.layers:
             try:

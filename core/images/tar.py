@@ -77,6 +77,8 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
             entry.size = _number(header[483:495])
         elif b"GNU.sparse.major" in pax:
             _new_sparse(entry, pax, read)
+        elif any(key.startswith(b"GNU.sparse.") for key in pax):
+            raise Corrupt(f"{shown(entry.name)}: sparse files of PAX format 0 are not understood")
         if entry.sparse is not None:
             _check_sparse(entry)
         stored = entry.stored

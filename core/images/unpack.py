@@ -7,6 +7,7 @@ without site packages that is told where our modules are.
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+CHECK_EVERY_S = 0.1
 CHILD = os.path.join(os.path.dirname(__file__), "unpack_child.py")
 BY_CODE = {
     kind.code: kind
@@ -65,14 +67,20 @@ def unpack_layer(
 def _listen(
     child: subprocess.Popen[bytes], progress: Callable[[int], None], check: Callable[[], None]
 ) -> str:
-    last = ""
     assert child.stdout is not None
-    for line in child.stdout:
+    fd, last, buffer = child.stdout.fileno(), "", b""
+    while True:
         check()
-        last = line.decode("utf-8", "replace").rstrip("\n")
-        if last.startswith("bytes "):
-            progress(int(last[6:]))
-    return last
+        if not select.select([fd], [], [], CHECK_EVERY_S)[0]:
+            continue
+        data = os.read(fd, 64 << 10)
+        if not data:
+            return last
+        *lines, buffer = (buffer + data).split(b"\n")
+        for line in lines:
+            last = line.decode("utf-8", "replace")
+            if last.startswith("bytes "):
+                progress(int(last[6:]))
 
 
 def _error(kind: str, rest: str, diff_id: str, complaint: str) -> errors.Error:
