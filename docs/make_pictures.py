@@ -1,6 +1,6 @@
 """Makes the README's picture from the real app on a real engine, in roots of its own.
 
-    sudo .venv/bin/python docs/make_pictures.py
+sudo .venv/bin/python docs/make_pictures.py
 """
 
 from __future__ import annotations

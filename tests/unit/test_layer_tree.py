@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,7 +68,7 @@ def test_waste_is_counted_as_dive_does() -> None:
     assert found.efficiency == (100 + 0 + 0 + 60) / (100 + 100 + 40 + 60 + 60)
 
 
-def test_an_index_comes_back(tmp_path) -> None:
+def test_an_index_comes_back(tmp_path: Path) -> None:
     rows = [entry("a/\udcff", size=3), entry("d", "dir"), entry("b", "whiteout")]
     path = str(tmp_path / "index")
     write_index(path, [tuple(row.as_dict().values()) for row in rows])
