@@ -74,10 +74,7 @@ class Session:
 def read_exit(channel: _socket.socket) -> int | None:
     """Read until the exit code arrives; None when the other end is gone without one."""
     while True:
-        try:
-            message = channel.recv(protocol.MAX_DATA + 1)
-        except ConnectionResetError:
-            return None
+        message = protocol.receive(channel)
         if not message:
             return None
         if message[0] == protocol.EXIT:

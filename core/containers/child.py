@@ -123,7 +123,7 @@ def _talk(channel: _socket.socket, pid: int, ready: Callable[[int], None] | None
                 MAX_MESSAGE, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC
             )
         except ConnectionResetError:
-            message, ancillary = b"", []
+            continue  # its last message comes after this, see protocol.receive
         if not message:
             return master
         if message == READY:

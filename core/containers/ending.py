@@ -71,7 +71,7 @@ def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
         return
     with protocol.Closing(channel):
         _say(channel, bytes((protocol.PAUSE if frozen else protocol.UNPAUSE,)))
-        while message := channel.recv(protocol.MAX_DATA + 1):
+        while message := protocol.receive(channel):
             if message[0] == protocol.ANSWER:
                 if message[1]:
                     raise HostError(
@@ -89,10 +89,7 @@ def _ended(paths: Paths, row: Row, channel: _socket.socket, timeout_s: float) ->
         left = deadline - time.monotonic()
         if not select.select([channel], [], [], max(0.0, left))[0]:
             return False
-        try:
-            message = channel.recv(protocol.MAX_DATA + 1)
-        except ConnectionResetError:
-            message = b""
+        message = protocol.receive(channel)
         if not message:
             _await_gone(paths, row)
             return True

@@ -59,6 +59,20 @@ def pair() -> tuple[_socket.socket, _socket.socket]:
     return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
 
 
+def receive(channel: _socket.socket) -> bytes:
+    """Return the next message, b"" at the end.
+
+    An end that closes with messages unread makes the other's next call fail with
+    ECONNRESET, ahead of what is still queued for it: the call is made again, once the
+    kernel has reported that (net/unix/af_unix.c, unix_release_sock).
+    """
+    while True:
+        try:
+            return channel.recv(MAX_DATA + 1)
+        except ConnectionResetError:
+            continue
+
+
 class Closing:
     """Closes a socket at the end of a `with` block, which `_socket.socket` itself cannot."""
 

@@ -161,7 +161,7 @@ class Pump:
         if client.pending:
             self._flush(client)
         try:
-            message = client.sock.recv(protocol.MAX_DATA + 1)
+            message = protocol.receive(client.sock)
         except BlockingIOError:
             return
         except OSError:

@@ -98,10 +98,7 @@ class Relay:
                 self._poll.unregister(self._stdin_fd)
 
     def _receive(self) -> int | None:
-        try:
-            message = self._channel.recv(protocol.MAX_DATA + 1)
-        except ConnectionResetError:
-            message = b""
+        message = protocol.receive(self._channel)
         if not message:
             raise lost()
         kind = message[0]

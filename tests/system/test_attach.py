@@ -69,13 +69,15 @@ def test_stdin_is_empty_unless_it_was_asked_for(containers: Containers) -> None:
 
 def test_input_that_is_not_read_keeps_no_signal_back(threaded: Containers) -> None:
     session = threaded.run(
-        shell("trap 'exit 6' TERM; while :; do sleep 0.01; done", stdin_open=True)
+        shell("trap 'exit 6' TERM; echo up; while :; do sleep 0.01; done", stdin_open=True)
     )
     results = []
     thread = threading.Thread(target=lambda: results.append(run(session, bytes(5_000_000))[0]))
     thread.start()
-    time.sleep(0.3)
-    threaded.kill(threaded.list()[0].id, signal.SIGTERM)
+    container = threaded.list()[0].id
+    until(lambda: list(threaded.logs(container)))
+    time.sleep(0.1)
+    threaded.kill(container, signal.SIGTERM)
     thread.join(10)
     assert results == [6]
 
