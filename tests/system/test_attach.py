@@ -209,6 +209,9 @@ def test_a_detached_exec_goes_on(containers: Containers) -> None:
     container = containers.create(shell("exec sleep 1000"))
     containers.start(container)
     containers.exec(container, ("sleep", "999"), detach=True).close()
+    deadline = time.monotonic() + 10
+    while _pids(containers, container) != 2:
+        assert time.monotonic() < deadline, "the detached program is not there"
     time.sleep(0.1)
     assert _pids(containers, container) == 2
 
