@@ -6,15 +6,13 @@ monitor alone, or by a repair when the monitor is gone.
 
 from __future__ import annotations
 
-import os
 import time
 
-from core.containers import protocol, repair, starting, state, stored
+from core.containers import protocol, repair, state, stored
 from core.containers.attach import Session, connect, read_exit
-from core.containers.lean_json import dumps, loads
 from core.containers.options import ContainerOptions
 from core.containers.stored import Lock, Row
-from core.errors import Conflict, UsageError
+from core.errors import Conflict
 from core.model import ContainerInfo, Port, Usage
 
 TYPE_CHECKING = False
@@ -23,14 +21,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.config import Config
+    from core.containers import creation
     from core.containers.launcher import Launcher
     from core.containers.state import State
     from core.database import Database
     from core.images.store import ImageStore
     from core.network.network import Network
     from core.paths import Paths
-
-NAME_TRIES = 20
 
 
 class Containers:
@@ -123,110 +120,49 @@ class Containers:
         Raises NotFound for the image, Conflict for a taken name, UsageError or RunError
         for options that make no sense.
         """
-        row, spec, document = self._prepare(options)
-        starting.make_directories(self._paths, row.id)
+
+        from core.containers import creation, starting
+
+        made = self._prepare(options)
+        container_id = made.row.id
+        starting.make_directories(self._paths, container_id)
         try:
-            self._insert(row, spec, document, named=bool(options.name))
+            creation.insert(self._database, made)
         except BaseException:
             from core.containers.removal import remove_tree
 
-            remove_tree(self._paths.container(row.id))
+            remove_tree(self._paths.container(container_id))
             raise
-        return row.id
+        return container_id
 
     def dry_run(self, options: ContainerOptions) -> Sequence[str]:
         """Return the steps of a `run`, one line each, and do nothing."""
-        from core.containers import plan
+        from core.containers import plan, starting
 
-        row, spec, _ = self._prepare(options)
+        made = self._prepare(options)
+        row = made.row
         launch = starting.make_launch(
-            self._paths, row, spec, self._images.lowerdirs(row.image_digest),
+            self._paths, row, made.spec, self._images.lowerdirs(row.image_digest),
             {"mode": row.document["network"], "ports": []},
         )  # fmt: skip
         return plan.show(launch)
 
-    def _prepare(self, options: ContainerOptions) -> tuple[Row, dict[str, Any], str]:
-        from core.containers import names, spec
+    def _prepare(self, options: ContainerOptions) -> creation.Draft:
+        from core.containers import creation
 
-        if options.name and not names.is_name(options.name):
-            raise UsageError(
-                f"{options.name!r} is no container name",
-                hint="letters, digits, _ . - and a letter or digit in front",
-            )
+        network = options.network or self._config["container", "network"]
         image = self._images.resolve(options.image)
         image_config = self._images.config(image.digest)
-        container_id = os.urandom(32).hex()
-        network = options.network or self._config["container", "network"]
-        options = options.replace(network=network)
-        host = os.uname().nodename if network == "host" else container_id[:12]
-        hostname = options.hostname or host
-        made = spec.build_spec(
-            options,
-            image_config,
-            self._config,
-            hostname=hostname,
-            directory=self._paths.container(container_id),
-        )
-        labels = spec.labels(options, image_config)
-        document = stored.document_of(options, made["process"]["args"], labels)
-        row = Row(
-            container_id, options.name, options.image, image.digest, time.time(), loads(document)
-        )
-        return row, made, document
-
-    def _insert(self, row: Row, spec: dict[str, Any], document: str, *, named: bool) -> None:
-        import sqlite3
-
-        from core.containers.names import make_name
-
-        for attempt in range(NAME_TRIES):
-            name = row.name if named else make_name(attempt)
-            try:
-                with self._database.write() as sql:
-                    sql.execute(
-                        "INSERT INTO containers VALUES (?,?,?,?,?,?,?)",
-                        (
-                            row.id,
-                            name,
-                            row.image,
-                            row.image_digest,
-                            row.created,
-                            document,
-                            dumps(spec),
-                        ),
-                    )
-            except sqlite3.IntegrityError:
-                if named:
-                    raise self._name_taken(name) from None
-            else:
-                return
-        raise Conflict("no free name was found", hint="give one: --name NAME")
-
-    def _name_taken(self, name: str) -> Conflict:
-        holder = stored.find(self._database, name)
-        return Conflict(
-            f"the name {name!r} belongs to container {holder.id[:12]}",
-            hint=f"limpet rm {name}, or choose another name",
-            subject=name,
+        return creation.draft(
+            self._paths, self._config, options.replace(network=network), image.digest, image_config
         )
 
     def rename(self, reference: str, name: str) -> None:
         """Give a container another name; Conflict when it is taken."""
-        import sqlite3
 
-        from core.containers.names import is_name
+        from core.containers import creation
 
-        if not is_name(name):
-            raise UsageError(
-                f"{name!r} is no container name",
-                hint="letters, digits, _ . - and a letter or digit in front",
-            )
-        row = stored.find(self._database, reference)
-        try:
-            with self._database.write() as sql:
-                sql.execute("UPDATE containers SET name=? WHERE id=?", (name, row.id))
-        except sqlite3.IntegrityError:
-            raise self._name_taken(name) from None
+        creation.rename(self._database, stored.find(self._database, reference), name)
 
     # -- starting --------------------------------------------------------------------
 
@@ -282,6 +218,8 @@ class Containers:
                 raise
 
     def _launch(self, row: Row, owner: int) -> None:
+        from core.containers import starting
+
         options = row.options
         spec = stored.spec_of(self._database, row.id)
         network = self._network.prepare(row.id, options.network, options.publish, self._ports)
@@ -336,7 +274,7 @@ class Containers:
         It ends when the session is closed, unless `detach`.  Raises Conflict when the
         container does not run, RunError with docker's exit code when the program cannot be.
         """
-        from core.containers import plan
+        from core.containers import plan, starting
 
         row = stored.find(self._database, reference)
         found = self._state(row.id)

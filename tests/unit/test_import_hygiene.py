@@ -24,12 +24,17 @@ HEAVY = {
 LEAN = (
     "core.record",
     "core.containers.cgroups",
+    "core.containers.child",
     "core.containers.enter",
+    "core.containers.exec_session",
     "core.containers.init",
     "core.containers.lean_json",
     "core.containers.log_writer",
+    "core.containers.monitor",
     "core.containers.program",
     "core.containers.protocol",
+    "core.containers.pump",
+    "core.containers.state",
     "core.containers.steps",
     "core.containers.tree_copy",
     "core.containers.users",
@@ -53,7 +58,7 @@ LEAN = (
 
 ALLOWED = {
     "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
-    "errno", "fcntl", "genericpath", "marshal", "os", "os.path", "posix", "posixpath", "select",
+    "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath", "select",
     "stat", "termios", "time",
     "core", "core.containers", "core.linux", "core.network",
 }  # fmt: skip

@@ -1,0 +1,106 @@
+"""Makes the row of a container: ID, name, specification."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+
+from core.containers import names, spec, stored
+from core.containers.lean_json import dumps, loads
+from core.errors import Conflict, UsageError
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from core.config import Config
+    from core.containers.options import ContainerOptions
+    from core.containers.stored import Row
+    from core.database import Database
+    from core.paths import Paths
+
+NAME_TRIES = 20
+
+
+class Draft(Record):
+    """A container that is not stored yet; its name may still be empty."""
+
+    row: Row
+    spec: dict[str, Any]
+    document: str
+
+
+def draft(
+    paths: Paths,
+    config: Config,
+    options: ContainerOptions,
+    image_digest: str,
+    image_config: dict[str, Any],
+) -> Draft:
+    """Return a new container.  Raises UsageError or RunError for options that make no sense."""
+    if options.name:
+        check_name(options.name)
+    container_id = os.urandom(32).hex()
+    own_name = os.uname().nodename if options.network == "host" else container_id[:12]
+    made = spec.build_spec(
+        options,
+        image_config,
+        config,
+        hostname=options.hostname or own_name,
+        directory=paths.container(container_id),
+    )
+    labels = spec.labels(options, image_config)
+    document = stored.document_of(options, made["process"]["args"], labels)
+    row = stored.Row(
+        container_id, options.name, options.image, image_digest, time.time(), loads(document)
+    )
+    return Draft(row, made, document)
+
+
+def insert(database: Database, made: Draft) -> None:
+    """Store a container, under a made-up name if it has none; Conflict for a taken one."""
+    row = made.row
+    for attempt in range(NAME_TRIES):
+        name = row.name or names.make_name(attempt)
+        values = (row.id, name, row.image, row.image_digest, row.created, made.document,
+                  dumps(made.spec))  # fmt: skip
+        try:
+            with database.write() as sql:
+                sql.execute("INSERT INTO containers VALUES (?,?,?,?,?,?,?)", values)
+        except sqlite3.IntegrityError:
+            if row.name:
+                raise _taken(database, name) from None
+        else:
+            return
+    raise Conflict("no free name was found", hint="give one: --name NAME")
+
+
+def rename(database: Database, row: Row, name: str) -> None:
+    """Give a container another name.  Raises UsageError or Conflict."""
+    check_name(name)
+    try:
+        with database.write() as sql:
+            sql.execute("UPDATE containers SET name=? WHERE id=?", (name, row.id))
+    except sqlite3.IntegrityError:
+        raise _taken(database, name) from None
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError unless a container may be called so."""
+    if not names.is_name(name):
+        raise UsageError(
+            f"{name!r} is no container name",
+            hint="letters, digits, _ . - and a letter or digit in front",
+            subject=name,
+        )
+
+
+def _taken(database: Database, name: str) -> Conflict:
+    holder = stored.find(database, name)
+    return Conflict(
+        f"the name {name!r} belongs to container {holder.id[:12]}",
+        hint=f"limpet rm {name}, or choose another name",
+        subject=name,
+    )
