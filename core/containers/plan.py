@@ -25,6 +25,7 @@ from core.containers.steps import (
     ReadOnlyPaths,
     Seccomp,
     Step,
+    Sysctl,
     Terminal,
     Unshare,
     Volume,
@@ -86,6 +87,7 @@ def make_launch(
         cpus=resources["cpu"]["cpus"],
         pids_limit=resources["pids"]["limit"],
         devices=tuple(resources["deviceRules"]),
+        defaults=tuple(spec["annotations"].get("limpet.default-limits", "").split()),
     )
     bits = capabilities.mask(spec["process"]["capabilities"]["bounding"]) & host.permitted
     root = OverlayRoot(
@@ -188,6 +190,8 @@ def _steps(
             steps.append(Devices())
             if privileged:
                 steps.append(HostDevices())
+    if linux.get("sysctl"):
+        steps.append(Sysctl(tuple(linux["sysctl"].items())))
     if process_spec["terminal"]:
         steps.append(Terminal())
     if linux["maskedPaths"]:
@@ -225,7 +229,15 @@ def _mount_step(entry: dict[str, Any], cgroup: dict[str, Any], own: str) -> Step
     if kind == "volume":
         return Volume(entry["source"], target)
     if kind == "cgroup":
-        controllers = tuple(path.split("/")[4] for path in cgroup["dirs"])
-        return CgroupMount(cgroup["version"], controllers if cgroup["version"] == 1 else (), flags)
+        return CgroupMount(cgroup["version"], _hierarchies(cgroup), flags)
     data = ",".join(option for option in options if option not in FLAGS)
     return Mount(kind, entry["source"], target, flags, data)
+
+
+def _hierarchies(cgroup: dict[str, Any]) -> tuple[str, ...]:
+    """Return v1's mounts by name; controllers mounted together share one, `cpu,cpuacct`."""
+    if cgroup["version"] == 2:
+        return ()
+    folders = (path.split("/")[4] for path in cgroup["dirs"])
+    names = (os.path.basename(os.path.realpath(f"{cgroups.ROOT}/{name}")) for name in folders)
+    return tuple(dict.fromkeys(names))
