@@ -7,8 +7,8 @@ import sqlite3
 import time
 
 from core.containers import names, spec, stored
-from core.containers.lean_json import dumps, loads
 from core.errors import Conflict, UsageError
+from core.lean_json import dumps, loads
 from core.record import Record
 
 TYPE_CHECKING = False

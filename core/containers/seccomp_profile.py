@@ -45,11 +45,11 @@ def load_filter(paths: Paths, profile: str, capabilities: tuple[str, ...]) -> by
     """
     if profile == "unconfined":
         return b""
-    from hashlib import sha256
+    from _blake2 import blake2b  # hashlib would load OpenSSL: 4 ms
 
     stamp = _stamp(profile) if profile else ""
     key = f"{VERSION} {os.uname().machine} {profile} {stamp} {' '.join(sorted(capabilities))}"
-    cached = f"{paths.cache}/seccomp-{sha256(key.encode()).hexdigest()[:32]}.bpf"
+    cached = f"{paths.cache}/seccomp-{blake2b(key.encode(), digest_size=16).hexdigest()}.bpf"
     try:
         with open(cached, "rb") as file:
             return file.read()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from core.containers.lean_json import dumps, loads
+from core.lean_json import dumps, loads
 from core.record import Record
 
 TYPE_CHECKING = False

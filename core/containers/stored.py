@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 
-from core.containers.lean_json import dumps, loads
 from core.containers.options import ContainerOptions, Mount
 from core.errors import Conflict, NotFound
+from core.lean_json import dumps, loads
 from core.model import Port
 from core.record import Record
 

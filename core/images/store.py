@@ -92,7 +92,7 @@ class ImageStore:
 
     def config(self, digest: str) -> dict[str, Any]:
         """Return an image's config (the OCI document) by its manifest's digest."""
-        from json import loads
+        from core.lean_json import loads
 
         row = self.database.query("SELECT config_digest FROM images WHERE digest=?", (digest,))
         if not row:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.containers import lean_json, names, protocol, state
+from core import lean_json
+from core.containers import names, protocol, state
 from core.containers.detach_keys import DetachScanner, parse_keys
 from core.containers.options import ContainerOptions, Mount
 from core.containers.removal import remove_tree

@@ -28,7 +28,7 @@ LEAN = (
     "core.containers.enter",
     "core.containers.exec_session",
     "core.containers.init",
-    "core.containers.lean_json",
+    "core.lean_json",
     "core.containers.log_writer",
     "core.containers.monitor",
     "core.containers.program",
@@ -58,8 +58,8 @@ LEAN = (
 
 ALLOWED = {
     "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
-    "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath", "select",
-    "stat", "termios", "time",
+    "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
+    "select", "stat", "termios", "time",
     "core", "core.containers", "core.linux", "core.network",
 }  # fmt: skip
 
