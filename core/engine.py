@@ -14,7 +14,7 @@ from core.paths import Paths, default_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from core.config import Config
     from core.containers.lifecycle import Containers
@@ -138,10 +138,19 @@ class Engine:
         tail: int | None = None,
         since: float = 0,
         timestamps: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[int, bytes]]:
-        """Return an iterator of (1 for stdout or 2 for stderr, line) over a container's log."""
+        """Return an iterator of (1 for stdout or 2 for stderr, line) over a container's log.
+
+        Following ends within a second after `stopped()` is true.
+        """
         return self.lifecycle.logs(
-            container, follow=follow, tail=tail, since=since, timestamps=timestamps
+            container,
+            follow=follow,
+            tail=tail,
+            since=since,
+            timestamps=timestamps,
+            stopped=stopped,
         )
 
     def reference(self, text: str) -> Reference:

@@ -27,7 +27,7 @@ async def dashboard(engine: Engine) -> None:
     app = LimpetApp(engine)
     async with app.run_test(size=(130, 36)) as pilot:
         await pilot.pause(4)
-        await pilot.press("l")
+        app.submit("logs -f cache")
         await pilot.pause(3)
         app.save_screenshot("dashboard.svg", str(ROOT / "docs/pictures"))
 

@@ -20,6 +20,7 @@ from tui.theme import LIMPET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from core.engine import Engine
@@ -30,6 +31,8 @@ LIVE_EVERY_S = 0.2
 AGES_EVERY_S = 20
 QUICK_S = 2.0
 """A program that failed within this time has left words that the app would hide."""
+LOG_TAIL = 50_000
+"""Lines of the past that a log is opened with."""
 FIRST = "first"
 """Name of a newcomer's container."""
 
@@ -220,6 +223,18 @@ class LimpetApp(FrameDiffApp):
             return [(layer, self.engine.layer_files(layer.diff_id)) for layer in layers]
 
         self.push_screen(LayersScreen(image, load))
+
+    def open_logs(self, container: str) -> None:
+        """Follow the log of a container on a screen of its own."""
+        from tui.screens.logs import LogsScreen
+
+        def read(stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+            return self.engine.logs(
+                container, follow=True, tail=LOG_TAIL, timestamps=True, stopped=stopped
+            )
+
+        most = int(self.engine.config["tui", "log_max_bytes"])
+        self.push_screen(LogsScreen(container, read, max_bytes=most))
 
     def open_help(self) -> None:
         """Show every key and every command."""

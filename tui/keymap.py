@@ -35,7 +35,7 @@ RUNNING = ("running", "stopping", "restarting")
 
 DEFAULT: tuple[Key, ...] = (
     Key(CONTAINERS, "enter", "inspect {name}", "inspect"),
-    Key(CONTAINERS, "l", "logs -f {name}", "logs"),
+    Key(CONTAINERS, "l", "@logs", "logs"),
     Key(CONTAINERS, "e", "exec -it {name} sh", "exec"),
     Key(CONTAINERS, "a", "attach {name}", "attach"),
     Key(CONTAINERS, "s", "stop {names}", "stop", (*RUNNING, "paused")),

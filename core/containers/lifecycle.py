@@ -17,7 +17,7 @@ from core.model import ContainerInfo, Port, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from core.config import Config
@@ -306,10 +306,12 @@ class Containers:
         since: float = 0,
         until: float = 0,
         timestamps: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[int, bytes]]:
         """Return (1 for stdout or 2 for stderr, text) for what the container wrote.
 
-        `follow` goes on until the container ends.  Times are seconds since the epoch.
+        `follow` goes on until the container ends, or for at most a second after `stopped()`
+        is true.  Times are seconds since the epoch.
         """
         from core.containers import logs
 
@@ -320,7 +322,9 @@ class Containers:
         else:
             follower = logs.Follower(f"{directory}/log", tail=tail, since=since, until=until)
             entries = logs.follow(
-                directory, follower, lambda: self._state(row.id).state in state.ALIVE
+                directory,
+                follower,
+                lambda: not stopped() and self._state(row.id).state in state.ALIVE,
             )
         return logs.show(entries, timestamps=timestamps)
 

@@ -110,7 +110,6 @@ async def test_a_newcomer_is_offered_the_first_step(
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        (["l"], "logs -f web-1"),
         (["j", "e"], "exec -it web-2 sh"),
         (["a"], "attach web-1"),
         (["s"], "stop web-1"),
@@ -391,9 +390,21 @@ async def test_lines_are_followed_until_escape(make_app: Callable[..., LimpetApp
         await until(pilot, lambda: app.dashboard.table.has_focus)
 
 
+async def test_a_container_s_log_has_a_screen_of_its_own(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press("l")
+        await until(pilot, lambda: "there is no container" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.dashboard.is_current)
+
+
 async def test_help_names_keys_and_commands(make_app: Callable[..., LimpetApp]) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("question_mark")
-        await until(pilot, lambda: "logs -f {name}" in session(app))
+        await until(pilot, lambda: "exec -it {name} sh" in session(app))
         assert "Fetch an image from its registry" in session(app)

@@ -290,6 +290,12 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         if row:
             self.app.open_layers(row.name)
 
+    def action_logs(self) -> None:
+        """Follow the log of the container under the cursor."""
+        row = self.tables[CONTAINERS].selected
+        if row:
+            self.app.open_logs(row.name)
+
     def action_starter(self) -> None:
         """Make the starter image and run a container of it."""
         self.app.start_here()

@@ -1,0 +1,229 @@
+"""The log screen, key by key: following, searching, keeping, wrapping, selecting, saving."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+from core.errors import NotFound
+from tui.screens.logs import LogsScreen
+from tui.theme import LIMPET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from textual.pilot import Pilot
+
+SIZES = [(60, 18), (80, 24), (160, 50)]
+
+
+def piece(number: int, text: str = "", stream: int = 1) -> tuple[int, bytes]:
+    stamp = f"2026-11-24T19:47:{number % 60:02}.123456789Z"
+    return stream, f"{stamp} line {number} {text}\n".encode()
+
+
+class Feed:
+    """A log that grows when the test says so."""
+
+    def __init__(self, *pieces: tuple[int, bytes]) -> None:
+        self.queue: queue.Queue[list[tuple[int, bytes]] | None] = queue.Queue()
+        self.queue.put(list(pieces))
+        self.ended = threading.Event()
+
+    def __call__(self, stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+        while not stopped():
+            try:
+                batch = self.queue.get(timeout=0.02)
+            except queue.Empty:
+                continue
+            if batch is None:
+                break
+            yield from batch
+        self.ended.set()
+
+
+class Host(App[None]):
+    def __init__(self, screen: LogsScreen) -> None:
+        super().__init__()
+        self.register_theme(LIMPET)
+        self.theme = LIMPET.name
+        self.logs = screen
+
+    def on_mount(self) -> None:
+        self.push_screen(self.logs)
+
+
+async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if true():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it did not come")
+
+
+def shown(screen: LogsScreen) -> list[str]:
+    view = screen.view
+    return [view.render_line(y).text.rstrip() for y in range(view.size.height)]
+
+
+def edge(screen: LogsScreen, name: str) -> str:
+    from tui.widgets.status import StatusLine
+
+    return screen.query_one(f"#{name}", StatusLine).render_line(0).text
+
+
+async def opened(pilot: Pilot[None], screen: LogsScreen, count: int) -> None:
+    await until(pilot, lambda: screen.is_current and screen.view.ring.end == count)
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_it_follows_holds_and_follows_again(size: tuple[int, int]) -> None:
+    feed = Feed(*(piece(n) for n in range(100)))
+    screen = LogsScreen("web-1", feed)
+    async with Host(screen).run_test(size=size) as pilot:
+        await opened(pilot, screen, 100)
+        assert shown(screen)[-1] == "  line 99"
+        assert "following" in edge(screen, "head")
+        await pilot.press("k", "k")
+        assert "held" in edge(screen, "head")
+        assert shown(screen)[-1] == "  line 97"
+        feed.queue.put([piece(n) for n in range(100, 150)])
+        await opened(pilot, screen, 150)
+        assert shown(screen)[-1] == "  line 97"
+        await pilot.press("F")
+        assert shown(screen)[-1] == "  line 149"
+        await pilot.press("g")
+        assert shown(screen)[0] == "  line 0"
+        await pilot.press("G")
+        assert shown(screen)[-1] == "  line 149"
+        feed.queue.put(None)
+        await until(pilot, lambda: "ended" in edge(screen, "head"))
+
+
+async def test_what_falls_out_is_counted_and_the_view_stays() -> None:
+    feed = Feed(*(piece(n) for n in range(50)))
+    screen = LogsScreen("web-1", feed, max_bytes=100 * 150)
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 50)
+        await pilot.press("k")
+        before = shown(screen)
+        feed.queue.put([piece(n) for n in range(50, 110)])
+        await opened(pilot, screen, 110)
+        assert screen.view.ring.first > 0
+        assert "older lines dropped" in edge(screen, "head")
+        assert shown(screen) == before
+        feed.queue.put([piece(n) for n in range(110, 500)])
+        await opened(pilot, screen, 500)
+        assert shown(screen)[0] == f"  line {screen.view.ring.first}"
+
+
+async def test_searching_goes_from_hit_to_hit() -> None:
+    feed = Feed(*(piece(n, "needle" if n % 40 == 5 else "hay") for n in range(200)))
+    screen = LogsScreen("web-1", feed)
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 200)
+        await pilot.press("/", *"needle", "enter")
+        assert ">line 165 needle" in [line.strip() for line in shown(screen)]
+        await pilot.press("N")
+        assert ">line 125 needle" in [line.strip() for line in shown(screen)]
+        await pilot.press("n", "n")
+        assert ">line 5 needle" in [line.strip() for line in shown(screen)]
+        row = next(y for y, line in enumerate(shown(screen)) if ">line 5 " in line)
+        styles = [s.style for s in screen.view.render_line(row) if s.text == "needle"]
+        assert styles
+        assert styles[0] is not None
+        assert styles[0].reverse
+        await pilot.press("/", *"absent", "enter")
+        assert "nothing matches absent" in edge(screen, "foot")
+        await pilot.press("escape")
+        assert screen.view.rows.searched is None
+        assert screen.is_current
+
+
+async def test_only_matching_lines_are_kept_new_ones_too() -> None:
+    feed = Feed(*(piece(n, "error" if n % 10 == 0 else "fine") for n in range(100)))
+    screen = LogsScreen("web-1", feed)
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 100)
+        await pilot.press("&", *"err|warn", "enter")
+        await until(pilot, lambda: screen.view.count == 10)
+        assert [line for line in shown(screen) if line][-1] == "  line 90 error"
+        feed.queue.put([piece(100, "a WARNing"), piece(101, "fine")])
+        await opened(pilot, screen, 102)
+        await until(pilot, lambda: screen.view.count == 11)
+        assert [line for line in shown(screen) if line][-1] == "  line 100 a WARNing"
+        await pilot.press("&", "ctrl+u", *"nowhere", "enter")
+        await pilot.press("k", "j", "g", "G", "V", "V", "n")
+        assert not any(shown(screen))
+        await pilot.press("escape")
+        assert screen.view.count == 102
+
+
+async def test_wrapping_times_and_sideways() -> None:
+    screen = LogsScreen("web-1", Feed(piece(1, "x" * 100_000 + "END"), piece(2, "短" * 50)))
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 2)
+        await pilot.press("l")
+        assert shown(screen)[0].startswith("  xxx")
+        await pilot.press("w", "k", "k")
+        assert any(line.endswith("END") for line in shown(screen))
+        await pilot.press("w", "T", "h")
+        assert shown(screen)[0].startswith("  19:47:01.123  line 1 xxx")
+
+
+async def test_hostile_output_is_harmless_and_stderr_is_marked() -> None:
+    nasty = "\x1b[2J\x1b]0;owned\x07\x9b1mred\r\x08\x1b[31mtext\x1b["
+    screen = LogsScreen("web-1", Feed(piece(1, nasty), piece(2, "oops", 2)))
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 2)
+        first, second = shown(screen)[:2]
+        assert "owned" not in first
+        assert first.isprintable()
+        assert "text" in first
+        assert second.startswith(screen.view.render_line(1).text[0])
+        assert second[0] != " "
+
+
+async def test_selected_lines_are_copied() -> None:
+    screen = LogsScreen("web-1", Feed(*(piece(n) for n in range(10))))
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 10)
+        await pilot.press("V", "k", "k", "y")
+        assert pilot.app.clipboard == "line 7 \nline 8 \nline 9 "
+        assert "copied 3 lines" in edge(screen, "foot")
+        assert not screen.view.selecting
+
+
+async def test_saved_as_it_came_and_nothing_overwritten(tmp_path: Path) -> None:
+    screen = LogsScreen("web-1", Feed(piece(1, "\x1b[31mred"), piece(2)), directory=str(tmp_path))
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 2)
+        await pilot.press("S", "enter")
+        await until(pilot, lambda: "saved 2 lines" in edge(screen, "foot"))
+        (file,) = tmp_path.iterdir()  # noqa: ASYNC240 - the loop may wait here
+        assert file.read_bytes() == piece(1, "\x1b[31mred")[1] + piece(2)[1]
+        await pilot.press("S", "ctrl+u", *str(file), "enter")
+        await until(pilot, lambda: "File exists" in edge(screen, "foot"))
+
+
+async def test_leaving_ends_the_reader_and_errors_are_shown() -> None:
+    feed = Feed(piece(1))
+    screen = LogsScreen("web-1", feed)
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 1)
+        await pilot.press("q")
+        await until(pilot, feed.ended.is_set)
+        assert not screen.is_current
+
+        def gone(_: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+            raise NotFound("there is no container web-1")
+
+        second = LogsScreen("web-1", gone)
+        await pilot.app.push_screen(second)
+        await until(pilot, lambda: "there is no container" in edge(second, "head"))

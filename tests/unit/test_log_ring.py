@@ -1,0 +1,136 @@
+"""The ring of a log view: bounded, in order, pieces put together; and what reaches a terminal."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.widgets.ansi import breaks, cut, over, plain_text, spans
+from tui.widgets.log_ring import COST, Kept, LogRing, Matches
+
+BODIES = st.binary(max_size=40).map(lambda body: body.replace(b"\n", b" "))
+PIECES = st.lists(
+    st.tuples(st.sampled_from((1, 2)), st.builds(lambda b, end: b + end, BODIES,
+                                                 st.sampled_from((b"\n", b"\n", b""))))
+)  # fmt: skip
+
+
+def joined(pieces: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Put pieces together the slow way."""
+    lines: list[tuple[int, bytes]] = []
+    begun: dict[int, int] = {}
+    for stream, text in pieces:
+        if stream in begun:
+            lines[begun[stream]] = (stream, lines[begun[stream]][1] + text)
+        else:
+            lines.append((stream, text))
+            begun[stream] = len(lines) - 1
+        if text.endswith(b"\n"):
+            del begun[stream]
+    return lines
+
+
+def content(ring: LogRing) -> list[tuple[int, bytes]]:
+    return [(stream, bytes(text)) for stream, text in ring.lines(ring.first, ring.end)]
+
+
+@given(PIECES)
+def test_lines_keep_their_order_and_pieces_their_line(pieces: list[tuple[int, bytes]]) -> None:
+    ring = LogRing(1 << 20)
+    for piece in pieces:
+        ring.extend([piece])
+    assert content(ring) == joined(pieces)
+    assert ring.size_bytes == sum(len(text) + COST for _, text in content(ring))
+
+
+@given(PIECES, st.integers(COST, 1000), st.integers(1, 10))
+def test_bounds_hold_whatever_comes(
+    pieces: list[tuple[int, bytes]], most_bytes: int, most_lines: int
+) -> None:
+    ring = LogRing(most_bytes, most_lines)
+    for piece in pieces:
+        ring.extend([piece])
+        assert len(ring) <= most_lines
+        assert ring.size_bytes <= most_bytes or len(ring) == 1
+        assert ring.size_bytes == sum(len(text) + COST for _, text in content(ring))
+    if all(text.endswith(b"\n") for _, text in pieces):
+        assert ring.end == len(pieces)
+        assert content(ring) == pieces[ring.first :]
+        assert ring.dropped_bytes == sum(len(text) for _, text in pieces[: ring.first])
+
+
+def test_one_line_longer_than_the_ring_stays_alone() -> None:
+    ring = LogRing(1000)
+    ring.extend([(1, b"a\n"), (1, b"x" * 5000 + b"\n")])
+    assert (ring.first, len(ring)) == (1, 1)
+
+
+@given(st.lists(st.sampled_from((b"error one\n", b"fine\n", b"\x1b[31mERR\x1b[mOR\n"))))
+def test_a_filter_finds_what_the_slow_way_finds(bodies: list[bytes]) -> None:
+    ring = LogRing(600)
+    kept = Kept(ring, Matches("error"))
+    for body in bodies:
+        ring.extend([(1, body)])
+        kept.scan()
+    expected = [n for n in range(ring.first, ring.end) if "error" in plain_text(ring[n][1]).lower()]
+    assert list(kept.numbers) == expected
+
+
+def test_capitals_count_and_broken_expressions_are_words() -> None:
+    assert Matches("error")("ERROR")
+    assert not Matches("Error")("error")
+    assert Matches("[oops")("an [oops")
+    assert Matches("a.c|x+").ranges("abc xx") == [(0, 3), (4, 6)]
+
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@given(st.binary(max_size=200))
+def test_no_byte_of_a_container_steers_the_terminal(line: bytes) -> None:
+    shown = "".join(text for text, _ in spans(line.decode("utf-8", "replace")))
+    assert not CONTROL.search(shown)
+
+
+@given(st.text(alphabet="\x1b[]P\\;?0123456789mHJ\x07ab\x9b\x9d\r\t\x08\u202e", max_size=60))
+def test_no_sequence_is_left_of_hostile_text(text: str) -> None:
+    assert not CONTROL.search("".join(part for part, _ in spans(text)))
+
+
+def test_colours_are_kept_and_the_rest_is_not() -> None:
+    parts = spans("\x1b[1;38;5;202mhot\x1b[0m \x1b]52;c;aGk=\x07\x1b[2Jend\x07")
+    assert [text for text, _ in parts] == ["hot", " ", "end", "\\x07"]
+    assert parts[0][1].bold
+    assert parts[0][1].color is not None
+    assert parts[0][1].color.number == 202
+    hidden = spans("\x1b[8;5msecret")[0][1]
+    assert not hidden.conceal
+    assert not hidden.blink
+
+
+def test_tabs_stop_at_eight() -> None:
+    assert "".join(text for text, _ in spans("a\tb日\tc")) == "a       b日     c"
+
+
+@given(st.text(alphabet="ab日é", max_size=60), st.integers(2, 9))
+def test_wrapping_loses_nothing_and_fits(text: str, width: int) -> None:
+    from rich.cells import cell_len
+
+    places = breaks(text, width)
+    rows = [text[start:end] for start, end in pairwise(places)]
+    assert "".join(rows) == text
+    assert all(cell_len(row) <= width for row in rows)
+
+
+@given(st.text(max_size=30), st.integers(0, 30), st.integers(0, 30))
+def test_cutting_and_overlaying_keep_the_text(text: str, start: int, length: int) -> None:
+    parts = spans(text)
+    whole = "".join(part for part, _ in parts)
+    end = min(len(whole), start + length)
+    if start < end:
+        assert "".join(part for part, _ in cut(parts, start, end)) == whole[start:end]
+        style = parts[0][1]
+        assert "".join(part for part, _ in over(parts, [(start, end)], style)) == whole

@@ -1,0 +1,33 @@
+"""Copies text to the clipboard of the terminal a person sits at, over SSH too (OSC 52)."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from textual.app import App
+
+MOST_BYTES = 74_994 // 4 * 3
+"""What terminals take in one sequence, before base64 makes it a third longer."""
+
+
+def copy(app: App[object], text: str, env: Mapping[str, str] = os.environ) -> str:
+    """Send the text to the terminal's clipboard; return what to tell the person.
+
+    A terminal does not say whether it took it.  Longer text than it may take is refused
+    whole: half a log in the clipboard is worse than none.
+    """
+    size = len(text.encode("utf-8", "replace"))
+    if size > MOST_BYTES:
+        return f"{size // 1000} kB is more than a terminal's clipboard takes ({MOST_BYTES // 1000})"
+    if not text:
+        return "nothing to copy"
+    app.copy_to_clipboard(text)
+    lines = text.count("\n") + 1
+    told = f"copied {lines} line{'s' * (lines != 1)}"
+    if "TMUX" in env:
+        told += " (tmux passes it on with: set -g set-clipboard on)"
+    return told

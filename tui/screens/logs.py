@@ -1,0 +1,299 @@
+"""A container's log on a screen of its own, followed as it grows."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+
+from textual import on
+from textual.binding import Binding
+from textual.message import Message
+from textual.screen import Screen
+
+from core.commands.show import size as shown_size
+from core.errors import Error
+from tui.clipboard import copy
+from tui.widgets.ask_line import AskLine
+from tui.widgets.log_view import LogView
+from tui.widgets.status import StatusLine, hint_parts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
+    from tui.theme import Part
+    from tui.widgets.log_ring import Line
+
+    Source = Callable[[Callable[[], bool]], Iterator[Line]]
+
+FRAMES = 15
+"""Most paintings a second."""
+MOST_WAITING = 20_000
+"""Lines read ahead of the screen; then the reader waits, and loses nothing."""
+CALM_FRAMES = 2 * FRAMES
+HINTS = (
+    ("f", "follow"), ("/", "search"), ("n N", "next, before"), ("&", "keep matches"),
+    ("w", "wrap"), ("T", "times"), ("V", "select"), ("y", "copy"), ("S", "save"),
+    ("g G", "first, last"), ("esc", "back"),
+)  # fmt: skip
+SELECTING = (("j k", "more, less"), ("y", "copy"), ("esc", "end selecting"))
+
+
+class Reader:
+    """Reads pieces of a log in a thread until told to stop."""
+
+    def __init__(self, source: Source, arrived: Callable[[], object]) -> None:
+        self.error: Exception | None = None
+        self.ended = False
+        self._source = source
+        self._arrived = arrived
+        self._waiting: deque[Line] = deque()
+        self._room = threading.Event()
+        self._stop = threading.Event()
+        self._told = False
+        self.thread = threading.Thread(target=self._read, name="limpet-logs", daemon=True)
+        self.thread.start()
+
+    def _read(self) -> None:
+        try:
+            for piece in self._source(self._stop.is_set):
+                if self._stop.is_set():
+                    return
+                self._waiting.append(piece)
+                self._tell()
+                if len(self._waiting) >= MOST_WAITING:
+                    self._room.clear()
+                    self._room.wait(1)
+        except Exception as error:  # noqa: BLE001 - shown on the screen
+            self.error = error
+        self.ended = True
+        if not self._stop.is_set():
+            self._told = False
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            self._arrived()
+
+    def take(self) -> list[Line]:
+        """Return what has been read since."""
+        waiting = self._waiting
+        taken = [waiting.popleft() for _ in range(len(waiting))]
+        self._room.set()
+        return taken
+
+    def rest(self) -> None:
+        """Say once more when something arrives."""
+        self._told = False
+        if self._waiting:  # it came after the last look
+            self._tell()
+
+    def stop(self) -> None:
+        """End the thread: at once when it has something to read, else within a second."""
+        self._stop.set()
+        self._room.set()
+
+
+class LogsScreen(Screen[None], inherit_bindings=False):
+    """The log of the container `title`.
+
+    `source(stopped)` is called in a thread and yields (1 for stdout or 2 for stderr, text)
+    pieces, each line beginning with its RFC 3339 time, and ends soon after `stopped()` is
+    true: `Engine.logs(…, follow=True, timestamps=True, stopped=stopped)`.  `max_bytes` is
+    what is kept in memory; S saves into `directory`.
+    """
+
+    DEFAULT_CSS = """
+    LogsScreen { background: $background; }
+    LogsScreen #head { height: 1; background: $panel; }
+    LogsScreen #foot { height: 1; dock: bottom; }
+    LogsScreen LogView { height: 1fr; }
+    """
+    BINDINGS = [
+        Binding("escape", "back", "Back"),
+        Binding("q", "leave", "Leave"),
+        Binding("slash", "ask('search', '/')", "Search"),
+        Binding("ampersand", "ask('keep', '&')", "Keep only matching lines"),
+        Binding("y", "copy", "Copy what is shown or selected"),
+        Binding("S", "save", "Save to a file"),
+    ]
+    AUTO_FOCUS = "LogView"
+
+    class Arrived(Message):
+        """There is something to take from the reader."""
+
+    def __init__(
+        self, title: str, source: Source, *, max_bytes: int = 32 << 20, directory: str = "."
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._source = source
+        self._directory = directory
+        self._note = ""
+        self._calm = 0
+        self._reader: Reader | None = None
+        self._timer: Timer | None = None
+        self.view = LogView(max_bytes, id="log")
+
+    def compose(self) -> ComposeResult:
+        """Place head, log and foot."""
+        yield StatusLine(id="head")
+        yield self.view
+        yield StatusLine(id="foot")
+        yield AskLine()
+
+    def on_mount(self) -> None:
+        """Begin to read."""
+        self._timer = self.set_interval(1 / FRAMES, self._frame, pause=True)
+        self._reader = Reader(self._source, lambda: self.post_message(self.Arrived()))
+        self._tell()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        if self._reader:
+            self._reader.stop()
+
+    @on(Arrived)
+    def _arrived(self) -> None:
+        self._calm = 0
+        if self._timer:
+            self._timer.resume()
+
+    def _frame(self) -> None:
+        """Show what has arrived since the last frame; rest when nothing comes any more."""
+        if self._reader is None or self._timer is None:
+            return
+        taken = self._reader.take()
+        if taken:
+            self.view.feed(taken)
+        self.view.tick()
+        self._calm = 0 if taken or self.view.pending else self._calm + 1
+        if self._calm > CALM_FRAMES:
+            self._timer.pause()
+            self._reader.rest()
+            self._tell()
+
+    @on(LogView.Changed)
+    def _tell(self) -> None:
+        self.query_one("#head", StatusLine).show(self._state(), self._facts())
+        foot = self.query_one("#foot", StatusLine)
+        words = self._note or self.view.note
+        if words:
+            foot.show([(f" {words}", "accent")])
+        else:
+            hints = SELECTING if self.view.selecting else HINTS
+            foot.show(hint_parts(hints, self.app.size.width))
+
+    def _state(self) -> list[Part]:
+        view, reader = self.view, self._reader
+        parts: list[Part] = [(f" {self._title} ", "bold")]
+        if reader and reader.error is not None:
+            words = reader.error.message if isinstance(reader.error, Error) else str(reader.error)
+            return [*parts, (f" {words}", "bad")]
+        if view.selecting:
+            parts.append((" selecting", "accent"))
+        elif reader and reader.ended:
+            parts.append((" ended", "dim"))
+        elif view.following:
+            rate = f" {view.rate:,} lines/s" if view.rate else ""
+            parts.append((f" following{rate}", "good"))
+        else:
+            parts.append((" held", "warn"))
+        if view.ring.first:
+            parts.append((f"   {view.ring.first:,} older lines dropped", "warn"))
+        return parts
+
+    def _facts(self) -> list[Part]:
+        view = self.view
+        parts: list[Part] = []
+        if view.filter:
+            waiting = "…" if view.pending else ""
+            parts.append((f"&{view.filter} {view.count:,}{waiting}  ", "accent"))
+        if view.rows.searched:
+            parts.append((f"/{view.rows.searched.wanted}  ", "accent"))
+        if view.rows.wraps:
+            parts.append(("wrap  ", "dim"))
+        parts.append((f"{view.position:,}/{view.count:,} ", "dim"))
+        if self.app.size.width >= 100:
+            parts.append((f" {shown_size(view.ring.size_bytes)} ", "faint"))
+        return parts
+
+    # Keys
+
+    def action_leave(self) -> None:
+        """Go back to the tables."""
+        self.dismiss(None)
+
+    def action_back(self) -> None:
+        """End selecting; then the search; then the filter; then leave."""
+        self._note = ""
+        view = self.view
+        if view.leave_selection():
+            return
+        if view.rows.searched:
+            view.search("")
+        elif view.filter:
+            view.keep("")
+        else:
+            self.dismiss(None)
+
+    def on_key(self) -> None:
+        """Forget what was said about the key before."""
+        if self._note or self.view.note:
+            self._note = self.view.note = ""
+            self._tell()
+
+    def action_ask(self, question: str, sign: str) -> None:
+        """Let the person type what to search or to keep."""
+        old = self.view.filter if question == "keep" else ""
+        self.query_one(AskLine).ask(question, sign, old)
+
+    def action_save(self) -> None:
+        """Let the person say where to save what is kept."""
+        name = f"{self._title}-{time.strftime('%Y%m%d-%H%M%S')}.log"
+        path = os.path.join(self._directory, name)
+        self.query_one(AskLine).ask("save", "save to ", path)
+
+    @on(AskLine.Answered)
+    def _answered(self, event: AskLine.Answered) -> None:
+        self.view.focus()
+        if event.text is None:
+            return
+        if event.question == "search":
+            self.view.search(event.text)
+        elif event.question == "keep":
+            self.view.keep(event.text)
+        elif event.text:
+            lines = self.view.everything()
+            self.run_worker(lambda: self._save(event.text or "", lines), thread=True)
+
+    def _save(self, path: str, lines: list[Line]) -> None:
+        """Write the lines as they came; a file that is there already is left alone."""
+        try:
+            with open(os.path.expanduser(path), "xb") as file:
+                file.writelines(line for _, line in lines)
+            said = f"saved {len(lines):,} line{'s' * (len(lines) != 1)} to {path}"
+        except OSError as error:
+            said = f"{error.strerror}: {path}"
+        self.app.call_from_thread(self._say, said)
+
+    def _say(self, words: str) -> None:
+        self._note = words
+        self._tell()
+
+    def action_copy(self) -> None:
+        """Copy the selected lines, or those on the screen."""
+        said = copy(self.app, "\n".join(self.view.shown()))
+        self.view.leave_selection()
+        self._say(said)
+
+    def on_resize(self) -> None:
+        """Fit the edges."""
+        if self.is_mounted:
+            self._tell()

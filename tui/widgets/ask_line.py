@@ -1,0 +1,68 @@
+"""One line at the foot of a screen in which a person types what to search, keep or save to."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input, Static
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+class AskLine(Horizontal):
+    """Hidden until `ask` is called; then it has the keys until enter or escape."""
+
+    DEFAULT_CSS = """
+    AskLine { display: none; dock: bottom; height: 1; background: $surface; }
+    AskLine Static { width: auto; color: $accent; }
+    AskLine Input, AskLine Input:focus {
+        width: 1fr; height: 1; border: none; padding: 0;
+        background: $surface; background-tint: $surface 0%;
+    }
+    """
+    BINDINGS = [Binding("escape,ctrl+c", "leave", "Leave it", show=False)]
+
+    class Answered(Message):
+        """A person has ended the line; `text` is None when they left it with escape."""
+
+        def __init__(self, question: str, text: str | None) -> None:
+            super().__init__()
+            self.question = question
+            self.text = text
+
+    def __init__(self, id: str = "ask") -> None:  # noqa: A002 - the base's name
+        super().__init__(id=id)
+        self._question = ""
+        self._sign = Static(markup=False)
+        self._input = Input()
+        self._input.cursor_blink = False
+
+    def compose(self) -> ComposeResult:
+        """Place the sign and the line."""
+        yield self._sign
+        yield self._input
+
+    def ask(self, question: str, sign: str, text: str = "") -> None:
+        """Let the person type after `sign`; an `Answered` with `question` follows."""
+        self._question = question
+        self._sign.update(f" {sign}")
+        self._input.value = text
+        self._input.cursor_position = len(text)
+        self.display = True
+        self._input.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Pass the line on."""
+        event.stop()
+        self._end(event.value)
+
+    def action_leave(self) -> None:
+        """Pass on that there is no answer."""
+        self._end(None)
+
+    def _end(self, text: str | None) -> None:
+        self.display = False
+        self.post_message(self.Answered(self._question, text))

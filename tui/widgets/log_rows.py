@@ -1,0 +1,85 @@
+"""Turns lines of a log into rows of the screen, those that are looked at and no others."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from rich.style import Style
+
+from tui.widgets.ansi import Span, breaks, cut, over, plain_text, spans
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tui.theme import Tones
+    from tui.widgets.log_ring import LogRing, Matches
+
+STAMP = 31
+"""Bytes of a time and the blank after it: `2026-11-24T19:47:17.123456789Z `."""
+DATED = 100
+"""From this width on times are shown with their date."""
+NARROW = 8
+CACHED = 2000
+REVERSE = Style(reverse=True)
+
+Rows = list[list[Span]]
+
+
+class LogRows:
+    """Rows by line number, remembered until something about their look changes."""
+
+    def __init__(self, ring: LogRing, tones: Tones, *, stamped: bool) -> None:
+        self.stamps = False
+        """Whether times are shown."""
+        self.wraps = False
+        self.left = 0
+        """Columns that are scrolled out of sight, when lines are not wrapped."""
+        self.width = 80
+        self.searched: Matches | None = None
+        self._ring = ring
+        self._tones = tones
+        self._stamped = stamped
+        self._rows: dict[int, tuple[int, Rows]] = {}
+
+    def forget(self) -> None:
+        """Make all rows anew: something about them has changed."""
+        self._rows.clear()
+
+    def text(self, number: int) -> str:
+        """Return a line's text as it is searched and copied."""
+        text = plain_text(self._ring[number][1])
+        return text if self.stamps or not self._stamped else text[STAMP:]
+
+    def __getitem__(self, number: int) -> Rows:
+        line = self._ring[number][1]
+        known = self._rows.get(number)
+        if known is not None and known[0] == len(line):
+            return known[1]
+        if len(self._rows) > CACHED:
+            self._rows.clear()
+        rows = self._make(line.decode("utf-8", "replace").rstrip())
+        self._rows[number] = (len(line), rows)
+        return rows
+
+    def _make(self, text: str) -> Rows:
+        head: list[Span] = []
+        if self._stamped:
+            stamp, text = text[: STAMP - 1], text[STAMP:]
+            if self.stamps:
+                date = f"{stamp[:10]} " if self.width >= DATED else ""
+                head = [(f"{date}{stamp[11:23]}  ", self._tones["dim"])]
+        room = max(NARROW, self.width - sum(len(part) for part, _ in head))
+        parts = spans(text, None if self.wraps else self.left + room)
+        plain = "".join(part for part, _ in parts)
+        if self.searched is not None:
+            parts = over(parts, self.searched.ranges(plain), self._hit)
+        if not self.wraps:
+            return [head + parts]
+        blank = [(" " * len(part), style) for part, style in head]
+        return [
+            (blank if start else head) + cut(parts, start, end)
+            for start, end in pairwise(breaks(plain, room))
+        ]
+
+    @property
+    def _hit(self) -> Style:
+        return self._tones["accent"] + REVERSE

@@ -1,0 +1,402 @@
+"""Shows a log of any length and speed: only lines on the screen are decoded.
+
+Lines come as bytes in batches.  Where the view stands is a line's number, so it stays on
+the same words while others come and fall out.
+"""
+
+from __future__ import annotations
+
+import time
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.theme import Tones, glyphs
+from tui.widgets.ansi import Span
+from tui.widgets.log_ring import Kept, LogRing, Matches
+from tui.widgets.log_rows import STAMP, LogRows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from textual import events
+
+    from tui.widgets.log_ring import Line
+
+GUTTER = 2
+STDERR = 2
+RATE_S = 1.0
+
+
+class LogView(Widget, can_focus=True):
+    """A log with following, searching, filtering, wrapping and selecting.
+
+    `stamped` says that each line begins with its time (RFC 3339, nine decimals).
+    """
+
+    BINDINGS = [
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown,space,ctrl+f", "page(1)", "Page down", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
+        Binding("right,l", "sideways(8)", "Right", show=False),
+        Binding("left,h", "sideways(-8)", "Left", show=False),
+        Binding("g,home", "first", "Oldest line", show=False),
+        Binding("G,end,f,F", "follow", "Newest line, and follow", show=False),
+        Binding("n", "hit(1)", "Next match", show=False),
+        Binding("N", "hit(-1)", "Match before", show=False),
+        Binding("w", "wrap", "Wrap long lines", show=False),
+        Binding("T", "stamps", "Show times", show=False),
+        Binding("V", "select", "Select lines", show=False),
+    ]
+
+    class Changed(Message):
+        """Where it stands, what it keeps or how much there is has changed."""
+
+    def __init__(self, max_bytes: int, *, stamped: bool = True, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.ring = LogRing(max_bytes)
+        self.following = True
+        self.note = ""
+        """What the last key could not do."""
+        self._kept: Kept | None = None
+        self._stamped = stamped
+        self._tones = Tones(self)
+        self._glyphs = glyphs()
+        self.rows = LogRows(self.ring, self._tones, stamped=stamped)
+        self._top = (0, 0)
+        """Number of the first line shown, and which of its rows comes first."""
+        self._hit = -1
+        self._anchor = -1
+        self._cursor = -1
+        """Ends of the selection; -1 when nothing is selected."""
+        self._screen_rows: list[tuple[int, list[Span]]] = []
+        self._rated = (time.monotonic(), 0)
+        self.rate = 0
+        """Lines a second that come in."""
+
+    # What comes in
+
+    def feed(self, pieces: Iterable[Line]) -> None:
+        """Take further lines; the screen is painted once however many there are."""
+        ring = self.ring
+        before, end = ring.first, ring.end
+        ring.extend(pieces)
+        if self._kept is not None:
+            self._scan()
+        if self.following or ring.first != before or end - self._top[0] <= self.size.height:
+            self._settle()
+        self.post_message(self.Changed())
+
+    def tick(self) -> None:
+        """Go on with what was not finished, and measure how fast lines come."""
+        if self._kept is not None and self._kept.pending:
+            self._scan()
+            self._settle()
+            self.post_message(self.Changed())
+        before, count = self._rated
+        now = time.monotonic()
+        if now - before >= RATE_S:
+            rate = round((self.ring.end - count) / (now - before))
+            self._rated = (now, self.ring.end)
+            if rate != self.rate:
+                self.rate = rate
+                self.post_message(self.Changed())
+
+    def _scan(self) -> None:
+        if self._kept is not None:
+            self._kept.scan()
+
+    # Which lines are shown
+
+    @property
+    def count(self) -> int:
+        """How many lines can be shown."""
+        return len(self.ring) if self._kept is None else len(self._kept.numbers)
+
+    @property
+    def filter(self) -> str:
+        """What lines must match to be shown."""
+        return self._kept.matches.wanted if self._kept else ""
+
+    @property
+    def pending(self) -> int:
+        """How many lines the filter has not looked at."""
+        return self._kept.pending if self._kept else 0
+
+    @property
+    def selecting(self) -> bool:
+        """Whether lines are being selected."""
+        return self._cursor >= 0
+
+    @property
+    def position(self) -> int:
+        """Which of the `count` lines is the last on the screen, from 1."""
+        return self._place(self._screen_rows[-1][0]) + 1 if self._screen_rows else 0
+
+    def _place(self, number: int) -> int:
+        if self._kept is not None:
+            return self._kept.place(number)
+        return max(0, number - self.ring.first)
+
+    def _number(self, place: int) -> int:
+        if not self.count:
+            return self.ring.first
+        place = max(0, min(place, self.count - 1))
+        return self._kept.numbers[place] if self._kept else self.ring.first + place
+
+    def shown(self) -> list[str]:
+        """Return the lines on the screen, or those that are selected."""
+        if self.selecting:
+            return [self.rows.text(number) for number in self._selected()]
+        return [self.rows.text(number) for number in dict.fromkeys(n for n, _ in self._screen_rows)]
+
+    def _selected(self) -> list[int]:
+        low, high = sorted((self._anchor, self._cursor))
+        return [self._number(place) for place in range(self._place(low), self._place(high) + 1)]
+
+    def everything(self) -> list[Line]:
+        """Return all lines that pass the filter, as they came."""
+        if self._kept is None:
+            return list(self.ring.lines(self.ring.first, self.ring.end))
+        return [self.ring[number] for number in self._kept.numbers]
+
+    # Rows
+
+    def _forget(self) -> None:
+        self.rows.forget()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Choose the rows of the screen, and paint them."""
+        height, count = self.size.height, self.count
+        if not height:
+            return
+        if self.following:
+            self._top = self._before((self._number(count - 1), 1 << 30), height - 1)
+        elif self._top[0] < self.ring.first:
+            self._top = (self.ring.first, 0)
+        rows: list[tuple[int, list[Span]]] = []
+        place, skip = self._place(self._top[0]), self._top[1]
+        while place < count and len(rows) < height:
+            number = self._number(place)
+            rows += [(number, row) for row in self.rows[number][skip:]]
+            place, skip = place + 1, 0
+        self._screen_rows = rows[:height]
+        self.refresh()
+
+    def _before(self, where: tuple[int, int], rows: int) -> tuple[int, int]:
+        """Return the place `rows` rows before `where`, or the first."""
+        if not self.count:
+            return (self.ring.first, 0)
+        number, row = where
+        place = self._place(number)
+        row = min(row, len(self.rows[self._number(place)]) - 1)
+        while rows > row:
+            if place == 0:
+                return (self._number(0), 0)
+            rows -= row + 1
+            place -= 1
+            row = len(self.rows[self._number(place)]) - 1
+        return (self._number(place), row - rows)
+
+    def _after(self, where: tuple[int, int], rows: int) -> tuple[int, int] | None:
+        """Return the place `rows` rows after `where`, None beyond the end."""
+        number, row = where
+        place, row = self._place(number), row + rows
+        while place < self.count:
+            size = len(self.rows[self._number(place)])
+            if row < size:
+                return (self._number(place), row)
+            row -= size
+            place += 1
+        return None
+
+    # Painting
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one row."""
+        width, base = self.size.width, self.rich_style
+        if y >= len(self._screen_rows):
+            return Strip.blank(width, base)
+        number, row = self._screen_rows[y]
+        mark = base
+        if self.selecting:
+            low, high = sorted((self._anchor, self._cursor))
+            if low <= number <= high:
+                mark = base + self._tones["primary"] + Style(reverse=True)
+        wrong = self.ring[number][0] == STDERR if number >= self.ring.first else False
+        sign = self._glyphs.cursor if wrong else " "
+        here = ">" if number == self._hit else " "
+        gutter = [
+            Segment(sign, base + self._tones["warn"]),
+            Segment(here, base + self._tones["accent"]),
+        ]
+        body = Strip([Segment(text, mark + style) for text, style in row])
+        left = 0 if self.rows.wraps else self.rows.left
+        body = body.crop_extend(left, left + width - GUTTER, mark)
+        return Strip.join([Strip(gutter, GUTTER), body])
+
+    def on_resize(self) -> None:
+        """Wrap for the new width."""
+        self.rows.width = self.size.width - GUTTER
+        self._forget()
+
+    # Keys
+
+    def action_move(self, by: int) -> None:
+        """Scroll by rows, or move the end of the selection."""
+        if not self.count:
+            return
+        if self.selecting:
+            self._move_cursor(by)
+            return
+        if by < 0:
+            self.following = False
+            self._top = self._before(self._top, -by)
+        else:
+            self._down(by)
+        self._settle()
+        self.post_message(self.Changed())
+
+    def _down(self, by: int) -> None:
+        last = self._before((self._number(self.count - 1), 1 << 30), self.size.height - 1)
+        there = self._after(self._top, by)
+        if there is None or (self._place(there[0]), there[1]) >= (self._place(last[0]), last[1]):
+            self.following = True  # who scrolls to the end wants to see what comes
+        else:
+            self._top = there
+
+    def _move_cursor(self, by: int) -> None:
+        place = max(0, min(self._place(self._cursor) + by, self.count - 1))
+        self._cursor = self._number(place)
+        self._reveal(self._cursor)
+        self.post_message(self.Changed())
+
+    def _reveal(self, number: int) -> None:
+        """Bring a line onto the screen, with as little scrolling as it takes."""
+        shown = [other for other, _ in self._screen_rows]
+        if number not in shown:
+            self.following = False
+            above = bool(shown) and number < shown[0]
+            rows = 0 if above else self.size.height - 1
+            self._top = self._before((number, 0), rows)
+        self._settle()
+
+    def action_page(self, by: int) -> None:
+        """Scroll by screens."""
+        self.action_move(by * max(1, self.size.height - 1))
+
+    def action_sideways(self, by: int) -> None:
+        """Look at the rest of long lines."""
+        if not self.rows.wraps:
+            self.rows.left = max(0, self.rows.left + by)
+            self._forget()
+
+    def action_first(self) -> None:
+        """Go to the oldest line that is kept."""
+        if self.selecting:
+            self._move_cursor(-self.count)
+            return
+        self.following, self._top = False, (self._number(0), 0)
+        self._settle()
+        self.post_message(self.Changed())
+
+    def action_follow(self) -> None:
+        """Go to the newest line and stay at the end."""
+        if self.selecting:
+            self._move_cursor(self.count)
+            return
+        self.following = True
+        self._settle()
+        self.post_message(self.Changed())
+
+    def action_wrap(self) -> None:
+        """Show long lines whole, in several rows."""
+        self.rows.wraps = not self.rows.wraps
+        self.rows.left = 0
+        self._top = (self._top[0], 0)
+        self._forget()
+        self.post_message(self.Changed())
+
+    def action_stamps(self) -> None:
+        """Show when each line was written, in UTC."""
+        self.rows.stamps = not self.rows.stamps
+        self._forget()
+        self.post_message(self.Changed())
+
+    def action_select(self) -> None:
+        """Begin to select lines at the last one shown, or end it."""
+        self._anchor = self._cursor = -1 if self.selecting else self._last_shown()
+        self.following = False
+        self.refresh()
+        self.post_message(self.Changed())
+
+    def _last_shown(self) -> int:
+        return self._screen_rows[-1][0] if self._screen_rows else -1
+
+    def leave_selection(self) -> bool:
+        """End selecting; return whether lines were being selected."""
+        was = self.selecting
+        if was:
+            self.action_select()
+        return was
+
+    def keep(self, wanted: str) -> None:
+        """Show only lines that match; the empty filter shows all."""
+        if wanted == self.filter:
+            return
+        skip = STAMP if self._stamped else 0
+        self._kept = Kept(self.ring, Matches(wanted), skip) if wanted else None
+        self._scan()
+        self._settle()
+        self.post_message(self.Changed())
+
+    def search(self, wanted: str) -> None:
+        """Show where it stands: on the screen, else the nearest above, else below."""
+        self.rows.searched = Matches(wanted) if wanted else None
+        self._hit = -1
+        self.rows.forget()
+        if self.rows.searched:
+            start = self._place(self._last_shown()) if self._screen_rows else 0
+            self._go_to_hit([*range(start, -1, -1), *range(start + 1, self.count)])
+        self._settle()
+        self.post_message(self.Changed())
+
+    def action_hit(self, by: int) -> None:
+        """Go to the next line that holds what is searched, or the one before."""
+        if not self.rows.searched or not self.count:
+            return
+        start = self._place(self._hit if self._hit >= 0 else self._last_shown())
+        ahead = range(start + by, self.count if by > 0 else -1, by)
+        around = range(0 if by > 0 else self.count - 1, start + by, by)
+        self._go_to_hit([*ahead, *around])
+        self.post_message(self.Changed())
+
+    def _go_to_hit(self, places: Sequence[int]) -> None:
+        if self.rows.searched is None:
+            return
+        for place in places:
+            number = self._number(place)
+            if self.rows.searched(self.rows.text(number)):
+                self.note, self._hit = "", number
+                self._reveal(number)
+                return
+        self.note = f"nothing matches {self.rows.searched.wanted}"
+
+    # Mouse
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll down."""
+        event.stop()
+        self.action_move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll up."""
+        event.stop()
+        self.action_move(-3)
