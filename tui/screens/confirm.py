@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.binding import Binding
+from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
+
+from tui.answers import visible
+from tui.widgets.line_list import LineList
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,37 +18,80 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from tui.theme import Part
+
+LEAST, MOST = 40, 100
+"""Columns of the box."""
+EDGES = 8
+"""Lines of the screen that the list never takes."""
+
 
 class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
-    """Shows what would happen; answers True for yes."""
+    """Shows the whole of what would happen, a long list scrolls; answers True for yes.
 
+    Only `y` says yes: enter may come out of habit, or twice.
+    """
+
+    DEFAULT_CSS = """
+    ConfirmScreen { align: center middle; background: $background 60%; }
+    ConfirmScreen #question {
+        width: auto; height: auto; max-width: 96%; min-width: 0; max-height: 100%;
+        padding: 1 2; background: $panel;
+    }
+    ConfirmScreen #title { width: 100%; height: auto; text-style: bold; }
+    ConfirmScreen #lines { margin: 1 0; background: $panel; }
+    ConfirmScreen #answers { height: 1; background: $panel; }
+    """
     BINDINGS = [
         Binding("y", "answer(True)", "Yes"),
         Binding("n,escape,q,ctrl+c", "answer(False)", "No"),
     ]
+    AUTO_FOCUS = "#lines"
 
     def __init__(self, title: str, lines: Sequence[str], yes: str, no: str = "keep") -> None:
         super().__init__()
-        self._title = title
-        self._lines = lines
+        self._title = visible(title)
+        self._lines = [visible(line) for line in lines]
         self._yes = yes
         self._no = no
+        self._list = LineList(cursor=False, id="lines")
 
     def compose(self) -> ComposeResult:
         """Make the box."""
-        from rich.text import Text
+        with Vertical(id="question"):
+            yield Static(self._title, id="title", markup=False)
+            yield self._list
+            yield StatusLine(id="answers")
 
-        room = max(3, self.app.size.height - 10)
-        shown = list(self._lines[:room])
-        if len(self._lines) > room:
-            shown.append(f"… and {len(self._lines) - room} more")
-        text = Text(self._title + "\n\n", style="bold")
-        text.append("\n".join(f"  {line}" for line in shown) + "\n\n", style="not bold")
-        text.append("y ", style="bold")
-        text.append(f"{self._yes}    ", style="not bold")
-        text.append("n ", style="bold")
-        text.append(self._no, style="not bold")
-        yield Static(text, id="question")
+    def on_mount(self) -> None:
+        """Fill the list."""
+        self._list.show_lines([[("  ", ""), (line, "")] for line in self._lines])
+        self._fit()
+
+    def on_resize(self) -> None:
+        """Fit the box to the screen."""
+        self._fit()
+
+    def _fit(self) -> None:
+        width, height = self.app.size
+        widest = max(map(cell_len, (self._title, *self._lines)), default=0) + 2
+        columns = max(LEAST, min(widest, MOST, width - 8))
+        self.query_one("#question").styles.width = columns + 4
+        self._list.styles.height = max(1, min(len(self._lines), height - EDGES))
+        self._list.display = bool(self._lines)
+        self._tell()
+
+    def on_line_list_moved(self) -> None:
+        """Say how much of the list is below."""
+        self._tell()
+
+    def _tell(self) -> None:
+        left: list[Part] = [
+            ("y ", "accent"), (f"{self._yes}    ", ""), ("n ", "accent"), (self._no, ""),
+        ]  # fmt: skip
+        more = f"{self._list.below} more below" if self._list.below else ""
+        right: list[Part] = [(more, "accent")]
+        self.query_one("#answers", StatusLine).show(left, right)
 
     def action_answer(self, yes: bool) -> None:
         """Close with the answer."""

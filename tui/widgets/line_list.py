@@ -1,0 +1,161 @@
+"""A list painted line by line: what is not on the screen costs nothing."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from textual.binding import Binding
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.theme import Tones, glyphs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from textual import events
+
+    from tui.theme import Part
+
+    Make = Callable[[int], Sequence[Part]]
+
+
+class LineList(Widget, can_focus=True):
+    """Lines with a cursor, or, when `cursor` is False, a text to scroll through."""
+
+    DEFAULT_CSS = "LineList { height: 1fr; }"
+    COMPONENT_CLASSES = {"line-table--cursor"}
+    BINDINGS = [
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
+        Binding("g,home", "end(-1)", "First", show=False),
+        Binding("G,end", "end(1)", "Last", show=False),
+        Binding("greater_than_sign", "sideways(8)", "Right", show=False),
+        Binding("less_than_sign", "sideways(-8)", "Left", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another line, or other lines are on the screen."""
+
+        def __init__(self, lines: LineList) -> None:
+            super().__init__()
+            self.lines = lines
+
+    class Chosen(Message):
+        """A line was clicked twice."""
+
+        def __init__(self, lines: LineList) -> None:
+            super().__init__()
+            self.lines = lines
+
+    def __init__(self, *, cursor: bool = True, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.cursor = 0
+        self.count = 0
+        self._has_cursor = cursor
+        self._top = 0
+        self._left = 0
+        self._make: Make = lambda _: ()
+        self._tones = Tones(self)
+        self._glyphs = glyphs()
+
+    def show(self, count: int, make: Make) -> None:
+        """Show `count` lines; `make` gives a line's parts when it is painted."""
+        self.count, self._make = count, make
+        self._settle()
+
+    def show_lines(self, lines: Sequence[Sequence[Part]]) -> None:
+        """Show these lines."""
+        self.show(len(lines), lambda number: lines[number])
+
+    @property
+    def below(self) -> int:
+        """How many lines are below the screen."""
+        return max(0, self.count - self._top - self.size.height)
+
+    def go(self, line: int) -> None:
+        """Put the cursor on a line, or scroll to it."""
+        before = (self.cursor, self._top)
+        if self._has_cursor:
+            self.cursor = line
+        else:
+            self._top = line
+        self._settle()
+        if (self.cursor, self._top) != before:
+            self.post_message(self.Moved(self))
+
+    def _settle(self) -> None:
+        """Keep the cursor on a line, the line on the screen, and no gap below the last."""
+        height = max(1, self.size.height)
+        self.cursor = max(0, min(self.cursor, self.count - 1))
+        top = self._top
+        if self._has_cursor:
+            top = max(min(top, self.cursor), self.cursor - height + 1)
+        self._top = max(0, min(top, self.count - height))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one line."""
+        number, width, base = self._top + y, self.size.width, self.rich_style
+        if number >= self.count:
+            return Strip.blank(width, base)
+        here = self._has_cursor and number == self.cursor
+        if here and self.has_focus:
+            base += self.get_component_rich_style("line-table--cursor", partial=True)
+        segments = [Segment(text, base + self._tones[tone]) for text, tone in self._make(number)]
+        body = Strip(segments)
+        if not self._has_cursor:
+            return body.crop_extend(self._left, self._left + width, base)
+        tone = self._tones["accent" if self.has_focus else "faint"]
+        bar = Strip([Segment(self._glyphs.cursor if here else " ", base + tone)], 1)
+        return Strip.join([bar, body.crop_extend(self._left, self._left + width - 1, base)])
+
+    def on_resize(self) -> None:
+        """Keep the cursor on the screen."""
+        self._settle()
+        self.post_message(self.Moved(self))
+
+    def on_focus(self) -> None:
+        """Show that keys go here."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Show that keys go elsewhere."""
+        self.refresh()
+
+    def action_move(self, by: int) -> None:
+        """Move by lines."""
+        self.go((self.cursor if self._has_cursor else self._top) + by)
+
+    def action_page(self, by: int) -> None:
+        """Move by screens."""
+        self.action_move(by * max(1, self.size.height - 1))
+
+    def action_end(self, which: int) -> None:
+        """Go to the first line (-1) or the last (1)."""
+        self.go(0 if which < 0 else self.count - 1)
+
+    def action_sideways(self, by: int) -> None:
+        """Look at the rest of long lines."""
+        self._left = max(0, self._left + by)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor where the mouse is; twice opens what is there."""
+        if self._has_cursor and self._top + event.y < self.count:
+            self.go(self._top + event.y)
+            if event.chain == 2:
+                self.post_message(self.Chosen(self))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Move down."""
+        event.stop()
+        self.action_move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Move up."""
+        event.stop()
+        self.action_move(-3)
