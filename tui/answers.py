@@ -7,16 +7,11 @@ from rich.cells import cell_len
 from core.commands.result import Document, Plan, Table, Text
 from core.commands.show import cell, size
 from core.errors import Error
-from tui.keymap import sign
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from core.commands.grammar import Verb
     from core.commands.result import Result
     from core.jobs import Item, JobView
-    from tui.keymap import Keymap
     from tui.theme import Glyphs, Part
 
 Parts = list["Part"]
@@ -157,35 +152,6 @@ def summary(view: JobView) -> str:
     total = sum(item.total for item in view.items)
     done = sum(min(item.done, item.total) for item in view.items)
     return f"{view.title} {done * 100 // total}%" if total else view.title
-
-
-def help_lines(keymap: Keymap, verbs: Mapping[str, Verb]) -> list[Parts]:
-    """Return the keys in force and the commands, each with what it does."""
-    lines: list[Parts] = []
-    for place in ("containers", "images", "registries", ""):
-        lines += [[(f"keys, {place or 'everywhere'}", "accent")]]
-        for key in keymap.keys:
-            if key.place == place:
-                shown = key.command if not key.command.startswith("@") else ""
-                lines.append(
-                    [(f"{sign(key.key):<12}", "bold"), (f"{key.help:<32}", ""), (shown, "dim")]
-                )
-    lines += [
-        [("keys, in a table", "accent")],
-        *([(f"{keys:<12}", "bold"), (words, "")] for keys, words in TABLE_KEYS),
-    ]
-    lines += [[("commands", "accent")]]
-    for verb in sorted(set(verbs.values()), key=lambda verb: verb.word):
-        lines.append([(f"{verb.word:<20}", "bold"), (verb.summary, "")])
-    return lines
-
-
-TABLE_KEYS = (
-    ("j k g G", "down, up, first, last; pgup and pgdn for screens"),
-    ("space *", "mark the row, mark all; esc clears the marks"),
-    ("< >", "sort by the column before, by the next"),
-    ("O", "reverse the order"),
-)
 
 
 def visible(text: str, *, tabs: bool = False) -> str:

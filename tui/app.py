@@ -10,7 +10,7 @@ from textual import on
 
 from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error
-from tui.answers import answer, failure, help_lines, summary
+from tui.answers import answer, failure, summary
 from tui.bridge import Answered, Bridge, Changed, record_bug
 from tui.frame_diff import FrameDiffApp
 from tui.keymap import Keymap
@@ -239,11 +239,10 @@ class LimpetApp(FrameDiffApp):
     def open_help(self) -> None:
         """Show every key and every command."""
         from core.commands import load_all
+        from tui.screens.help import HelpScreen, key_sections, verb_section
 
-        number = self.dashboard.output.begin("help")
-        self.dashboard.output.finish(number, help_lines(self.dashboard.keymap, load_all()))
-        self.dashboard.show_pane()
-        self.dashboard.output.focus()
+        keys = key_sections(self.dashboard.keymap)
+        self.push_screen(HelpScreen(keys, [verb_section(load_all())]))
 
     def open_jobs(self) -> None:
         """Show the jobs of this limpet and how they ended."""

@@ -1,0 +1,191 @@
+"""Every key in force and every command, made from the bindings and the grammar themselves."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from textual import on
+from textual.binding import Binding
+from textual.screen import ModalScreen
+
+from core.record import Record
+from tui.keymap import ACTION, sign
+from tui.widgets.ask_line import AskLine
+from tui.widgets.line_list import LineList
+from tui.widgets.status import StatusLine, hint_parts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from textual.app import ComposeResult
+
+    from core.commands.grammar import Verb
+    from tui.keymap import Keymap
+    from tui.theme import Part
+
+    Line = list[Part]
+
+WIDE = 130
+"""From this width on keys and commands stand side by side."""
+KEY, WORDS, VERB = 11, 26, 20
+HINTS = (("j k", "scroll"), ("/", "find"), ("esc", "back"))
+TABLE_KEYS = (
+    ("j k g G", "down, up, first, last; pgup and pgdn for screens", ""),
+    ("space *", "mark the row, mark all; esc clears the marks", ""),
+    ("< >", "sort by the column before, by the next", ""),
+    ("O", "reverse the order", ""),
+)
+PLACES = (
+    ("containers", "on a container"),
+    ("images", "on an image"),
+    ("registries", "on a registry"),
+    ("", "everywhere"),
+)
+
+
+class Section(Record):
+    """Some keys or commands under a title: (sign, what it does, the command line it runs)."""
+
+    title: str
+    rows: tuple[tuple[str, str, str], ...]
+
+
+def key_sections(keymap: Keymap) -> list[Section]:
+    """Return the keys in force, by where they work."""
+    found = []
+    for place, title in PLACES:
+        rows = [
+            (sign(key.key), key.help, "" if key.command.startswith(ACTION) else key.command)
+            for key in keymap.keys
+            if key.place == place
+        ]
+        found.append(Section(f"keys {title}", tuple(rows)))
+    return [*found, Section("keys in every table", TABLE_KEYS)]
+
+
+def verb_section(verbs: Mapping[str, Verb]) -> Section:
+    """Return the commands, each once."""
+    known = sorted(set(verbs.values()), key=lambda verb: verb.word)
+    return Section("commands", tuple((verb.word, verb.summary, "") for verb in known))
+
+
+class HelpScreen(ModalScreen[None], inherit_bindings=False):
+    """Shows sections: keys at the left, commands at the right or below; `/` finds a word."""
+
+    DEFAULT_CSS = """
+    HelpScreen { background: $background; }
+    HelpScreen #head { height: 1; background: $panel; }
+    HelpScreen #foot { height: 1; dock: bottom; }
+    HelpScreen LineList { margin: 1 2 0 2; }
+    """
+    BINDINGS = [
+        Binding("escape", "back", "Back"),
+        Binding("q,question_mark", "leave", "Leave"),
+        Binding("slash", "find", "Find"),
+    ]
+    AUTO_FOCUS = "LineList"
+
+    def __init__(self, keys: Sequence[Section], commands: Sequence[Section]) -> None:
+        super().__init__()
+        self._keys = keys
+        self._commands = commands
+        self._wanted = ""
+        self._list = LineList(cursor=False)
+
+    def compose(self) -> ComposeResult:
+        """Place head, text and foot."""
+        yield StatusLine(id="head")
+        yield self._list
+        yield StatusLine(id="foot")
+        yield AskLine()
+
+    def on_mount(self) -> None:
+        """Show all."""
+        self._show()
+
+    def on_resize(self) -> None:
+        """Choose the layout for the new width."""
+        self._show()
+
+    def _show(self) -> None:
+        width = self.app.size.width - 4
+        if width >= WIDE:
+            half = width // 2
+            left = self._lines(self._keys, KEY)
+            right = self._lines(self._commands, VERB)
+            lines = beside(left, right, half)
+        else:
+            lines = [*self._lines(self._keys, KEY), *self._lines(self._commands, VERB)]
+        self._list.show_lines(lines)
+        self._tell()
+
+    def _lines(self, sections: Iterable[Section], first: int) -> list[Line]:
+        lines: list[Line] = []
+        for section in sections:
+            rows = [row for row in section.rows if self._wanted in " ".join(row).lower()]
+            if not rows:
+                continue
+            lines += [[]] if lines else []
+            lines.append([(section.title, "dim")])
+            lines += [_line(row, first) for row in rows]
+        return lines
+
+    def on_line_list_moved(self) -> None:
+        """Say how much is below."""
+        self._tell()
+
+    def _tell(self) -> None:
+        below = self._list.below
+        right: list[Part] = [(f"{below} more below " if below else "", "accent")]
+        found: list[Part] = [(f"   /{self._wanted}", "accent")] if self._wanted else []
+        self.query_one("#head", StatusLine).show([(" help", "bold"), *found], right)
+        self.query_one("#foot", StatusLine).show(hint_parts(HINTS, self.app.size.width))
+
+    def action_find(self) -> None:
+        """Let the person type a word."""
+        self.query_one(AskLine).ask("find", "/", self._wanted)
+
+    @on(AskLine.Answered)
+    def _answered(self, event: AskLine.Answered) -> None:
+        self._list.focus()
+        if event.text is not None:
+            self._find(event.text)
+
+    def _find(self, wanted: str) -> None:
+        self._wanted = wanted.lower()
+        self._list.go(0)
+        self._show()
+
+    def action_back(self) -> None:
+        """Show all again, or leave."""
+        if self._wanted:
+            self._find("")
+        else:
+            self.dismiss(None)
+
+    def action_leave(self) -> None:
+        """Go back to where one was."""
+        self.dismiss(None)
+
+
+def _line(row: tuple[str, str, str], first: int) -> Line:
+    name, words, command = row
+    shown: Line = [(f"  {name:<{first}} ", "accent"), (words, "")]
+    if command:
+        shown.append((" " * max(2, WORDS - cell_len(words)) + command, "dim"))
+    return shown
+
+
+def beside(left: Sequence[Line], right: Sequence[Line], width: int) -> list[Line]:
+    """Return the lines of two columns as lines; the left one is `width` cells wide."""
+    lines: list[Line] = []
+    for number in range(max(len(left), len(right))):
+        one = left[number] if number < len(left) else []
+        other = right[number] if number < len(right) else []
+        used, fitted = 0, list[tuple[str, str]]()
+        for text, tone in one:
+            room = width - 2 - used
+            fitted.append((text if cell_len(text) <= room else set_cell_size(text, room), tone))
+            used += min(cell_len(text), room)
+        lines.append([*fitted, (" " * (width - used), ""), *other])
+    return lines
