@@ -10,6 +10,7 @@ from textual import on
 
 from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error
+from tui import views
 from tui.answers import answer, failure, summary
 from tui.bridge import Answered, Bridge, Changed, record_bug
 from tui.frame_diff import FrameDiffApp
@@ -20,19 +21,14 @@ from tui.theme import LIMPET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from typing import Any
 
     from core.engine import Engine
-    from core.images.index import FileEntry
-    from core.model import LayerInfo
 
 LIVE_EVERY_S = 0.2
 AGES_EVERY_S = 20
 QUICK_S = 2.0
 """A program that failed within this time has left words that the app would hide."""
-LOG_TAIL = 50_000
-"""Lines of the past that a log is opened with."""
 FIRST = "first"
 """Name of a newcomer's container."""
 
@@ -216,25 +212,19 @@ class LimpetApp(FrameDiffApp):
 
     def open_layers(self, image: str) -> None:
         """Show the layers and files of an image."""
-        from tui.screens.layers import LayersScreen
+        self.push_screen(views.layers(self.engine, image))
 
-        def load() -> list[tuple[LayerInfo, list[FileEntry]]]:
-            layers = [layer for layer in self.engine.image_layers(image) if layer.diff_id]
-            return [(layer, self.engine.layer_files(layer.diff_id)) for layer in layers]
+    def open_container(self, container: str) -> None:
+        """Show everything about a container."""
+        self.push_screen(views.container(self.engine, container))
 
-        self.push_screen(LayersScreen(image, load))
+    def open_image(self, image: str) -> None:
+        """Show everything about an image."""
+        self.push_screen(views.image(self.engine, image))
 
     def open_logs(self, container: str) -> None:
         """Follow the log of a container on a screen of its own."""
-        from tui.screens.logs import LogsScreen
-
-        def read(stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
-            return self.engine.logs(
-                container, follow=True, tail=LOG_TAIL, timestamps=True, stopped=stopped
-            )
-
-        most = int(self.engine.config["tui", "log_max_bytes"])
-        self.push_screen(LogsScreen(container, read, max_bytes=most))
+        self.push_screen(views.logs(self.engine, container))
 
     def open_help(self) -> None:
         """Show every key and every command."""

@@ -34,7 +34,7 @@ class Key(Record):
 RUNNING = ("running", "stopping", "restarting")
 
 DEFAULT: tuple[Key, ...] = (
-    Key(CONTAINERS, "enter", "inspect {name}", "inspect"),
+    Key(CONTAINERS, "enter", "@detail", "details"),
     Key(CONTAINERS, "l", "@logs", "logs"),
     Key(CONTAINERS, "e", "exec -it {name} sh", "exec"),
     Key(CONTAINERS, "a", "attach {name}", "attach"),
@@ -50,7 +50,7 @@ DEFAULT: tuple[Key, ...] = (
     Key(IMAGES, "R", "run -it --rm {name} …", "run"),
     Key(IMAGES, "v", "@layers", "layers", hint=False),
     Key(IMAGES, "H", "history {name}", "history"),
-    Key(IMAGES, "i", "inspect {names}", "inspect"),
+    Key(IMAGES, "i", "@detail", "details"),
     Key(IMAGES, "t", "tag {name} …", "tag"),
     Key(IMAGES, "d", "rmi {names}", "rmi"),
     Key(REGISTRIES, "enter", "registry catalog {name}", "repositories"),

@@ -116,7 +116,7 @@ async def test_a_newcomer_is_offered_the_first_step(
         (["j", "j", "j", "s"], "start db"),
         (["space", "space", "d"], "rm web-1 web-2"),
         (["x"], "kill web-1"),
-        (["enter"], "inspect web-1"),
+        (["i"], "inspect web-1"),
         (["2", "H"], "history nginx:1.27"),
         (["2", "j", "d"], "rmi redis:7"),
         (["3", "enter"], "registry catalog docker.io"),
@@ -388,6 +388,21 @@ async def test_lines_are_followed_until_escape(make_app: Callable[..., LimpetApp
         await until(pilot, lambda: not app.dashboard.output.busy)
         await pilot.press("escape")
         await until(pilot, lambda: app.dashboard.table.has_focus)
+
+
+@pytest.mark.parametrize("keys", [["enter"], ["2", "i"], ["2", "enter"]])
+async def test_details_have_a_screen_of_their_own(
+    make_app: Callable[..., LimpetApp], keys: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press(*keys)
+        await until(
+            pilot, lambda: "there is no" in screen_text(app) or "no such" in screen_text(app)
+        )
+        await pilot.press("escape")
+        await until(pilot, lambda: app.dashboard.is_current)
 
 
 async def test_a_container_s_log_has_a_screen_of_its_own(

@@ -290,6 +290,17 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         if row:
             self.app.open_layers(row.name)
 
+    def action_detail(self) -> None:
+        """Show everything about the container or image under the cursor."""
+        row = self.table.selected
+        if row is None:
+            if self._nothing:
+                self.action_starter()
+        elif self.place == IMAGES:
+            self.app.open_image(row.name)
+        elif self.place == CONTAINERS:
+            self.app.open_container(row.name)
+
     def action_logs(self) -> None:
         """Follow the log of the container under the cursor."""
         row = self.tables[CONTAINERS].selected

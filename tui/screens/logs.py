@@ -285,7 +285,8 @@ class LogsScreen(Screen[None], inherit_bindings=False):
 
     def _say(self, words: str) -> None:
         self._note = words
-        self._tell()
+        if self.is_attached:
+            self._tell()
 
     def action_copy(self) -> None:
         """Copy the selected lines, or those on the screen."""

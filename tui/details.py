@@ -1,0 +1,262 @@
+"""What is told about one container or image, as tabs of lines, made from its inspect document."""
+
+from __future__ import annotations
+
+import time
+
+from core.commands.show import ago, short, size
+from core.record import Record
+from tui.answers import visible
+from tui.theme import sparkline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from core.model import LayerInfo, Usage
+    from tui.theme import Glyphs, Part
+
+    Line = list[Part]
+
+NEVER = "0001-01-01"
+LABEL = 14
+TONES = {"running": "good", "paused": "warn", "restarting": "warn", "stopping": "warn",
+         "dead": "bad"}  # fmt: skip
+
+
+class Tab(Record):
+    """One tab; a tab with `data` shows it as a tree that folds."""
+
+    name: str
+    lines: tuple[Line, ...] = ()
+    data: Any = None
+
+
+def container_tabs(document: Mapping[str, Any]) -> list[Tab]:
+    """Return the tabs of a container; `document` is as docker's API has it."""
+    return [
+        Tab("Overview", tuple(_overview(document))),
+        Tab("Env", tuple(_env(document["Config"]["Env"]))),
+        Tab("Mounts", tuple(_mounts(document["Mounts"]))),
+        Tab("Labels", tuple(_pairs(document["Config"]["Labels"] or {}, "no labels"))),
+        Tab("Inspect", data=document),
+    ]
+
+
+def image_tabs(document: Mapping[str, Any], history: Sequence[LayerInfo]) -> list[Tab]:
+    """Return the tabs of an image."""
+    config = document["Config"]
+    return [
+        Tab("Overview", tuple(_image(document))),
+        Tab("History", tuple(_history(history))),
+        Tab("Env", tuple(_env(config.get("Env") or []))),
+        Tab("Labels", tuple(_pairs(config.get("Labels") or {}, "no labels"))),
+        Tab("Inspect", data=document),
+    ]
+
+
+def _field(name: str, value: object, tone: str = "") -> list[Line]:
+    """Return a line for a value; none for one that is not there."""
+    text = visible(str(value)) if value not in (None, "", [], {}) else ""
+    return [[(f"{name:<{LABEL}}", "dim"), (text, tone)]] if text else []
+
+
+def _listed(name: str, values: Iterable[str]) -> list[Line]:
+    lines: list[Line] = []
+    for value in values:
+        lines.append([(f"{'' if lines else name:<{LABEL}}", "dim"), (visible(value), "")])
+    return lines
+
+
+def _pairs(values: Mapping[str, Any], empty: str) -> list[Line]:
+    if not values:
+        return [[(empty, "dim")]]
+    return [
+        [(visible(name), "primary"), ("  ", ""), (visible(str(value)), "")]
+        for name, value in sorted(values.items())
+    ]
+
+
+def _env(entries: Sequence[str]) -> list[Line]:
+    return _pairs(dict(entry.partition("=")[::2] for entry in entries), "no environment")
+
+
+def command_line(words: Sequence[str] | None) -> str:
+    """Return words as a person would type them."""
+    import shlex
+
+    return shlex.join(words or ())
+
+
+def _overview(document: Mapping[str, Any]) -> list[Line]:
+    state, config, host = document["State"], document["Config"], document["HostConfig"]
+    network = document["NetworkSettings"]
+    lines = _field("name", document["Name"].lstrip("/"), "bold")
+    lines += _field("state", *_state(state))
+    lines += _field("error", state["Error"], "bad")
+    lines += _field("started", _when(state["StartedAt"]))
+    if not state["Running"]:
+        lines += _field("ended", _when(state["FinishedAt"]))
+    lines += _field("created", _when(document["Created"]))
+    lines += [[]]
+    lines += _field("command", command_line([document["Path"], *document["Args"]]))
+    lines += _field("image", config["Image"])
+    lines += _field("", document["Image"], "dim")
+    lines += _field("user", config["User"])
+    lines += _field("directory", config["WorkingDir"])
+    lines += _field("terminal", "yes" if config["Tty"] else "")
+    lines += [[]]
+    lines += _field("network", host["NetworkMode"])
+    lines += _field("address", network["IPAddress"])
+    lines += _listed("ports", _ports(network["Ports"] or host["PortBindings"] or {}))
+    lines += _field("host name", config["Hostname"])
+    lines += [[]]
+    lines += _field("memory", size(host["Memory"]) if host["Memory"] else "")
+    lines += _field("processors", host["NanoCpus"] / 1e9 if host["NanoCpus"] else "")
+    lines += _field("processes", host["PidsLimit"])
+    lines += _field("privileged", "yes" if host["Privileged"] else "", "warn")
+    lines += _field("root", "read-only" if host["ReadonlyRootfs"] else "")
+    lines += _field("more rights", ", ".join(host["CapAdd"] or ()), "warn")
+    lines += _field("fewer rights", ", ".join(host["CapDrop"] or ()))
+    lines += _field("removed", "when it ends" if host["AutoRemove"] else "")
+    lines += _field("id", document["Id"], "dim")
+    return lines
+
+
+def _state(state: Mapping[str, Any]) -> tuple[str, str]:
+    words, tone = state["Status"], TONES.get(state["Status"], "")
+    if state["Running"]:
+        return f"{words}, process {state['Pid']}", tone
+    if words == "exited":
+        words += f" with {state['ExitCode']}"
+        tone = "bad" if state["ExitCode"] or state["OOMKilled"] else ""
+    return words + (", out of memory" if state["OOMKilled"] else ""), tone
+
+
+def _when(moment: str) -> str:
+    """Return `2026-11-24 19:47:17 UTC, 3 hours ago`."""
+    if not moment or moment.startswith(NEVER):
+        return ""
+    from datetime import datetime
+
+    try:
+        seconds = datetime.fromisoformat(moment[:19] + "+00:00").timestamp()
+    except ValueError:
+        return moment
+    return f"{moment[:10]} {moment[11:19]} UTC, {ago(seconds)}"
+
+
+def _ports(ports: Mapping[str, Any]) -> Iterable[str]:
+    for inner, outer in ports.items():
+        for binding in outer or ():
+            yield f"{binding['HostIp'] or '0.0.0.0'}:{binding['HostPort'] or '?'} → {inner}"
+
+
+def _mounts(mounts: Sequence[Mapping[str, Any]]) -> list[Line]:
+    if not mounts:
+        return [[("no mounts", "dim")]]
+    wide = max(len(mount["Destination"]) for mount in mounts)
+    return [
+        [
+            (f"{visible(mount['Destination']):<{wide}}  ", "primary"),
+            (f"{mount['Type']:<7}{'' if mount['RW'] else 'ro':<4}", "dim"),
+            (visible(mount["Source"]), ""),
+        ]
+        for mount in mounts
+    ]
+
+
+def _image(document: Mapping[str, Any]) -> list[Line]:
+    config = document["Config"]
+    platform = "/".join(filter(None, (document["Os"], document["Architecture"],
+                                      document["Variant"])))  # fmt: skip
+    lines = _listed("names", document["RepoTags"] or ["<none>"])
+    lines += _field("platform", platform)
+    lines += _field("size", size(document["Size"]))
+    lines += _field("created", _when(document["Created"]))
+    lines += _field("author", document["Author"])
+    lines += _listed("used by", document["UsedBy"])
+    lines += [[]]
+    lines += _field("entrypoint", command_line(config.get("Entrypoint")))
+    lines += _field("command", command_line(config.get("Cmd")))
+    lines += _field("user", config.get("User"))
+    lines += _field("directory", config.get("WorkingDir"))
+    lines += _listed("ports", config.get("ExposedPorts") or ())
+    lines += _listed("volumes", config.get("Volumes") or ())
+    lines += _field("stop signal", config.get("StopSignal"))
+    lines += [[]]
+    lines += _field("id", document["Id"], "dim")
+    lines += _field("digest", document["Digest"], "dim")
+    return lines
+
+
+def step_words(step: LayerInfo) -> str:
+    """Return what made a layer, without the words that every step has."""
+    words = " ".join(step.created_by.split()).removeprefix("/bin/sh -c ")
+    words = words.removeprefix("#(nop) ").removesuffix("# buildkit").strip()
+    words = words.replace("RUN /bin/sh -c ", "RUN ", 1)
+    return visible(words or step.comment or "(no history)")
+
+
+def _history(history: Sequence[LayerInfo]) -> list[Line]:
+    return [
+        [
+            (f"{size(step.size_bytes) if step.diff_id else '-':>8}  ", ""),
+            (f"{short(step.diff_id):<12}  ", "faint"),
+            (step_words(step), "" if step.diff_id else "dim"),
+        ]
+        for step in reversed(history)
+    ]
+
+
+class Meter:
+    """Readings of what a container uses, and the lines that show them."""
+
+    def __init__(self, kept: int = 240) -> None:
+        self._kept = kept
+        self._last: tuple[float, Usage] | None = None
+        self._cpu: list[float] = []
+        self._memory: list[float] = []
+
+    def take(self, usage: Usage | None, now: float = 0) -> None:
+        """Take a reading; None: it does not run."""
+        now = now or time.monotonic()
+        if usage is None:
+            self._last = None
+            return
+        if self._last and now > self._last[0]:
+            spent = usage.cpu_ns - self._last[1].cpu_ns
+            self._cpu.append(max(0.0, spent / (now - self._last[0]) / 1e7))
+        self._memory.append(usage.memory_bytes)
+        del self._cpu[: -self._kept], self._memory[: -self._kept]
+        self._last = (now, usage)
+
+    def lines(self, width: int, glyphs: Glyphs) -> list[Line]:
+        """Return the lines; a bar a reading, the newest at the right."""
+        import os
+
+        if self._last is None:
+            return [[("it does not run", "dim")]]
+        usage = self._last[1]
+        room = max(8, width - LABEL)
+        cpu = self._cpu[-1] if self._cpu else 0.0
+        cores = os.cpu_count() or 1
+        limit = usage.memory_limit_bytes
+        memory = size(usage.memory_bytes) + (f" of {size(limit)}" if limit else "")
+        most = f" of {usage.pids_limit}" if usage.pids_limit else ""
+        whole = f", {cpu / cores:.1f}% of all {cores}" if cores > 1 else ""
+        top = float(limit) if limit else max(self._memory) * 1.25
+        return [
+            [(f"{'cpu':<{LABEL}}", "dim"), (f"{cpu:.1f}% of one processor{whole}", "")],
+            _bars(self._cpu, max(10.0, *self._cpu, 0.0), room, glyphs),
+            [],
+            [(f"{'memory':<{LABEL}}", "dim"), (memory, "")],
+            _bars(self._memory, max(1.0, top), room, glyphs),
+            [],
+            [(f"{'processes':<{LABEL}}", "dim"), (f"{usage.pids}{most}", "")],
+        ]
+
+
+def _bars(values: Sequence[float], top: float, width: int, glyphs: Glyphs) -> Line:
+    return [(" " * LABEL, ""), (sparkline(values[-width:], top, glyphs.bars), "primary")]

@@ -1,0 +1,235 @@
+"""One container or one image in full: tabs of facts, what it uses, its inspect document."""
+
+from __future__ import annotations
+
+import json
+
+from textual.binding import Binding
+from textual.screen import Screen
+
+from core.errors import Error
+from tui.answers import failure
+from tui.clipboard import copy
+from tui.details import Meter, Tab
+from tui.theme import glyphs, plain
+from tui.widgets.foldable import Foldable
+from tui.widgets.line_list import LineList
+from tui.widgets.status import StatusLine, hint_parts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.app import ComposeResult
+
+    from core.model import Usage
+    from tui.theme import Part
+
+    Read = Callable[[], list[Tab]]
+
+USAGE = "Usage"
+EDGE = 2
+HINTS = (("[ ]", "tabs"), ("j k", "move"), ("y", "copy line"), ("Y", "copy all"), ("esc", "back"))
+TREE_HINTS = (
+    ("[ ]", "tabs"), ("enter", "open, close"), ("*", "open all"), ("y", "copy branch"),
+    ("Y", "copy all"), ("esc", "back"),
+)  # fmt: skip
+
+
+class DetailScreen(Screen[None], inherit_bindings=False):
+    """The tabs that `read()` returns, read anew every few seconds; it runs in a thread.
+
+    `usage()`, also in a thread, adds a tab with graphs.  What it raises is shown.
+    """
+
+    DEFAULT_CSS = """
+    DetailScreen { background: $background; }
+    DetailScreen #head { height: 1; background: $panel; }
+    DetailScreen #foot { height: 1; dock: bottom; }
+    DetailScreen LineList { margin: 1 1 0 1; }
+    """
+    BINDINGS = [
+        Binding("escape,q", "back", "Back"),
+        Binding("right_square_bracket,tab", "tab(1)", "Next tab"),
+        Binding("left_square_bracket,shift+tab", "tab(-1)", "Tab before"),
+        *(Binding(str(number), f"go({number - 1})", f"Tab {number}") for number in range(1, 10)),
+        Binding("y", "copy", "Copy the line"),
+        Binding("Y", "copy_all", "Copy the tab"),
+    ]
+    AUTO_FOCUS = "#lines"
+
+    def __init__(
+        self,
+        title: str,
+        read: Read,
+        usage: Callable[[], Usage | None] | None = None,
+        *,
+        read_every_s: float = 5,
+        usage_every_s: float = 1,
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._read = read
+        self._usage = usage
+        self._every = (read_every_s, usage_every_s)
+        self._tabs: list[Tab] = []
+        self._at = 0
+        self._meter = Meter()
+        self._note = ""
+        self._error: Exception | None = None
+        self._lines = LineList(id="lines")
+        self._tree = Foldable(id="tree")
+
+    def compose(self) -> ComposeResult:
+        """Place the head, the two bodies and the foot."""
+        yield StatusLine(id="head")
+        yield self._lines
+        yield self._tree
+        yield StatusLine(id="foot")
+
+    def on_mount(self) -> None:
+        """Read, and go on reading."""
+        self._tree.display = False
+        self._again(self._every[0], self._load)
+        if self._usage is not None:
+            self._again(self._every[1], self._sample)
+        self._tell()
+
+    def _again(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do it in a thread now and every so often, never twice at a time."""
+        group = work.__name__
+
+        def begin() -> None:
+            mine = (w for w in self.workers if w.node is self and w.group == group)
+            if not any(w.is_running for w in mine):
+                self.run_worker(work, group=group, thread=True)
+
+        begin()
+        self.set_interval(seconds, begin)
+
+    def _load(self) -> None:
+        try:
+            tabs = self._read()
+        except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
+            self.app.call_from_thread(self._fail, error)
+            return
+        self.app.call_from_thread(self._take, tabs)
+
+    def _sample(self) -> None:
+        try:
+            usage = self._usage() if self._usage else None
+        except (Error, OSError):
+            usage = None  # it ended between two looks; the state tells
+        self.app.call_from_thread(self._measure, usage)
+
+    def _measure(self, usage: Usage | None) -> None:
+        self._meter.take(usage)
+        if self.is_attached and self._tabs and self._tabs[self._at].name == USAGE:
+            self._show()
+
+    def _take(self, tabs: list[Tab]) -> None:
+        if self._usage is not None:
+            tabs.insert(1, Tab(USAGE))
+        self._tabs, self._error = tabs, None
+        if self.is_attached:
+            self._show()
+
+    def _fail(self, error: Exception) -> None:
+        """Keep what was read, and say that it is no longer so."""
+        self._error = error
+        if not self.is_attached:
+            return
+        if not self._tabs:
+            self._lines.show_lines(failure(error))
+        self._tell()
+
+    def _show(self) -> None:
+        tab = self._tabs[self._at]
+        is_tree = tab.data is not None
+        body = self._tree if is_tree else self._lines
+        if body.display is False or not self.focused:
+            self._tree.display, self._lines.display = is_tree, not is_tree
+            body.focus()
+        if is_tree:
+            self._tree.set_document(tab.data)
+        else:
+            self._lines.show_lines(self._body())
+        self._tell()
+
+    def _body(self) -> list[list[Part]]:
+        tab = self._tabs[self._at]
+        if tab.name == USAGE:
+            return self._meter.lines(self.app.size.width - 2 * EDGE - 1, glyphs())
+        return [[*line] for line in tab.lines]
+
+    def _tell(self) -> None:
+        parts: list[Part] = [(f" {self._title} ", "bold")]
+        names = [tab.name for tab in self._tabs]
+        roomy = len(self._title) + sum(len(name) + 4 for name in names) < self.app.size.width
+        for number, name in enumerate(names):
+            here = number == self._at
+            words = f" {name}" if here or roomy else ""
+            parts.append((f"  {number + 1}{words}", "accent" if here else "dim"))
+        gone: list[Part] = failure(self._error)[0] if self._error and self._tabs else []
+        self.query_one("#head", StatusLine).show(parts, gone)
+        foot = self.query_one("#foot", StatusLine)
+        if self._note:
+            foot.show([(f" {self._note}", "accent")])
+        else:
+            hints = TREE_HINTS if self._tree.display else HINTS
+            foot.show(hint_parts(hints, self.app.size.width))
+
+    def on_resize(self) -> None:
+        """Fit the graphs and the edges."""
+        if self._tabs:
+            self._show()
+        elif self.is_mounted:
+            self._tell()
+
+    # Keys
+
+    def on_key(self) -> None:
+        """Forget what was said about the key before."""
+        if self._note:
+            self._note = ""
+            self._tell()
+
+    def action_back(self) -> None:
+        """Go back to the tables."""
+        self.dismiss(None)
+
+    def action_tab(self, by: int) -> None:
+        """Go to a neighbouring tab."""
+        if self._tabs:
+            self.action_go((self._at + by) % len(self._tabs))
+
+    def action_go(self, number: int) -> None:
+        """Go to a tab by its number."""
+        if number < len(self._tabs) and number != self._at:
+            self._at = number
+            self._lines.go(0)
+            self._show()
+
+    def action_copy(self) -> None:
+        """Copy the line or the branch under the cursor."""
+        if not self._tabs:
+            return
+        if self._tree.display:
+            value = self._tree.selected
+            self._say(value if isinstance(value, str) else json.dumps(value, indent=2))
+        else:
+            lines = self._body()
+            self._say(plain(lines[self._lines.cursor]).strip() if lines else "")
+
+    def action_copy_all(self) -> None:
+        """Copy the whole tab."""
+        if not self._tabs:
+            return
+        if self._tree.display:
+            self._say(json.dumps(self._tabs[self._at].data, indent=2))
+        else:
+            self._say("\n".join(plain(line) for line in self._body()))
+
+    def _say(self, text: str) -> None:
+        self._note = copy(self.app, text)
+        self._tell()

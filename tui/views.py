@@ -1,0 +1,66 @@
+"""Makes the screens that show one thing in full, and ties them to the engine.
+
+The screens know no engine: they are given what to call in their threads.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from textual.screen import Screen
+
+    from core.engine import Engine
+    from core.images.index import FileEntry
+    from core.model import LayerInfo
+    from tui.details import Tab
+
+LOG_TAIL = 50_000
+"""Lines of the past that a log is opened with."""
+
+
+def layers(engine: Engine, image: str) -> Screen[None]:
+    """Return the browser of an image's layers and files."""
+    from tui.screens.layers import LayersScreen
+
+    def load() -> list[tuple[LayerInfo, list[FileEntry]]]:
+        steps = [step for step in engine.image_layers(image) if step.diff_id]
+        return [(step, engine.layer_files(step.diff_id)) for step in steps]
+
+    return LayersScreen(image, load)
+
+
+def container(engine: Engine, name: str) -> Screen[None]:
+    """Return everything about a container."""
+    from tui.details import container_tabs
+    from tui.screens.detail import DetailScreen
+
+    return DetailScreen(
+        name,
+        lambda: container_tabs(engine.lifecycle.inspect(name)),
+        lambda: engine.usage(name),
+        usage_every_s=engine.config["tui", "refresh_s"],
+    )
+
+
+def image(engine: Engine, name: str) -> Screen[None]:
+    """Return everything about an image."""
+    from core.commands.image import inspect_image
+    from tui.details import image_tabs
+    from tui.screens.detail import DetailScreen
+
+    def read() -> list[Tab]:
+        return image_tabs(inspect_image(engine, name), engine.image_layers(name))
+
+    return DetailScreen(name, read)
+
+
+def logs(engine: Engine, container: str) -> Screen[None]:
+    """Return a container's log, followed."""
+    from tui.screens.logs import LogsScreen
+
+    def read(stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+        return engine.logs(container, follow=True, tail=LOG_TAIL, timestamps=True, stopped=stopped)
+
+    return LogsScreen(container, read, max_bytes=engine.config["tui", "log_max_bytes"])
