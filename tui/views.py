@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from core.engine import Engine
-    from core.images.index import FileEntry
     from core.model import LayerInfo
     from tui.details import Tab
 
@@ -24,11 +23,10 @@ def layers(engine: Engine, image: str) -> Screen[None]:
     """Return the browser of an image's layers and files."""
     from tui.screens.layers import LayersScreen
 
-    def load() -> list[tuple[LayerInfo, list[FileEntry]]]:
-        steps = [step for step in engine.image_layers(image) if step.diff_id]
-        return [(step, engine.layer_files(step.diff_id)) for step in steps]
+    def steps() -> list[LayerInfo]:
+        return [step for step in engine.image_layers(image) if step.diff_id]
 
-    return LayersScreen(image, load)
+    return LayersScreen(image, steps, engine.layer_files)
 
 
 def container(engine: Engine, name: str) -> Screen[None]:

@@ -1,6 +1,7 @@
 """An image's files as trees: what each layer does to those below, and what that wastes.
 
-Made from the layers' indexes alone.  Efficiency is counted as dive does it: of all bytes
+Made from the layers' indexes alone, in time that grows with the number of entries however
+many layers and whiteouts there are.  Efficiency is counted as dive does it: of all bytes
 that layers hold for a path, how many are needed once; a whiteout of a file weighs nothing,
 that of a directory weighs what it hides.
 """
@@ -11,30 +12,42 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from core.images.index import FileEntry
 
-ADDED, CHANGED, REMOVED, SAME = "added", "changed", "removed", ""
+ADDED, CHANGED, REMOVED, SAME = "added", "changed", "removed", "unchanged"
+MARKERS = ("whiteout", "opaque")
 
 
 class Node:
     """A file or directory in a tree; `size` of a directory is that of all below it."""
 
-    __slots__ = ("children", "entry", "name", "size", "status")
+    __slots__ = ("_ordered", "children", "entry", "name", "parent", "size", "status")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, parent: Node | None = None) -> None:
         self.name = name
+        self.parent = parent
         self.entry: FileEntry | None = None
         """None for a directory that no layer names."""
         self.status = SAME
         self.size = 0
         self.children: dict[str, Node] = {}
+        self._ordered: list[Node] | None = None
 
     @property
     def is_directory(self) -> bool:
         """Whether it can be opened."""
         return bool(self.children) or (self.entry is not None and self.entry.kind == "dir")
+
+    @property
+    def ordered(self) -> list[Node]:
+        """The children, directories first, by name."""
+        if self._ordered is None:
+            self._ordered = sorted(
+                self.children.values(), key=lambda node: (not node.is_directory, node.name)
+            )
+        return self._ordered
 
 
 class Waste(Record):
@@ -45,171 +58,286 @@ class Waste(Record):
     wasted_bytes: int
 
 
-def layer_tree(layers: Sequence[Sequence[FileEntry]], number: int) -> Node:
-    """Return what layer `number` (0 is the lowest) holds, marked against those below."""
-    below = merged(layers[:number])
-    root = Node("")
-    for entry in layers[number]:
-        if entry.kind == "opaque":
-            continue
-        _place(root, entry, _status(entry, below))
-    _sum(root)
-    return root
+class Stack:
+    """Layers on each other; after `add` of layer N all about the layers up to N can be asked.
 
+    One thread may add while another asks.
+    """
 
-def image_tree(layers: Sequence[Sequence[FileEntry]], number: int) -> Node:
-    """Return the whole image up to layer `number`, with what that layer did marked."""
-    below = merged(layers[:number])
-    root = Node("")
-    for path, entry in merged(layers[: number + 1]).items():
-        _place(root, entry, _status(entry, below) if below.get(path) is not entry else SAME)
-    for entry in layers[number]:
-        if entry.kind == "whiteout" and entry.path in below:
-            _place(root, entry, REMOVED)
-    _sum(root)
-    return root
+    def __init__(self) -> None:
+        self._layers: list[Sequence[FileEntry]] = []
+        self._versions: dict[str, list[tuple[int, FileEntry | None]]] = {}
+        """By path, each layer that set or hid it, lowest first; None where it was hidden."""
+        self._now: dict[str, FileEntry] = {}
+        self._below: dict[str, set[str]] = {}
+        """Paths by the directory they are in, those without an entry of their own too."""
+        self._weights: dict[str, list[int]] = {}
 
+    def __len__(self) -> int:
+        return len(self._layers)
 
-def merged(layers: Iterable[Sequence[FileEntry]]) -> dict[str, FileEntry]:
-    """Return the files that a container would see, by path."""
-    found: dict[str, FileEntry] = {}
-    for layer in layers:
-        _hide(found, layer)
-        for entry in layer:
-            if entry.kind not in ("whiteout", "opaque"):
-                found[entry.path] = entry
-    return found
-
-
-def waste(layers: Sequence[Sequence[FileEntry]]) -> Waste:
-    """Return how much of an image's bytes its layers hold in vain."""
-    seen: dict[str, list[int]] = {}
-    below: dict[str, FileEntry] = {}
-    for layer in layers:
+    def add(self, layer: Sequence[FileEntry]) -> None:
+        """Put a layer on top."""
+        number = len(self._layers)
+        weights, now, versions = self._weights, self._now, self._versions
         for entry in layer:
             if entry.kind != "opaque":
-                seen.setdefault(entry.path, []).append(_weight(entry, below))
-        _hide(below, layer)
-        below.update((e.path, e) for e in layer if e.kind not in ("whiteout", "opaque"))
-    total = sum(map(sum, seen.values()))
-    needed = sum(map(min, seen.values()))
-    wasted = sum(sum(sizes) for sizes in seen.values() if len(sizes) > 1)
-    return Waste(needed / total if total else 1.0, wasted)
+                weights.setdefault(entry.path, []).append(self._weight(entry))
+        # What a layer hides is below it, wherever in the layer the whiteout stands.
+        if number:
+            for entry in layer:
+                self._hide(entry, number)
+        for entry in layer:
+            if entry.kind not in MARKERS:
+                path = entry.path
+                if path not in now:
+                    self._link(path)
+                now[path] = entry
+                versions.setdefault(path, []).append((number, entry))
+        self._layers.append(layer)
+
+    def _weight(self, entry: FileEntry) -> int:
+        if entry.kind != "whiteout":
+            return entry.size
+        hidden = self._now.get(entry.path)
+        if hidden is None or hidden.kind != "dir":
+            return 0
+        return sum(self._now[path].size for path in self._under(entry.path) if path in self._now)
+
+    def _link(self, path: str) -> None:
+        """Make the path known to the directories it is in."""
+        below = self._below
+        while path:
+            parent = path.rpartition("/")[0]
+            names = below.get(parent)
+            if names is None:
+                below[parent] = {path}
+            elif path in names:
+                return
+            else:
+                names.add(path)
+                return
+            path = parent
+
+    def _under(self, path: str) -> Iterator[str]:
+        stack = [path]
+        while stack:
+            names = self._below.get(stack.pop())
+            if names:
+                yield from names
+                stack += names
+
+    def _hide(self, entry: FileEntry, number: int) -> None:
+        """Take away what a whiteout, an opaque directory or a non-directory hides."""
+        old = self._now.get(entry.path)
+        if entry.kind not in MARKERS and (old is None or old.kind != "dir" or entry.kind == "dir"):
+            return
+        for path in self._under(entry.path):
+            if self._now.pop(path, None) is not None:
+                self._versions[path].append((number, None))
+        if entry.kind == "whiteout" and self._now.pop(entry.path, None) is not None:
+            self._versions[entry.path].append((number, None))
+
+    def waste(self) -> Waste:
+        """Return how much of the bytes the layers hold in vain."""
+        total = needed = wasted = 0
+        for sizes in self._weights.values():
+            if len(sizes) == 1:
+                total += sizes[0]
+                needed += sizes[0]
+            else:
+                total += sum(sizes)
+                wasted += sum(sizes)
+                needed += min(sizes)
+        return Waste(needed / total if total else 1.0, wasted)
+
+    def _at(self, path: str, number: int) -> FileEntry | None:
+        """Return what a container of the layers up to `number` has at the path."""
+        for layer, entry in reversed(self._versions.get(path, ())):
+            if layer <= number:
+                return entry
+        return None
+
+    def files(self, number: int) -> dict[str, FileEntry]:
+        """Return what a container of the layers up to `number` would see, by path."""
+        found = ((path, self._at(path, number)) for path in list(self._versions))
+        return {path: entry for path, entry in found if entry is not None}
+
+    def layer_tree(self, number: int) -> Node:
+        """Return what layer `number` (0 is the lowest) holds, marked against those below."""
+        tree = _Tree()
+        for entry in self._layers[number]:
+            if entry.kind != "opaque":
+                tree.place(entry, _status(entry, self._at(entry.path, number - 1)))
+        return tree.finish()
+
+    def image_tree(self, number: int) -> Node:
+        """Return the whole image up to a layer, with what that layer did marked."""
+        tree = _Tree()
+        for entry in self.files(number).values():
+            tree.place(entry, SAME)
+        for entry in self._layers[number]:
+            path = entry.path
+            is_there = self._at(path, number) is not None
+            if entry.kind not in MARKERS:
+                tree.place(entry, _status(entry, self._at(path, number - 1)))
+            elif entry.kind == "whiteout" and not is_there and self._at(path, number - 1):
+                tree.place(entry, REMOVED)
+        return tree.finish()
 
 
-def _weight(entry: FileEntry, below: dict[str, FileEntry]) -> int:
-    if entry.kind != "whiteout":
-        return entry.size
-    hidden = below.get(entry.path)
-    if hidden is None or hidden.kind != "dir":
-        return 0
-    start = entry.path + "/"
-    return sum(e.size for path, e in below.items() if path.startswith(start))
-
-
-def _hide(found: dict[str, FileEntry], layer: Sequence[FileEntry]) -> None:
-    """Take away what a layer's whiteouts, opaque directories and non-directories hide."""
-    starts = set()
-    for entry in layer:
-        old = found.get(entry.path)
-        if entry.kind in ("opaque", "whiteout") or (
-            old is not None and old.kind == "dir" != entry.kind
-        ):
-            starts.add(entry.path)
-        if entry.kind == "whiteout":
-            found.pop(entry.path, None)
-    if starts:
-        for path in [path for path in found if _below_one(path, starts)]:
-            del found[path]
-
-
-def _below_one(path: str, starts: set[str]) -> bool:
-    place = path.rfind("/")
-    while place > 0:
-        if path[:place] in starts:
-            return True
-        place = path.rfind("/", 0, place)
-    return "" in starts
-
-
-def _status(entry: FileEntry, below: dict[str, FileEntry]) -> str:
+def _status(entry: FileEntry, old: FileEntry | None) -> str:
     if entry.kind == "whiteout":
         return REMOVED
-    old = below.get(entry.path)
     if old is None:
         return ADDED
-    same = old.replace(mtime_ns=0) == entry.replace(mtime_ns=0)
-    return SAME if same and entry.kind == "dir" else CHANGED
+    same = (
+        old.kind == entry.kind
+        and old.digest == entry.digest
+        and old.mode == entry.mode
+        and old.uid == entry.uid
+        and old.gid == entry.gid
+        and old.link == entry.link
+        and old.size == entry.size
+    )
+    return SAME if same else CHANGED
 
 
-def _place(root: Node, entry: FileEntry, status: str) -> None:
-    node = root
-    for name in entry.path.split("/"):
-        following = node.children.get(name)
-        if following is None:
-            following = node.children[name] = Node(name)
-        node = following
-    node.entry, node.status = entry, status
+class _Tree:
+    """A tree in the making: every node is made after the directory it is in."""
+
+    def __init__(self) -> None:
+        self._nodes = {"": Node("")}
+
+    def place(self, entry: FileEntry, status: str) -> None:
+        node = self._node(entry.path)
+        node.entry, node.status = entry, status
+        node.size = 0 if status == REMOVED else entry.size
+
+    def _node(self, path: str) -> Node:
+        node = self._nodes.get(path)
+        if node is not None:
+            return node
+        parent, _, name = path.rpartition("/")
+        missing = []
+        while parent not in self._nodes:
+            missing.append(parent)
+            parent = parent.rpartition("/")[0]
+        above = self._nodes[parent]
+        for directory in reversed(missing):
+            above = self._child(above, directory, directory.rpartition("/")[2])
+        return self._child(above, path, name)
+
+    def _child(self, above: Node, path: str, name: str) -> Node:
+        node = self._nodes[path] = above.children[name] = Node(name, above)
+        return node
+
+    def finish(self) -> Node:
+        """Add sizes up and return the root."""
+        for node in reversed(self._nodes.values()):
+            if node.parent is not None:
+                node.parent.size += node.size
+        return self._nodes[""]
 
 
-def _sum(node: Node) -> int:
-    """Add sizes up, deepest first, without recursion: trees may be deep."""
-    order, stack = [], [node]
-    while stack:
-        here = stack.pop()
-        order.append(here)
-        stack += here.children.values()
-    for here in reversed(order):
-        own = here.entry.size if here.entry and here.status != REMOVED else 0
-        here.size = own + sum(child.size for child in here.children.values())
-    return node.size
-
-
-class Row(Record):
+class Row:
     """A visible line of a tree."""
 
-    path: str
-    depth: int
-    node: Node
-    is_open: bool
+    __slots__ = ("depth", "is_open", "node", "path")
+
+    def __init__(self, path: str, depth: int, node: Node, is_open: bool) -> None:
+        self.path = path
+        self.depth = depth
+        self.node = node
+        self.is_open = is_open
 
 
-def visible_rows(root: Node, opened: set[str], statuses: frozenset[str] | None = None) -> list[Row]:
-    """Return the lines that show, directories first; `statuses` keeps only some, with parents."""
-    rows: list[Row] = []
-    keep = _having(root, statuses) if statuses is not None else None
-    stack = [("", 0, child) for child in _ordered(root)]
-    while stack:
-        parent, depth, node = stack.pop()
-        if keep is not None and node not in keep:
-            continue
-        path = f"{parent}/{node.name}" if parent else node.name
-        is_open = path in opened
-        rows.append(Row(path, depth, node, is_open))
-        if is_open:
-            stack += [(path, depth + 1, child) for child in _ordered(node)]
-    return rows
+class Rows:
+    """The lines of a tree that show, directories first; folding changes only what it must.
+
+    `opened` holds the paths of open directories and is kept up to date; `statuses` keeps
+    only nodes that are of one of these, and what leads to them.
+    """
+
+    def __init__(
+        self, root: Node, opened: set[str], statuses: Collection[str] | None = None
+    ) -> None:
+        self._root = root
+        self._opened = opened
+        self._kept = None if statuses is None else _having(root, statuses)
+        self.lines = self._inside(root, "", 0)
+
+    def _inside(self, node: Node, path: str, depth: int) -> list[Row]:
+        rows: list[Row] = []
+        opened, kept = self._opened, self._kept
+        stack = [(path, depth, child) for child in reversed(node.ordered)]
+        while stack:
+            above, level, node = stack.pop()
+            if kept is not None and node not in kept:
+                continue
+            path = f"{above}/{node.name}" if above else node.name
+            is_open = path in opened
+            rows.append(Row(path, level, node, is_open))
+            if is_open and node.children:
+                stack += [(path, level + 1, child) for child in reversed(node.ordered)]
+        return rows
+
+    def open(self, place: int) -> None:
+        """Open the directory of a line."""
+        row = self.lines[place]
+        if not row.is_open:
+            row.is_open = True
+            self._opened.add(row.path)
+            self.lines[place + 1 : place + 1] = self._inside(row.node, row.path, row.depth + 1)
+
+    def close(self, place: int) -> None:
+        """Close the directory of a line."""
+        row = self.lines[place]
+        if row.is_open:
+            row.is_open = False
+            self._opened.discard(row.path)
+            end = place + 1
+            while end < len(self.lines) and self.lines[end].depth > row.depth:
+                end += 1
+            del self.lines[place + 1 : end]
+
+    def paths(self) -> list[str]:
+        """Return every path, folded away or not, in the order in which they would show."""
+        found: list[str] = []
+        stack = [("", child) for child in reversed(self._root.ordered)]
+        while stack:
+            above, node = stack.pop()
+            if self._kept is None or node in self._kept:
+                path = f"{above}/{node.name}" if above else node.name
+                found.append(path)
+                if node.children:
+                    stack += [(path, child) for child in reversed(node.ordered)]
+        return found
+
+    def reveal(self, path: str) -> int:
+        """Open what leads to a path and return its line, -1 when it is not in the tree."""
+        place, end = 0, path.find("/")
+        while place < len(self.lines):
+            row = self.lines[place]
+            if row.path == path:
+                return place
+            if end > 0 and row.path == path[:end]:
+                self.open(place)
+                end = path.find("/", end + 1)
+            place += 1
+        return -1
 
 
-def _ordered(node: Node) -> list[Node]:
-    """Return the children in reverse, as a stack takes them."""
-    return sorted(node.children.values(), key=lambda n: (not n.is_directory, n.name), reverse=True)
-
-
-def _having(root: Node, statuses: frozenset[str]) -> set[Node]:
+def _having(root: Node, statuses: Collection[str]) -> set[Node]:
     """Return the nodes of these statuses and everything that leads to them."""
-    order: list[Node] = []
-    stack: list[tuple[Node, Node | None]] = [(root, None)]
-    parents: dict[Node, Node | None] = {}
-    while stack:
-        node, parent = stack.pop()
-        parents[node] = parent
-        order.append(node)
-        stack += [(child, node) for child in node.children.values()]
     kept: set[Node] = set()
-    for node in reversed(order):
-        if node in kept or (node.status in statuses and node is not root):
-            kept.add(node)
-            if (above := parents[node]) is not None:
-                kept.add(above)
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        stack += node.children.values()
+        if node.entry is not None and node.status in statuses:
+            here: Node | None = node
+            while here is not None and here not in kept:
+                kept.add(here)
+                here = here.parent
     return kept

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
+from core.errors import Corrupt
 from core.images.index import FileEntry
 from core.model import LayerInfo
 from tui.screens.layers import LayersScreen
+from tui.theme import LIMPET
+from tui.widgets.status import StatusLine
 
 
 def entry(path: str, kind: str = "file", size: int = 0, mode: int = 0o644) -> FileEntry:
@@ -38,9 +42,19 @@ LAYERS = [
 ]
 
 
+def screen_of(layers: list[tuple[LayerInfo, list[FileEntry]]]) -> LayersScreen:
+    files = {layer.diff_id: entries for layer, entries in layers}
+    return LayersScreen("thing:1", lambda: [layer for layer, _ in layers], files.__getitem__)
+
+
 class Host(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_theme(LIMPET)
+        self.theme = LIMPET.name
+
     def on_mount(self) -> None:
-        self.push_screen(LayersScreen("thing:1", lambda: LAYERS))
+        self.push_screen(screen_of(LAYERS))
 
 
 async def opened(pilot: Pilot[None]) -> LayersScreen:
@@ -67,7 +81,7 @@ async def test_marks_totals_and_layers() -> None:
         ]  # fmt: skip
         layers = [screen.layer_list.render_line(y).text for y in range(2)]
         assert "\x1b" not in layers[1]
-        assert layers[1].startswith(">")
+        assert layers[1][1] == ">"
 
 
 async def test_open_close_and_filter() -> None:
@@ -76,7 +90,7 @@ async def test_open_close_and_filter() -> None:
         await pilot.press("]", "enter")
         shown = [line for line in lines(screen) if line]
         assert [line[1] for line in shown] == [" ", "M", "D", "A", "D"]
-        await pilot.press("f", "f", "f")
+        await pilot.press("d")
         assert [line.split()[-1] for line in lines(screen) if line] == ["etc/", "shadow", "old"]
         await pilot.press("left")
         assert [line.split()[-1] for line in lines(screen) if line] == ["etc/", "old"]
@@ -100,3 +114,87 @@ async def test_whole_image_hides_what_was_removed_and_escape_leaves() -> None:
         ]  # fmt: skip
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, LayersScreen)
+
+
+def foot(screen: LayersScreen, name: str) -> str:
+    return screen.query_one(f"#{name}", StatusLine).render_line(0).text
+
+
+@pytest.mark.parametrize("size", [(60, 18), (80, 24), (160, 50)])
+async def test_edges_tell_totals_place_and_the_whole_path(size: tuple[int, int]) -> None:
+    async with Host().run_test(size=size) as pilot:
+        screen = await opened(pilot)
+        assert "efficiency" in foot(screen, "head")
+        assert "layer 1" in foot(screen, "right-title")
+        assert foot(screen, "detail").startswith(" /etc  dir 0755 0:0 150B")
+        await pilot.press("tab", "j")
+        assert "layer 2" in foot(screen, "right-title")
+        assert "RUN change" in foot(screen, "detail")
+        assert "\x1b" not in foot(screen, "detail")
+        await pilot.press("enter", "y")
+        assert pilot.app.clipboard == "/etc"
+
+
+async def test_filters_add_up_and_escape_takes_them_away_first() -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("]", "space", "m", "a")
+        shown = [line for line in lines(screen) if line]
+        assert [line[1] for line in shown] == [" ", "M", "A"]
+        assert "only added, changed" in foot(screen, "right-title")
+        await pilot.press("escape")
+        assert len([line for line in lines(screen) if line]) == 5
+        await pilot.press("u")
+        assert [line.split()[-1] for line in lines(screen) if line] == ["etc/"]
+        await pilot.press("u", "o")
+        assert any("0644" in line and "0:0" in line for line in lines(screen))
+
+
+async def test_finding_goes_both_ways_and_says_when_there_is_nothing() -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("slash", *"S", "enter")
+        assert "passwd" in lines(screen)[screen.file_list.cursor]
+        await pilot.press("n")
+        assert "shadow" in lines(screen)[screen.file_list.cursor]
+        await pilot.press("N")
+        assert "passwd" in lines(screen)[screen.file_list.cursor]
+        await pilot.press("slash", *"zzz", "enter")
+        assert "no file's name holds zzz" in foot(screen, "foot")
+
+
+async def test_a_large_image_is_cut_into_trees_aside() -> None:
+    many = [entry("d", "dir"), *(entry(f"d/{n}", size=n) for n in range(20_000))]
+    layers = [
+        (LayerInfo("sha256:1", "", 0, 9, 9, "ADD", 0), many),
+        (LayerInfo("sha256:2", "", 0, 9, 1, "RUN", 0), [entry("d/5", size=7)]),
+    ]
+    app: App[None] = App()
+    app.register_theme(LIMPET)
+    app.theme = LIMPET.name
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(screen_of(layers))
+        screen = await opened(pilot)
+        assert screen.file_list.count == 1
+        await pilot.press("]", "t")
+        await opened(pilot)
+        await pilot.press("space", "G")
+        assert screen.file_list.count == 20_001
+        await pilot.press("m")
+        await opened(pilot)
+        assert [line[1] for line in lines(screen) if line] == [" ", "M"]
+
+
+async def test_what_goes_wrong_is_said() -> None:
+    def broken(_: str) -> list[FileEntry]:
+        raise Corrupt("the index of layer 1 is damaged")
+
+    app: App[None] = App()
+    app.register_theme(LIMPET)
+    app.theme = LIMPET.name
+    async with app.run_test(size=(100, 24)) as pilot:
+        await app.push_screen(LayersScreen("thing:1", lambda: [LAYERS[0][0]], broken))
+        screen = await opened(pilot)
+        assert "the index of layer 1 is damaged" in foot(screen, "head")
+        await pilot.press("enter", "t", "n", "y", "h", "l", "o", "a", "escape", "escape")
+        assert not screen.is_current
