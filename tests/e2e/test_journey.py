@@ -93,7 +93,7 @@ def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -
         terminal.keys("2")
         terminal.until(r"v layers|enter layers")
         terminal.keys("v")
-        terminal.until(r"1 layer, .*efficiency 100")
+        terminal.until(r"1 layer .*efficiency 100")
         terminal.keys("/")
         terminal.until(r"^ /$")
         terminal.type("etc/passwd\r")

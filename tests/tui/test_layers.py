@@ -159,6 +159,8 @@ async def test_finding_goes_both_ways_and_says_when_there_is_nothing() -> None:
         assert "shadow" in lines(screen)[screen.file_list.cursor]
         await pilot.press("N")
         assert "passwd" in lines(screen)[screen.file_list.cursor]
+        await pilot.press("slash", *"old/b", "enter")
+        assert "big" in lines(screen)[screen.file_list.cursor]
         await pilot.press("slash", *"zzz", "enter")
         assert "no file's name holds zzz" in foot(screen, "foot")
 

@@ -110,7 +110,8 @@ class FileTree(LineList):
     def find(self, wanted: str, by: int) -> bool:
         """Go to the next name (by 1) or the one before (-1) that holds `wanted`.
 
-        Opens what leads there; letters' case does not count.  False when there is none.
+        Opens what leads there; letters' case does not count.  With a slash in it, `wanted`
+        is looked for in whole paths.  False when there is none.
         """
         if self._rows is None:
             return False
@@ -120,7 +121,8 @@ class FileTree(LineList):
         start = self._paths.index(row.path) if row is not None else 0
         for step in range(1, count + 1):
             path = self._paths[(start + by * step) % count]
-            if wanted.lower() in path.rpartition("/")[2].lower():
+            name = path if "/" in wanted else path.rpartition("/")[2]
+            if wanted.lower() in name.lower():
                 place = self._rows.reveal(path)
                 self._show()
                 self.go(place)
