@@ -88,7 +88,7 @@ class LogView(Widget, can_focus=True):
         before, end = ring.first, ring.end
         ring.extend(pieces)
         if self._kept is not None:
-            self._scan()
+            self._kept.scan()
         if self.following or ring.first != before or end - self._top[0] <= self.size.height:
             self._settle()
         self.post_message(self.Changed())
@@ -96,7 +96,7 @@ class LogView(Widget, can_focus=True):
     def tick(self) -> None:
         """Go on with what was not finished, and measure how fast lines come."""
         if self._kept is not None and self._kept.pending:
-            self._scan()
+            self._kept.scan()
             self._settle()
             self.post_message(self.Changed())
         before, count = self._rated
@@ -107,10 +107,6 @@ class LogView(Widget, can_focus=True):
             if rate != self.rate:
                 self.rate = rate
                 self.post_message(self.Changed())
-
-    def _scan(self) -> None:
-        if self._kept is not None:
-            self._kept.scan()
 
     # Which lines are shown
 
@@ -353,7 +349,8 @@ class LogView(Widget, can_focus=True):
             return
         skip = STAMP if self._stamped else 0
         self._kept = Kept(self.ring, Matches(wanted), skip) if wanted else None
-        self._scan()
+        if self._kept is not None:
+            self._kept.scan()
         self._settle()
         self.post_message(self.Changed())
 
