@@ -10,6 +10,7 @@ https://docs.kernel.org/userspace-api/seccomp_filter.html
 from __future__ import annotations
 
 import os
+from _thread import get_native_id
 
 from core.errors import UsageError
 
@@ -56,7 +57,9 @@ def load_filter(paths: Paths, profile: str, capabilities: tuple[str, ...]) -> by
     except FileNotFoundError:
         pass
     program = _compile(profile, capabilities)
-    temporary = f"{cached}.{os.getpid()}"
+    # A name of this thread alone: several start containers at once, and a filter that another
+    # has half written must never become the cached one.
+    temporary = f"{cached}.{os.getpid()}-{get_native_id()}"
     os.makedirs(paths.cache, 0o700, exist_ok=True)
     with open(temporary, "wb") as file:
         file.write(program)
