@@ -101,14 +101,14 @@ class CommandBar(Horizontal):
         self._set_filtering(False)
         self.line.value = text
         self.line.cursor_position = len(text)
-        self.line.focus()
+        self.screen.set_focus(self.line)  # now: focus() would let the next keys pass by
 
     def open_filter(self, wanted: str) -> None:
         """Read a filter, which takes effect while it is typed."""
         self._set_filtering(True)
         self.line.value = wanted
         self.line.cursor_position = len(wanted)
-        self.line.focus()
+        self.screen.set_focus(self.line)  # now: focus() would let the next keys pass by
 
     def _set_filtering(self, on: bool) -> None:
         self._filtering = on

@@ -83,6 +83,11 @@ SIGNS = {
 }  # fmt: skip
 
 
+def opens_bar(key: Key) -> bool:
+    """Return whether what is typed behind the key belongs to the command bar."""
+    return key.command.endswith(FILL) or key.command in (f"{ACTION}bar", f"{ACTION}filter")
+
+
 class Keymap:
     """The keys in force."""
 

@@ -69,15 +69,11 @@ def limpet(env: dict[str, str], *words: str, code: int = 0, text: str = "") -> s
 def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -> None:
     with Terminal([LIMPET], columns=160, rows=50, env=env) as terminal:
         terminal.until(r"q quit")
-        terminal.keys("p")
-        terminal.until(r"› pull")
-        terminal.type(debian + "\r")
+        terminal.type(f"p{debian}\r")  # in one go: nothing typed ahead is lost
         terminal.until(r"2 Images 1", 60)
         terminal.keys("escape")
         terminal.until(r"q quit")
-        terminal.keys(":")
-        terminal.until(r"esc back to the table")
-        terminal.type(f"run -it --name deb {debian}\r")
+        terminal.type(f":run -it --name deb {debian}\r")
         terminal.until(r"root@[0-9a-f]{12}:/#", 30)
         terminal.type("echo $((6*7)) > /answer; cat /answer /etc/debian_version\r")
         terminal.until(r"^42")

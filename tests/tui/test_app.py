@@ -6,6 +6,7 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
+from textual.events import Key
 
 from core.commands.result import Foreground, Lines, Plan, Result, Running, Table, Text
 from core.config import Config
@@ -146,6 +147,27 @@ async def test_some_keys_begin_a_line_in_the_bar(
         await pilot.press(*"sh", "enter")
         await pilot.pause()
         assert lines == ["run -it --rm nginx:1.27 sh"]
+
+
+@pytest.mark.parametrize(
+    ("first", "line"), [("colon", "ps -a"), ("p", "pull alpine"), ("slash", "web")]
+)
+async def test_what_is_typed_in_one_go_reaches_the_bar(
+    first: str, line: str, make_app: Callable[..., LimpetApp]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        # As a slow line delivers them: all keys in the queue before the first is looked at.
+        letters = line.removeprefix("pull ")
+        for key, character in [(first, None), *((_key(c), c) for c in letters)]:
+            app.post_message(Key(key, character))
+        await pilot.pause(0.3)
+        assert app.dashboard.bar.line.value == line
+
+
+def _key(character: str) -> str:
+    return {" ": "space", "-": "minus"}.get(character, character)
 
 
 async def test_a_person_can_change_the_keys(paths: Paths, lines: list[str]) -> None:

@@ -8,7 +8,7 @@ from textual.screen import Screen
 
 from tui.answers import summary
 from tui.command_bar import CommandBar
-from tui.keymap import ACTION, FILL, Keymap, fill
+from tui.keymap import ACTION, FILL, Keymap, fill, opens_bar
 from tui.places import (
     COLUMNS,
     CONTAINERS,
@@ -83,7 +83,14 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def _bind_keys(self) -> None:
         for place, table in self.tables.items():
             for key in self.keymap.of(place):
-                table.bind_key(key.key, f"screen.press({place!r}, {key.key!r})", key.help)
+                action = f"screen.press({place!r}, {key.key!r})"
+                table.bind_key(key.key, action, key.help, at_once=opens_bar(key))
+            own = {key.key for key in self.keymap.of(place)}
+            for key in self.keymap.of(""):
+                if opens_bar(key) and key.key not in own:
+                    table.bind_key(
+                        key.key, f"screen.press('', {key.key!r})", key.help, at_once=True
+                    )
         for key in self.keymap.of(""):
             self._bindings.bind(key.key, f"press('', {key.key!r})", key.help, show=key.hint)
 
@@ -223,8 +230,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             self.show_edges()
 
     @on(LineTable.Opened)
-    def _opened(self, event: LineTable.Opened) -> None:
-        self.action_press(event.table.id or "", "enter")
+    async def _opened(self, event: LineTable.Opened) -> None:
+        await self.action_press(event.table.id or "", "enter")
 
     @on(CommandBar.Submitted)
     def _submitted(self, event: CommandBar.Submitted) -> None:
@@ -257,7 +264,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     # Keys
 
-    def action_press(self, place: str, name: str) -> None:
+    async def action_press(self, place: str, name: str) -> None:
         """Do what a key means for the row under the cursor."""
         table = self.tables.get(place, self.table)
         row = table.selected
@@ -266,12 +273,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             return
         command = key.command
         if command.startswith(ACTION):
-            self.app.call_next(
-                self.run_action,
-                f"screen.{command.removeprefix(ACTION)}"
-                if "(" in command
-                else f"screen.{command.removeprefix(ACTION)}()",
-            )
+            action = command.removeprefix(ACTION)
+            await self.run_action(f"screen.{action}" if "(" in action else f"screen.{action}()")
             return
         if "{name" in command:
             if row is None:

@@ -90,9 +90,13 @@ class LineTable(ScrollView, can_focus=True):
         self._tones = Tones(self)
         self._glyphs: Glyphs = glyphs()
 
-    def bind_key(self, key: str, action: str, words: str) -> None:
-        """Let a key do something while the table has the keys."""
-        self._bindings.bind(key, action, words)
+    def bind_key(self, key: str, action: str, words: str, *, at_once: bool = False) -> None:
+        """Let a key do something while the table has the keys.
+
+        `at_once`: before the key behind it is given to anybody.  A key's usual way, to the
+        table and back, takes long enough for the next ones to go to the table as well.
+        """
+        self._bindings.bind(key, action, words, priority=at_once)
 
     # What it holds
 
