@@ -24,6 +24,7 @@ usage: limpet                    open the app
 NOUNS = {
     "container": "containers",
     "image": "images",
+    "network": "networks",
     "registry": "registries",
     "system": "this host",
 }

@@ -15,6 +15,7 @@ from core.commands.result import (
     Text,
 )
 from core.commands.show import cell
+from core.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,8 +51,20 @@ def out(text: str) -> None:
     """Write to stdout; names from images may hold bytes that are no UTF-8."""
     sys.stdout.flush()
     data = text.encode("utf-8", "surrogateescape")
-    while data:
-        data = data[os.write(1, data) :]
+    write(1, data)
+
+
+def write(fd: int, data: bytes) -> None:
+    """Write all of it; HostError when the output takes no more (a full disk)."""
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise HostError(
+            f"the answer cannot be written: {error.strerror}", errno=error.errno or 0
+        ) from error
 
 
 def report(error: Error) -> None:
@@ -144,8 +157,7 @@ def _templated(table: Table) -> str:
 
 def _stream(lines: Lines) -> None:
     for stream, data in lines.source:
-        while data:
-            data = data[os.write(stream, data) :]
+        write(stream, data)
 
 
 def _carry_out(plan: Plan) -> int:

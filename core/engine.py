@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.images.reference import Reference
     from core.images.store import ImageStore
     from core.jobs import Job, Jobs
-    from core.model import ContainerInfo, ImageInfo, LayerInfo, RegistryInfo, Usage
+    from core.model import ContainerInfo, Fact, ImageInfo, LayerInfo, RegistryInfo, Usage
     from core.network.network import Network
 
 
@@ -113,6 +113,12 @@ class Engine:
         from core.registry.status import probe_registries
 
         return probe_registries(self.database, self.config, timeout_s)
+
+    def examine_host(self) -> list[Fact]:
+        """Return what this host has and lacks, each lack with its remedy."""
+        from core.doctor import examine
+
+        return list(examine(self.paths, self.network))
 
     def usage(self, container: str) -> Usage | None:
         """Return what a running container uses now, None when it does not run."""

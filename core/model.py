@@ -94,3 +94,12 @@ class RegistryInfo(Record):
     user: str = ""
     scheme: str = "https"
     last_used: float = 0
+
+
+class Fact(Record):
+    """One finding about this host; `hint` is the command that mends it."""
+
+    name: str
+    ok: bool
+    text: str
+    hint: str = ""

@@ -148,9 +148,12 @@ def _when(moment: str) -> str:
 
 
 def _ports(ports: Mapping[str, Any]) -> Iterable[str]:
+    from core.network.ports import exposure
+
     for inner, outer in ports.items():
         for binding in outer or ():
-            yield f"{binding['HostIp'] or '0.0.0.0'}:{binding['HostPort'] or '?'} → {inner}"
+            ip = binding["HostIp"] or "0.0.0.0"
+            yield f"{ip}:{binding['HostPort'] or '?'} → {inner}, reached from {exposure(ip)}"
 
 
 def _mounts(mounts: Sequence[Mapping[str, Any]]) -> list[Line]:

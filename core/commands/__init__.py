@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MODULES: dict[str, str] = {
     "container": "container",
     "image": "image",
+    "network": "network",
     "registry": "registry",
     "system": "system",
     **dict.fromkeys(
@@ -41,7 +42,7 @@ MODULES: dict[str, str] = {
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), "image"),
     **dict.fromkeys(("login", "logout"), "registry"),
-    **dict.fromkeys(("inspect", "info", "version", "config"), "system"),
+    **dict.fromkeys(("inspect", "info", "version", "config", "doctor"), "system"),
 }
 """First word of a command line to the module in this package that declares it."""
 

@@ -171,7 +171,7 @@ class Verb(Record):
     @property
     def word(self) -> str:
         """The shortest way to say it."""
-        return self.aliases[0] if self.aliases else self.name
+        return next((alias for alias in self.aliases if " " not in alias), self.name)
 
     @property
     def usage(self) -> str:

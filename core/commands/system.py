@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands.grammar import Args, option, positional, verb
-from core.commands.result import Document, Result, Text
+from core.commands.grammar import Args, Listing, option, positional, verb
+from core.commands.result import Column, Document, Result, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Inspect(Args):
 
 class Nothing(Args):
     """No arguments."""
+
+
+class Doctor(Listing):
+    """Options of `doctor`."""
 
 
 class Format(Args):
@@ -87,6 +91,32 @@ def info(engine: Engine, args: Format) -> Result:
         },
         args.format,
     )
+
+
+@verb(
+    "system doctor", Doctor, "Show what this host lacks, and what mends it", "doctor", changes=False
+)
+def doctor(engine: Engine, args: Doctor) -> Result:
+    """One row a check; what is wrong comes first."""
+    facts = sorted(engine.examine_host(), key=lambda fact: fact.ok)
+    rows = tuple(
+        {
+            "Check": fact.name,
+            "State": "ok" if fact.ok else "WRONG",
+            "Finding": fact.text,
+            "Remedy": fact.hint,
+        }
+        for fact in facts
+    )
+    return Table(DOCTOR_COLUMNS, rows, args.format, "Check" if args.quiet else "")
+
+
+DOCTOR_COLUMNS = (
+    Column("Check", "CHECK"),
+    Column("State", "STATE"),
+    Column("Finding", "FINDING"),
+    Column("Remedy", "REMEDY"),
+)
 
 
 @verb("system version", Nothing, "Show limpet's version", "version", changes=False)

@@ -145,7 +145,9 @@ def _start_spawner() -> tuple[_socket.socket, int]:
 
     ours, theirs = protocol.pair()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    words = [sys.executable, "-I", "-S", "-E", SPAWNER, "3"]
+    # Without `site` it cannot find packages itself: python-prctl lies where ours lie, or beside.
+    modules = os.pathsep.join(path for path in sys.path if path)
+    words = [sys.executable, "-I", "-S", "-E", SPAWNER, "3", modules]
     try:
         pid = os.posix_spawn(
             sys.executable,

@@ -7,11 +7,11 @@ piles up here); one that hangs up is forgotten.  Runs inside monitors and exec s
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 
 from core.containers import protocol
+from core.linux import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IN, OUT = select.POLLIN, select.POLLOUT
-TIOCSWINSZ = 0x5414
 END_OF_INPUT = b"\x04"
 """What a person types to end the input of a program on a terminal."""
 
@@ -115,8 +114,7 @@ class Pump:
     def resize(self, rows: int, columns: int) -> None:
         """Tell the terminal, if there is one, its new size."""
         if self._terminal >= 0:
-            size = rows.to_bytes(2, "little") + columns.to_bytes(2, "little") + bytes(4)
-            fcntl.ioctl(self._terminal, TIOCSWINSZ, size)
+            terminal.set_size(self._terminal, rows, columns)
 
     # -- front ends ------------------------------------------------------------------
 

@@ -57,5 +57,6 @@ def _request(message: bytes, fds: list[int]) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    # Its own folder must not be one: `signals` and `names` are no packages of the world's.
+    sys.path[:] = sys.argv[2].split(os.pathsep)
     main(_socket.socket(fileno=int(sys.argv[1])))

@@ -118,34 +118,6 @@ class BlobStore:
         """Make the locked partial file the blob; the caller has just verified its digest."""
         self._publish(fd, self.partial_path(digest), digest)
 
-    def commit_partial(self, digest: str, progress: Callable[[int], None] | None = None) -> None:
-        """Verify the partial file and make it the blob; idempotent.
-
-        `progress` is told the bytes verified so far, and may raise to stop.  Raises Corrupt
-        and removes the partial file if its content is wrong; NotFound if there is none.
-        """
-        path = self.partial_path(digest)
-        try:
-            file = open(path, "rb")  # noqa: SIM115 - closed by the with below
-        except FileNotFoundError:
-            if self.has(digest):
-                return
-            raise _missing(digest) from None
-        with file:
-            summer = hasher(split_digest(digest)[0])
-            done = 0
-            while chunk := file.read(CHUNK):
-                summer.update(chunk)
-                done += len(chunk)
-                if progress:
-                    progress(done)
-            try:
-                _expect(summer.hexdigest(), digest)
-            except Corrupt:
-                _unlink(path)
-                raise
-            self._publish(file.fileno(), path, digest)
-
     def remove(self, digest: str) -> None:
         """Delete a blob; nothing happens if it is not here."""
         _unlink(self.path(digest))

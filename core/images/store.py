@@ -78,10 +78,6 @@ class ImageStore:
                 return name
         return ""
 
-    def manifest_bytes(self, digest: str) -> bytes:
-        """Return an image's manifest as it came."""
-        return self.blobs.read(digest)
-
     def manifest(self, digest: str) -> Manifest:
         """Return an image's manifest."""
         from core.images.manifest import Manifest, parse
@@ -234,6 +230,7 @@ class ImageStore:
                 f"image {digest}: {len(parsed.layers)} layers, but its config names {len(layers)}",
                 subject=digest,
             )
+        self.blobs.sweep()
         self.blobs.write(config_digest, [config])
         self.blobs.write(digest, [manifest])
         now = time.time()

@@ -58,11 +58,3 @@ def permitted() -> int:
             if line.startswith(b"CapPrm:"):
                 return int(line.split()[1], 16)
     return 0
-
-
-def set_ambient(bits: int) -> None:
-    """Make exactly `bits` ambient: a program that is not root keeps them over execve."""
-    process.prctl(process.PR_CAP_AMBIENT, process.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    for number in range(bits.bit_length()):
-        if bits >> number & 1:
-            process.prctl(process.PR_CAP_AMBIENT, process.PR_CAP_AMBIENT_RAISE, number)

@@ -51,12 +51,6 @@ class c_char_p(_Simple):
     _type_ = "z"
 
 
-class c_void_p(_Simple):
-    """Pointer as a number, or None for NULL."""
-
-    _type_ = "P"
-
-
 class _Function(_ctypes.CFuncPtr):
     """A C function that keeps errno apart for each thread."""
 

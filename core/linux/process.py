@@ -14,7 +14,6 @@ CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER = 0x4000000, 0x8000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_SECCOMP = 1, 4, 8, 22
 PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 24, 36, 38
-PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
 NR_CLOSE_RANGE, NR_PIDFD_OPEN, NR_PIDFD_SEND_SIGNAL = 436, 434, 424
 CLOSE_RANGE_CLOEXEC = 4
 NR_KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
@@ -24,7 +23,6 @@ _unshare = function("unshare", c_int)
 _setns = function("setns", c_int, c_int)
 _prctl_call = function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _sethostname = function("sethostname", c_ulong, c_ulong)
-_setdomainname = function("setdomainname", c_ulong, c_ulong)
 
 try:
     import _prctl

@@ -21,6 +21,9 @@ from core.network.sysctl import get_sysctl, set_sysctl
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 SIOCGIFFLAGS, IFREQ_BYTES = 0x8913, 40
 """netdevice(7)"""
@@ -106,7 +109,7 @@ def remove_bridge(name: str) -> None:
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
-        _apart(lambda: _remove(name))
+        apart(lambda: _remove(name))
     except NetlinkError as error:
         if error.code != errno.ENODEV:
             raise _refused(name, error.code) from error
@@ -120,12 +123,12 @@ def _remove(name: str) -> None:
             route.link("del", index=index)
 
 
-def _apart(work: Callable[[], None]) -> None:
+def apart(work: Callable[[], T]) -> T:
     """Do it in a thread of its own: pyroute2 runs an event loop, and the app's thread has one."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(work).result()
+        return pool.submit(work).result()
 
 
 def check_overlap(name: str, subnet: Subnet) -> None:

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from core.config import Config
     from core.database import Database
-    from core.model import Port
+    from core.model import Fact, Port
     from core.network.hot import Published
-    from core.network.status import Fact
     from core.paths import Paths
 
     Taken = Callable[[], Mapping[Published, str]]

@@ -42,13 +42,13 @@ def resolve(
     return found
 
 
-def exposure(port: Port) -> str:
-    """Return from where a published port can be reached, in a few words."""
-    if port.host_ip.startswith("127."):
+def exposure(host_ip: str) -> str:
+    """Return from where a port published on this address can be reached, in a few words."""
+    if host_ip.startswith("127."):
         return "this host only"
-    if port.host_ip in ("", ANY_ADDRESS):
+    if host_ip in ("", ANY_ADDRESS):
         return "all networks of this host"
-    return f"networks that reach {port.host_ip}"
+    return f"networks that reach {host_ip}"
 
 
 def clash(one: Published, other: Published) -> bool:

@@ -11,9 +11,9 @@ import json
 import subprocess
 
 from core.errors import Conflict, NotSupported
+from core.model import Fact
 from core.network import bridge, firewall
 from core.network.sysctl import get_sysctl
-from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from core.network.addresses import Subnet
 
 LEGACY_TABLES = "/proc/net/ip_tables_names"
-
-
-class Fact(Record):
-    """One finding; `hint` is the command that mends it."""
-
-    name: str
-    ok: bool
-    text: str
-    hint: str = ""
 
 
 def facts(name: str, subnet: Subnet) -> Iterator[Fact]:

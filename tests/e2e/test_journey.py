@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -171,3 +172,35 @@ def test_the_line_mode_shell(env: dict[str, str]) -> None:
         terminal.until(r"has no option --nonsense")
         terminal.type("exit\r")
         assert terminal.wait() == 0
+
+
+def test_the_network_is_inspected_and_taken_away_when_nobody_uses_it(env: dict[str, str]) -> None:
+    limpet(env, "image", "starter")
+    limpet(env, "run", "-d", "--name", "web", "starter", "sleep", "100")
+    device = json.loads(limpet(env, "network", "inspect"))[0]
+    assert device["Containers"] == {"web": "10.213.0.2"}
+    assert (device["Device"]["up"], device["Device"]["addresses"]) == (True, ["10.213.0.1/24"])
+    assert len(device["Device"]["members"]) == 1
+    assert "used by web" in limpet(env, "network", "prune", "-f", code=4)
+    limpet(env, "rm", "-f", "web")
+    assert "--force" in limpet(env, "network", "prune", code=2)
+    assert f"device {BRIDGE}" in limpet(env, "network", "prune", "-f")
+    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
+    assert BRIDGE not in listed.stdout
+    found = limpet(env, "network", "inspect", "-f", "{{.Device.exists}}")
+    assert found == "false\n"
+
+
+def test_the_doctor_finds_this_host_fit(env: dict[str, str]) -> None:
+    table = limpet(env, "doctor", "--format", "{{.Check}} {{.State}}").splitlines()
+    for check in ("privileges", "overlay", "storage", "cgroups", "seccomp", "python-prctl"):
+        assert f"{check} ok" in table
+
+
+def test_output_that_cannot_be_written_is_an_error_not_a_crash(env: dict[str, str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [LIMPET, "--help"], env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "limpet: the answer cannot be written: No space left on device\n"

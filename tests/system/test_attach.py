@@ -339,6 +339,13 @@ def test_starts_side_by_side(threaded: Containers) -> None:
     assert {info.state for info in threaded.list()} == {"running"}
 
 
+def test_monitors_of_the_spawner_load_python_prctl(threaded: Containers, paths: Paths) -> None:
+    container = threaded.create(shell("exec sleep 1000"))
+    threaded.start(container)
+    monitor = read_state(paths.container(container)).monitor
+    assert "/_prctl." in Path(f"/proc/{monitor}/maps").read_text()
+
+
 def program(paths: Paths, act: str) -> str:
     return f"""
 import os, sys

@@ -427,6 +427,18 @@ async def test_details_have_a_screen_of_their_own(
         await until(pilot, lambda: app.dashboard.is_current)
 
 
+async def test_a_double_click_opens_a_row(make_app: Callable[..., LimpetApp]) -> None:
+    from tui.screens.detail import DetailScreen
+
+    app = make_app()
+    async with app.run_test(size=(160, 50)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        await pilot.click(app.dashboard.table, offset=(6, 3), times=2)
+        await pilot.pause()
+        assert isinstance(app.screen, DetailScreen)
+
+
 async def test_a_container_s_log_has_a_screen_of_its_own(
     make_app: Callable[..., LimpetApp],
 ) -> None:

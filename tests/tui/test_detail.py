@@ -70,7 +70,7 @@ def test_a_container_s_facts() -> None:
     assert "exited with 137, out of memory" in overview
     assert "2026-11-24 10:00:00 UTC" in overview
     assert "0001" not in overview
-    assert "0.0.0.0:8080 → 80/tcp" in overview
+    assert "0.0.0.0:8080 → 80/tcp, reached from all networks of this host" in overview
     assert "\x1b" not in overview
     assert "processes" not in overview
     assert texts(tabs, "Env") == ["A  1=1", "B  2", "C  "]

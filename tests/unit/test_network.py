@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from core.config import Config
 from core.database import Database
 from core.errors import ConfigError, Conflict
-from core.model import Port
 from core.network import addresses, files, firewall, ports
 from core.network.addresses import Subnet, parse_address
 from core.network.network import Network, device_name
@@ -145,7 +144,7 @@ def test_a_clash_is_mutual(
      ("0.0.0.0", "all networks of this host"), ("192.0.2.1", "networks that reach 192.0.2.1")],
 )  # fmt: skip
 def test_exposure(ip: str, text: str) -> None:
-    assert ports.exposure(Port(ip, 80, 80)) == text
+    assert ports.exposure(ip) == text
 
 
 # -- settings ------------------------------------------------------------------------
