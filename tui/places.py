@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from core.commands.container import port_text
+from core.commands.container_facts import port_text
 from core.commands.show import short, size, span
 from tui.bridge import HISTORY
 from tui.theme import Glyphs, sparkline

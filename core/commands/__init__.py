@@ -12,39 +12,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODULES: dict[str, str] = {
-    "container": "container",
-    "image": "image",
-    "network": "network",
-    "registry": "registry",
-    "system": "system",
+MODULES: dict[str, tuple[str, ...]] = {
+    "container": ("container", "container_facts", "create"),
+    "image": ("image",),
+    "network": ("network",),
+    "registry": ("registry",),
+    "system": ("system",),
+    **dict.fromkeys(("run", "create"), ("create",)),
+    **dict.fromkeys(("ps", "logs", "port", "stats"), ("container_facts",)),
     **dict.fromkeys(
-        (
-            "run",
-            "create",
-            "start",
-            "stop",
-            "restart",
-            "kill",
-            "pause",
-            "unpause",
-            "rm",
-            "ps",
-            "logs",
-            "exec",
-            "attach",
-            "wait",
-            "rename",
-            "port",
-            "stats",
-        ),
-        "container",
+        ("start", "stop", "restart", "kill", "pause", "unpause", "rm", "exec", "attach", "wait",
+         "rename"),
+        ("container",),
     ),
-    **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), "image"),
-    **dict.fromkeys(("login", "logout"), "registry"),
-    **dict.fromkeys(("inspect", "info", "version", "config", "doctor"), "system"),
-}
-"""First word of a command line to the module in this package that declares it."""
+    **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
+    **dict.fromkeys(("login", "logout"), ("registry",)),
+    **dict.fromkeys(("inspect", "info", "version", "config", "doctor"), ("system",)),
+}  # fmt: skip
+"""First word of a command line to the modules in this package that declare its verbs."""
 
 
 def load(module: str) -> None:
@@ -54,7 +39,7 @@ def load(module: str) -> None:
 
 def load_all() -> dict[str, Verb]:
     """Import every module and return all verbs by name and alias."""
-    for module in sorted(set(MODULES.values())):
+    for module in sorted({module for modules in MODULES.values() for module in modules}):
         load(module)
     return REGISTRY
 
@@ -64,9 +49,10 @@ def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
 
     Raises UsageError with near matches for a word that is none.
     """
-    module = MODULES.get(words[0]) if words else None
-    if module is not None:
+    modules = MODULES.get(words[0], ()) if words else ()
+    for module in modules:
         load(module)
+    if modules:
         for length in (2, 1):
             found = REGISTRY.get(" ".join(words[:length]))
             if found and len(words) >= length:

@@ -9,6 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.theme import Tones, glyphs
+from tui.widgets.moves import MOVES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,12 +28,7 @@ class LineList(Widget, can_focus=True):
     DEFAULT_CSS = "LineList { height: 1fr; }"
     COMPONENT_CLASSES = {"line-table--cursor"}
     BINDINGS = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
-        Binding("g,home", "end(-1)", "First", show=False),
-        Binding("G,end", "end(1)", "Last", show=False),
+        *MOVES,
         Binding("greater_than_sign", "sideways(8)", "Right", show=False),
         Binding("less_than_sign", "sideways(-8)", "Left", show=False),
     ]

@@ -17,6 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.theme import Glyphs, Tones, glyphs
+from tui.widgets.moves import MOVES
 from tui.widgets.rows import Column, Line, Row, arrange, changed_lines, fit, pad, window
 
 TYPE_CHECKING = False
@@ -40,12 +41,7 @@ class LineTable(ScrollView, can_focus=True):
     DEFAULT_CSS = "LineTable { overflow: hidden hidden; scrollbar-size: 0 0; }"
     COMPONENT_CLASSES = {"line-table--cursor"}
     BINDINGS = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
-        Binding("g,home", "end(-1)", "First", show=False),
-        Binding("G,end", "end(1)", "Last", show=False),
+        *MOVES,
         Binding("space", "mark", "Mark", show=False),
         Binding("asterisk", "mark_all", "Mark all shown", show=False),
         Binding("ctrl+backslash", "unmark", "Clear marks", show=False),

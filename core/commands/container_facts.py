@@ -1,0 +1,219 @@
+"""The verbs that tell of containers and change nothing: ps, logs, inspect, port, stats."""
+
+from __future__ import annotations
+
+from core.commands import values
+from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.result import Column, Document, Lines, Result, Table, Text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from core.engine import Engine
+    from core.model import ContainerInfo, Port
+
+
+class Ps(Listing):
+    """Options of `ps`."""
+
+    all: bool = flag("-a", "--all", help="those that do not run, too")
+    no_trunc: bool = flag("--no-trunc", help="whole IDs and commands")
+    last: int = option(
+        "-n",
+        "--last",
+        help="the newest N, in any state",
+        default=0,
+        metavar="N",
+        convert=values.whole,
+    )
+    latest: bool = flag("-l", "--latest", help="the newest, in any state")
+    filter: tuple[str, ...] = option(
+        "-f", "--filter", help="name=, id=, image=, status=, label=", many=True, metavar="KEY=VALUE"
+    )
+
+
+class Logs(Args):
+    """Options of `logs`."""
+
+    follow: bool = flag("-f", "--follow", help="wait for more")
+    tail: int = option(
+        "-n", "--tail", help="only the last N lines", default=-1, metavar="N", convert=values.tail
+    )
+    since: float = option(
+        "--since",
+        help="only from then on: 10m, or a date",
+        default=0.0,
+        metavar="WHEN",
+        convert=values.moment,
+    )
+    timestamps: bool = flag("-t", "--timestamps", help="with the time of each line")
+    container: str = positional("name or ID", complete="container")
+
+
+class Inspect(Args):
+    """Options of `container inspect`."""
+
+    format: str = option("-f", "--format", help="a Go-like template", metavar="FORMAT")
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="container"
+    )
+
+
+class PortArgs(Args):
+    """Arguments of `port`."""
+
+    container: str = positional("name or ID", complete="running")
+
+
+class Stats(Listing):
+    """Options of `stats`."""
+
+    containers: tuple[str, ...] = positional(
+        "names or IDs; none: all that run",
+        default=(),
+        many=True,
+        metavar="CONTAINER",
+        complete="running",
+    )
+
+
+@verb("container ls", Ps, "List containers", "ps", "container list", "container ps", changes=False)
+def ps(engine: Engine, args: Ps) -> Result:
+    """List the running containers, or all."""
+    found = engine.containers()
+    if args.latest or args.last > 0:
+        found = found[: args.last or 1]
+    elif not args.all and not any(word.startswith("status=") for word in args.filter):
+        found = [info for info in found if info.state in ("running", "paused", "stopping")]
+    for word in args.filter:
+        found = [info for info in found if values.container_filter(word)(info)]
+    return Table(
+        PS_COLUMNS,
+        tuple(_row(info, args.no_trunc) for info in found),
+        args.format,
+        "ID" if args.quiet else "",
+        full=args.no_trunc,
+    )
+
+
+@verb("container logs", Logs, "Show what containers wrote", "logs", changes=False)
+def logs(engine: Engine, args: Logs) -> Result:
+    """Stream the log."""
+    engine.lifecycle.resolve(args.container)
+    return Lines(
+        engine.logs(
+            args.container,
+            follow=args.follow,
+            since=args.since,
+            tail=None if args.tail < 0 else args.tail,
+            timestamps=args.timestamps,
+        )
+    )
+
+
+@verb("container inspect", Inspect, "Show everything about containers as JSON", changes=False)
+def inspect(engine: Engine, args: Inspect) -> Result:
+    """Show docker's document for each."""
+    return Document([engine.lifecycle.inspect(name) for name in args.containers], args.format)
+
+
+@verb("container port", PortArgs, "List a container's published ports", "port", changes=False)
+def port(engine: Engine, args: PortArgs) -> Result:
+    """One line a port, as docker writes it."""
+    info = engine.lifecycle.resolve(args.container)
+    return Text(
+        "\n".join(
+            f"{p.container_port}/{p.protocol} -> {p.host_ip}:{p.host_port}" for p in info.ports
+        )
+    )
+
+
+@verb("container stats", Stats, "Show what running containers use, once", "stats", changes=False)
+def stats(engine: Engine, args: Stats) -> Result:
+    """Measure processor time over half a second, and memory and processes at its end."""
+    import time
+
+    names = set(args.containers)
+    found = [
+        info
+        for info in engine.containers()
+        if info.state == "running" and (not names or info.name in names or info.id[:12] in names)
+    ]
+    before = {info.id: engine.usage(info.id) for info in found}
+    started = time.monotonic_ns()
+    time.sleep(0.5)
+    elapsed = time.monotonic_ns() - started
+    rows: list[dict[str, Any]] = []
+    for info in found:
+        first, now = before[info.id], engine.usage(info.id)
+        if first and now:
+            rows.append(
+                {
+                    "ID": info.id,
+                    "Name": info.name,
+                    "PIDs": now.pids,
+                    "CPUPerc": f"{(now.cpu_ns - first.cpu_ns) / elapsed * 100:.2f}%",
+                    "MemUsage": now.memory_bytes,
+                    "MemLimit": now.memory_limit_bytes or "",
+                }
+            )
+    return Table(STATS_COLUMNS, tuple(rows), args.format, "ID" if args.quiet else "")
+
+
+PS_COLUMNS = (
+    Column("ID", "CONTAINER ID", "id"),
+    Column("Image", "IMAGE"),
+    Column("Command", "COMMAND"),
+    Column("CreatedAt", "CREATED", "age"),
+    Column("Status", "STATUS"),
+    Column("Ports", "PORTS"),
+    Column("Names", "NAMES"),
+)
+
+
+STATS_COLUMNS = (
+    Column("ID", "CONTAINER ID", "id"),
+    Column("Name", "NAME"),
+    Column("CPUPerc", "CPU %"),
+    Column("MemUsage", "MEM USAGE", "size"),
+    Column("MemLimit", "LIMIT", "size"),
+    Column("PIDs", "PIDS"),
+)
+
+
+def _row(info: ContainerInfo, whole: bool) -> dict[str, Any]:
+    command = " ".join(info.command)
+    return {
+        "ID": info.id,
+        "Image": info.image,
+        "Command": f'"{command if whole or len(command) <= 20 else command[:19] + "…"}"',
+        "CreatedAt": info.created,
+        "Status": status(info),
+        "Ports": ", ".join(port_text(p) for p in info.ports),
+        "Names": info.name,
+        "State": info.state,
+        "Labels": ",".join(f"{key}={value}" for key, value in info.labels),
+        "Networks": ",".join(info.networks),
+        "ExitCode": info.exit_code,
+        "Address": info.address,
+    }
+
+
+def status(info: ContainerInfo) -> str:
+    """Return docker's words for a container's state: `Up 3 minutes`, `Exited (1) 2 hours ago`."""
+    from core.commands.show import ago, span
+
+    if info.state in ("running", "stopping"):
+        return f"Up {span(info.started)}"
+    if info.state == "paused":
+        return f"Up {span(info.started)} (Paused)"
+    if info.state == "exited":
+        reason = ", out of memory" if info.oom_killed else ""
+        return f"Exited ({info.exit_code}{reason}) {ago(info.finished)}"
+    return info.state.capitalize()
+
+
+def port_text(port: Port) -> str:
+    """Return docker's arrow: `0.0.0.0:8080->80/tcp`."""
+    return f"{port.host_ip}:{port.host_port}->{port.container_port}/{port.protocol}"
