@@ -55,7 +55,7 @@ def _leave_cgroups(libc: ctypes.CDLL) -> None:
     if not hierarchies:
         return
     name = f"limpet-tests-{os.getpid()}"
-    for mount, kind, _ in hierarchies:
+    for mount, *_ in hierarchies:
         home = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
         os.mkdir(name, dir_fd=home)
         if "cpuset" in os.path.basename(mount):
