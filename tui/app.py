@@ -90,7 +90,8 @@ class LimpetApp(FrameDiffApp):
 
     def submit(self, line: str, then: str = "") -> None:
         """Carry a command line out; its answer appears in the session."""
-        word = line.split()[0].lstrip(":") if line.split() else ""
+        line = line.strip().lstrip(":")
+        word = line.split()[0] if line else ""
         if word in ("q", "quit", "exit"):
             self.leave()
             return
@@ -123,7 +124,8 @@ class LimpetApp(FrameDiffApp):
             self._ask(event.number, event.result)
         elif isinstance(event.result, Lines):
             self.dashboard.output.track(event.number, Tail(event.result.source))
-            self.dashboard.output.focus()
+            if not hasattr(event.result.source, "stop"):  # a program mostly ends by itself
+                self.dashboard.output.focus()
             self._live_timer.resume()
         elif event.result is not None:
             wraps = not isinstance(event.result, Table | Document)
@@ -156,11 +158,14 @@ class LimpetApp(FrameDiffApp):
             self._live_timer.pause()
 
     def _give_terminal(self, number: int, foreground: Foreground) -> None:
+        from tui.host_programs import OnHost
+
         error: Exception | None = None
         code = 0
         with self.suspend():
             keys = self.engine.config["container", "detach_keys"]
-            _tell(f"limpet: {foreground.title}  ({keys} leaves it running)\n")
+            leaving = "" if isinstance(foreground, OnHost) else f"  ({keys} leaves it running)"
+            _tell(f"limpet: {foreground.title}{leaving}\n")
             started = time.monotonic()
             try:
                 code = foreground.relay(0, 1, 2)

@@ -129,7 +129,15 @@ class Bridge:
         from core.commands import find
         from core.commands.grammar import parse
         from core.commands.scan import split
+        from tui.host_programs import host, piped, split_pipe
 
+        if line.startswith("!"):
+            if self._read_only:
+                raise UsageError("a read-only limpet starts no host programs")
+            return host(line[1:].strip())
+        line, command = split_pipe(line)
+        if command is not None:
+            return piped(self._carry_out(line), command)
         verb, rest = find(expand(split(line), self.engine.config.aliases))
         args = parse(verb, rest)
         if self._read_only and verb.changes:

@@ -7,6 +7,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from textual.app import App
 
@@ -14,7 +15,7 @@ MOST_BYTES = 74_994 // 4 * 3
 """What terminals take in one sequence, before base64 makes it a third longer."""
 
 
-def copy(app: App[object], text: str, env: Mapping[str, str] = os.environ) -> str:
+def copy(app: App[Any], text: str, env: Mapping[str, str] = os.environ) -> str:
     """Send the text to the terminal's clipboard; return what to tell the person.
 
     A terminal does not say whether it took it.  Longer text than it may take is refused

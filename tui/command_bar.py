@@ -22,9 +22,12 @@ from core.errors import Error
 from tui.bridge import state_directory
 from tui.theme import Tones, glyphs
 from tui.widgets.completion_popup import CompletionPopup
+from tui.widgets.rows import has_letters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from prompt_toolkit.history import History
     from rich.text import Text
     from textual.app import ComposeResult
@@ -40,6 +43,15 @@ TONE_OF = {
     "rest": "dim",
     "error": "bad",
 }
+
+
+MOST_PAST = 200
+PLACEHOLDERS = {
+    "filter": "a word, !not, -s state, -l label, -f letters",
+    "history": "a part of a line, or letters of it",
+}
+HOST_WORDS = "runs on this host: !COMMAND, ! for a shell, … | PROGRAM reads the answer"
+HISTORY_WORDS = "enter takes the line   ctrl-r, up, down another   esc back to what was typed"
 
 
 class CommandBar(Horizontal):
@@ -62,6 +74,9 @@ class CommandBar(Horizontal):
 
     class Left(Message):
         """The person goes back to the table."""
+
+    class Interrupted(Message):
+        """ctrl-c on an empty line."""
 
     class Paged(Message):
         """The session is to be scrolled while the bar keeps the keys."""
@@ -86,7 +101,8 @@ class CommandBar(Horizontal):
         self._history: History | None = None
         self._place = 0
         self._draft = ""
-        self._filtering = False
+        self._mode = ""
+        """`filter`: a filter is read; `history`: a line of the past is looked for."""
         self.known: dict[str, frozenset[str]] = {}
 
     def compose(self) -> ComposeResult:
@@ -98,27 +114,33 @@ class CommandBar(Horizontal):
 
     def open(self, text: str = "") -> None:
         """Give the bar the keys, with `text` to be finished."""
-        self._set_filtering(False)
+        self._set_mode("")
         self.line.value = text
         self.line.cursor_position = len(text)
         self.screen.set_focus(self.line)  # now: focus() would let the next keys pass by
 
     def open_filter(self, wanted: str) -> None:
         """Read a filter, which takes effect while it is typed."""
-        self._set_filtering(True)
+        self._set_mode("filter")
         self.line.value = wanted
         self.line.cursor_position = len(wanted)
         self.screen.set_focus(self.line)  # now: focus() would let the next keys pass by
 
-    def _set_filtering(self, on: bool) -> None:
-        self._filtering = on
-        self.query_one("#prompt", Static).update(" / " if on else f" {glyphs().prompt} ")
-        self.line.placeholder = "a word, !not, -f letters, -l label" if on else ""
+    def _set_mode(self, mode: str) -> None:
+        self._mode = mode
+        sign = {"filter": "/", "history": "?"}.get(mode, glyphs().prompt)
+        self.query_one("#prompt", Static).update(f" {sign} ")
+        self.line.placeholder = PLACEHOLDERS.get(mode, "")
 
     @property
     def filtering(self) -> bool:
         """Whether a filter is read instead of a command."""
-        return self._filtering
+        return self._mode == "filter"
+
+    @property
+    def searching(self) -> bool:
+        """Whether what is typed is no command line."""
+        return bool(self._mode)
 
     # After the first paint
 
@@ -145,7 +167,7 @@ class CommandBar(Horizontal):
             pass  # a history is empty until it has been read through
         self._history = history
         self._place = len(history.get_strings())
-        if self.line.value and self.line.has_focus and not self._filtering:
+        if self.line.value and self.line.has_focus and not self._mode:
             self._complete(self.line.value, self.line.cursor_position)
 
     # Typing
@@ -153,8 +175,11 @@ class CommandBar(Horizontal):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        if self._filtering:
+        if self.filtering:
             self.post_message(self.Filtered(event.value, done=False))
+            return
+        if self._mode == "history":
+            self._offer_history()
             return
         if event.value == ":":  # the key that opens the bar, pressed while it is open
             self.line.value = ""
@@ -163,7 +188,12 @@ class CommandBar(Horizontal):
             self._popup.close()
             self.post_message(self.Hinted(""))
             return
-        self.post_message(self.Hinted(signature(event.value[: self.line.cursor_position])))
+        before = event.value[: self.line.cursor_position]
+        if own_part(before) != before:
+            self._popup.close()
+            self.post_message(self.Hinted(HOST_WORDS))
+            return
+        self.post_message(self.Hinted(signature(before)))
         if self._completer:
             self._complete(event.value, self.line.cursor_position)
 
@@ -185,7 +215,7 @@ class CommandBar(Horizontal):
 
     def _offer(self, value: str, found: list[object]) -> None:
         line = self.line
-        if line.value != value or not line.has_focus:
+        if line.value != value or not line.has_focus or self._mode:
             return
         word_start = line.cursor_position
         if found:
@@ -204,6 +234,9 @@ class CommandBar(Horizontal):
         if chosen is None:
             return False
         line = self.line
+        if self._mode == "history":
+            self.open(chosen.text)
+            return True
         at = line.cursor_position
         before = line.value[: at + chosen.start_position] + chosen.text
         after = line.value[at:]
@@ -217,9 +250,13 @@ class CommandBar(Horizontal):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        if self._filtering:
+        if self.filtering:
             self.post_message(self.Filtered(event.value, done=True))
             self.close()
+            return
+        if self._mode == "history":
+            if not self.accept():
+                self.open(event.value)
             return
         if self._popup.picked is not None:
             self.accept()
@@ -245,7 +282,7 @@ class CommandBar(Horizontal):
         if self._popup.items and (by > 0 or self._popup.picked is not None):
             self._popup.pick(by)
             return
-        if self._history is None or self._filtering:
+        if self._history is None or self._mode:
             return
         lines = [*self._history.get_strings(), self._draft]
         if self._place >= len(lines) - 1:
@@ -256,19 +293,40 @@ class CommandBar(Horizontal):
         self.line.cursor_position = len(self.line.value)
         self._popup.close()
 
+    def find_history(self) -> None:
+        """Look for a line of the past; once more: go on to the next that fits."""
+        if self._history is None or self.filtering:
+            return
+        if self._mode == "history":
+            self._popup.pick(1)
+            return
+        self._draft = self.line.value
+        self._set_mode("history")
+        self._offer_history()
+
+    def _offer_history(self) -> None:
+        from prompt_toolkit.completion import Completion
+
+        found = past(self._history.get_strings() if self._history else [], self.line.value)
+        self._popup.offer([Completion(line) for line in found], 0)
+        self.post_message(self.Hinted(HISTORY_WORDS if found else "no such line in the history"))
+
     def leave(self) -> None:
-        """Close the popup, or go back to the table."""
-        if self._popup.items:
+        """Go back to where one was: the line, or the table."""
+        if self._mode == "history":
+            self.open(self._draft)
+            return
+        if self._popup.picked is not None:
             self._popup.close()
             return
-        if self._filtering:
+        if self.filtering:
             self.post_message(self.Filtered("", done=True))
         self.close()
 
     def close(self) -> None:
         """Empty the bar and give the keys back."""
         self._popup.close()
-        self._set_filtering(False)
+        self._set_mode("")
         with self.prevent(Input.Changed):
             self.line.value = ""
         self.post_message(self.Hinted(""))
@@ -276,13 +334,32 @@ class CommandBar(Horizontal):
 
     def ghost(self, value: str) -> str | None:
         """Return the newest line of the history that starts with what is typed."""
-        if self._history is None or self._filtering:
+        if self._history is None or self._mode:
             return None
         from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
         from prompt_toolkit.document import Document
 
         found = AutoSuggestFromHistory().get_suggestion(_Holder(self._history), Document(value))  # type: ignore[arg-type]
         return value + found.text if found and found.text else None
+
+
+def past(lines: Sequence[str], wanted: str) -> list[str]:
+    """Return lines of the history, newest first and each once, that fit what is typed.
+
+    Those that hold it come before those that only have its letters in their order.
+    """
+    small = wanted.lower()
+    newest = list(dict.fromkeys(reversed(lines)))
+    holding = [line for line in newest if small in line.lower()]
+    others = [line for line in newest if small not in line.lower()]
+    return (holding + [line for line in others if has_letters(line.lower(), small)])[:MOST_PAST]
+
+
+def own_part(line: str) -> str:
+    """Return what of a line is limpet's own grammar: not `!…`, nor what is behind a `|`."""
+    from tui.host_programs import split_pipe
+
+    return "" if line.startswith("!") else split_pipe(line)[0]
 
 
 class _Holder:
@@ -311,9 +388,9 @@ class _Colours(Highlighter):
         self._tones = Tones(bar)
 
     def highlight(self, text: Text) -> None:
-        if self._bar.filtering:
+        if self._bar.searching:
             return
-        line = text.plain
+        line = own_part(text.plain)
         for span in scan(line, self._bar.known):
             kind = span.kind
             if kind == "error" and span.end == len(line) and self._bar.offers:
@@ -330,6 +407,7 @@ class BarInput(Input, inherit_bindings=True):
         Binding("down,ctrl+n", "walk(1)", "Next line", show=False),
         Binding("pageup", "page(-1)", "Scroll the session up", show=False),
         Binding("pagedown", "page(1)", "Scroll the session down", show=False),
+        Binding("ctrl+r", "find_history", "Look for a line of the past", show=False),
         Binding("escape", "leave", "Back to the table", show=False),
         Binding("ctrl+c", "empty", "Empty the line, or leave it", show=False),
     ]
@@ -353,6 +431,10 @@ class BarInput(Input, inherit_bindings=True):
         """Go through completions or history."""
         self._bar.walk(by)
 
+    def action_find_history(self) -> None:
+        """Look for a line of the past."""
+        self._bar.find_history()
+
     def action_page(self, by: int) -> None:
         """Scroll the session."""
         self.post_message(CommandBar.Paged(by))
@@ -362,8 +444,8 @@ class BarInput(Input, inherit_bindings=True):
         self._bar.leave()
 
     def action_empty(self) -> None:
-        """Empty the line; an empty one is left."""
+        """Empty the line; on an empty one, end what goes on, or leave."""
         if self.value:
             self.value = ""
         else:
-            self._bar.leave()
+            self.post_message(CommandBar.Interrupted())

@@ -71,15 +71,21 @@ DEFAULT: tuple[Key, ...] = (
     Key("", "tab", "@next(1)", "next pane", hint=False),
     Key("", "shift+tab", "@next(-1)", "pane before", hint=False),
     Key("", "escape", "@back", "clear the filter and the marks", hint=False),
-    Key("", "exclamation_mark", "@freeze", "freeze the tables", hint=False),
+    Key("", "f", "@states", "only running, only ended, all", hint=False),
+    Key("", "y", "@copy", "copy names", hint=False),
+    Key("", "Y", "@copy_rows", "copy rows", hint=False),
+    Key("", "exclamation_mark", "!…", "run a program of the host", hint=False),
+    Key("", "plus", "@zoom", "zoom the pane", hint=False),
+    Key("", "F", "@freeze", "freeze the tables", hint=False),
     Key("", "backslash", "@pane", "hide or show the session", hint=False),
     Key("", "J", "@jobs", "jobs", hint=False),
     Key("", "ctrl+l", "@redraw", "redraw", hint=False),
 )
 
 SIGNS = {
-    "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!", "backslash": "\\",
-    "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn", "pageup": "pgup",
+    "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!", "plus": "+",
+    "backslash": "\\", "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn",
+    "pageup": "pgup",
 }  # fmt: skip
 
 

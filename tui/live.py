@@ -84,8 +84,11 @@ class Tail:
         return Look(body, note if ended else f"{note}  esc ends it".strip(), ended, wraps=True)
 
     def cancel(self) -> None:
-        """Stop following; the thread ends with the next line."""
+        """Stop following; the thread ends with the next line, or with the program."""
         self._stop.set()
+        stop = getattr(self._source, "stop", None)
+        if stop is not None:
+            stop()
 
 
 Live = JobLive | Tail

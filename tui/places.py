@@ -29,11 +29,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("memory", "MEM", 7, 7, 4, right=True),
         Column("ports", "PORTS", 10, 40, 5),
         Column("address", "ADDRESS", 11, 15, 7),
-        Column("command", "COMMAND", 16, 40, 9),
+        Column("command", "COMMAND", 16, 400, 9),
         Column("id", "ID", 12, 12, 8),
     ),
     IMAGES: (
-        Column("name", "NAME", 12, 60),
+        Column("name", "NAME", 28, 60),
         Column("id", "ID", 12, 12, 4),
         Column("size", "SIZE", 6, 8, 1, right=True),
         Column("age", "CREATED", 7, 9, 3),

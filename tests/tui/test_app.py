@@ -204,12 +204,12 @@ async def test_frozen_tables_hold_still_until_they_are_let_go(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         app.dashboard.take(facts(4))
-        await pilot.press("exclamation_mark")
+        await pilot.press("F")
         app.dashboard.take(facts(2))
         await pilot.pause()
         assert len(app.dashboard.table.rows) == 4
         assert "frozen" in screen_text(app)
-        await pilot.press("exclamation_mark")
+        await pilot.press("F")
         assert len(app.dashboard.table.rows) == 2
 
 

@@ -37,14 +37,21 @@ if TYPE_CHECKING:
     from tui.bridge import Snapshot
     from tui.theme import Part
 
+OUTPUT = "output"
 WIDE = (120, 34)
 """From this size on all three tables are shown."""
 PANE_FROM = 18
 """Below this height the session is hidden until it has something to say."""
 
 
-TYPING = "enter runs it   tab completes   up history   esc back to the table"
-FILTERING = "enter keeps it   esc shows all   !WORD without   -f letters   -l label"
+TYPING = "enter runs it   tab completes   up, ctrl-r history   | PROGRAM   esc back"
+FILTERING = "enter keeps it   esc shows all   !WORD without   -s state   -l label   -f letters"
+SESSION_HINTS = (
+    ("[ ]", "answers"), ("enter", "fold"), ("/", "search"), ("n N", "next, before"), ("y", "copy"),
+    ("Y", "copy line"), ("e", "edit line"), ("+", "zoom"), ("esc", "back"), ("?", "help"),
+)  # fmt: skip
+STATES = ("", "-s running", "-s exited", "-s paused")
+"""Filters that a key goes through."""
 
 
 class DashboardScreen(Screen[None], inherit_bindings=False):
@@ -71,6 +78,12 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         """No image and no container: the person is new here."""
         self._pane: bool | None = None
         """Whether the session is shown; None: as the height says."""
+        self._zoomed = ""
+        """The only pane that is shown: a place, `output`, or nothing."""
+        self._searching = False
+        """Whether what is typed in the bar is searched in the session."""
+        self._note = ""
+        """What the last key did."""
         self.tables = {
             place: LineTable(f"{number} {place.capitalize()}", COLUMNS[place], id=place)
             for number, place in enumerate(PLACES, 1)
@@ -123,12 +136,16 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         width, height = self.app.size
         wide = width >= WIDE[0] and height >= WIDE[1]
         self.set_class(not wide, "-one")
+        zoomed = self._zoomed
         for place, table in self.tables.items():
-            table.display = wide or place == self.place
-        self.query_one("#lower").display = wide or self.place != CONTAINERS
+            table.display = place == zoomed if zoomed else wide or place == self.place
+        self.query_one("#tables").display = zoomed != OUTPUT
+        self.query_one("#lower").display = any(self.tables[p].display for p in (IMAGES, REGISTRIES))
+        self.tables[CONTAINERS].styles.height = "1fr" if zoomed else None
+        self.query_one("#lower").styles.height = "1fr" if zoomed else None
         pane = height >= PANE_FROM if self._pane is None else self._pane
-        self.output.display = pane
-        self.output.styles.height = max(4, height * 3 // 10)
+        self.output.display = zoomed == OUTPUT if zoomed else pane
+        self.output.styles.height = "1fr" if zoomed else max(4, height * 3 // 10)
         self.show_edges()
 
     @property
@@ -139,13 +156,15 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def go(self, place: str) -> None:
         """Give a table the keys."""
         self.place = place
+        if self._zoomed:
+            self._zoomed = place
         self._arrange()
         self.table.focus()
 
     def show_pane(self) -> None:
         """Make sure that an answer is seen."""
         if not self.output.display:
-            self._pane = True
+            self._pane, self._zoomed = True, ""
             self._arrange()
 
     # Facts
@@ -187,11 +206,14 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.query_one("#header", StatusLine).show(self._where(), self._doing())
         hints = self.query_one("#hints", StatusLine)
         if self.bar.line.has_focus:
-            words = (
-                self._meaning
-                or "enter runs it   tab completes   up history   esc back to the table"
-            )
+            words = self._meaning or (FILTERING if self.bar.filtering else TYPING)
             hints.show([(f" {words}", "dim")])
+            return
+        if self._note:
+            hints.show([(f" {self._note}", "accent")])
+            return
+        if self.output.has_focus:
+            hints.show(hint_parts(SESSION_HINTS, self.app.size.width))
             return
         row = self.table.selected
         found = self.keymap.hints(self.place if row else "", row.state if row else "")
@@ -239,7 +261,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     @on(CommandBar.Filtered)
     def _filtered(self, event: CommandBar.Filtered) -> None:
-        self.table.set_filter(event.wanted)
+        if self._searching:
+            self.output.search(event.wanted)
+        else:
+            self.table.set_filter(event.wanted)
 
     @on(CommandBar.Paged)
     def _paged(self, event: CommandBar.Paged) -> None:
@@ -248,7 +273,45 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     @on(CommandBar.Left)
     @on(Output.Left)
     def _left(self) -> None:
+        if self._searching:
+            self._searching = False
+            self.output.focus()
+        else:
+            self._focus_table()
+
+    @on(Output.Copied)
+    def _copied(self, event: Output.Copied) -> None:
+        self._copy(event.text)
+
+    @on(Output.Again)
+    def _again(self, event: Output.Again) -> None:
+        self.bar.open(event.line)
+
+    def on_key(self) -> None:
+        """Forget what was said about the key before."""
+        if self._note:
+            self.say("")
+
+    def say(self, words: str) -> None:
+        """Tell what a key did, until the next one."""
+        self._note = words
+        self.show_edges()
+
+    def _copy(self, text: str) -> None:
+        from tui.clipboard import copy
+
+        self.say(copy(self.app, text))
+
+    def _focus_table(self) -> None:
+        if self._zoomed == OUTPUT:
+            self._zoomed = ""
+            self._arrange()
         self.table.focus()
+
+    @on(CommandBar.Interrupted)
+    def _interrupted(self) -> None:
+        if not self.output.cancel():
+            self.bar.leave()
 
     @on(CommandBar.Hinted)
     def _hinted(self, event: CommandBar.Hinted) -> None:
@@ -323,8 +386,9 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.bar.open()
 
     def action_filter(self) -> None:
-        """Filter the table."""
-        self.bar.open_filter(self.table.wanted)
+        """Filter the table, or search the session."""
+        self._searching = self.output.has_focus
+        self.bar.open_filter(self.output.searched if self._searching else self.table.wanted)
 
     def action_place(self, number: int) -> None:
         """Go to a table."""
@@ -332,10 +396,13 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def action_next(self, by: int) -> None:
         """Go to the next pane: the tables, then the session."""
-        panes = [*PLACES, *(["output"] if self.output.display else [])]
-        here = "output" if self.output.has_focus else self.place
+        panes = [*PLACES, *([OUTPUT] if self.output.display or self._zoomed else [])]
+        here = OUTPUT if self.output.has_focus else self.place
         there = panes[(panes.index(here) + by) % len(panes)]
-        if there == "output":
+        if there == OUTPUT:
+            if self._zoomed:
+                self._zoomed = OUTPUT
+                self._arrange()
             self.output.focus()
         else:
             self.go(there)
@@ -343,7 +410,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def action_back(self) -> None:
         """Leave the session; then clear the filter; then the marks."""
         if self.output.has_focus:
-            self.table.focus()
+            self._focus_table()
         elif self.table.wanted:
             self.table.set_filter("")
         else:
@@ -357,8 +424,30 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             self.take(waiting)
         self.show_edges()
 
+    def action_zoom(self) -> None:
+        """Show only the pane that has the keys, or all again."""
+        here = OUTPUT if self.output.has_focus else self.place
+        self._zoomed = "" if self._zoomed else here
+        self._arrange()
+
+    def action_states(self) -> None:
+        """Go on to the next of: all containers, those that run, ended, are paused."""
+        table = self.tables[CONTAINERS]
+        place = STATES.index(table.wanted) if table.wanted in STATES else -1
+        self.go(CONTAINERS)
+        table.set_filter(STATES[(place + 1) % len(STATES)])
+
+    def action_copy(self) -> None:
+        """Copy the names of the marked rows, or of the one under the cursor."""
+        self._copy("\n".join(self.table.chosen))
+
+    def action_copy_rows(self) -> None:
+        """Copy what the table shows of the marked rows, or of the one under the cursor."""
+        self._copy(self.table.chosen_text())
+
     def action_pane(self) -> None:
         """Hide or show the session."""
+        self._zoomed = ""
         if self.output.has_focus:
             self.table.focus()
         self._pane = not self.output.display

@@ -8,6 +8,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.theme import Tones
+from tui.widgets.rows import pad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class CompletionPopup(Widget):
             return
         self.items, self._at, self._top = items, -1, 0
         room = self.screen.size.width
-        self._wide = min(max(cell_len(item.display_text) for item in items), 40)
         meaning = max(cell_len(item.display_meta_text) for item in items)
+        widest = max(cell_len(item.display_text) for item in items)
+        self._wide = min(widest, 40 if meaning else room - 4)
         width = min(self._wide + (meaning + 2 if meaning else 0) + 2, room)
         height = min(MOST, len(items), max(1, self.screen.size.height - 4))
         self.styles.width = width
@@ -86,7 +88,7 @@ class CompletionPopup(Widget):
         item = self.items[place]
         if place == self._at:
             base = self.get_component_rich_style("completion-popup--picked")
-        word = set_cell_size(item.display_text, self._wide)
+        word = pad(item.display_text, self._wide, right=False)
         meaning = item.display_meta_text
         room = width - self._wide - 4
         if cell_len(meaning) > room:

@@ -108,6 +108,13 @@ class LineTable(ScrollView, can_focus=True):
             return [row.name for row in self._rows.values() if row.key in self.marked]
         return [self.selected.name] if self.selected else []
 
+    def chosen_text(self) -> str:
+        """Return the marked rows, or the one under the cursor, with tabs between the cells."""
+        rows = [row for row in self._view if row.key in self.marked]
+        if not rows and self.selected:
+            rows = [self.selected]
+        return "\n".join("\t".join(row.cells) for row in rows)
+
     @property
     def total(self) -> int:
         """How many rows there are, filtered out or not."""

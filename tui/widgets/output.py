@@ -6,8 +6,9 @@ are on the screen become strips.
 
 from __future__ import annotations
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding
 from textual.geometry import Size
 from textual.message import Message
@@ -15,38 +16,22 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.theme import Tones, glyphs, plain
+from tui.widgets.ansi import over
+from tui.widgets.log_ring import Matches
+from tui.widgets.output_block import INDENT, Block, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tui.answers import Parts
-    from tui.live import Live, Look
+    from tui.live import Live
     from tui.theme import Part
 
 MOST_LINES = 5000
 """Older blocks fall out."""
 HEAD = 1
-INDENT = "  "
-
-
-class Block:
-    """One command line and what came of it."""
-
-    def __init__(self, number: int, line: str) -> None:
-        self.number = number
-        self.line = line
-        self.note = "…"
-        self.tone = "faint"
-        self.body: Sequence[Parts] = ()
-        self.wraps = True
-        self.live: Live | None = None
-        self.look: Look | None = None
-        """As painted last."""
-        self.lines: list[Parts] = []
-        """As wrapped for the present width of the pane."""
-        self.width = 0
-        """Of the widest line."""
+NOTHING = "what commands answer stands here; : types one, ? shows every key"
 
 
 class Output(ScrollView, can_focus=True):
@@ -62,23 +47,52 @@ class Output(ScrollView, can_focus=True):
         Binding("G,end", "bottom", "Newest", show=False),
         Binding("right,l", "sideways(8)", "Right", show=False),
         Binding("left,h", "sideways(-8)", "Left", show=False),
+        Binding("left_square_bracket,K", "block(-1)", "Answer before", show=False),
+        Binding("right_square_bracket,J", "block(1)", "Next answer", show=False),
+        Binding("enter,space", "fold", "Fold or unfold", show=False),
+        Binding("asterisk", "fold_all", "Fold or unfold all", show=False),
+        Binding("n", "hit(1)", "Next match", show=False),
+        Binding("N", "hit(-1)", "Match before", show=False),
+        Binding("y", "copy", "Copy the answer", show=False),
+        Binding("Y", "copy_line", "Copy the command line", show=False),
+        Binding("e", "again", "Put the command line into the bar", show=False),
         Binding("escape,ctrl+c", "cancel", "End what goes on", show=False),
     ]
 
     class Left(Message):
         """The person goes back to the table."""
 
+    class Copied(Message):
+        """The person wants this text."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Again(Message):
+        """The person wants to change this line and run it again."""
+
+        def __init__(self, line: str) -> None:
+            super().__init__()
+            self.line = line
+
     def __init__(self, *, id: str) -> None:  # noqa: A002 - the base's name
         super().__init__(id=id)
         self._blocks: list[Block] = []
         self._flat: list[Parts] = []
         self._count = 0
+        self._at: Block | None = None
+        """The answer that keys mean; None: the newest."""
+        self._searched: Matches | None = None
+        self._hit = -1
+        """Number of the line that was found last."""
         self._tones = Tones(self)
         self._glyphs = glyphs()
 
     def begin(self, line: str) -> int:
         """Start a block for a command line and return its number."""
         self._count += 1
+        self._at = None
         self._blocks.append(Block(self._count, line))
         self._flow(self._count)
         return self._count
@@ -170,6 +184,9 @@ class Output(ScrollView, can_focus=True):
             head: Parts = [(f"{self._glyphs.prompt} ", "accent"), (block.line, "bold")]
             if block.note:
                 head.append((f"   {block.note}", block.tone))
+            if block.folded:
+                count = len(block.body)
+                return [[*head, (f"   {count} line{'s' * (count != 1)} folded", "dim")]]
             lines.append(head)
         for parts in block.body:
             indented: Parts = [(INDENT, ""), *parts]
@@ -180,13 +197,9 @@ class Output(ScrollView, can_focus=True):
         """Bring the block into view: its end, or its head when it is taller than the pane."""
         room = max(1, self.size.height - HEAD)
         bottom = max(0, len(self._flat) - room)
-        start = 0
-        for block in self._blocks:
-            if block.number == number:
-                if len(block.lines) > room and block.live is None:
-                    bottom = min(bottom, start)
-                break
-            start += len(block.lines)
+        block = self.block(number)
+        if block and len(block.lines) > room and block.live is None:
+            bottom = min(bottom, self._start(block))
         self.scroll_to(x=0, y=bottom, animate=False, force=True)
 
     def on_resize(self) -> None:
@@ -209,15 +222,31 @@ class Output(ScrollView, can_focus=True):
         if y == 0:
             return self._title(width)
         place = y - HEAD + round(self.scroll_y)
+        if not self._flat and y == HEAD:
+            return self._segments([(f" {NOTHING}", "faint")]).adjust_cell_length(
+                width, self.rich_style
+            )
         parts = self._flat[place] if place < len(self._flat) else []
-        strip = self._segments([(" ", ""), *parts])
+        here = self.has_focus and bool(self._flat) and place == self._start(self._chosen)
+        sign: Part = (self._glyphs.cursor if here else " ", "accent")
+        strip = self._lit(self._segments([sign, *parts]))
         left = round(self.scroll_x)
         return strip.crop_extend(left, left + width, self.rich_style)
+
+    def _lit(self, strip: Strip) -> Strip:
+        """Show where the line has what is searched."""
+        found = self._searched.ranges(strip.text) if self._searched else []
+        if not found:
+            return strip
+        spans = [(segment.text, segment.style or Style.null()) for segment in strip]
+        hit = self._tones["accent"] + Style(reverse=True)
+        return Strip([Segment(text, style) for text, style in over(spans, found, hit)])
 
     def _title(self, width: int) -> Strip:
         rule = self._glyphs.rule
         below = len(self._flat) - (self.size.height - HEAD) - round(self.scroll_y)
-        more = f" {below} more below " if below > 0 else ""
+        more = f" /{self._searched.wanted} " if self._searched else ""
+        more += f" {below} more below " if below > 0 else ""
         parts: list[Part] = [
             (rule + " ", "faint"),
             ("session ", "accent" if self.has_focus else "dim"),
@@ -229,6 +258,101 @@ class Output(ScrollView, can_focus=True):
     def _segments(self, parts: Sequence[Part]) -> Strip:
         base = self.rich_style
         return Strip([Segment(text, base + self._tones[tone]) for text, tone in parts])
+
+    # Answers one by one
+
+    @property
+    def _chosen(self) -> Block | None:
+        if self._at in self._blocks:
+            return self._at
+        return self._blocks[-1] if self._blocks else None
+
+    def _start(self, wanted: Block | None) -> int:
+        """Return the number of the block's first line."""
+        start = 0
+        for block in self._blocks:
+            if block is wanted:
+                break
+            start += len(block.lines)
+        return start
+
+    def _reveal(self, line: int) -> None:
+        room = max(1, self.size.height - HEAD)
+        top = round(self.scroll_y)
+        if not top <= line < top + room:
+            self.scroll_to(y=max(0, line - room // 3), animate=False, force=True)
+        self.refresh()
+
+    def action_block(self, by: int) -> None:
+        """Go to another answer."""
+        chosen = self._chosen
+        if chosen is not None:
+            place = self._blocks.index(chosen) + by
+            self._at = self._blocks[max(0, min(place, len(self._blocks) - 1))]
+            self._reveal(self._start(self._at))
+
+    def action_fold(self) -> None:
+        """Fold the answer to its command line, or unfold it."""
+        chosen = self._chosen
+        if chosen is not None and chosen.line:
+            self._fold([chosen], folded=not chosen.folded)
+
+    def action_fold_all(self) -> None:
+        """Fold all answers, or unfold them when they are."""
+        blocks = [block for block in self._blocks if block.line]
+        self._fold(blocks, folded=not all(block.folded for block in blocks))
+
+    def _fold(self, blocks: Sequence[Block], *, folded: bool) -> None:
+        for block in blocks:
+            block.folded, block.lines = folded, []
+        chosen = self._chosen
+        if chosen is not None:
+            self._flow(chosen.number)
+            self._reveal(self._start(chosen))
+
+    def action_copy(self) -> None:
+        """Copy the answer."""
+        chosen = self._chosen
+        if chosen is not None:
+            self.post_message(self.Copied("\n".join(plain(parts) for parts in chosen.body)))
+
+    def action_copy_line(self) -> None:
+        """Copy the command line."""
+        chosen = self._chosen
+        if chosen is not None:
+            self.post_message(self.Copied(chosen.line))
+
+    def action_again(self) -> None:
+        """Put the command line into the bar."""
+        chosen = self._chosen
+        if chosen is not None and chosen.line:
+            self.post_message(self.Again(chosen.line))
+
+    @property
+    def searched(self) -> str:
+        """What is searched."""
+        return self._searched.wanted if self._searched else ""
+
+    def search(self, wanted: str) -> None:
+        """Show where it stands, the newest first; nothing ends the search."""
+        self._searched = Matches(wanted) if wanted else None
+        self._hit = len(self._flat)
+        self.refresh()
+        self.action_hit(-1)
+
+    def action_hit(self, by: int) -> None:
+        """Go to the next line that holds what is searched, or the one before."""
+        count = len(self._flat)
+        if self._searched is None or not count:
+            return
+        for step in range(1, count + 1):
+            line = (self._hit + by * step) % count
+            if self._searched(plain(self._flat[line])):
+                self._hit = line
+                self._at = next((b for b in self._blocks if line < self._start(b) + len(b.lines)),
+                                None)  # fmt: skip
+                self._reveal(line)
+                return
 
     # Actions
 
@@ -253,36 +377,16 @@ class Output(ScrollView, can_focus=True):
         self.scroll_to(x=round(self.scroll_x) + by, animate=False, force=True)
 
     def action_cancel(self) -> None:
-        """End the newest thing that goes on, or give the keys back to the table."""
+        """End the search, else the newest thing that goes on, else give the keys back."""
+        if self._searched is not None:
+            self.search("")
+            return
+        if not self.cancel():
+            self.post_message(self.Left())
+
+    def cancel(self) -> bool:
+        """End the newest thing that goes on; return whether there was one."""
         going_on = [block.live for block in self._blocks if block.live]
         if going_on:
             going_on[-1].cancel()
-        else:
-            self.post_message(self.Left())
-
-
-def wrap(parts: Parts, width: int) -> list[Parts]:
-    """Cut a line into lines of at most `width` cells, at blanks where there are some."""
-    if sum(cell_len(text) for text, _ in parts) <= width:
-        return [parts]
-    lines: list[Parts] = [[]]
-    used = 0
-    for text, tone in parts:
-        for word in _words(text, width - len(INDENT)):
-            if used and used + cell_len(word.rstrip()) > width:
-                lines.append([(INDENT, "")])
-                used = len(INDENT)
-                word = word.lstrip()
-            lines[-1].append((word, tone))
-            used += cell_len(word)
-    return lines
-
-
-def _words(text: str, width: int) -> list[str]:
-    """Return the words with the blanks that follow them, long ones in pieces."""
-    words: list[str] = []
-    for piece in text.split(" "):
-        words += chop_cells(piece, width) if cell_len(piece) > width else [piece]
-        words[-1] += " "
-    words[-1] = words[-1][:-1]
-    return words
+        return bool(going_on)

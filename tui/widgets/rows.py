@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
+    Term = tuple[str, str, bool]
+
 
 class Column(Record):
     """How one column is shown.  The lower `rank` is, the longer it stays on a narrow screen."""
@@ -39,27 +41,55 @@ class Row(Record):
 
 
 def matches(row: Row, wanted: str) -> bool:
-    """Tell whether the row passes the filter, letters' case ignored.
+    """Tell whether the row passes every term of the filter, letters' case ignored.
 
     A word is searched in the cells; `!WORD` keeps the others; `-f WORD` needs only its
-    letters in their order; `-l NAME[=VALUE]` looks at labels.
+    letters in their order; `-l NAME[=VALUE]` looks at labels, `-s STATE` at how the state
+    begins.
     """
-    wanted = wanted.strip().lower()
-    if wanted.startswith("!"):
-        rest = wanted[1:].strip()
-        return not rest or not matches(row, rest)
-    if wanted.startswith("-l"):
-        label = wanted[2:].strip()
-        return (
-            any(label in (text.lower(), text.lower().partition("=")[0]) for text in row.labels)
-            if label
-            else True
-        )
+    return _passes_all(row, terms(wanted))
+
+
+def _passes_all(row: Row, wants: Iterable[Term]) -> bool:
+    return all(_passes(row, kind, word) is not inverse for kind, word, inverse in wants)
+
+
+def terms(wanted: str) -> list[Term]:
+    """Return the terms of a filter: the option's letter or nothing, the word, `!`."""
+    found: list[Term] = []
+    words = wanted.lower().replace("!", " !").split()
+    kind, inverse = "", False
+    for word in words:
+        inverse = inverse or word.startswith("!")
+        word = word.removeprefix("!")
+        if word[:2] in ("-f", "-l", "-s"):
+            kind, word = word[1], word[2:]
+        if word:
+            found.append((kind, word, inverse))
+            kind, inverse = "", False
+    return found
+
+
+def _passes(row: Row, kind: str, word: str) -> bool:
+    if kind == "l":
+        return any(word in (text.lower(), text.lower().partition("=")[0]) for text in row.labels)
+    if kind == "s":
+        return row.state.startswith(word)
     text = " ".join(row.cells).lower()
-    if wanted.startswith("-f"):
-        letters = iter(text)
-        return all(letter in letters for letter in wanted[2:].strip())
-    return wanted in text
+    return has_letters(text, word) if kind == "f" else word in text
+
+
+def has_letters(text: str, letters: str) -> bool:
+    """Tell whether the text has all these letters, in their order."""
+    rest = iter(text)
+    return all(letter in rest for letter in letters)
+
+
+def _near(rows: Iterable[Row], wants: Sequence[Term]) -> list[Row]:
+    """Return rows whose name has the letters of a one-word filter in their order."""
+    if len(wants) != 1 or wants[0][0] or wants[0][2]:
+        return []
+    return [row for row in rows if has_letters(row.name.lower(), wants[0][1])]
 
 
 def arrange(
@@ -67,10 +97,13 @@ def arrange(
 ) -> list[Row]:
     """Return the rows that pass the filter in the order they are shown.
 
-    Rows in `held` (key to place) keep that order, in front of others: a list in which
-    rows are marked must not move under the person's hands.
+    A word that no row has finds those whose name nearly is it.  Rows in `held` (key to
+    place) keep that order, in front of others: a list in which rows are marked must not
+    move under the person's hands.
     """
-    found = [row for row in rows if not wanted or matches(row, wanted)]
+    found = list(rows)
+    if wants := terms(wanted):
+        found = [row for row in found if _passes_all(row, wants)] or _near(found, wants)
     if sort is not None:
         found.sort(key=lambda row: _comparable(row.sorts[sort]), reverse=reverse)
     if held:

@@ -1,0 +1,198 @@
+"""The session and the bar: host programs, answers one by one, the history."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from core.commands.result import Lines, Plan, Text
+from core.errors import UsageError
+from tests.tui.conftest import facts
+from tests.tui.test_app import screen_text, session, until
+from tui.app import LimpetApp
+from tui.command_bar import past
+from tui.host_programs import OnHost, Program, host, piped, split_pipe, wants_terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.pilot import Pilot
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ps -a", ("ps -a", None)),
+        ("ps|wc -l", ("ps", "wc -l")),
+        ("logs a | grep x | wc", ("logs a ", "grep x | wc")),
+        ("run a sh -c 'b | c'", ("run a sh -c 'b | c'", None)),
+        ('run a "b|c" | wc', ('run a "b|c" ', "wc")),
+        (r"run a b\|c", (r"run a b\|c", None)),
+        ("ps |", ("ps ", "")),
+    ],
+)
+def test_a_pipe_outside_quotes_ends_the_command(
+    line: str, expected: tuple[str, str | None]
+) -> None:
+    assert split_pipe(line) == expected
+
+
+def test_a_host_program_reads_an_answer() -> None:
+    answer = piped(Text("one\ntwo\nthree"), "grep -n t | cat")
+    assert isinstance(answer, Lines)
+    assert list(answer.source) == [(1, b"2:two\n"), (1, b"3:three\n")]
+
+
+def test_a_program_that_stops_reading_ends_what_feeds_it() -> None:
+    def forever() -> object:
+        while True:
+            yield 1, b"line\n"
+
+    answer = piped(Lines(forever()), "head -2")  # type: ignore[arg-type]
+    assert isinstance(answer, Lines)
+    assert len(list(answer.source)) == 2
+
+
+def test_a_program_that_is_stopped_leaves_nothing_behind() -> None:
+    program = Program("echo $$; sleep 1000 & wait", None)
+    pid = int(next(program)[1])
+    program.stop()
+    assert next(program) == (2, b"ended with -15\n")
+    deadline = time.monotonic() + 5
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_questions_cannot_be_piped_and_pagers_get_the_terminal() -> None:
+    with pytest.raises(UsageError, match="confirmed"):
+        piped(Plan("remove", (), lambda: Text("")), "wc")
+    with pytest.raises(UsageError, match="missing"):
+        piped(Text(""), "")
+    assert isinstance(piped(Text("a"), "sort | less -S"), OnHost)
+    assert isinstance(host(""), OnHost)
+    assert wants_terminal("vim x")
+    assert not wants_terminal("less x | wc")
+
+
+def test_the_history_prefers_what_holds_the_words() -> None:
+    lines = ["run alpine", "rm web", "run alpine", "images"]
+    assert past(lines, "") == ["images", "run alpine", "rm web"]
+    assert past(lines, "RUN") == ["run alpine"]
+    assert past(lines, "rw") == ["rm web"]
+
+
+async def test_a_pipe_and_a_host_command_answer_in_the_session(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("version | tr a-z A-Z")
+        await until(pilot, lambda: "LIMPET 0." in session(app))
+        app.submit("!echo $((6 * 7)) from here")
+        await until(pilot, lambda: "42 from here" in session(app))
+        app.submit("!exit 7")
+        await until(pilot, lambda: "ended with 7" in session(app))
+
+
+async def test_a_read_only_app_starts_no_host_program(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app(read_only=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("!true")
+        await until(pilot, lambda: "starts no host programs" in session(app))
+
+
+async def _answers(app: LimpetApp, pilot: Pilot[int]) -> None:
+    for line, words in (("one", "alpha\nbeta"), ("two", "gamma\nalphabet")):
+        number = app.dashboard.output.begin(line)
+        app.dashboard.output.finish(number, [[(word, "")] for word in words.split("\n")])
+    await pilot.press("tab", "tab", "tab")
+    await until(pilot, lambda: app.dashboard.output.has_focus)
+
+
+async def test_answers_fold_and_are_copied_one_by_one(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _answers(app, pilot)
+        await pilot.press("left_square_bracket", "y")
+        await until(pilot, lambda: app.clipboard == "alpha\nbeta")
+        assert "copied 2 lines" in screen_text(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "beta" not in screen_text(app)
+        assert "2 lines folded" in screen_text(app)
+        await pilot.press("right_square_bracket", "Y")
+        await until(pilot, lambda: app.clipboard == "two")
+        await pilot.press("e")
+        await until(pilot, lambda: app.dashboard.bar.line.value == "two")
+
+
+async def test_the_session_is_searched(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await _answers(app, pilot)
+        output = app.dashboard.output
+        await pilot.press("slash", *"alph", "enter")
+        await until(pilot, lambda: output.has_focus)
+        assert output._flat[output._hit][1][0] == "alphabet"
+        await pilot.press("n")
+        assert output._flat[output._hit][1][0] == "alpha"
+        assert "/alph" in screen_text(app)
+        await pilot.press("escape")
+        assert not output.searched
+
+
+async def test_ctrl_r_finds_a_line_of_the_past(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        bar = app.dashboard.bar
+        await until(pilot, lambda: bar._history is not None)
+        for line in ("run alpine sh", "images", "logs web"):
+            bar.remember(line)
+        await pilot.press("colon", *"dra", "ctrl+r", "ctrl+u", *"alp")
+        await until(pilot, lambda: "run alpine sh" in screen_text(app))
+        assert "images" not in screen_text(app).split("›")[-1]
+        await pilot.press("enter")
+        assert bar.line.value == "run alpine sh"
+        assert not bar.searching
+        await pilot.press("ctrl+r", "ctrl+u", *"zzz", "escape")
+        assert bar.line.value == "run alpine sh"
+
+
+async def test_tables_are_filtered_by_state_copied_and_zoomed(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(160, 50)) as pilot:
+        app.dashboard.take(facts())
+        table = app.dashboard.table
+        await pilot.press("f", "f")
+        assert {row.state for row in table.rows} == {"exited"}
+        await pilot.press("asterisk", "y")
+        await until(pilot, lambda: app.clipboard == "db\n日本語")
+        await pilot.press("escape", "escape", "plus")
+        await pilot.pause()
+        assert not app.dashboard.output.display
+        assert table.size.height > 40
+        await pilot.press("2")
+        await pilot.pause()
+        assert app.dashboard.table.size.height > 40
+        await pilot.press("plus")
+        await pilot.pause()
+        assert all(table.display for table in app.dashboard.tables.values())
+
+
+async def test_ctrl_c_on_an_empty_line_ends_the_program(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon")
+        app.submit("!echo begun; sleep 1000")
+        await until(pilot, lambda: "\n  begun" in session(app))
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: not app.dashboard.output.busy)
+        assert app.dashboard.bar.line.has_focus

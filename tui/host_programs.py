@@ -1,0 +1,200 @@
+"""Programs of the host beside command lines: `logs web | grep x`, `!uptime`, `!`.
+
+They start by vfork(2) through `subprocess`, which is safe in a process with threads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+
+from core.commands.result import Document, Foreground, Lines, Result, Running, Table, Text
+from core.commands.scan import split
+from core.errors import HostError, UsageError
+from tui.theme import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import IO, Self
+
+    Feed = Callable[[int], None]
+
+FULL_SCREEN = frozenset((
+    "less", "more", "most", "vi", "vim", "nvim", "nano", "emacs", "view", "man", "fzf", "top",
+    "htop", "btop", "mc", "ssh", "tmux", "screen", "watch", "sh", "bash", "zsh", "fish", "lnav",
+    "sudo", "su", "python3", "limpet",
+))  # fmt: skip
+"""Programs that are given the terminal; the output of others becomes a block."""
+KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
+
+
+class OnHost(Foreground):
+    """A program of the host that needs the terminal: one cannot detach from it."""
+
+
+def split_pipe(line: str) -> tuple[str, str | None]:
+    """Return a line up to its first `|` outside quotes, and what is behind it, if there is one."""
+    quote, escaped = "", False
+    for place, letter in enumerate(line):
+        if escaped:
+            escaped = False
+        elif letter == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter == "|":
+            return line[:place], line[place + 1 :].strip()
+    return line, None
+
+
+def wants_terminal(command: str) -> bool:
+    """Tell whether the last program of a pipeline is one that fills the screen."""
+    last: str | None = command
+    while last and (rest := split_pipe(last)[1]):
+        last = rest
+    words = split(last or "")
+    return not words or os.path.basename(words[0]) in FULL_SCREEN
+
+
+def host(command: str) -> Result:
+    """Run a command line of the host's shell; without one, the person's shell itself."""
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    if wants_terminal(command):
+        argv = [shell, "-c", command] if command else [shell]
+        return OnHost(command or shell, lambda *fds: _terminal(argv, fds, None))
+    return Lines(Program(command, None))
+
+
+def piped(result: Result, command: str) -> Result:
+    """Give an answer to a host program's stdin, and answer with what that prints.
+
+    UsageError for an answer that is a question.
+    """
+    if not command:
+        raise UsageError("a program is missing behind |", hint="for example  ps -a | grep web")
+    feed = _feed(result)
+    if wants_terminal(command):
+        argv = ["/bin/sh", "-c", command]
+        return OnHost(command, lambda *fds: _terminal(argv, fds, feed))
+    return Lines(Program(command, feed))
+
+
+def _feed(result: Result) -> Feed:
+    """Return what writes the answer into a file descriptor."""
+    from tui.answers import answer
+
+    if isinstance(result, Running):
+        return lambda fd: _feed(result.show(result.job.result()))(fd)
+    if isinstance(result, Foreground):
+        return lambda fd: _relay(result, fd)
+    if isinstance(result, Lines):
+        source = result.source
+        return lambda fd: _write(fd, (line for _, line in source))
+    if isinstance(result, Table | Text | Document):
+        lines = [
+            plain(parts).encode("utf-8", "surrogateescape") + b"\n" for parts in answer(result)
+        ]
+        return lambda fd: _write(fd, iter(lines))
+    raise UsageError("what has to be confirmed cannot be piped", hint="leave out the |")
+
+
+def _write(fd: int, pieces: Iterator[bytes]) -> None:
+    for piece in pieces:
+        while piece:
+            piece = piece[os.write(fd, piece) :]
+
+
+def _relay(foreground: Foreground, fd: int) -> None:
+    """Let what runs in a container print into the pipe; it reads nothing."""
+    with open(os.devnull, "rb") as nothing:
+        foreground.relay(nothing.fileno(), fd, fd)
+
+
+def _terminal(argv: list[str], fds: tuple[int, ...], feed: Feed | None) -> int:
+    """Run a program on the terminal; HostError when it does not exist."""
+    stdin, stdout, stderr = fds
+    before = [signal.signal(number, _let_pass) for number in KEYBOARD]
+    try:
+        program = subprocess.Popen(
+            argv, stdin=stdin if feed is None else subprocess.PIPE, stdout=stdout, stderr=stderr
+        )
+    except OSError as error:
+        raise HostError(f"{argv[0]}: {error.strerror}", errno=error.errno or 0) from error
+    else:
+        if feed is not None and program.stdin is not None:
+            threading.Thread(target=_pour, args=(feed, program.stdin), daemon=True).start()
+        return program.wait()
+    finally:
+        for number, handler in zip(KEYBOARD, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _let_pass(*_: object) -> None:
+    """Take no notice: the signal is for the program.  (An ignored one it would inherit.)"""
+
+
+def _pour(feed: Feed, pipe: IO[bytes]) -> None:
+    """Write everything, then end the pipe; its reader may go at any time."""
+    with suppress(OSError), pipe:
+        feed(pipe.fileno())
+
+
+class Program:
+    """The lines that a host program prints: an iterator of (1 stdout or 2 stderr, line)."""
+
+    def __init__(self, command: str, feed: Feed | None) -> None:
+        self._feed_error: Exception | None = None
+        self._feed = feed
+        self._program = subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._lines = self._read()
+        if feed is not None:
+            threading.Thread(target=self._pour, name="limpet-pipe", daemon=True).start()
+
+    def _pour(self) -> None:
+        pipe = self._program.stdin
+        if pipe is None or self._feed is None:
+            return
+        try:
+            with pipe:
+                self._feed(pipe.fileno())
+        except BrokenPipeError:
+            pass  # `| head` has read enough
+        except Exception as error:  # noqa: BLE001 - raised where the lines are read
+            self._feed_error = error
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[int, bytes]:
+        """Return the next line; what fed the program raises at their end."""
+        return next(self._lines)
+
+    def _read(self) -> Iterator[tuple[int, bytes]]:
+        if self._program.stdout is None:
+            return
+        with self._program.stdout as output:
+            for line in output:
+                yield 1, line
+        code = self._program.wait()
+        if self._feed_error is not None:
+            raise self._feed_error
+        if code not in (0, 1):  # grep and diff say with 1 that they found nothing
+            yield 2, f"ended with {code}\n".encode()
+
+    def stop(self) -> None:
+        """End the program and what it started."""
+        if self._program.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._program.pid, signal.SIGTERM)
