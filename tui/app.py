@@ -21,6 +21,7 @@ from tui.theme import LIMPET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from core.engine import Engine
@@ -227,9 +228,9 @@ class LimpetApp(FrameDiffApp):
         """Show everything about an image."""
         self.push_screen(views.image(self.engine, image))
 
-    def open_logs(self, container: str) -> None:
-        """Follow the log of a container on a screen of its own."""
-        self.push_screen(views.logs(self.engine, container))
+    def open_logs(self, containers: Sequence[str]) -> None:
+        """Follow the log of a container, or of several as one, on a screen of its own."""
+        self.push_screen(views.logs(self.engine, containers))
 
     def open_help(self) -> None:
         """Show every key and every command."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from textual.screen import Screen
 
@@ -54,11 +54,19 @@ def image(engine: Engine, name: str) -> Screen[None]:
     return DetailScreen(name, read)
 
 
-def logs(engine: Engine, container: str) -> Screen[None]:
-    """Return a container's log, followed."""
+def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:
+    """Return the log of a container, or of several as one, followed."""
+    from tui.merged_log import MergedLog
     from tui.screens.logs import LogsScreen
 
-    def read(stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
-        return engine.logs(container, follow=True, tail=LOG_TAIL, timestamps=True, stopped=stopped)
+    def source(name: str) -> Callable[[Callable[[], bool]], Iterator[tuple[int, bytes]]]:
+        return lambda stopped: engine.logs(
+            name, follow=True, tail=LOG_TAIL, timestamps=True, stopped=stopped
+        )
 
-    return LogsScreen(container, read, max_bytes=engine.config["tui", "log_max_bytes"])
+    max_bytes = engine.config["tui", "log_max_bytes"]
+    if len(containers) == 1:
+        return LogsScreen(containers[0], source(containers[0]), max_bytes=max_bytes)
+    merged = MergedLog([(name, source(name)) for name in containers])
+    title = ", ".join(containers)
+    return LogsScreen(title, merged, named=merged.named, max_bytes=max_bytes)

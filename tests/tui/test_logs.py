@@ -160,7 +160,7 @@ async def test_only_matching_lines_are_kept_new_ones_too() -> None:
         assert [line for line in shown(screen) if line][-1] == "  line 100 a WARNing"
         await pilot.press("&", "ctrl+u", *"nowhere", "enter")
         await pilot.press("k", "j", "g", "G", "V", "V", "n")
-        assert not any(shown(screen))
+        assert "no line passes" in "".join(shown(screen))
         await pilot.press("escape")
         assert screen.view.count == 102
 
@@ -227,3 +227,39 @@ async def test_leaving_ends_the_reader_and_errors_are_shown() -> None:
         second = LogsScreen("web-1", gone)
         await pilot.app.push_screen(second)
         await until(pilot, lambda: "there is no container" in edge(second, "head"))
+
+
+async def test_levels_are_kept_and_json_is_told_in_words() -> None:
+    lines = ('{"level":"info","msg":"served","ms":4}', "WARN slow", "ERROR broken", "plain")
+    stamp = b"2026-11-24T19:47:00.123456789Z "
+    screen = LogsScreen("web-1", Feed(*((1, stamp + line.encode() + b"\n") for line in lines)))
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 4)
+        await pilot.press("J")
+        assert shown(screen)[0].strip() == "INFO  served  ms=4"
+        await pilot.press("J")
+        assert [line.strip() for line in shown(screen)[:3]] == [
+            "{",
+            '"level": "info",',
+            '"msg": "served",',
+        ]
+        await pilot.press("J", "v")
+        assert [line.strip() for line in shown(screen)[:3]] == ["WARN slow", "ERROR broken", ""]
+        await pilot.press("v")
+        assert [line.strip() for line in shown(screen)[:2]] == ["ERROR broken", ""]
+        await pilot.press("ampersand", *"zzz", "enter")
+        await pilot.pause()
+        assert "no line passes" in "".join(shown(screen))
+        await pilot.press("escape", "escape")
+        await pilot.pause()
+        assert screen.view.count == 4
+        await pilot.press("ampersand", *"!plain", "enter")
+        await pilot.pause()
+        assert screen.view.count == 3
+
+
+async def test_a_log_without_lines_says_so() -> None:
+    screen = LogsScreen("web-1", Feed())
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: screen.is_current)
+        await until(pilot, lambda: "nothing was printed yet" in "".join(shown(screen)))

@@ -368,10 +368,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             self.app.open_container(row.name)
 
     def action_logs(self) -> None:
-        """Follow the log of the container under the cursor."""
-        row = self.tables[CONTAINERS].selected
-        if row:
-            self.app.open_logs(row.name)
+        """Follow the logs of the marked containers as one, or of the one under the cursor."""
+        chosen = self.tables[CONTAINERS].chosen
+        if chosen:
+            self.app.open_logs(chosen)
 
     def action_starter(self) -> None:
         """Make the starter image and run a container of it."""

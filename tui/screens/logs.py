@@ -16,6 +16,7 @@ from core.commands.show import size as shown_size
 from core.errors import Error
 from tui.clipboard import copy
 from tui.widgets.ask_line import AskLine
+from tui.widgets.log_levels import ERROR, WORDS
 from tui.widgets.log_view import LogView
 from tui.widgets.status import StatusLine, hint_parts
 
@@ -37,8 +38,8 @@ MOST_WAITING = 20_000
 """Lines read ahead of the screen; then the reader waits, and loses nothing."""
 CALM_FRAMES = 2 * FRAMES
 HINTS = (
-    ("f", "follow"), ("/", "search"), ("n N", "next, before"), ("&", "keep matches"),
-    ("w", "wrap"), ("T", "times"), ("V", "select"), ("y", "copy"), ("S", "save"),
+    ("f", "follow"), ("/", "search"), ("n N", "next, before"), ("&", "keep"), ("v", "level"),
+    ("J", "JSON"), ("w", "wrap"), ("T", "times"), ("V", "select"), ("y", "copy"), ("S", "save"),
     ("g G", "first, last"), ("esc", "back"),
 )  # fmt: skip
 SELECTING = (("j k", "more, less"), ("y", "copy"), ("esc", "end selecting"))
@@ -105,8 +106,9 @@ class LogsScreen(Screen[None], inherit_bindings=False):
 
     `source(stopped)` is called in a thread and yields (1 for stdout or 2 for stderr, text)
     pieces, each line beginning with its RFC 3339 time, and ends soon after `stopped()` is
-    true: `Engine.logs(…, follow=True, timestamps=True, stopped=stopped)`.  `max_bytes` is
-    what is kept in memory; S saves into `directory`.
+    true: `Engine.logs(…, follow=True, timestamps=True, stopped=stopped)`.  In merged logs
+    each line has a name of `named` cells in front.  `max_bytes` is what is kept in memory;
+    S saves into `directory`.
     """
 
     DEFAULT_CSS = """
@@ -129,7 +131,13 @@ class LogsScreen(Screen[None], inherit_bindings=False):
         """There is something to take from the reader."""
 
     def __init__(
-        self, title: str, source: Source, *, max_bytes: int = 32 << 20, directory: str = "."
+        self,
+        title: str,
+        source: Source,
+        *,
+        named: int = 0,
+        max_bytes: int = 32 << 20,
+        directory: str = ".",
     ) -> None:
         super().__init__()
         self._title = title
@@ -139,7 +147,7 @@ class LogsScreen(Screen[None], inherit_bindings=False):
         self._calm = 0
         self._reader: Reader | None = None
         self._timer: Timer | None = None
-        self.view = LogView(max_bytes, id="log")
+        self.view = LogView(max_bytes, named=named, id="log")
 
     def compose(self) -> ComposeResult:
         """Place head, log and foot."""
@@ -182,6 +190,7 @@ class LogsScreen(Screen[None], inherit_bindings=False):
     @on(LogView.Changed)
     def _tell(self) -> None:
         self.query_one("#head", StatusLine).show(self._state(), self._facts())
+        self.view.empty = self._empty_words()
         foot = self.query_one("#foot", StatusLine)
         words = self._note or self.view.note
         if words:
@@ -189,6 +198,12 @@ class LogsScreen(Screen[None], inherit_bindings=False):
         else:
             hints = SELECTING if self.view.selecting else HINTS
             foot.show(hint_parts(hints, self.app.size.width))
+
+    def _empty_words(self) -> str:
+        if len(self.view.ring):
+            return "no line passes; esc shows all again"
+        ended = self._reader is not None and self._reader.ended
+        return "it printed nothing" if ended else "nothing was printed yet"
 
     def _state(self) -> list[Part]:
         view, reader = self.view, self._reader
@@ -215,6 +230,10 @@ class LogsScreen(Screen[None], inherit_bindings=False):
         if view.filter:
             waiting = "…" if view.pending else ""
             parts.append((f"&{view.filter} {view.count:,}{waiting}  ", "accent"))
+        if view.level:
+            parts.append((f"{WORDS[view.level]} and worse  ", "accent"))
+        if view.rows.json:
+            parts.append((f"JSON {view.rows.json}  ", "dim"))
         if view.rows.searched:
             parts.append((f"/{view.rows.searched.wanted}  ", "accent"))
         if view.rows.wraps:
@@ -240,6 +259,9 @@ class LogsScreen(Screen[None], inherit_bindings=False):
             view.search("")
         elif view.filter:
             view.keep("")
+        elif view.level:
+            view.level = ERROR
+            view.action_level()
         else:
             self.dismiss(None)
 
@@ -256,7 +278,8 @@ class LogsScreen(Screen[None], inherit_bindings=False):
 
     def action_save(self) -> None:
         """Let the person say where to save what is kept."""
-        name = f"{self._title}-{time.strftime('%Y%m%d-%H%M%S')}.log"
+        title = self._title.replace(", ", "-")[:60]
+        name = f"{title}-{time.strftime('%Y%m%d-%H%M%S')}.log"
         path = os.path.join(self._directory, name)
         self.query_one(AskLine).ask("save", "save to ", path)
 

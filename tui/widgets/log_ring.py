@@ -17,7 +17,7 @@ from tui.widgets.ansi import plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     Line = tuple[int, bytes | bytearray]
 
@@ -115,11 +115,13 @@ class Matches:
     """Tells which lines match what a person typed: a regular expression, or plain words.
 
     Letters' case counts only when a capital is typed.  What is no valid expression is
-    searched as it stands.
+    searched as it stands.  A `!` in front keeps the lines that do not match.
     """
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
+        self._inverse = wanted.startswith("!") and len(wanted) > 1
+        wanted = wanted[self._inverse :]
         case = re.NOFLAG if any(letter.isupper() for letter in wanted) else re.IGNORECASE
         try:
             self._pattern = re.compile(wanted, case)
@@ -128,7 +130,7 @@ class Matches:
 
     def __call__(self, text: str) -> bool:
         """Tell whether the text holds it."""
-        return self._pattern.search(text, 0, SEARCHED) is not None
+        return (self._pattern.search(text, 0, SEARCHED) is None) is self._inverse
 
     def ranges(self, text: str) -> list[tuple[int, int]]:
         """Return where in the text it stands; empty finds do not count."""
@@ -139,7 +141,7 @@ class Matches:
 class Kept:
     """The numbers of the lines that pass a filter, found a slice at a time."""
 
-    def __init__(self, ring: LogRing, matches: Matches, skip: int = 0) -> None:
+    def __init__(self, ring: LogRing, matches: Callable[[str], bool], skip: int = 0) -> None:
         self.matches = matches
         self.numbers: deque[int] = deque()
         self._ring = ring

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from rich.style import Style
 
-from tui.widgets.ansi import Span, breaks, cut, over, plain_text, spans
+from tui.widgets.ansi import ESCAPE, Span, breaks, cut, over, plain_text, spans
+from tui.widgets.log_levels import TONES, find_level, pretty_json, read_json, short_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ CACHED = 2000
 REVERSE = Style(reverse=True)
 
 Rows = list[list[Span]]
+RAW, SHORT, PRETTY = "", "short", "pretty"
+"""How JSON lines are shown: as they came, in a person's words, or indented."""
 
 
 class LogRows:
@@ -31,6 +34,11 @@ class LogRows:
         self.stamps = False
         """Whether times are shown."""
         self.wraps = False
+        self.json = RAW
+        self.levels = True
+        """Whether the words for levels are coloured."""
+        self.named = 0
+        """Cells of the name in front of each line, when logs are merged."""
         self.left = 0
         """Columns that are scrolled out of sight, when lines are not wrapped."""
         self.width = 80
@@ -68,8 +76,14 @@ class LogRows:
                 date = f"{stamp[:10]} " if self.width >= DATED else ""
                 head = [(f"{date}{stamp[11:23]}  ", self._tones["dim"])]
         room = max(NARROW, self.width - sum(len(part) for part, _ in head))
+        if self.json:
+            shown = self._json(text, room)
+            if shown is not None:
+                return [head + shown[0], *shown[1:]]
         parts = spans(text, None if self.wraps else self.left + room)
         plain = "".join(part for part, _ in parts)
+        if self.levels:
+            parts = self._levelled(parts, plain, text)
         if self.searched is not None:
             parts = over(parts, self.searched.ranges(plain), self._hit)
         if not self.wraps:
@@ -79,6 +93,42 @@ class LogRows:
             (blank if start else head) + cut(parts, start, end)
             for start, end in pairwise(breaks(plain, room))
         ]
+
+    def _levelled(self, parts: list[Span], plain: str, text: str) -> list[Span]:
+        """Colour the word for the level, in lines that bring no colours themselves."""
+        if ESCAPE in text[self.named :] and not self.named:
+            return parts
+        level, start, end = find_level(plain[self.named :])
+        if not level:
+            return parts
+        where = (start + self.named, end + self.named)
+        return over(parts, [where], self._tones[TONES[level]])
+
+    def _json(self, text: str, room: int) -> Rows | None:
+        """Return the rows of a line that is a JSON object."""
+        named = spans(text) if self.named else []
+        plain = plain_text(text.encode())
+        document = read_json(plain[self.named :])
+        if document is None:
+            return None
+        name = cut(named, 0, self.named)
+        if self.json == PRETTY:
+            blank = " " * self.named
+            lines = [[(line, Style.null())] for line in pretty_json(document)]
+            rows = [[*name, *lines[0]], *([(blank, Style.null()), *line] for line in lines[1:])]
+        else:
+            parts = [(words, self._tones[tone]) for words, tone in short_json(document)]
+            rows = [[*name, *parts]]
+        found: Rows = []
+        for row in rows:
+            shown = "".join(words for words, _ in row)
+            if self.searched is not None:
+                row = over(row, self.searched.ranges(shown), self._hit)
+            if self.wraps:
+                found += [cut(row, start, end) for start, end in pairwise(breaks(shown, room))]
+            else:
+                found.append(row)
+        return found
 
     @property
     def _hit(self) -> Style:

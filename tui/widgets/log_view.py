@@ -17,8 +17,9 @@ from textual.widget import Widget
 
 from tui.theme import Tones, glyphs
 from tui.widgets.ansi import Span
+from tui.widgets.log_levels import ERROR, WARN, find_level
 from tui.widgets.log_ring import Kept, LogRing, Matches
-from tui.widgets.log_rows import STAMP, LogRows
+from tui.widgets.log_rows import PRETTY, RAW, SHORT, STAMP, LogRows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,22 +54,37 @@ class LogView(Widget, can_focus=True):
         Binding("w", "wrap", "Wrap long lines", show=False),
         Binding("T", "stamps", "Show times", show=False),
         Binding("V", "select", "Select lines", show=False),
+        Binding("v", "level", "Only warnings, only errors, all", show=False),
+        Binding("J", "json", "JSON lines in words, indented, as they came", show=False),
     ]
 
     class Changed(Message):
         """Where it stands, what it keeps or how much there is has changed."""
 
-    def __init__(self, max_bytes: int, *, stamped: bool = True, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        max_bytes: int,
+        *,
+        stamped: bool = True,
+        named: int = 0,
+        id: str | None = None,  # noqa: A002 - the base's name
+    ) -> None:
         super().__init__(id=id)
         self.ring = LogRing(max_bytes)
         self.following = True
         self.note = ""
         """What the last key could not do."""
+        self.empty = ""
+        """What is said when there is no line to show."""
         self._kept: Kept | None = None
         self._stamped = stamped
         self._tones = Tones(self)
         self._glyphs = glyphs()
         self.rows = LogRows(self.ring, self._tones, stamped=stamped)
+        self.rows.named = named
+        self._wanted: Matches | None = None
+        self.level = 0
+        """The least level of the lines that are shown; 0: all."""
         self._top = (0, 0)
         """Number of the first line shown, and which of its rows comes first."""
         self._hit = -1
@@ -118,7 +134,7 @@ class LogView(Widget, can_focus=True):
     @property
     def filter(self) -> str:
         """What lines must match to be shown."""
-        return self._kept.matches.wanted if self._kept else ""
+        return self._wanted.wanted if self._wanted else ""
 
     @property
     def pending(self) -> int:
@@ -218,6 +234,10 @@ class LogView(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Paint one row."""
         width, base = self.size.width, self.rich_style
+        if not self._screen_rows and y == 1 and self.empty:
+            return Strip(
+                [Segment(f"  {self.empty}", base + self._tones["dim"])]
+            ).adjust_cell_length(width, base)
         if y >= len(self._screen_rows):
             return Strip.blank(width, base)
         number, row = self._screen_rows[y]
@@ -345,13 +365,35 @@ class LogView(Widget, can_focus=True):
 
     def keep(self, wanted: str) -> None:
         """Show only lines that match; the empty filter shows all."""
-        if wanted == self.filter:
-            return
+        if wanted != self.filter:
+            self._wanted = Matches(wanted) if wanted else None
+            self._keep()
+
+    def action_level(self) -> None:
+        """Show only warnings and errors; then only errors; then all again."""
+        self.level = {0: WARN, WARN: ERROR}.get(self.level, 0)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Choose the lines anew."""
         skip = STAMP if self._stamped else 0
-        self._kept = Kept(self.ring, Matches(wanted), skip) if wanted else None
+        chosen = self._wanted or self.level
+        self._kept = Kept(self.ring, self._passes, skip) if chosen else None
         if self._kept is not None:
             self._kept.scan()
         self._settle()
+        self.post_message(self.Changed())
+
+    def _passes(self, text: str) -> bool:
+        if self.level and find_level(text[self.rows.named :])[0] < self.level:
+            return False
+        return self._wanted is None or self._wanted(text)
+
+    def action_json(self) -> None:
+        """Show JSON lines in a person's words; then indented; then as they came."""
+        self.rows.json = {RAW: SHORT, SHORT: PRETTY}.get(self.rows.json, RAW)
+        self._top = (self._top[0], 0)
+        self._forget()
         self.post_message(self.Changed())
 
     def search(self, wanted: str) -> None:
