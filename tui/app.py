@@ -21,7 +21,7 @@ from tui.theme import LIMPET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from core.engine import Engine
@@ -222,7 +222,29 @@ class LimpetApp(FrameDiffApp):
 
     def open_container(self, container: str) -> None:
         """Show everything about a container."""
-        self.push_screen(views.container(self.engine, container))
+        from core.commands.scan import quote
+
+        def back_to(line: str, otherwise: str = "") -> Callable[[], None]:
+            """Return to the dashboard and run a line, another one where nothing runs."""
+
+            def run() -> None:
+                self.pop_screen()
+                states = {info.name: info.state for info in self.bridge.latest.containers}
+                idle = states.get(container) in ("exited", "created", "dead")
+                self.submit(otherwise if otherwise and idle else line)
+
+            return run
+
+        name = quote(container)
+        keys = {
+            "l": ("logs", lambda: self.open_logs([container])),
+            "e": ("exec", back_to(f"exec -it {name} sh")),
+            "a": ("attach", back_to(f"attach {name}")),
+            "s": ("stop, start", back_to(f"stop {name}", f"start {name}")),
+            "r": ("restart", back_to(f"restart {name}")),
+            "d": ("rm", back_to(f"rm {name}")),
+        }
+        self.push_screen(views.container(self.engine, container, keys))
 
     def open_image(self, image: str) -> None:
         """Show everything about an image."""

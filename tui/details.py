@@ -7,11 +7,11 @@ import time
 from core.commands.show import ago, short, size
 from core.record import Record
 from tui.answers import visible
-from tui.theme import sparkline
+from tui.theme import chart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from core.model import LayerInfo, Usage
@@ -26,19 +26,23 @@ TONES = {"running": "good", "paused": "warn", "restarting": "warn", "stopping": 
 
 
 class Tab(Record):
-    """One tab; a tab with `data` shows it as a tree that folds."""
+    """One tab; a tab with `data` shows it as a tree that folds.
+
+    A tab with `load` is read in a thread, again and again, while it is looked at.
+    """
 
     name: str
     lines: tuple[Line, ...] = ()
     data: Any = None
+    load: Callable[[], Sequence[Line]] | None = None
 
 
 def container_tabs(document: Mapping[str, Any]) -> list[Tab]:
     """Return the tabs of a container; `document` is as docker's API has it."""
     return [
         Tab("Overview", tuple(_overview(document))),
-        Tab("Env", tuple(_env(document["Config"]["Env"]))),
-        Tab("Mounts", tuple(_mounts(document["Mounts"]))),
+        Tab("Env", tuple(_env(document["Config"]["Env"] or ()))),
+        Tab("Mounts", tuple(_mounts(document["Mounts"] or ()))),
         Tab("Labels", tuple(_pairs(document["Config"]["Labels"] or {}, "no labels"))),
         Tab("Inspect", data=document),
     ]
@@ -95,6 +99,7 @@ def _overview(document: Mapping[str, Any]) -> list[Line]:
     lines = _field("name", document["Name"].lstrip("/"), "bold")
     lines += _field("state", *_state(state))
     lines += _field("error", state["Error"], "bad")
+    lines += _health(state.get("Health") or {})
     lines += _field("started", _when(state["StartedAt"]))
     if not state["Running"]:
         lines += _field("ended", _when(state["FinishedAt"]))
@@ -121,6 +126,20 @@ def _overview(document: Mapping[str, Any]) -> list[Line]:
     lines += _field("fewer rights", ", ".join(host["CapDrop"] or ()))
     lines += _field("removed", "when it ends" if host["AutoRemove"] else "")
     lines += _field("id", document["Id"], "dim")
+    return lines
+
+
+def _health(health: Mapping[str, Any]) -> list[Line]:
+    words = health.get("Status", "")
+    if words in ("", "none"):
+        return []
+    failed = health.get("FailingStreak") or 0
+    streak = f", {failed} failure{'s' * (failed != 1)} in a row" if failed else ""
+    tone = {"healthy": "good", "unhealthy": "bad"}.get(words, "warn")
+    lines = _field("health", words + streak, tone)
+    log = health.get("Log") or ()
+    if log:
+        lines += _field("last check", " ".join(str(log[-1].get("Output", "")).split())[:200], "dim")
     return lines
 
 
@@ -235,8 +254,8 @@ class Meter:
         del self._cpu[: -self._kept], self._memory[: -self._kept]
         self._last = (now, usage)
 
-    def lines(self, width: int, glyphs: Glyphs) -> list[Line]:
-        """Return the lines; a bar a reading, the newest at the right."""
+    def lines(self, width: int, glyphs: Glyphs, rows: int = 1) -> list[Line]:
+        """Return the lines; a bar a reading, the newest at the right, each `rows` high."""
         import os
 
         if self._last is None:
@@ -248,18 +267,25 @@ class Meter:
         limit = usage.memory_limit_bytes
         memory = size(usage.memory_bytes) + (f" of {size(limit)}" if limit else "")
         most = f" of {usage.pids_limit}" if usage.pids_limit else ""
+        peak = f", at most {max(self._cpu):.1f}%" if self._cpu else ""
         whole = f", {cpu / cores:.1f}% of all {cores}" if cores > 1 else ""
         top = float(limit) if limit else max(self._memory) * 1.25
         return [
-            [(f"{'cpu':<{LABEL}}", "dim"), (f"{cpu:.1f}% of one processor{whole}", "")],
-            _bars(self._cpu, max(10.0, *self._cpu, 0.0), room, glyphs),
+            [(f"{'cpu':<{LABEL}}", "dim"), (f"{cpu:.1f}% of one processor{whole}{peak}", "")],
+            *_bars(self._cpu, max(10.0, *self._cpu, 0.0), room, rows, glyphs),
             [],
-            [(f"{'memory':<{LABEL}}", "dim"), (memory, "")],
-            _bars(self._memory, max(1.0, top), room, glyphs),
+            [
+                (f"{'memory':<{LABEL}}", "dim"),
+                (f"{memory}, at most {size(max(self._memory))}", ""),
+            ],
+            *_bars(self._memory, max(1.0, top), room, rows, glyphs),
             [],
             [(f"{'processes':<{LABEL}}", "dim"), (f"{usage.pids}{most}", "")],
         ]
 
 
-def _bars(values: Sequence[float], top: float, width: int, glyphs: Glyphs) -> Line:
-    return [(" " * LABEL, ""), (sparkline(values[-width:], top, glyphs.bars), "primary")]
+def _bars(
+    values: Sequence[float], top: float, width: int, rows: int, glyphs: Glyphs
+) -> Iterable[Line]:
+    for line in chart(values[-width:], top, rows, glyphs.bars):
+        yield [(" " * LABEL, ""), (line, "primary")]

@@ -75,6 +75,19 @@ def sparkline(values: Sequence[float], top: float, bars: str = BARS) -> str:
     return "".join(bars[min(last, max(0, round(value / top * last)))] for value in values)
 
 
+def chart(values: Sequence[float], top: float, rows: int, bars: str = BARS) -> list[str]:
+    """Return bars of `rows` lines, the highest first; a single line as a sparkline."""
+    if rows <= 1:
+        return [sparkline(values, top, bars)]
+    steps = len(bars)
+    heights = [min(rows * steps, max(0, round(value / top * rows * steps))) for value in values]
+    lines = []
+    for row in reversed(range(rows)):
+        inside = (min(steps, height - row * steps) for height in heights)
+        lines.append("".join(bars[part - 1] if part > 0 else " " for part in inside))
+    return lines
+
+
 SIXTEEN = {
     "foreground": "#ffffff", "background": "#000000", "success": "#00aa00", "warning": "#aa5500",
     "error": "#ff5555", "accent": "#ffff55", "primary": "#00aaaa",

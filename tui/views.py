@@ -7,13 +7,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from textual.screen import Screen
 
     from core.engine import Engine
     from core.model import LayerInfo
     from tui.details import Tab
+
+    Keys = Mapping[str, tuple[str, Callable[[], None]]]
 
 LOG_TAIL = 50_000
 """Lines of the past that a log is opened with."""
@@ -29,17 +31,41 @@ def layers(engine: Engine, image: str) -> Screen[None]:
     return LayersScreen(image, steps, engine.layer_files)
 
 
-def container(engine: Engine, name: str) -> Screen[None]:
+def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
     """Return everything about a container."""
     from tui.details import container_tabs
     from tui.screens.detail import DetailScreen
 
+    def read() -> list[Tab]:
+        first, *others = container_tabs(engine.lifecycle.inspect(name))
+        answers = [
+            *answer_tab(engine, "Processes", ("top", name)),
+            *answer_tab(engine, "Changes", ("diff", name)),
+        ]
+        return [first, *answers, *others]
+
     return DetailScreen(
         name,
-        lambda: container_tabs(engine.lifecycle.inspect(name)),
+        read,
         lambda: engine.usage(name),
+        keys=keys,
         usage_every_s=engine.config["tui", "refresh_s"],
     )
+
+
+def answer_tab(engine: Engine, title: str, words: Sequence[str]) -> list[Tab]:
+    """Return a tab that shows what a command answers; none where there is no such command."""
+    from core.commands import find
+    from core.commands.grammar import parse
+    from core.errors import UsageError
+    from tui.answers import answer
+    from tui.details import Tab
+
+    try:
+        verb, rest = find(words)
+    except UsageError:
+        return []
+    return [Tab(title, load=lambda: answer(verb.run(engine, parse(verb, rest))))]
 
 
 def image(engine: Engine, name: str) -> Screen[None]:

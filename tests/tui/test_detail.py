@@ -13,7 +13,7 @@ from core.errors import NotFound
 from core.model import LayerInfo, Usage
 from tui.details import Meter, Tab, container_tabs, image_tabs, step_words
 from tui.screens.detail import DetailScreen
-from tui.theme import BARS, LIMPET, Glyphs, plain
+from tui.theme import BARS, LIMPET, Glyphs, chart, plain
 from tui.widgets.foldable import rows
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
@@ -212,3 +212,43 @@ async def test_what_goes_wrong_is_shown_and_what_was_read_stays() -> None:
         await until(pilot, lambda: "ps -a" in shown(second))
         await pilot.press("y", "Y", "]", "5", "j", "escape")
         assert not second.is_current
+
+
+async def test_a_tab_is_read_only_while_it_is_looked_at_and_keys_act() -> None:
+    reads: list[str] = []
+    done: list[str] = []
+
+    def load() -> list[list[tuple[str, str]]]:
+        reads.append("read")
+        if len(reads) > 1:
+            raise NotFound("it is gone")
+        return [[("pid 1", "")], [("pid 2", "")]]
+
+    screen = DetailScreen(
+        "web",
+        lambda: [Tab("Overview", ([("hello", "")],)), Tab("Processes", load=load)],
+        keys={"l": ("logs", lambda: done.append("logs"))},
+    )
+    async with Host(screen).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "hello" in shown(screen))
+        assert not reads
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "pid 1" in shown(screen))
+        assert reads == ["read"]
+        await pilot.press("l")
+        assert done == ["logs"]
+        await pilot.press("left_square_bracket", "right_square_bracket")
+        await until(pilot, lambda: "it is gone" in shown(screen))
+
+
+def test_bars_are_as_high_as_their_values() -> None:
+    assert chart([0, 4, 8, 16, 99], 16, 2) == ["   ██", " ▄███"]
+    assert chart([0, 8], 16, 1) == ["▁▅"]
+
+
+def test_health_is_told() -> None:
+    health = {"Status": "unhealthy", "FailingStreak": 3, "Log": [{"Output": "no\n answer"}]}
+    document = {**CONTAINER, "State": {**CONTAINER["State"], "Health": health}}  # type: ignore[dict-item]
+    overview = "\n".join(texts(container_tabs(document), "Overview"))
+    assert "health        unhealthy, 3 failures in a row" in overview
+    assert "last check    no answer" in overview

@@ -11,24 +11,26 @@ from core.errors import Error
 from tui.answers import failure
 from tui.clipboard import copy
 from tui.details import Meter, Tab
-from tui.theme import glyphs, plain
+from tui.theme import Part, glyphs, plain
 from tui.widgets.foldable import Foldable
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine, hint_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from textual.app import ComposeResult
 
     from core.model import Usage
-    from tui.theme import Part
 
     Read = Callable[[], list[Tab]]
 
 USAGE = "Usage"
 EDGE = 2
+OTHER_LINES = 10
+"""Lines of the usage tab, and around it, that are no graph."""
+NOTHING: list[list[Part]] = [[("nothing", "dim")]]
 HINTS = (("[ ]", "tabs"), ("j k", "move"), ("y", "copy line"), ("Y", "copy all"), ("esc", "back"))
 TREE_HINTS = (
     ("[ ]", "tabs"), ("enter", "open, close"), ("*", "open all"), ("y", "copy branch"),
@@ -39,7 +41,8 @@ TREE_HINTS = (
 class DetailScreen(Screen[None], inherit_bindings=False):
     """The tabs that `read()` returns, read anew every few seconds; it runs in a thread.
 
-    `usage()`, also in a thread, adds a tab with graphs.  What it raises is shown.
+    `usage()`, also in a thread, adds a tab with graphs.  What it raises is shown.  `keys`
+    are further keys: what they are called, and what to do.
     """
 
     DEFAULT_CSS = """
@@ -64,10 +67,16 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         read: Read,
         usage: Callable[[], Usage | None] | None = None,
         *,
+        keys: Mapping[str, tuple[str, Callable[[], None]]] | None = None,
         read_every_s: float = 5,
         usage_every_s: float = 1,
     ) -> None:
         super().__init__()
+        self._keys = keys or {}
+        for key, (words, _) in self._keys.items():
+            self._bindings.bind(key, f"do({key!r})", words)
+        self._loaded: dict[str, Sequence[Sequence[Part]]] = {}
+        """Lines of the tabs that are read only while they are looked at."""
         self._title = title
         self._read = read
         self._usage = usage
@@ -114,6 +123,22 @@ class DetailScreen(Screen[None], inherit_bindings=False):
             self.app.call_from_thread(self._fail, error)
             return
         self.app.call_from_thread(self._take, tabs)
+        shown = self._tabs[self._at] if self._at < len(self._tabs) else None
+        if shown is not None and shown.load is not None:
+            self._load_tab(shown)
+
+    def _load_tab(self, tab: Tab) -> None:
+        """Read what only this tab shows; runs in a thread."""
+        try:
+            lines = tab.load() if tab.load else ()
+        except Exception as error:  # noqa: BLE001 - shown in the tab, bugs included
+            lines = failure(error)
+        self.app.call_from_thread(self._take_lines, tab.name, lines)
+
+    def _take_lines(self, name: str, lines: Sequence[Sequence[Part]]) -> None:
+        self._loaded[name] = lines
+        if self.is_attached and self._tabs and self._tabs[self._at].name == name:
+            self._show()
 
     def _sample(self) -> None:
         try:
@@ -129,7 +154,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
 
     def _take(self, tabs: list[Tab]) -> None:
         if self._usage is not None:
-            tabs.insert(1, Tab(USAGE))
+            tabs = [tabs[0], Tab(USAGE), *tabs[1:]]
         self._tabs, self._error = tabs, None
         if self.is_attached:
             self._show()
@@ -159,7 +184,12 @@ class DetailScreen(Screen[None], inherit_bindings=False):
     def _body(self) -> list[list[Part]]:
         tab = self._tabs[self._at]
         if tab.name == USAGE:
-            return self._meter.lines(self.app.size.width - 2 * EDGE - 1, glyphs())
+            rows = max(1, min(8, (self.app.size.height - OTHER_LINES) // 2))
+            return self._meter.lines(self.app.size.width - 2 * EDGE - 1, glyphs(), rows)
+        if tab.load is not None:
+            lines = self._loaded.get(tab.name)
+            waiting: list[list[Part]] = [[("…", "dim")]]
+            return waiting if lines is None else [[*line] for line in lines] or NOTHING
         return [[*line] for line in tab.lines]
 
     def _tell(self) -> None:
@@ -177,7 +207,8 @@ class DetailScreen(Screen[None], inherit_bindings=False):
             foot.show([(f" {self._note}", "accent")])
         else:
             hints = TREE_HINTS if self._tree.display else HINTS
-            foot.show(hint_parts(hints, self.app.size.width))
+            own = [(key, words) for key, (words, _) in self._keys.items()]
+            foot.show(hint_parts([hints[0], *own, *hints[1:]], self.app.size.width))
 
     def on_resize(self) -> None:
         """Fit the graphs and the edges."""
@@ -209,6 +240,13 @@ class DetailScreen(Screen[None], inherit_bindings=False):
             self._at = number
             self._lines.go(0)
             self._show()
+            tab = self._tabs[number]
+            if tab.load is not None:
+                self.run_worker(lambda: self._load_tab(tab), thread=True, group=tab.name)
+
+    def action_do(self, key: str) -> None:
+        """Do what a key of this thing does."""
+        self._keys[key][1]()
 
     def action_copy(self) -> None:
         """Copy the line or the branch under the cursor."""
