@@ -66,6 +66,13 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
     from core.commands import find
 
     verb, rest = find(words)
+    launcher = None
+    if verb.starts and engine is None:
+        from core.containers.launcher import Launcher
+
+        # It gets ready while we read what else was said.
+        launcher = Launcher()
+        launcher.prepare()
     if any(word in ("-h", "--help") for word in _own_words(verb, rest)):
         from cli.help import show_help
 
@@ -78,7 +85,7 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
     if engine is None:
         from core.engine import open_engine
 
-        engine = open_engine()
+        engine = open_engine(launcher)
     from cli.render import render
 
     return render(verb.run(engine, args))
@@ -99,4 +106,4 @@ def _app(*, read_only: bool) -> int:
     from core.engine import open_engine
     from tui.app import run
 
-    return run(open_engine("spawner"), read_only=read_only)
+    return run(open_engine(), read_only=read_only)

@@ -76,7 +76,7 @@ def open_history(path: str) -> History:
 
 def repl(*, read_only: bool = False) -> int:
     """Read and run lines until `exit` or ctrl-d; returns 0."""
-    engine = open_engine("spawner")
+    engine = open_engine()
     session: PromptSession[str] = PromptSession(
         "limpet> ",
         completer=LimpetCompleter(engine),

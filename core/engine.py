@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from core.config import Config
+    from core.containers.launcher import Launcher
     from core.containers.lifecycle import Containers
     from core.events import Watcher
     from core.images.index import FileEntry
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 class Engine:
     """Everything limpet can do on this host.
 
-    `launcher` says how containers are started: `fork` for a one-shot command, which has
-    one thread; `spawner` for a front end that stays and has many.
+    `launcher` starts what runs in containers; a command that knows early that it will can
+    have it prepared.
     """
 
-    def __init__(self, paths: Paths, config: Config, launcher: str = "fork") -> None:
+    def __init__(self, paths: Paths, config: Config, launcher: Launcher | None = None) -> None:
         self.paths = paths
         self.config = config
         self.database = Database(paths)
@@ -57,7 +58,7 @@ class Engine:
     @cached_property
     def lifecycle(self) -> Containers:
         """The life of containers, from create to rm."""
-        from core.containers.launcher import make_launcher
+        from core.containers.launcher import Launcher
         from core.containers.lifecycle import Containers
 
         return Containers(
@@ -66,7 +67,7 @@ class Engine:
             self.store,
             self.network,
             self.config,
-            make_launcher(self._launcher),
+            self._launcher or Launcher(),
         )
 
     @cached_property
@@ -190,10 +191,12 @@ class Engine:
         """Let go of this thread's database connection and of the spawner, if any."""
         if "lifecycle" in self.__dict__:
             self.lifecycle.close()
+        elif self._launcher is not None:
+            self._launcher.close()
         self.database.close()
 
 
-def open_engine(launcher: str = "fork") -> Engine:
+def open_engine(launcher: Launcher | None = None) -> Engine:
     """Return an engine on this user's directories; ConfigError if the settings are wrong."""
     config = load_config()
     paths = default_paths()

@@ -35,7 +35,7 @@ async def dashboard(engine: Engine) -> None:
 def main() -> None:
     """Start containers, take the picture, remove everything."""
     with tempfile.TemporaryDirectory() as place:
-        engine = Engine(Paths(f"{place}/data", f"{place}/run"), Config(), "spawner")
+        engine = Engine(Paths(f"{place}/data", f"{place}/run"), Config())
         engine.make_starter().result()
         for name in ("web", "worker", "cache"):
             options = ContainerOptions(

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from core.config import Config
+from core.containers.launcher import Launcher
 from core.containers.options import ContainerOptions
 from core.engine import Engine
 from core.paths import Paths
@@ -27,8 +28,15 @@ DETACH = "ctrl-p,ctrl-q"
 def make_engine(
     paths: Paths, door: str, settings: dict[tuple[str, str], Any] | None = None
 ) -> Engine:
-    """Return an engine that has the image `starter`, made of the host's busybox."""
-    engine = Engine(paths, Config(settings or {}), door)
+    """Return an engine that has the image `starter`, made of the host's busybox.
+
+    `door`: `fork` for a spawner that is forked ahead, as a command does it; `spawner` for one
+    that is started by the first container, as by the app.
+    """
+    launcher = Launcher()
+    if door == "fork":
+        launcher.prepare()
+    engine = Engine(paths, Config(settings or {}), launcher)
     if not engine.images():
         engine.make_starter().result()
     return engine

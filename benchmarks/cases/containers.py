@@ -21,7 +21,7 @@ def start(host: BenchHost, rounds: int) -> Measurement:
     from core.paths import Paths
 
     paths = Paths(host.env["LIMPET_DATA_ROOT"], host.env["LIMPET_RUN_ROOT"])
-    engine = Engine(paths, load_config(), launcher="spawner")
+    engine = Engine(paths, load_config())
     null = os.open(os.devnull, os.O_RDWR)
     cases = []
     for network in ("none", "bridge"):

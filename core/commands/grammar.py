@@ -166,6 +166,8 @@ class Verb(Record):
     """docker's short words for it, `ps`."""
     changes: bool = True
     """Whether it alters anything; a read-only front end refuses those."""
+    starts: bool = False
+    """Whether it starts something in a container: the spawner is then started early."""
     examples: tuple[str, ...] = ()
 
     @property
@@ -192,12 +194,13 @@ def verb(
     summary: str,
     *aliases: str,
     changes: bool = True,
+    starts: bool = False,
     examples: tuple[str, ...] = (),
 ) -> Callable[[Run[A]], Run[A]]:
     """Declare the decorated function as what the verb `name` does."""
 
     def register(run: Run[A]) -> Run[A]:
-        declared = Verb(name, summary, args, run, aliases, changes, examples)
+        declared = Verb(name, summary, args, run, aliases, changes, starts, examples)
         for word in (name, *aliases):
             REGISTRY[word] = declared
         return run

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+def load_relay() -> None:
+    """Import what `Session.relay` needs, at a time when there is nothing else to do."""
+    from core.containers import detach_keys, relay  # noqa: F401
+
+
 class Session:
     """A connection to what runs in a container.  Closes when it is left as a context."""
 

@@ -41,8 +41,25 @@ def make_cgroup(
     `devices` are v1 lines such as `c 1:3 rwm`; empty: every device is allowed.  `defaults`
     are options, such as `--pids-limit`, that a host without the controller may ignore.
     """
-    make = _make_v2 if os.path.exists(f"{ROOT}/cgroup.controllers") else _make_v1
+    make = _make_v1 if layout() else _make_v2
     return {**make(container_id, memory_bytes, cpus, pids_limit, devices), "defaults": defaults}
+
+
+def layout() -> tuple[tuple[str, str], ...]:
+    """Return v1's controllers with the name of the mount each is in; () for v2.
+
+    Controllers mounted together share one, `cpu,cpuacct`.  Asked once in a process.
+    """
+    if ROOT not in _layouts:
+        _layouts[ROOT] = () if os.path.exists(f"{ROOT}/cgroup.controllers") else tuple(
+            (name, os.path.basename(os.path.realpath(f"{ROOT}/{name}")))
+            for name in V1_CONTROLLERS
+            if os.path.isdir(f"{ROOT}/{name}")
+        )  # fmt: skip
+    return _layouts[ROOT]
+
+
+_layouts: dict[str, tuple[tuple[str, str], ...]] = {}
 
 
 def _make_v2(
@@ -80,9 +97,7 @@ def _make_v2(
 def _make_v1(
     name: str, memory: int, cpus: float, pids: int, devices: tuple[str, ...]
 ) -> dict[str, Any]:
-    homes = {
-        c: f"{ROOT}/{c}/{PARENT}/{name}" for c in V1_CONTROLLERS if os.path.isdir(f"{ROOT}/{c}")
-    }
+    homes = {c: f"{ROOT}/{c}/{PARENT}/{name}" for c, _ in layout()}
     writes = []
     if "cpuset" in homes:
         for folder in (f"{ROOT}/cpuset/{PARENT}", homes["cpuset"]):
@@ -179,20 +194,26 @@ def remove(dirs: tuple[str, ...] | list[str]) -> None:
     Those that the container made inside its own go first.
     """
     for folder in dirs:
-        try:
-            with os.scandir(folder) as entries:
-                inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except OSError:
-            continue
-        remove(inner)
-        for _ in range(REMOVE_TRIES):
+        for attempt in range(REMOVE_TRIES):
             try:
                 os.rmdir(folder)
             except OSError as error:
-                if error.errno == errno.EBUSY:
+                if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+                    break
+                if attempt == 0:
+                    remove(_inner(folder))
+                else:
                     time.sleep(0.01)
-                    continue
-            break
+            else:
+                break
+
+
+def _inner(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def processes(dirs: tuple[str, ...] | list[str]) -> list[int]:

@@ -1,6 +1,7 @@
 """Forks the process that becomes a container's or an exec's program, and sees it start.
 
-The other end of the talk on the sync socket is `core.containers.init` or `.enter`.
+Forked ahead, it waits for its plan.  The other end of the talk on their socket is
+`core.containers.init` or `.enter`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import _socket
 import marshal
 import os
 
-from core.containers import protocol
+from core.containers import protocol, request
 from core.containers.init import FAILED, GO, MAX_MESSAGE, READY, TTY
 from core.record import Record
 
@@ -27,6 +28,13 @@ CALMED = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 
 class StartFailed(Exception):
     """There is no program; `args` are stage, errno (or 0), text and exit code."""
+
+
+class Forked(Record):
+    """A process that waits for its plan."""
+
+    pid: int
+    channel: _socket.socket
 
 
 class Child(Record):
@@ -52,7 +60,8 @@ def keep_only(fds: Iterable[int]) -> None:
 
 def leave_caller(keep: Iterable[int]) -> None:
     """Let go of the caller's session, terminal, directory, descriptors and signals."""
-    os.setsid()
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     os.chdir("/")
     os.umask(0o077)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -67,41 +76,59 @@ def leave_caller(keep: Iterable[int]) -> None:
         _signal.signal(number, lambda *_: None)
 
 
-def start(
-    program: Program,
-    launch: dict[str, Any],
-    *,
-    stdin: bool,
-    tty: bool,
-    ready: Callable[[int], None] | None = None,
-) -> Child:
-    """Fork, run `program` in the child and wait until it has called execve.
-
-    `ready(pid)` is called when the namespaces exist.  Raises StartFailed.
-    """
+def fork(program: Program) -> Forked:
+    """Fork a process that runs `program` once `start` tells it what; it ends with its parent."""
     ours, theirs = protocol.pair()
-    stdio, ends = (None, (-1, -1, -1)) if tty else _pipes(stdin=stdin)
     pid = os.fork()
     if pid == 0:
         try:
             for number in CALMED:
                 _signal.signal(number, _signal.SIG_DFL)
-            keep_only((theirs.fileno(), *(stdio or ())))
-            program(launch, stdio, theirs.detach())
+            keep_only((theirs.fileno(),))
+            received = request.receive(theirs)
+            if received is not None:
+                plan, stdio = received
+                program(plan, tuple(stdio) or None, theirs.detach())  # type: ignore[arg-type]
         finally:
             os._exit(125)
     theirs.close()
-    for fd in stdio or ():
+    return Forked(pid, ours)
+
+
+def abandon(forked: Forked) -> None:
+    """End a process that nobody told what to do."""
+    forked.channel.close()
+    os.waitpid(forked.pid, 0)
+
+
+def start(
+    forked: Forked,
+    plan: dict[str, Any],
+    *,
+    stdin: bool,
+    tty: bool,
+    meanwhile: Callable[[], None] = lambda: None,
+    ready: Callable[[int], None] = lambda pid: None,
+) -> Child:
+    """Give a forked process its plan and wait until it has called execve.
+
+    `meanwhile()` is called while it makes its namespaces, `ready(pid)` when it has.  Raises
+    StartFailed.
+    """
+    stdio, ends = ((), (-1, -1, -1)) if tty else _pipes(stdin=stdin)
+    request.send(forked.channel, plan, stdio)
+    for fd in stdio:
         os.close(fd)
     try:
-        with protocol.Closing(ours):
-            master = _talk(ours, pid, ready)
+        with protocol.Closing(forked.channel):
+            _host_side(forked.pid, "prepare", meanwhile)
+            master = _talk(forked.channel, forked.pid, ready)
     except StartFailed:
         for fd in ends:
             if fd >= 0:
                 os.close(fd)
         raise
-    return Child(pid, *ends, master)
+    return Child(forked.pid, *ends, master)
 
 
 def _pipes(*, stdin: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -114,7 +141,15 @@ def _pipes(*, stdin: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (in_read, out_write, err_write), (in_write, out_read, err_read)
 
 
-def _talk(channel: _socket.socket, pid: int, ready: Callable[[int], None] | None) -> int:
+def _host_side(pid: int, stage: str, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except OSError as error:
+        _reap(pid)
+        raise StartFailed(stage, error.errno or 0, str(error), 125) from error
+
+
+def _talk(channel: _socket.socket, pid: int, ready: Callable[[int], None]) -> int:
     """Answer the child until it is gone into execve; returns the terminal's master or -1."""
     master = -1
     while True:
@@ -127,12 +162,7 @@ def _talk(channel: _socket.socket, pid: int, ready: Callable[[int], None] | None
         if not message:
             return master
         if message == READY:
-            try:
-                if ready is not None:
-                    ready(pid)
-            except OSError as error:
-                _reap(pid)
-                raise StartFailed("network", error.errno or 0, str(error), 125) from error
+            _host_side(pid, "network", lambda: ready(pid))
             channel.send(GO)
         elif message == TTY:
             master = int.from_bytes(ancillary[0][2][:4], "little")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
+from _sqlite3 import IntegrityError
 
 from core.containers import names, spec, stored
 from core.errors import Conflict, UsageError
@@ -69,7 +69,7 @@ def insert(database: Database, made: Draft) -> None:
         try:
             with database.write() as sql:
                 sql.execute("INSERT INTO containers VALUES (?,?,?,?,?,?,?)", values)
-        except sqlite3.IntegrityError:
+        except IntegrityError:
             if row.name:
                 raise _taken(database, name) from None
         else:
@@ -83,7 +83,7 @@ def rename(database: Database, row: Row, name: str) -> None:
     try:
         with database.write() as sql:
             sql.execute("UPDATE containers SET name=? WHERE id=?", (name, row.id))
-    except sqlite3.IntegrityError:
+    except IntegrityError:
         raise _taken(database, name) from None
 
 

@@ -10,7 +10,7 @@ import _socket
 import os
 import sys
 
-from core.containers import cgroups, init, program, users
+from core.containers import cgroups, init, plan, program, users
 from core.linux import capabilities, path, process, seccomp, terminal
 
 TYPE_CHECKING = False
@@ -23,8 +23,8 @@ KINDS = (("user", process.CLONE_NEWUSER), ("cgroup", process.CLONE_NEWCGROUP),
          ("mnt", process.CLONE_NEWNS))  # fmt: skip
 
 
-def run(target: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -> NoReturn:
-    """Become `target["argv"]` inside the container of process `target["pid"]`.
+def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -> NoReturn:
+    """Become a program inside a container; `made_of` is what `plan.make_target` takes.
 
     Forks once, because a pid namespace takes only children; this process waits for the
     child, passes signals on by ending with it, and exits with its code.  The messages on
@@ -34,6 +34,7 @@ def run(target: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -
     stage = "enter the container"
     try:
         process.prctl(process.PR_SET_DUMPABLE, 0)
+        target = plan.make_target(**made_of, host=plan.this_host())
         cgroups.join(target["cgroup"])
         _join_namespaces(target["pid"], target["ticks"])
         child = os.fork()

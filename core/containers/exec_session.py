@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _signal
 import _socket
-import gc
 import marshal
 import os
 
@@ -22,15 +21,14 @@ if TYPE_CHECKING:
 
 
 def run(job: dict[str, Any], report: int, owner: int) -> NoReturn:
-    """Run `job["target"]` for the front end at the socket `owner`; called in a forked child.
+    """Run what `job["plan"]` says for the front end at the socket `owner`.
+
+    Called in a fork of the spawner.
 
     `report` as for a monitor.  Without an owner (-1) the program runs on alone and its
     output goes nowhere.
     """
     try:
-        gc.disable()
-        gc.freeze()
-        child.leave_caller(fd for fd in (report, owner) if fd >= 0)
         _Session(job).main(report, owner)
     except child.StartFailed as error:
         os.write(report, marshal.dumps(("error", *error.args)))
@@ -50,8 +48,9 @@ class _Session:
         self._status: int | None = None
 
     def main(self, report: int, owner: int) -> None:
-        target = self._job["target"]
-        started = child.start(enter.run, target, stdin=self._job["stdin"], tty=target["tty"])
+        made_of = self._job["plan"]
+        forked = child.fork(enter.run)
+        started = child.start(forked, made_of, stdin=self._job["stdin"], tty=made_of["tty"])
         self._pid = started.pid
         if started.master >= 0:
             self._pump.set_terminal(started.master, self._job["size"])

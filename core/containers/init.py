@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 
-from core.containers import program, steps, users
+from core.containers import plan, program, steps, users
 from core.linux import capabilities, path, process, terminal
 from core.network import hot
 
@@ -27,8 +27,8 @@ EXIT_OURS = 125
 MAX_MESSAGE = 16 << 10
 
 
-def run(launch: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -> NoReturn:
-    """Become the container's program.
+def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -> NoReturn:
+    """Become the container's program; `made_of` is what `plan.make_launch` takes.
 
     Called in the child of a process that has called unshare(CLONE_NEWPID) once; `sync` is
     one end of a SEQPACKET socket pair.  `stdio` is None for a container with a terminal:
@@ -40,12 +40,17 @@ def run(launch: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) -
         _forget_imports()
         os.setsid()
         _default_signals()
+        stage = "plan"
+        launch = plan.make_launch(**made_of, host=plan.this_host())
         context = steps.Context()
-        for step in steps.decode(launch["steps"]):
+        for step in launch["steps"]:
+            if isinstance(step, steps.JoinCgroup):
+                stage = "network"
+                _await_host(channel, launch["network"])
             stage = step.describe()
             step.apply(context)
             if isinstance(step, steps.Unshare):
-                _with_network(channel, launch["network"])
+                channel.send(READY)
             elif isinstance(step, steps.Terminal):
                 _send_master(channel, context)
             elif context.root_fd >= 0 and "identity" not in launch:
@@ -85,9 +90,8 @@ def _default_signals() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
-def _with_network(channel: _socket.socket, network: dict[str, Any] | None) -> None:
-    """Let the monitor attach the network to the new namespace, then set it up inside."""
-    channel.send(READY)
+def _await_host(channel: _socket.socket, network: dict[str, Any] | None) -> None:
+    """Wait until cgroup and network are there, and set the network up from inside."""
     if channel.recv(64) != GO:
         os._exit(EXIT_OURS)  # the monitor has failed and says so itself
     if network is None or network["mode"] != "host":

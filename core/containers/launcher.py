@@ -1,8 +1,9 @@
-"""The two doors to a monitor: fork it here, or have the spawner fork it.
+"""The front end's end of the spawner: starts monitors and exec sessions.
 
-A one-shot command has one thread and little in memory, so it forks.  A front end that
-stays has many threads; a fork of it would copy their locks in whatever state they are
-(measured: most such children hang), so a small process of its own does it.
+A front end never forks them itself: the app has many threads, and a fork of it would copy
+their locks in whatever state they are (measured: most such children hang); a one-shot
+command is bigger than a monitor may be.  So a small process of its own does it, which is
+started while the command is still reading what to do.
 """
 
 from __future__ import annotations
@@ -15,66 +16,14 @@ from core.errors import HostError, RunError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from typing import Any, Protocol
-
-    class Launcher(Protocol):
-        """Starts monitors and exec sessions."""
-
-        def launch(self, kind: str, job: dict[str, Any], owner: int) -> None:
-            """Start one and return when its program runs; `kind` is `monitor` or `exec`.
-
-            `owner` is the descriptor of its end of a socket, or -1; the caller keeps its
-            own copy.  Raises RunError with docker's exit code.
-            """
-
-        def close(self) -> None:
-            """End what the launcher itself needs; nothing that it started."""
-
+    from collections.abc import Callable
+    from typing import Any
 
 SPAWNER = os.path.join(os.path.dirname(__file__), "spawner.py")
-INLINE_BYTES = 64 << 10
-"""Larger requests travel as a memory file: a SEQPACKET message has a limit."""
 
 
-def make_launcher(kind: str) -> Launcher:
-    """Return the door for a kind of front end: `fork` or `spawner`."""
-    return SpawnerLauncher() if kind == "spawner" else ForkLauncher()
-
-
-class ForkLauncher:
-    """For a process with one thread."""
-
-    def launch(self, kind: str, job: dict[str, Any], owner: int) -> None:
-        """Fork."""
-        read, write = os.pipe()
-        try:
-            if os.fork() == 0:
-                become(kind, job, write, owner)
-        finally:
-            os.close(write)
-        _wait_report(read)
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to end."""
-
-
-def become(kind: str, job: dict[str, Any], report: int, owner: int) -> None:
-    """Turn a freshly forked process into a monitor or an exec session; never returns."""
-    try:
-        if kind == "monitor":
-            from core.containers import monitor
-
-            monitor.run(job, report, owner)
-        else:
-            from core.containers import exec_session
-
-            exec_session.run(job, report, owner)
-    finally:
-        os._exit(1)
-
-
-class SpawnerLauncher:
-    """For a process with threads; several may launch at the same time."""
+class Launcher:
+    """Starts monitors and exec sessions; several threads may at the same time."""
 
     def __init__(self) -> None:
         from _thread import allocate_lock
@@ -83,17 +32,37 @@ class SpawnerLauncher:
         self._socket: _socket.socket | None = None
         self._pid = 0
 
-    def launch(self, kind: str, job: dict[str, Any], owner: int) -> None:
-        """Send a request to the spawner, which is started when it is not there."""
+    def prepare(self) -> None:
+        """Fork the spawner, so that it is ready by the time of the first launch.
+
+        Only for a process with one thread, and early: what is in memory now stays in the
+        memory of every monitor.
+        """
+        self._socket, self._pid = _fork_spawner()
+
+    def launch(
+        self,
+        kind: str,
+        job: dict[str, Any],
+        owner: int,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start a `monitor` or an `exec` session and return when its program runs.
+
+        `owner` is the descriptor of its end of a socket, or -1; the caller keeps its own
+        copy.  `meanwhile` is called while the program is being started.  Raises RunError
+        with docker's exit code.
+        """
         read, write = os.pipe()
         try:
             with self._lock:
-                self._send(marshal.dumps((kind, job)), (write, *((owner,) if owner >= 0 else ())))
+                self._send((kind, job), (write, *((owner,) if owner >= 0 else ())))
         except OSError as error:
             os.close(read)
             raise HostError(f"cannot reach the spawner: {error}", errno=error.errno or 0) from error
         finally:
             os.close(write)
+        meanwhile()
         _wait_report(read)
 
     def close(self) -> None:
@@ -107,34 +76,35 @@ class SpawnerLauncher:
             self._socket = None
             os.waitpid(self._pid, 0)
 
-    def _send(self, request: bytes, fds: tuple[int, ...]) -> None:
+    def _send(self, job: tuple[str, Any], fds: tuple[int, ...]) -> None:
         try:
-            self._try_send(request, fds)
+            self._try_send(job, fds)
         except (BrokenPipeError, ConnectionResetError):
             self._end()  # somebody killed it; containers do not depend on it
-            self._try_send(request, fds)
+            self._try_send(job, fds)
 
-    def _try_send(self, request: bytes, fds: tuple[int, ...]) -> None:
+    def _try_send(self, job: tuple[str, Any], fds: tuple[int, ...]) -> None:
+        from core.containers import request
+
         if self._socket is None:
             self._socket, self._pid = _start_spawner()
-        if len(request) <= INLINE_BYTES:
-            _send_with_fds(self._socket, b"i" + request, fds)
-            return
-        memory = os.memfd_create("launch", os.MFD_CLOEXEC)
+        request.send(self._socket, job, fds)
+
+
+def _fork_spawner() -> tuple[_socket.socket, int]:
+    from core.containers import protocol
+
+    ours, theirs = protocol.pair()
+    pid = os.fork()
+    if pid == 0:
         try:
-            with open(memory, "wb", closefd=False) as file:
-                file.write(request)
-            _send_with_fds(self._socket, b"m", (memory, *fds))
+            from core.containers import spawner
+
+            spawner.main(theirs)
         finally:
-            os.close(memory)
-
-
-def _send_with_fds(channel: _socket.socket, message: bytes, fds: tuple[int, ...]) -> None:
-    import _socket
-    import sys
-
-    rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
-    channel.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+            os._exit(0)
+    theirs.close()
+    return ours, pid
 
 
 def _start_spawner() -> tuple[_socket.socket, int]:
@@ -157,6 +127,7 @@ def _start_spawner() -> tuple[_socket.socket, int]:
                 *((os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)),
                 (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
             ],
+            setsid=True,
             setsigmask=[],
             setsigdef=[signal.SIGCHLD, signal.SIGPIPE],
         )

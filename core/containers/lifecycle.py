@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from core.containers import protocol, repair, state, stored
-from core.containers.attach import Session, connect, read_exit
+from core.containers.attach import Session, connect, load_relay, read_exit
 from core.containers.options import ContainerOptions
 from core.containers.stored import Lock, Row
 from core.errors import Conflict
@@ -141,11 +141,11 @@ class Containers:
 
         made = self._prepare(options)
         row = made.row
-        launch = starting.make_launch(
+        made_of = starting.make_plan(
             self._paths, row, made.spec, self._images.lowerdirs(row.image_digest),
             {"mode": row.document["network"], "ports": []},
         )  # fmt: skip
-        return plan.show(launch)
+        return plan.show(plan.make_launch(**made_of, host=plan.this_host()))
 
     def _prepare(self, options: ContainerOptions) -> creation.Draft:
         from core.containers import creation
@@ -224,11 +224,11 @@ class Containers:
         spec = stored.spec_of(self._database, row.id)
         network = self._network.prepare(row.id, options.network, options.publish, self._ports)
         starting.write_files(self._paths, self._config, row, spec["hostname"], network)
-        launch = starting.make_launch(
+        plan = starting.make_plan(
             self._paths, row, spec, self._images.lowerdirs(row.image_digest), network
         )
-        job = starting.make_job(self._paths, self._config, row, launch, foreground=owner >= 0)
-        self._launcher.launch("monitor", job, owner)
+        job = starting.make_job(self._paths, self._config, row, plan, foreground=owner >= 0)
+        self._launcher.launch("monitor", job, owner, meanwhile=load_relay)
 
     def _keep_error(self, container_id: str, before: State, error: BaseException) -> None:
         """Leave the state as it was, with the reason why the start came to nothing."""
@@ -274,24 +274,25 @@ class Containers:
         It ends when the session is closed, unless `detach`.  Raises Conflict when the
         container does not run, RunError with docker's exit code when the program cannot be.
         """
-        from core.containers import plan, starting
+        from core.containers import starting
 
         row = stored.find(self._database, reference)
         found = self._state(row.id)
         if found.state != state.RUNNING:
             raise _not_running(row, found.state)
         spec = stored.spec_of(self._database, row.id)
-        target = plan.make_target(
-            spec, pid=found.pid, ticks=found.ticks, container_id=row.id, argv=tuple(argv),
-            env=tuple(env), cwd=workdir, user=user, tty=tty, privileged=privileged,
-            seccomp=starting.seccomp_filter(self._paths, spec), host=plan.this_host(),
-        )  # fmt: skip
+        plan = {
+            "spec": spec, "pid": found.pid, "ticks": found.ticks, "container_id": row.id,
+            "argv": tuple(argv), "env": tuple(env), "cwd": workdir, "user": user, "tty": tty,
+            "privileged": privileged, "seccomp": starting.seccomp_filter(self._paths, spec),
+        }  # fmt: skip
         size = starting.terminal_size() if tty else (0, 0)
-        job = {"target": target, "stdin": stdin, "size": size}
+        job = {"plan": plan, "stdin": stdin, "size": size}
         ours, theirs = protocol.pair()
         try:
             with protocol.Closing(theirs):
-                self._launcher.launch("exec", job, -1 if detach else theirs.fileno())
+                owner = -1 if detach else theirs.fileno()
+                self._launcher.launch("exec", job, owner, meanwhile=load_relay)
         except BaseException:
             ours.close()
             raise

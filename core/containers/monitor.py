@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import _signal
 import _socket
-import gc
 import marshal
 import os
 import sys
 import time
 
-from core.containers import cgroups, child, init, protocol, state
+from core.containers import cgroups, child, plan, protocol, state
 from core.containers.log_writer import LogWriter
 from core.containers.pump import Client, Loop, Pump
 from core.containers.state import State
@@ -30,20 +29,16 @@ if TYPE_CHECKING:
 BACKLOG = 16
 
 
-def run(job: dict[str, Any], report: int, owner: int) -> NoReturn:
-    """Be the monitor of one container; called in a forked child.
+def run(job: dict[str, Any], first: child.Forked, report: int, owner: int) -> NoReturn:
+    """Be the monitor of one container; called in a fork of the spawner.
 
-    `report` is a pipe that gets one marshalled tuple: ("ok", pid), or ("error", stage,
-    errno, text, exit code).  `owner` is the socket of the front end that started the
-    container in the foreground, or -1.
+    `first` becomes the container's first process.  `report` is a pipe that gets one
+    marshalled tuple: ("ok", pid), or ("error", stage, errno, text, exit code).  `owner` is
+    the socket of the front end that started the container in the foreground, or -1.
     """
     try:
-        # The caller's objects hold descriptor numbers that are not ours: never collect them.
-        gc.disable()
-        gc.freeze()
         process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
-        child.leave_caller(fd for fd in (report, owner) if fd >= 0)
-        Monitor(job).main(report, owner)
+        Monitor(job, first).main(report, owner)
     except BaseException as error:  # noqa: BLE001 - a child must never return into its parent
         _report(report, ("error", "monitor", 0, f"{type(error).__name__}: {error}", 125))
     finally:
@@ -61,11 +56,12 @@ def _report(fd: int, message: tuple[Any, ...]) -> None:
 class Monitor:
     """The life of one container, from fork to clean-up."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    def __init__(self, job: dict[str, Any], first: child.Forked) -> None:
         self._job = job
         self._directory: str = job["directory"]
-        self._cgroup: dict[str, Any] = job["launch"]["cgroup"]
-        self._network: dict[str, Any] = job["launch"]["network"] or {}
+        self._first = first
+        self._cgroup = plan.make_cgroup(job["plan"]["spec"], job["plan"]["container_id"])
+        self._network: dict[str, Any] = job["plan"]["network"] or {}
         self._loop = Loop()
         self._log = LogWriter(job["log"], job["log_max_bytes"], job["log_max_files"])
         self._pump = Pump(self._loop, self._log.write, self._order, self._gone)
@@ -105,12 +101,13 @@ class Monitor:
     # -- the start -------------------------------------------------------------------
 
     def _start(self) -> None:
-        cgroups.create(self._cgroup)
-        self._listen()
-        process.unshare(process.CLONE_NEWPID)
-        launch = self._job["launch"]
         started = child.start(
-            init.run, launch, stdin=self._job["stdin"], tty=launch["tty"], ready=self._attach
+            self._first,
+            self._job["plan"],
+            stdin=self._job["stdin"],
+            tty=self._job["plan"]["spec"]["process"]["terminal"],
+            meanwhile=self._prepare,
+            ready=self._attach,
         )
         self._pid = started.pid
         if started.master >= 0:
@@ -121,20 +118,12 @@ class Monitor:
             self._pump.add_output(started.stdout, 1)
             self._pump.add_output(started.stderr, 2)
         self._loop.add(process.pidfd_open(self._pid), self._reap)
-        self._state = State(
-            state=state.RUNNING,
-            pid=self._pid,
-            ticks=state.start_ticks(self._pid),
-            monitor=os.getpid(),
-            monitor_ticks=state.start_ticks(os.getpid()),
-            boot=state.boot_id(),
-            started=time.time(),
-            ports=tuple(self._network.get("ports", ())),
-            address=self._network.get("address", ""),
-            gateway=self._network.get("gateway", ""),
-            cgroup=tuple(self._cgroup["dirs"]),
-        )
+        self._state = self._state.replace(started=time.time())
         self._write_state()
+
+    def _prepare(self) -> None:
+        cgroups.create(self._cgroup)
+        self._listen()
 
     def _listen(self) -> None:
         """Listen in the run-time directory, by a relative name: the path may be long."""
@@ -150,6 +139,22 @@ class Monitor:
         self._loop.add(self._socket.fileno(), self._accept)
 
     def _attach(self, pid: int) -> None:
+        self._connect(pid)
+        # Put together now, while the child is at work, and written once its program runs.
+        self._state = State(
+            state=state.RUNNING,
+            pid=pid,
+            ticks=state.start_ticks(pid),
+            monitor=os.getpid(),
+            monitor_ticks=state.start_ticks(os.getpid()),
+            boot=state.boot_id(),
+            ports=tuple(self._network.get("ports", ())),
+            address=self._network.get("address", ""),
+            gateway=self._network.get("gateway", ""),
+            cgroup=tuple(self._cgroup["dirs"]),
+        )
+
+    def _connect(self, pid: int) -> None:
         attachment = self._network.get("attachment")
         if attachment is None:
             return

@@ -1,12 +1,10 @@
 """A runtime configuration to the steps that make it true.
 
 Pure but for the host's facts, so a plan can be shown (`run --dry-run`) and tested without
-root.  `make_launch` returns what goes to the monitor: plain values that marshal carries.
+root.
 """
 
 from __future__ import annotations
-
-import os
 
 from core.containers import cgroups
 from core.containers.steps import (
@@ -30,10 +28,7 @@ from core.containers.steps import (
     Unshare,
     Volume,
     WorkingDirectory,
-    decode,
-    encode,
 )
-from core.errors import UsageError
 from core.linux import capabilities, mount, process
 from core.record import Record
 
@@ -46,7 +41,7 @@ FLAGS = {"ro": mount.MS_RDONLY, "nosuid": mount.MS_NOSUID, "nodev": mount.MS_NOD
          "relatime": mount.MS_RELATIME}  # fmt: skip
 NAMESPACE_FLAGS = {
     "mount": process.CLONE_NEWNS, "uts": process.CLONE_NEWUTS, "ipc": process.CLONE_NEWIPC,
-    "cgroup": process.CLONE_NEWCGROUP, "network": process.CLONE_NEWNET,
+    "network": process.CLONE_NEWNET,
 }  # fmt: skip
 ALL_CAPABILITIES = (1 << 64) - 1
 
@@ -60,8 +55,14 @@ class Host(Record):
 
 
 def this_host() -> Host:
-    """Return the facts of the host this runs on."""
-    return Host(capabilities.permitted(), capabilities.last())
+    """Return the facts of the host this runs on, asked once in a process."""
+    if not _host:
+        _host.append(Host(capabilities.permitted(), capabilities.last()))
+        cgroups.layout()
+    return _host[0]
+
+
+_host: list[Host] = []
 
 
 def make_launch(
@@ -75,20 +76,12 @@ def make_launch(
     seccomp: bytes,
     host: Host,
 ) -> dict[str, Any]:
-    """Return what the monitor is given to start a container.
+    """Return what the container's first process does, and what the monitor does for it.
 
     `directory` is the container's, with upper, work and rootfs in it; `lowerdirs` are layer
-    IDs, the uppermost first.  Raises UsageError for a volume source that does not exist.
+    IDs, the uppermost first.
     """
-    resources = spec["linux"]["resources"]
-    cgroup = cgroups.make_cgroup(
-        container_id,
-        memory_bytes=resources["memory"]["limit"],
-        cpus=resources["cpu"]["cpus"],
-        pids_limit=resources["pids"]["limit"],
-        devices=tuple(resources["deviceRules"]),
-        defaults=tuple(spec["annotations"].get("limpet.default-limits", "").split()),
-    )
+    cgroup = make_cgroup(spec, container_id)
     bits = capabilities.mask(spec["process"]["capabilities"]["bounding"]) & host.permitted
     root = OverlayRoot(
         layers_dir,
@@ -101,7 +94,7 @@ def make_launch(
     process_spec = spec["process"]
     return {
         "id": container_id,
-        "steps": encode(steps),
+        "steps": steps,
         "cgroup": cgroup,
         "network": network,
         "argv": tuple(process_spec["args"]),
@@ -113,9 +106,22 @@ def make_launch(
     }
 
 
+def make_cgroup(spec: dict[str, Any], container_id: str) -> dict[str, Any]:
+    """Return the cgroup of a container, for `core.containers.cgroups`."""
+    resources = spec["linux"]["resources"]
+    return cgroups.make_cgroup(
+        container_id,
+        memory_bytes=resources["memory"]["limit"],
+        cpus=resources["cpu"]["cpus"],
+        pids_limit=resources["pids"]["limit"],
+        devices=tuple(resources["deviceRules"]),
+        defaults=tuple(spec["annotations"].get("limpet.default-limits", "").split()),
+    )
+
+
 def show(launch: dict[str, Any]) -> list[str]:
     """Return a launch's steps in words."""
-    lines = [step.describe() for step in decode(launch["steps"])]
+    lines = [step.describe() for step in launch["steps"]]
     limits = [
         f"limit {asked[2:]}: {value}"
         for _, value, asked in launch["cgroup"]["writes"]
@@ -174,18 +180,18 @@ def _steps(
 ) -> list[Step]:
     linux, process_spec = spec["linux"], spec["process"]
     privileged = bool(spec["annotations"]["limpet.privileged"])
-    names = [space["type"] for space in linux["namespaces"] if space["type"] != "pid"]
+    names = [space["type"] for space in linux["namespaces"]]
     flags = 0
     for name in names:
-        flags |= NAMESPACE_FLAGS[name]
+        flags |= NAMESPACE_FLAGS.get(name, 0)
     steps: list[Step] = [
-        JoinCgroup(tuple(cgroup["joins"])),
-        Unshare(("pid", *names), flags),
+        Unshare(tuple(name for name in names if name != "cgroup"), flags),
         PrivateMounts(),
         root,
+        JoinCgroup(tuple(cgroup["joins"]), "cgroup" in names),
     ]
     for entry in spec["mounts"]:
-        steps.append(_mount_step(entry, cgroup, os.path.dirname(root.target)))
+        steps.append(_mount_step(entry, cgroup))
         if entry["destination"] == "/dev":
             steps.append(Devices())
             if privileged:
@@ -211,33 +217,17 @@ def _steps(
     return steps
 
 
-def _mount_step(entry: dict[str, Any], cgroup: dict[str, Any], own: str) -> Step:
+def _mount_step(entry: dict[str, Any], cgroup: dict[str, Any]) -> Step:
     kind, target, options = entry["type"], entry["destination"], entry["options"]
     flags = 0
     for option in options:
         flags |= FLAGS.get(option, 0)
     if kind == "bind":
-        source = entry["source"]
-        # The container's own files need not be there yet when a plan is only shown.
-        if os.path.dirname(source) != own and not os.path.exists(source):
-            raise UsageError(
-                f"{source} does not exist on this host, so it cannot be mounted",
-                hint=f"mkdir -p {source}",
-                subject=source,
-            )
-        return Bind(source, target, "ro" in options)
+        return Bind(entry["source"], target, "ro" in options)
     if kind == "volume":
         return Volume(entry["source"], target)
     if kind == "cgroup":
-        return CgroupMount(cgroup["version"], _hierarchies(cgroup), flags)
+        mounts = tuple(dict.fromkeys(mount for _, mount in cgroups.layout()))
+        return CgroupMount(cgroup["version"], mounts, flags)
     data = ",".join(option for option in options if option not in FLAGS)
     return Mount(kind, entry["source"], target, flags, data)
-
-
-def _hierarchies(cgroup: dict[str, Any]) -> tuple[str, ...]:
-    """Return v1's mounts by name; controllers mounted together share one, `cpu,cpuacct`."""
-    if cgroup["version"] == 2:
-        return ()
-    folders = (path.split("/")[4] for path in cgroup["dirs"])
-    names = (os.path.basename(os.path.realpath(f"{cgroups.ROOT}/{name}")) for name in folders)
-    return tuple(dict.fromkeys(names))

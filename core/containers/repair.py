@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from core.containers import cgroups, state
+from core.containers import state
 from core.containers.stored import Lock
 from core.errors import NotFound
 
@@ -42,6 +42,8 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
         return found
     same_boot = found.boot == state.boot_id()
     if same_boot:
+        from core.containers import cgroups
+
         if state.is_process(found.pid, found.ticks):
             _kill(found.pid, found.ticks)
         cgroups.kill(found.cgroup)

@@ -1,59 +1,87 @@
-"""Forks monitors for a front end that has threads; run by file path, ends with it.
+"""Forks monitors and exec sessions for a front end; run by file path, ends with it.
 
-Imports everything a monitor needs once, so that each start is one fork.  It keeps no
-descriptor but the socket to its front end, and no child waits for it.
+It imports everything they need once, and always keeps one fork ready that waits for the
+next request, so that a start waits for no fork; the next is made once that start
+has had the processors for itself.  It keeps no descriptor but the socket to
+its front end, and no child waits for it.
 """
 
 from __future__ import annotations
 
 import _signal
 import _socket
-import marshal
+import gc
 import os
+import select
 import sys
 
-MAX_REQUEST = 128 << 10
-MAX_FDS = 3
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+START_MS = 40
+"""What a start may take; a request that comes sooner is served at once."""
 
 
 def main(channel: _socket.socket) -> None:
     """Serve requests until the front end has gone."""
     # Loaded here once, not in every fork.
-    from core.containers import child, exec_session, monitor  # noqa: F401
-    from core.containers.launcher import become
+    from core.containers import child, exec_session, monitor, plan  # noqa: F401
 
-    os.setsid()
-    os.chdir("/")
-    child.keep_only((channel.fileno(),))
+    plan.this_host()
+    child.leave_caller((channel.fileno(),))
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # the kernel reaps for us
-    while True:
-        message, ancillary, _, _ = channel.recvmsg(
-            MAX_REQUEST, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC
-        )
-        if not message:
-            return
-        rights = b"".join(data for _, _, data in ancillary)
-        fds = [
-            int.from_bytes(rights[at : at + 4], sys.byteorder) for at in range(0, len(rights), 4)
-        ]
-        kind, job = marshal.loads(_request(message, fds))  # noqa: S302 - our own parent
-        if os.fork() == 0:
-            become(kind, job, fds[0], fds[1] if len(fds) > 1 else -1)
-        for fd in fds:
-            os.close(fd)
+    # What is here stays: no fork shall copy pages because the collector marks them.
+    gc.disable()
+    gc.freeze()
+    while _fork_ready(channel):
+        pass
 
 
-def _request(message: bytes, fds: list[int]) -> bytes:
-    """Return the request: in the message itself, or in a memory file that came with it."""
-    if message[:1] == b"i":
-        return message[1:]
-    memory = fds.pop(0)
-    parts, offset = [], 0
-    while part := os.pread(memory, 1 << 20, offset):
-        parts.append(part)
-        offset += len(part)
-    os.close(memory)
-    return b"".join(parts)
+def _fork_ready(channel: _socket.socket) -> bool:
+    """Fork one that takes the next request, and wait until it has; False at the end."""
+    read, write = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.close(read)
+            _serve(channel, write)
+        finally:
+            os._exit(1)
+    os.close(write)
+    taken = os.read(read, 1)
+    os.close(read)
+    if taken:
+        poll = select.poll()
+        poll.register(channel.fileno(), select.POLLIN)
+        poll.poll(START_MS)
+    return bool(taken)
+
+
+def _serve(channel: _socket.socket, taken: int) -> NoReturn:
+    """Take one request and become what it asks for.
+
+    What a container takes is forked ahead as well: its first process waits for its plan.
+    """
+    from core.containers import child, exec_session, init, monitor, request
+    from core.linux import process
+
+    child.leave_caller((channel.fileno(), taken))
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    process.unshare(process.CLONE_NEWPID)
+    first = child.fork(init.run)
+    received = request.receive(channel)
+    channel.close()
+    if received is None:
+        os._exit(0)
+    os.write(taken, b"1")
+    os.close(taken)
+    (kind, job), fds = received
+    report, owner = fds[0], fds[1] if len(fds) > 1 else -1
+    if kind == "monitor":
+        monitor.run(job, first, report, owner)
+    child.abandon(first)
+    process.setns(own, process.CLONE_NEWPID)
+    exec_session.run(job, report, owner)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from core.containers import plan
+from core.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def make_job(
     paths: Paths,
     config: Config,
     row: Row,
-    launch: dict[str, Any],
+    plan: dict[str, Any],
     *,
     foreground: bool,
 ) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def make_job(
     options = row.options
     directory = paths.container(row.id)
     return {
-        "launch": launch,
+        "plan": plan,
         "directory": directory,
         "run": paths.container_run(row.id),
         "changed": paths.changed,
@@ -46,24 +46,44 @@ def make_job(
     }
 
 
-def make_launch(
+def make_plan(
     paths: Paths,
     row: Row,
     spec: dict[str, Any],
     lowerdirs: tuple[int, ...],
     network: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the plan of a start."""
-    return plan.make_launch(
-        spec,
-        container_id=row.id,
-        directory=paths.container(row.id),
-        layers_dir=paths.layers,
-        lowerdirs=lowerdirs,
-        network=network,
-        seccomp=seccomp_filter(paths, spec),
-        host=plan.this_host(),
-    )
+    """Return what `core.containers.plan.make_launch` makes the plan of a start from.
+
+    The monitor does that: it has what it takes in memory, this process would have to load it.
+    Raises UsageError for a bind source that does not exist.
+    """
+    directory = paths.container(row.id)
+    check_sources(spec, directory)
+    return {
+        "spec": spec,
+        "container_id": row.id,
+        "directory": directory,
+        "layers_dir": paths.layers,
+        "lowerdirs": lowerdirs,
+        "network": network,
+        "seccomp": seccomp_filter(paths, spec),
+    }
+
+
+def check_sources(spec: dict[str, Any], directory: str) -> None:
+    """Raise UsageError for a bind whose source is missing; not for files of the container's own."""
+    for entry in spec["mounts"]:
+        source = entry["source"]
+        # Those need not be there yet when a plan is only shown.
+        if entry["type"] != "bind" or os.path.dirname(source) == directory:
+            continue
+        if not os.path.exists(source):
+            raise UsageError(
+                f"{source} does not exist on this host, so it cannot be mounted",
+                hint=f"mkdir -p {source}",
+                subject=source,
+            )
 
 
 def seccomp_filter(paths: Paths, spec: dict[str, Any]) -> bytes:

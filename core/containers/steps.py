@@ -1,9 +1,9 @@
 """The steps that make a container, each a value that can be shown and applied.
 
-They are made by `core.containers.plan`, go to the monitor as tuples and run in the
-container's first process, in order.  Targets of mounts are reached by descriptors that
-openat2 resolved under the container's root, and given to mount(2) as /proc/self/fd/N of
-the host's own /proc: a link in the image cannot lead outside.
+They are made by `core.containers.plan` and run in the container's first process, in order.
+Targets of mounts are reached by descriptors that openat2 resolved under the container's
+root, and given to mount(2) as /proc/self/fd/N of the host's own /proc: a link in the image
+cannot lead outside.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from core.linux import capabilities, mount, path, process, seccomp, terminal
 from core.record import Record
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 DEVICES = (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9))
 """Character devices of major 1; `tty` is 5:0."""
@@ -55,19 +53,22 @@ class Step(Record):
 
 
 class JoinCgroup(Step):
-    """Moves the first process into the container's cgroup."""
+    """Moves the first process into the container's cgroup, which is then the root it sees."""
 
     joins: tuple[str, ...]
+    own_namespace: bool
 
     def describe(self) -> str:
         return f"join cgroup {os.path.dirname(self.joins[0]) if self.joins else '(none)'}"
 
     def apply(self, context: Context) -> None:
         cgroups.join({"joins": self.joins})
+        if self.own_namespace:
+            process.unshare(process.CLONE_NEWCGROUP)
 
 
 class Unshare(Step):
-    """Makes the namespaces; the pid namespace is the monitor's to make."""
+    """Makes the namespaces, but for pid, which the monitor makes, and cgroup (JoinCgroup)."""
 
     names: tuple[str, ...]
     flags: int
@@ -170,13 +171,13 @@ class CgroupMount(Step):
             mount.mount("tmpfs", here, "tmpfs", self.flags & ~mount.MS_RDONLY, "mode=755")
         finally:
             os.close(fd)
-        for name in self.controllers:
-            folder = context.target(f"/sys/fs/cgroup/{name}", directory=True)
-            mount.mount("cgroup", f"/proc/self/fd/{folder}", "cgroup", self.flags, name)
-            os.close(folder)
         top = context.target("/sys/fs/cgroup", directory=True)
         try:
+            # A file system of our own, with nothing in it yet that could lead elsewhere.
+            os.fchdir(top)
             for name in self.controllers:
+                os.mkdir(name)
+                mount.mount("cgroup", name, "cgroup", self.flags, name)
                 for part in name.split(",") if "," in name else ():
                     os.symlink(name, part, dir_fd=top)
             if self.flags & mount.MS_RDONLY:
@@ -347,7 +348,7 @@ class Mask(Step):
             if path.is_directory(target):
                 mount.mount("tmpfs", f"/proc/self/fd/{target}", "tmpfs", mount.MS_RDONLY, "size=0k")
             else:
-                mount.bind(null, target, read_only=False, recursive=False)
+                mount.mount(f"/proc/self/fd/{null}", f"/proc/self/fd/{target}", "", mount.MS_BIND)
             os.close(target)
         os.close(null)
 
@@ -437,21 +438,3 @@ class Seccomp(Step):
 
     def apply(self, context: Context) -> None:
         seccomp.load(self.program)
-
-
-KINDS: dict[str, type[Step]] = {
-    kind.__name__: kind
-    for kind in (JoinCgroup, Unshare, PrivateMounts, OverlayRoot, Mount, CgroupMount, Bind, Volume,
-                 Devices, HostDevices, Sysctl, Terminal, Mask, ReadOnlyPaths, WorkingDirectory,
-                 PivotRoot, Bounding, NoNewPrivileges, Seccomp)
-}  # fmt: skip
-
-
-def encode(steps: list[Step]) -> tuple[tuple[Any, ...], ...]:
-    """Return steps as tuples that `marshal` can carry."""
-    return tuple((type(step).__name__, *step.as_dict().values()) for step in steps)
-
-
-def decode(encoded: tuple[tuple[Any, ...], ...]) -> list[Step]:
-    """Return the steps that `encode` was given."""
-    return [KINDS[name](*values) for name, *values in encoded]

@@ -37,6 +37,10 @@ def make_dirs(root_fd: int, path: str, mode: int = 0o755, links: int = 0) -> int
     Links are followed inside the root, and what a dangling one names is made there.  Raises
     OSError (ENOTDIR, ELOOP).
     """
+    try:
+        return open_in_root(root_fd, path, os.O_PATH | os.O_DIRECTORY)
+    except FileNotFoundError:
+        pass
     done = ""
     fd = open_in_root(root_fd, "/", os.O_PATH | os.O_DIRECTORY)
     for name in path.split("/"):

@@ -2,7 +2,8 @@
 
 What can be done ahead is done here; what must happen while the container starts is plain
 data for `core.network.hot`.  When bridge and table are there already, `prepare` costs a few
-questions to the kernel and one transaction.
+questions to the kernel and one transaction.  A container without a network must not pay for
+one: what the bridge takes is imported where it is used.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import fcntl
 import os
 
 from core.errors import ConfigError, Conflict, HostError, NotFound, NotPermitted
-from core.network import addresses, bridge, firewall, hot
-from core.network.addresses import Subnet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from core.config import Config
     from core.database import Database
     from core.model import Fact, Port
+    from core.network.addresses import Subnet
     from core.network.hot import Published
     from core.paths import Paths
 
@@ -56,6 +56,8 @@ class Network:
     @property
     def subnet(self) -> Subnet:
         """The bridge's addresses; ConfigError for a text that is no subnet."""
+        from core.network.addresses import Subnet
+
         text = self._config["network", "subnet"]
         try:
             subnet = Subnet(text)
@@ -87,6 +89,8 @@ class Network:
                     hint="leave -p out, or use --network bridge",
                 )
             return {"mode": mode, "ports": []}
+        from core.network import addresses, bridge
+
         name, subnet = self.bridge, self.subnet
         self._ensure(name, subnet, taken)
         ports = self._resolve(name, publish, taken) if publish else []
@@ -112,15 +116,21 @@ class Network:
 
     def release(self, container_id: str) -> None:
         """Give a container's address back; nothing happens when it has none."""
+        from core.network import addresses
+
         addresses.release(self._database, container_id)
 
     def unpublish(self, address: str, ports: Sequence[Published]) -> None:
         """Take ports back that a killed monitor left published.  Raises OSError."""
         if ports:
+            from core.network import hot
+
             hot.unpublish(self.bridge, address, ports)
 
     def teardown(self) -> None:
         """Remove bridge and table; they are made again by the next container."""
+        from core.network import bridge, firewall
+
         with self._lock():
             bridge.remove_bridge(self.bridge)
             firewall.remove_table(self.bridge)
@@ -133,6 +143,8 @@ class Network:
 
     def _ensure(self, name: str, subnet: Subnet, taken: Taken) -> None:
         """Make what is missing of bridge, table and settings."""
+        from core.network import bridge, firewall
+
         if self._is_ready(name, subnet):
             return
         # Asked before the lock: whoever answers may wait for a container's lock.
@@ -145,6 +157,8 @@ class Network:
                 firewall.make_table(name, str(subnet), list(self._published(ports)))
 
     def _is_ready(self, name: str, subnet: Subnet) -> bool:
+        from core.network import bridge, firewall
+
         try:
             return bridge.ready(name, subnet.gateway) and firewall.is_current(name, str(subnet))
         except PermissionError as error:
@@ -161,6 +175,7 @@ class Network:
             ) from error
 
     def _resolve(self, name: str, publish: Sequence[Port], taken: Taken) -> list[Published]:
+        from core.network import bridge, hot
         from core.network.ports import resolve
 
         ports = resolve(publish, self._config["network", "publish_ip"], taken())
@@ -170,6 +185,8 @@ class Network:
 
     def _published(self, ports: Mapping[Published, str]) -> Iterator[tuple[str, list[Published]]]:
         """Yield the addresses of running containers with the ports they have published."""
+        from core.network import addresses
+
         rows = self._database.query(
             "SELECT name, address FROM addresses JOIN containers ON id=container WHERE network=?",
             (addresses.NETWORK,),
@@ -207,4 +224,6 @@ def device_name(container_id: str) -> str:
 
 
 def _is_attached(container_id: str) -> bool:
+    from core.network import bridge
+
     return bridge.exists(device_name(container_id))

@@ -45,36 +45,37 @@ def finish(started: child.Child) -> dict[str, Any]:
     return {"out": out.decode("utf-8", "replace"), "err": (err or b"").decode(), "code": code}
 
 
-def run(document: dict[str, Any], launch: dict[str, Any], seccomp: bytes) -> list[Any]:
+def run(made_of: dict[str, Any]) -> list[Any]:
     """Start the container and what is to run beside it; return an answer each."""
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     process.unshare(process.CLONE_NEWPID)
+    first = child.fork(init.run)
+    process.setns(own, process.CLONE_NEWPID)
+    tty = made_of["spec"]["process"]["terminal"]
     try:
-        started = child.start(init.run, launch, stdin=False, tty=launch["tty"])
+        started = child.start(first, made_of, stdin=False, tty=tty)
     except child.StartFailed as error:
         return [{"failed": list(error.args)}]
-    finally:
-        process.setns(own, process.CLONE_NEWPID)
     if not request["execs"]:
         return [finish(started)]
     answers: list[Any] = []
     for entered in request["execs"]:
-        target = plan.make_target(
-            document,
-            pid=started.pid,
-            ticks=state.start_ticks(started.pid),
-            container_id=request["id"],
-            argv=tuple(entered["argv"]),
-            env=(),
-            cwd="",
-            user=entered.get("user", ""),
-            tty=entered.get("tty", False),
-            privileged=False,
-            seccomp=seccomp,
-            host=plan.this_host(),
-        )
+        target = {
+            "spec": made_of["spec"],
+            "pid": started.pid,
+            "ticks": state.start_ticks(started.pid),
+            "container_id": request["id"],
+            "argv": tuple(entered["argv"]),
+            "env": (),
+            "cwd": "",
+            "user": entered.get("user", ""),
+            "tty": entered.get("tty", False),
+            "privileged": False,
+            "seccomp": made_of["seccomp"],
+        }
         try:
-            program = child.start(enter.run, target, stdin=False, tty=target["tty"])
+            forked = child.fork(enter.run)
+            program = child.start(forked, target, stdin=False, tty=target["tty"])
         except child.StartFailed as error:
             answers.append({"failed": list(error.args)})
             continue
@@ -105,21 +106,21 @@ def main() -> None:
     seccomp = load_filter(
         Paths(directory, directory), document["annotations"]["limpet.seccomp"], capabilities
     )
-    launch = plan.make_launch(
-        document,
-        container_id=request["id"],
-        directory=directory,
-        layers_dir=request["layers"],
-        lowerdirs=tuple(request["lower"]),
-        network=None,
-        seccomp=seccomp,
-        host=plan.this_host(),
-    )
-    cgroups.create(launch["cgroup"])
+    made_of = {
+        "spec": document,
+        "container_id": request["id"],
+        "directory": directory,
+        "layers_dir": request["layers"],
+        "lowerdirs": tuple(request["lower"]),
+        "network": None,
+        "seccomp": seccomp,
+    }
+    cgroup = plan.make_cgroup(document, request["id"])
+    cgroups.create(cgroup)
     try:
-        answers = run(document, launch, seccomp)
+        answers = run(made_of)
     finally:
-        cgroups.remove(launch["cgroup"]["dirs"])
+        cgroups.remove(cgroup["dirs"])
     json.dump(answers, sys.stdout)
 
 

@@ -314,7 +314,7 @@ sys.stdin.read()
 def test_a_killed_spawner_is_started_again(threaded: Containers) -> None:
     container = threaded.create(shell("exec sleep 1000"))
     threaded.start(container)
-    spawner = threaded._launcher._pid  # type: ignore[attr-defined]
+    spawner = threaded._launcher._pid
     os.kill(spawner, signal.SIGKILL)
     other = threaded.create(shell("exec sleep 1000"))
     until(lambda: Path(f"/proc/{spawner}/stat").read_text().split()[2] == "Z")
