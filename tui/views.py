@@ -23,12 +23,16 @@ LOG_TAIL = 50_000
 
 def layers(engine: Engine, image: str) -> Screen[None]:
     """Return the browser of an image's layers and files."""
+    from core.images.layer_files import open_layer_file
     from tui.screens.layers import LayersScreen
 
     def steps() -> list[LayerInfo]:
         return [step for step in engine.image_layers(image) if step.diff_id]
 
-    return LayersScreen(image, steps, engine.layer_files)
+    def open_file(diff_id: str, path: str) -> int:
+        return open_layer_file(engine.paths, engine.database, diff_id, path)
+
+    return LayersScreen(image, steps, engine.layer_files, open_file)
 
 
 def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:

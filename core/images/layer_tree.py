@@ -151,6 +151,10 @@ class Stack:
                 needed += min(sizes)
         return Waste(needed / total if total else 1.0, wasted)
 
+    def versions(self, path: str) -> list[tuple[int, FileEntry | None]]:
+        """Return each layer that set a path, lowest first; None where one hid it."""
+        return list(self._versions.get(path, ()))
+
     def _at(self, path: str, number: int) -> FileEntry | None:
         """Return what a container of the layers up to `number` has at the path."""
         for layer, entry in reversed(self._versions.get(path, ())):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tarfile
+from pathlib import Path
+
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
@@ -9,9 +13,15 @@ from textual.pilot import Pilot
 from core.errors import Corrupt
 from core.images.index import FileEntry
 from core.model import LayerInfo
-from tui.screens.layers import LayersScreen
-from tui.theme import LIMPET
+from tui.file_text import is_text, text_lines
+from tui.screens.layers import LayersScreen, link_target
+from tui.theme import LIMPET, plain
+from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def entry(path: str, kind: str = "file", size: int = 0, mode: int = 0o644) -> FileEntry:
@@ -44,7 +54,9 @@ LAYERS = [
 
 def screen_of(layers: list[tuple[LayerInfo, list[FileEntry]]]) -> LayersScreen:
     files = {layer.diff_id: entries for layer, entries in layers}
-    return LayersScreen("thing:1", lambda: [layer for layer, _ in layers], files.__getitem__)
+    return LayersScreen(
+        "thing:1", lambda: [layer for layer, _ in layers], files.__getitem__, open_content
+    )
 
 
 class Host(App[None]):
@@ -55,6 +67,14 @@ class Host(App[None]):
 
     def on_mount(self) -> None:
         self.push_screen(screen_of(LAYERS))
+
+
+async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if true():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it did not come")
 
 
 async def opened(pilot: Pilot[None]) -> LayersScreen:
@@ -195,8 +215,119 @@ async def test_what_goes_wrong_is_said() -> None:
     app.register_theme(LIMPET)
     app.theme = LIMPET.name
     async with app.run_test(size=(100, 24)) as pilot:
-        await app.push_screen(LayersScreen("thing:1", lambda: [LAYERS[0][0]], broken))
+        await app.push_screen(LayersScreen("thing:1", lambda: [LAYERS[0][0]], broken, open_content))
         screen = await opened(pilot)
         assert "the index of layer 1 is damaged" in foot(screen, "head")
         await pilot.press("enter", "t", "n", "y", "h", "l", "o", "a", "escape", "escape")
         assert not screen.is_current
+
+
+CONTENT = {
+    ("sha256:1", "etc/passwd"): b"root:x:0\nold:x:1\n",
+    ("sha256:2", "etc/passwd"): b"root:x:0\nnew:x:2\n",
+    ("sha256:1", "old/big"): bytes(range(256)),
+}
+
+
+def open_content(diff_id: str, path: str) -> int:
+    if (diff_id, path) not in CONTENT:
+        raise Corrupt(f"{path} cannot be read")
+    fd = os.memfd_create("content")
+    os.write(fd, CONTENT[diff_id, path])
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def text_of(pilot: Pilot[None]) -> str:
+    pane = pilot.app.screen.query_one("#lines", LineList)
+    return "\n".join(pane.render_line(y).text.rstrip() for y in range(pane.size.height))
+
+
+async def test_a_file_is_read_searched_and_copied() -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("]", "slash", *"passwd", "enter", "enter")
+        await until(pilot, lambda: "2  new:x:2" in text_of(pilot))
+        await pilot.press("slash", *"new", "enter", "y")
+        assert pilot.app.clipboard == "new:x:2"
+        await pilot.press("Y")
+        assert pilot.app.clipboard == "root:x:0\nnew:x:2"
+        await pilot.press("x")
+        assert "00000000  72 6f 6f 74" in text_of(pilot)
+        await pilot.press("escape", "escape")
+        assert isinstance(pilot.app.screen, LayersScreen)
+
+
+async def test_bytes_are_shown_in_hex_and_what_fails_is_said() -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"big", "enter", "enter")
+        await until(pilot, lambda: "f8 f9 fa fb fc fd fe ff" in text_of(pilot))
+        await pilot.press("escape", "slash", *"shadow", "enter", "enter")
+        await until(pilot, lambda: "etc/shadow cannot be read" in text_of(pilot))
+
+
+async def test_versions_are_walked_and_compared() -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("slash", *"passwd", "enter", "v")
+        assert "layer 2; versions in layers 1, 2" in foot(screen, "foot")
+        await pilot.press("D")
+        await until(pilot, lambda: "-old:x:1" in text_of(pilot))
+        assert "+new:x:2" in text_of(pilot)
+        await pilot.press("escape", "v")
+        assert "layer 1" in foot(screen, "right-title")
+        await pilot.press("D")
+        await pilot.pause()
+        assert "no earlier version" in foot(screen, "foot")
+
+
+async def test_files_and_directories_are_extracted(tmp_path: Path) -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("slash", *"passwd", "enter", "X", "ctrl+u", *f"{tmp_path}/out", "enter")
+        await until(pilot, lambda: "17B written" in foot(screen, "foot"))
+        assert (tmp_path / "out").read_bytes() == CONTENT["sha256:1", "etc/passwd"]
+        await pilot.press("X", "ctrl+u", *f"{tmp_path}/out", "enter")
+        await until(pilot, lambda: "exists" in foot(screen, "foot"))
+        await pilot.press("slash", *"old", "enter", "X", "ctrl+u", *f"{tmp_path}/old.tar", "enter")
+        await until(pilot, lambda: "2 entries written" in foot(screen, "foot"))
+        with tarfile.open(tmp_path / "old.tar") as archive:
+            assert archive.getnames() == ["old", "old/big"]
+            content = archive.extractfile("old/big")
+            assert content is not None
+            assert content.read() == CONTENT["sha256:1", "old/big"]
+
+
+async def test_names_are_found_by_pattern() -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("slash", *"s*w", "enter")
+        assert "shadow" in lines(screen)[screen.file_list.cursor]
+        await pilot.press("slash", *"/etc/p*", "enter")
+        assert "passwd" in lines(screen)[screen.file_list.cursor]
+
+
+@pytest.mark.parametrize(
+    ("path", "link", "target"),
+    [
+        ("usr/bin/sh", "dash", "usr/bin/dash"),
+        ("usr/bin/sh", "../lib/x", "usr/lib/x"),
+        ("bin", "/usr/bin", "usr/bin"),
+        ("a", "../../../etc/passwd", "etc/passwd"),
+    ],
+)
+def test_links_lead_inside_the_image(path: str, link: str, target: str) -> None:
+    assert link_target(path, link) == target
+
+
+def test_text_and_bytes_are_told_apart_and_coloured() -> None:
+    assert is_text(b"")
+    assert is_text("grün\n".encode())
+    assert is_text("grün".encode("latin-1") + b" and much more than that" * 9)
+    assert not is_text(b"\x7fELF\0\0")
+    assert not is_text(bytes(range(1, 256)))
+    lines_of = text_lines(b"#!/bin/sh\necho 'a\x1b[2J'  # why\n", "x")
+    assert [plain(line) for line in lines_of] == ["#!/bin/sh", "echo 'a\\x1b[2J'  # why"]
+    assert ("# why", "dim") in lines_of[1]
+    assert [plain(line) for line in text_lines(b'{"a": 1}\n\n', "a.json")] == ['{"a": 1}', ""]

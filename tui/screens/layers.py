@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
+
 from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
+from core.errors import NotFound
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, Waste
 from tui.answers import failure, visible
 from tui.clipboard import copy
 from tui.details import step_words
+from tui.file_text import difference, read_bytes
 from tui.layer_lines import file_facts, layer_line, totals, waste_words
-from tui.theme import glyphs
+from tui.screens.file_view import FileScreen, extract
+from tui.theme import glyphs, plain
 from tui.widgets.ask_line import AskLine
 from tui.widgets.file_tree import WIDE, FileTree
 from tui.widgets.line_list import LineList
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from core.images.index import FileEntry
+    from core.images.layer_tree import Row
     from core.model import LayerInfo
     from tui.theme import Part
 
@@ -32,8 +39,8 @@ QUICK = 15_000
 """Entries of which a tree is made at once; more are made in a thread."""
 HINTS = (
     ("[ ]", "layer"), ("enter", "open, close"), ("t", "whole image"), ("a m d u", "filter"),
-    ("/", "find"), ("n N", "next, before"), ("o", "owners"), ("tab", "other pane"),
-    ("y", "copy path"), ("esc", "back"),
+    ("/", "find"), ("v", "versions"), ("D", "diff"), ("X", "extract"), ("n N", "next, before"),
+    ("o", "owners"), ("tab", "other pane"), ("y", "copy path"), ("esc", "back"),
 )  # fmt: skip
 
 
@@ -41,8 +48,8 @@ class LayersScreen(Screen[None], inherit_bindings=False):
     """An image's layers on the left, files on the right.
 
     `steps()` returns the steps that made a layer, lowest first, `files(diff_id)` what is in
-    one; both are called in a thread, and a layer can be looked at as soon as those up to it
-    have been read.  What they raise is shown.
+    one, `open_file(diff_id, path)` a descriptor; all are called in a thread, and a layer can
+    be looked at as soon as those up to it have been read.  What they raise is shown.
     """
 
     DEFAULT_CSS = """
@@ -68,6 +75,9 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         Binding("slash", "find", "Find"),
         Binding("n", "next(1)", "Next"),
         Binding("N", "next(-1)", "Before"),
+        Binding("v", "version", "To the layer with the version before"),
+        Binding("D", "diff", "How the file differs from the version before"),
+        Binding("X", "extract", "Extract the file, or a directory as tar"),
         Binding("y", "copy", "Copy the path"),
     ]
     AUTO_FOCUS = "#files"
@@ -77,11 +87,13 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         image: str,
         steps: Callable[[], list[LayerInfo]],
         files: Callable[[str], list[FileEntry]],
+        open_file: Callable[[str, str], int],
     ) -> None:
         super().__init__()
         self._image = image
         self._steps = steps
         self._read_files = files
+        self._open_file = open_file
         self._layers: list[LayerInfo] = []
         self._counts: list[int] = []
         self._stack = Stack()
@@ -314,6 +326,97 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         self._note = words
         self._tell()
 
+    # Files
+
+    @on(FileTree.Entered)
+    def _entered(self, event: FileTree.Entered) -> None:
+        entry = event.row.node.entry
+        if entry is not None and entry.kind == "symlink" and event.row.node.status != REMOVED:
+            target = link_target(event.row.path, entry.link)
+            if not self.file_list.reveal(target):
+                self._say(f"it leads to /{target}, which is not in this tree; t: whole image")
+            return
+        found = self._versions_here(event.row.path)
+        if found:
+            self.app.push_screen(self._file_screen(event.row.path, found[-1]))
+        else:
+            self._say("there is no content to show")
+
+    def _versions_here(self, path: str) -> list[int]:
+        """Return the layers up to the chosen one that hold the file's content."""
+        return [
+            number
+            for number, entry in self._stack.versions(path)
+            if entry is not None and entry.kind in ("file", "hardlink") and number <= self._number
+        ]
+
+    def _opener(self, path: str, number: int) -> Callable[[], int]:
+        diff_id = self._layers[number].diff_id
+        return lambda: self._open_file(diff_id, path)
+
+    def _file_screen(self, path: str, number: int) -> FileScreen:
+        return FileScreen(path, self._opener(path, number), where=f"as in layer {number + 1}")
+
+    def action_version(self) -> None:
+        """Go to the layer with the version before this one; from the first to the last."""
+        row = self.file_list.row
+        found = self._stack.versions(row.path) if row else []
+        if row is None or not found:
+            return
+        before = [number for number, _ in found if number < self._number]
+        number = before[-1] if before else found[-1][0]
+        words = ", ".join(f"{place + 1}{'' if entry else ' removed'}" for place, entry in found)
+        path, self._whole = row.path, False
+        self.action_layer(number - self._number)
+        self.file_list.reveal(path)
+        self._say(f"layer {number + 1}; versions in layers {words}")
+
+    def action_diff(self) -> None:
+        """Show how the file differs from the version before it."""
+        row = self.file_list.row
+        found = self._versions_here(row.path) if row else []
+        if row is None or len(found) < 2:
+            self._say("there is no earlier version of it")
+            return
+        old, new = found[-2:]
+        readers = [self._opener(row.path, number) for number in (old, new)]
+
+        def lines() -> list[list[Part]]:
+            before, after = (read_bytes(reader())[0] for reader in readers)
+            return difference(before, after, (f"layer {old + 1}", f"layer {new + 1}"))
+
+        where = f"from layer {old + 1} to layer {new + 1}"
+        self.app.push_screen(FileScreen(row.path, readers[1], where=where, lines=lines))
+
+    def action_extract(self) -> None:
+        """Let the person say where to write the file, or a tar archive of the directory."""
+        row = self.file_list.row
+        if row is not None:
+            name = row.node.name + (".tar" if row.node.is_directory else "")
+            self.query_one(AskLine).ask("extract", "extract to ", name)
+
+    def _extract(self, row: Row, target: str) -> None:
+        try:
+            if row.node.is_directory:
+                said = self._extract_tree(row, target)
+            else:
+                found = self._versions_here(row.path)
+                if not found:
+                    raise NotFound(f"/{row.path} has no content")
+                said = extract(self._opener(row.path, found[-1])(), target)
+        except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
+            said = plain(failure(error)[0])
+        self.app.call_from_thread(self._say, said)
+
+    def _extract_tree(self, row: Row, target: str) -> str:
+        from tui.tree_archive import write_tree
+
+        def open_content(path: str) -> int:
+            return self._opener(path, self._versions_here(path)[-1])()
+
+        count = write_tree(row.node, row.path, os.path.expanduser(target), open_content)
+        return f"{count} entries written to {target}"
+
     # Finding
 
     def action_find(self) -> None:
@@ -323,7 +426,12 @@ class LayersScreen(Screen[None], inherit_bindings=False):
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:
         self.file_list.focus()
-        if event.text:
+        row = self.file_list.row
+        if event.question == "extract":
+            if event.text and row is not None:
+                target = event.text
+                self.run_worker(lambda: self._extract(row, target), thread=True)
+        elif event.text:
             self._wanted = event.text
             self.action_next(1)
 
@@ -331,3 +439,8 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         """Go to the next file whose name holds what was typed, or to the one before."""
         if self._wanted and not self.file_list.find(self._wanted, by):
             self._say(f"no file's name holds {self._wanted}")
+
+
+def link_target(path: str, link: str) -> str:
+    """Return where a symlink leads, as a path from the root of the image."""
+    return posixpath.normpath(posixpath.join("/", posixpath.dirname(path), link)).lstrip("/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textual.binding import Binding
+from textual.message import Message
 
 from core.images.layer_tree import Node, Row, Rows
 from tui.layer_lines import file_line
@@ -10,6 +11,8 @@ from tui.widgets.line_list import LineList
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tui.theme import Part
 
 WIDE = 110
@@ -18,6 +21,13 @@ WIDE = 110
 
 class FileTree(LineList):
     """A tree of nodes; what is open stays open when another tree is shown."""
+
+    class Entered(Message):
+        """The person wants to see the file under the cursor."""
+
+        def __init__(self, row: Row) -> None:
+            super().__init__()
+            self.row = row
 
     BINDINGS = [
         Binding("enter,space", "fold", "Open or close", show=False),
@@ -69,6 +79,14 @@ class FileTree(LineList):
             return []
         return file_line(self._rows.lines[number], owners=self._shows_owners)
 
+    def reveal(self, path: str) -> bool:
+        """Go to a path, opening what leads there; False when it is not in the tree."""
+        place = self._rows.reveal(path) if self._rows else -1
+        if place >= 0:
+            self._show()
+            self.go(place)
+        return place >= 0
+
     def _go_to(self, path: str) -> None:
         """Put the cursor on a path, if it is among the lines."""
         lines = self._rows.lines if self._rows else []
@@ -77,9 +95,11 @@ class FileTree(LineList):
             self.go(place)
 
     def action_fold(self) -> None:
-        """Open or close the directory under the cursor."""
+        """Open or close the directory under the cursor, or look into the file."""
         row = self.row
-        if row is not None and row.is_open:
+        if row is not None and not row.node.is_directory:
+            self.post_message(self.Entered(row))
+        elif row is not None and row.is_open:
             self.action_close()
         else:
             self.action_open()
@@ -111,8 +131,10 @@ class FileTree(LineList):
         """Go to the next name (by 1) or the one before (-1) that holds `wanted`.
 
         Opens what leads there; letters' case does not count.  With a slash in it, `wanted`
-        is looked for in whole paths.  False when there is none.
+        is looked for in whole paths; with `*`, `?` or `[` in it, it is a pattern for all of
+        the name or path.  False when there is none.
         """
+        fits = _fits(wanted)
         if self._rows is None:
             return False
         if not self._paths:
@@ -122,9 +144,20 @@ class FileTree(LineList):
         for step in range(1, count + 1):
             path = self._paths[(start + by * step) % count]
             name = path if "/" in wanted else path.rpartition("/")[2]
-            if wanted.lower() in name.lower():
+            if fits(name.lower()):
                 place = self._rows.reveal(path)
                 self._show()
                 self.go(place)
                 return True
         return False
+
+
+def _fits(wanted: str) -> Callable[[str], bool]:
+    wanted = wanted.lower()
+    if not any(letter in wanted for letter in "*?["):
+        return lambda text: wanted in text
+    import fnmatch
+    import re
+
+    pattern = re.compile(fnmatch.translate(wanted.lstrip("/")))
+    return lambda text: pattern.match(text) is not None
