@@ -254,6 +254,10 @@ class LimpetApp(FrameDiffApp):
         """Follow the log of a container, or of several as one, on a screen of its own."""
         self.push_screen(views.logs(self.engine, containers))
 
+    def open_comparison(self, old: str, new: str) -> None:
+        """Show how one image differs from another."""
+        self.push_screen(views.compare(self.engine, old, new))
+
     def open_help(self) -> None:
         """Show every key and every command."""
         from core.commands import load_all

@@ -52,6 +52,7 @@ DEFAULT: tuple[Key, ...] = (
     Key(IMAGES, "H", "history {name}", "history"),
     Key(IMAGES, "i", "@detail", "details"),
     Key(IMAGES, "t", "tag {name} …", "tag"),
+    Key(IMAGES, "C", "@compare", "compare two", hint=False),
     Key(IMAGES, "d", "rmi {names}", "rmi"),
     Key(REGISTRIES, "enter", "registry catalog {name}", "repositories"),
     Key(REGISTRIES, "L", "login {name} -u …", "login"),

@@ -35,6 +35,22 @@ def layers(engine: Engine, image: str) -> Screen[None]:
     return LayersScreen(image, steps, engine.layer_files, open_file)
 
 
+def compare(engine: Engine, old: str, new: str) -> Screen[None]:
+    """Return how one image differs from another."""
+    from core.images.layer_files import open_layer_file
+    from tui.screens.compare import CompareScreen, Image, read_image
+
+    def image(name: str) -> Image:
+        steps = [step for step in engine.image_layers(name) if step.diff_id]
+        return read_image(name, steps, engine.layer_files)
+
+    return CompareScreen(
+        (old, new),
+        lambda: (image(old), image(new)),
+        lambda diff_id, path: open_layer_file(engine.paths, engine.database, diff_id, path),
+    )
+
+
 def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
     """Return everything about a container."""
     from tui.details import container_tabs

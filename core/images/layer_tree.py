@@ -12,7 +12,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from core.images.index import FileEntry
 
@@ -188,6 +188,17 @@ class Stack:
             elif entry.kind == "whiteout" and not is_there and self._at(path, number - 1):
                 tree.place(entry, REMOVED)
         return tree.finish()
+
+
+def difference(old: Mapping[str, FileEntry], new: Mapping[str, FileEntry]) -> Node:
+    """Return the files of two images as one tree, marked by how the new one differs."""
+    tree = _Tree()
+    for path, entry in new.items():
+        tree.place(entry, _status(entry, old.get(path)))
+    for path, entry in old.items():
+        if path not in new:
+            tree.place(entry, REMOVED)
+    return tree.finish()
 
 
 def _status(entry: FileEntry, old: FileEntry | None) -> str:

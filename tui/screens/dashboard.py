@@ -356,6 +356,17 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         if row:
             self.app.open_layers(row.name)
 
+    def action_compare(self) -> None:
+        """Show how the image under the cursor differs from the marked one, or two marked ones."""
+        table = self.tables[IMAGES]
+        names = table.chosen
+        if len(names) == 1 and table.selected and table.selected.name != names[0]:
+            names.append(table.selected.name)
+        if len(names) == 2:
+            self.app.open_comparison(names[0], names[1])
+        else:
+            self.say("mark one image with space and go to the other, then C compares them")
+
     def action_detail(self) -> None:
         """Show everything about the container or image under the cursor."""
         row = self.table.selected
