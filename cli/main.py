@@ -104,6 +104,11 @@ def _app(*, read_only: bool) -> int:
     if not (os.isatty(0) and os.isatty(1)):
         raise UsageError("the app needs a terminal", hint="limpet help lists the commands")
     from core.engine import open_engine
-    from tui.app import run
+    from tui import opening
 
-    return run(open_engine(), read_only=read_only)
+    engine = open_engine()
+    with opening.Opening(engine, 0, 1) as opened:
+        from tui.app import run
+
+        opened.hand_over()
+        return run(engine, read_only=read_only)

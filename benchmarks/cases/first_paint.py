@@ -33,6 +33,7 @@ def paint(host: BenchHost, rounds: int) -> Measurement:
             [
                 Case("limpet, first text", lambda: until("Containers")),
                 Case("limpet, the container's row", lambda: until("bench-paint")),
+                Case("limpet, loaded: its keys", lambda: until(r"\? help")),
             ],
             rounds,
             "No peer: the table of one container, read back from a pty by a terminal emulator.",

@@ -133,6 +133,8 @@ def _environment(options: ContainerOptions, settings: dict[str, Any], hostname: 
 
 
 def _capabilities(options: ContainerOptions) -> tuple[str, ...]:
+    if not (options.privileged or options.cap_drop or options.cap_add):
+        return DEFAULT_CAPABILITIES
     from core.linux.capabilities import NAMES
 
     every = tuple("CAP_" + name for name in NAMES)

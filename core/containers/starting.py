@@ -112,10 +112,22 @@ def write_files(
         ),
     }
     for name, text in files.items():
-        path = f"{paths.container(row.id)}/{name}"
-        with open(path, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(text)
+        _write_file(f"{paths.container(row.id)}/{name}", text)
+
+
+def _write_file(path: str, text: str) -> None:
+    """Write a small file, unless it says so already: cutting one short takes ext4 a third of
+    a millisecond.
+    """
+    data = text.encode()
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if os.read(fd, len(data) + 1) != data:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, data, 0)
+            os.fchmod(fd, 0o644)
+    finally:
+        os.close(fd)
 
 
 def make_directories(paths: Paths, row_id: str) -> None:
