@@ -14,6 +14,7 @@ import errno
 import os
 import time
 
+from core.containers.device_filter import compile_rules
 from core.linux import bpf
 
 TYPE_CHECKING = False
@@ -65,8 +66,6 @@ _layouts: dict[str, tuple[tuple[str, str], ...]] = {}
 def _make_v2(
     name: str, memory: int, cpus: float, pids: int, devices: tuple[str, ...]
 ) -> dict[str, Any]:
-    from core.containers.device_filter import compile_rules
-
     home = f"{ROOT}/{PARENT}/{name}"
     # One by one: a controller that this host lacks must not keep the others away.
     writes = [

@@ -25,6 +25,7 @@ LEAN = (
     "core.record",
     "core.containers.cgroups",
     "core.containers.child",
+    "core.containers.device_filter",
     "core.containers.enter",
     "core.containers.exec_session",
     "core.containers.init",
