@@ -14,7 +14,7 @@ from core.paths import Paths, default_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from core.config import Config
     from core.containers.launcher import Launcher
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.jobs import Job, Jobs
     from core.model import ContainerInfo, Fact, ImageInfo, LayerInfo, RegistryInfo, Usage
     from core.network.network import Network
+    from core.registry.push import Pushed
 
 
 class Engine:
@@ -176,6 +177,21 @@ class Engine:
             return pull(self.store, self.config, reference, platform, job)
 
         return self.jobs.start(f"pull {reference.familiar}", work)
+
+    def push(self, images: Sequence[str], target: str) -> Job:
+        """Start pushing local images under a name; the job's result is a Pushed.
+
+        Several images become one index, an entry a platform.
+        """
+        reference = self.reference(target)
+        found = [self.store.resolve(image) for image in images]
+
+        def work(job: Job) -> Pushed:
+            from core.registry.push import push
+
+            return push(self.store, self.config, found, reference, job)
+
+        return self.jobs.start(f"push {reference.familiar}", work)
 
     def make_starter(self) -> Job:
         """Start making the starter image out of the host's own programs."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create"),
-    "image": ("image",),
+    "image": ("image", "push"),
     "network": ("network",),
     "registry": ("registry",),
     "system": ("system",),
@@ -26,6 +26,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         ("container",),
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
+    "push": ("push",),
     **dict.fromkeys(("login", "logout"), ("registry",)),
     **dict.fromkeys(("inspect", "info", "version", "config", "doctor"), ("system",)),
 }  # fmt: skip

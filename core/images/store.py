@@ -105,6 +105,13 @@ class ImageStore:
         )
         return tuple(row[0] for row in rows)
 
+    def upload_note(self, name: str) -> str:
+        """Return the file that keeps where the upload `name` goes on, for the next process."""
+        from core.images.digest import digest_of
+
+        os.makedirs(self._paths.cache, 0o700, exist_ok=True)
+        return f"{self._paths.cache}/upload-{digest_of(name.encode())[7:39]}"
+
     def history(self, digest: str) -> list[LayerInfo]:
         """Return the steps an image was made by, oldest first, with what each layer holds."""
         from core.images.manifest import created_at

@@ -187,8 +187,8 @@ class Authorizer:
                 f"{self._host} wants credentials sent without TLS, to {realm[:200]!r}",
                 subject=self._host,
             )
-        query = [("service", challenge.get("service")), ("scope", scope)]
-        query = [pair for pair in query if pair[1]]
+        query = [("service", challenge.get("service"))] if challenge.get("service") else []
+        query += [("scope", one) for one in scope.split()]
         mark = "&" if "?" in realm else "?"
         url = realm + (mark + urlencode(query) if query else "")
         request = Request("GET", url, authorization=self._basic_header())

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from core.config import Config
     from core.registry.credentials import Credentials
     from core.registry.http import Answer
+    from core.registry.wire import FilePart
 
 HUB_ENDPOINT = "registry-1.docker.io"
 """Where Docker Hub's API is; its name in references is docker.io."""
+WEB = ("https://", "http://")
 PAGE_ENTRIES = 1000
 PAGE_MAX = 16 << 20
 LIST_MAX = 1_000_000
@@ -115,7 +117,7 @@ class RegistryClient:
         what = f"{self.host}/{path}{mark}{reference}"
         headers = (("Accept", ", ".join(ACCEPTED)),)
         answer, content = self._fetch(
-            f"{path}/manifests/{reference}", _pull_scope(path), what, MAX_SIZE, headers
+            f"{path}/manifests/{reference}", pull_scope(path), what, MAX_SIZE, headers
         )
         self._note_quota(answer)
         digest = answer.header("Docker-Content-Digest")
@@ -126,6 +128,20 @@ class RegistryClient:
         check_digest(content, digest, what)
         return content, answer.header("Content-Type"), digest
 
+    def digest_of_manifest(self, path: str, reference: str) -> str:
+        """Return the digest that a tag or digest stands for, "" if it is not there: one HEAD."""
+        what = f"{self.host}/{path}:{reference}"
+        headers = (("Accept", ", ".join(ACCEPTED)),)
+        target = f"{path}/manifests/{reference}"
+        scope = pull_scope(path)
+        answer = self.ask("HEAD", target, scope, what, headers, accepted=(200, 404))
+        self._note_quota(answer)
+        answer.close()
+        if answer.status == 404:
+            return ""
+        digest = answer.header("Docker-Content-Digest")
+        return digest if is_digest(digest) else self.manifest(path, reference)[2]
+
     def blob(self, path: str, digest: str, offset: int = 0) -> Blob:
         """Return a blob from `offset` on, or from 0 if the server knows no ranges.
 
@@ -133,10 +149,10 @@ class RegistryClient:
         """
         what = f"blob {digest} of {self.host}/{path}"
         if not offset:
-            return Blob(self._get(f"{path}/blobs/{digest}", _pull_scope(path), what, large=True), 0)
+            return Blob(self._get(f"{path}/blobs/{digest}", pull_scope(path), what, large=True), 0)
         answer = self._get(
             f"{path}/blobs/{digest}",
-            _pull_scope(path),
+            pull_scope(path),
             what,
             (("Range", f"bytes={offset}-"),),
             large=True,
@@ -152,13 +168,13 @@ class RegistryClient:
     def small_blob(self, path: str, digest: str, limit: int) -> bytes:
         """Return a blob as a whole, verified; Corrupt if it is not what its digest says."""
         what = f"blob {digest} of {self.host}/{path}"
-        _, content = self._fetch(f"{path}/blobs/{digest}", _pull_scope(path), what, limit)
+        _, content = self._fetch(f"{path}/blobs/{digest}", pull_scope(path), what, limit)
         check_digest(content, digest, what)
         return content
 
     def tags(self, path: str) -> Iterator[str]:
         """Return the tags of a repository, page by page as they are taken."""
-        return self._list(f"{path}/tags/list", _pull_scope(path), "tags", f"{self.host}/{path}")
+        return self._list(f"{path}/tags/list", pull_scope(path), "tags", f"{self.host}/{path}")
 
     def catalog(self) -> Iterator[str]:
         """Return the repositories of the registry, page by page as they are taken."""
@@ -213,6 +229,41 @@ class RegistryClient:
     def _url(self, transport: Transport, path: str) -> str:
         return f"{transport.scheme}://{self._endpoint}/v2/{path}"
 
+    def ask(
+        self,
+        method: str,
+        target: str,
+        scope: str,
+        what: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        large: bool = False,
+        accepted: tuple[int, ...] = (200,),
+        body: bytes | FilePart = b"",
+        sent: Callable[[int], None] = lambda _: None,
+        attempts: int = 0,
+    ) -> Answer:
+        """Return an answer of an accepted status; `what` names in errors what was asked for.
+
+        `target` is a path below /v2/, or the URL that an earlier answer named.  Other statuses
+        raise NotFound, Unauthorized or ProtocolError.
+        """
+        transport, authorizer = self._connect()
+        url = target if target.startswith(WEB) else self._url(transport, target)
+        if transport.secure and not url.startswith("https:"):
+            raise ProtocolError(f"{self.host} wants {what} over plain HTTP", subject=self.host)
+        known = urlsplit(url).netloc == self._endpoint
+        request = Request(method, url, headers, "", large, body, sent)
+        header = authorizer.header(scope) if known else ""
+        answer = transport.open(request.replace(authorization=header), attempts)
+        if answer.status == 401 and known:
+            header = authorizer.respond(answer, scope, header)
+            answer = transport.open(request.replace(authorization=header), attempts)
+        if answer.status in accepted:
+            return answer
+        cause = authorizer.redact(describe_answer(answer))
+        raise self._refused(answer.status, cause, what, authorizer)
+
     def _get(
         self,
         path: str,
@@ -223,18 +274,7 @@ class RegistryClient:
         large: bool = False,
         accepted: tuple[int, ...] = (200,),
     ) -> Answer:
-        """Return an answer of an accepted status; `what` names in errors what was asked for."""
-        transport, authorizer = self._connect()
-        url = self._url(transport, path)
-        header = authorizer.header(scope)
-        answer = transport.open(Request("GET", url, headers, header, large))
-        if answer.status == 401:
-            header = authorizer.respond(answer, scope, header)
-            answer = transport.open(Request("GET", url, headers, header, large))
-        if answer.status in accepted:
-            return answer
-        cause = authorizer.redact(describe_answer(answer))
-        raise self._refused(answer.status, cause, what, authorizer)
+        return self.ask("GET", path, scope, what, headers, large=large, accepted=accepted)
 
     def _refused(
         self, status: int, cause: str, what: str, authorizer: Authorizer
@@ -328,5 +368,6 @@ def next_link(headers: list[str]) -> str:
     return ""
 
 
-def _pull_scope(path: str) -> str:
+def pull_scope(path: str) -> str:
+    """Return what must be allowed to read from a repository."""
     return f"repository:{path}:pull"

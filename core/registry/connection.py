@@ -13,19 +13,20 @@ from urllib.parse import SplitResult, quote
 
 from core.errors import ProtocolError
 from core.registry.proxy import choose_proxy
-from core.registry.wire import PatientReader, connect, start_tls
+from core.registry.wire import PatientReader, connect, send, start_tls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from core.registry.wire import Check
+    from core.registry.wire import Check, FilePart
 
 USER_AGENT = "limpet"
 PORTS = {"http": 80, "https": 443}
 READ_BUFFER = 256 << 10
+BODILESS = ("GET", "HEAD", "DELETE", "CONNECT")
 ANSWER_TIMEOUTS = 4
 """An answer that is not a blob is there, whole, within this many silence time-outs."""
 
@@ -74,8 +75,15 @@ class Connection:
             self.close()
             raise
 
-    def ask(self, method: str, parts: SplitResult, headers: Mapping[str, str]) -> Response:
-        """Send a request and return the answer, its headers read."""
+    def ask(
+        self,
+        method: str,
+        parts: SplitResult,
+        headers: Mapping[str, str],
+        body: bytes | FilePart = b"",
+        sent: Callable[[int], None] = lambda _: None,
+    ) -> Response:
+        """Send a request and return the answer, its headers read; `sent` is told body bytes."""
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if self._absolute:
             target = f"{parts.scheme}://{parts.netloc}{target}"
@@ -87,7 +95,9 @@ class Connection:
         }
         if self._proxy_authorization:
             lines["Proxy-Authorization"] = self._proxy_authorization
-        return self._exchange(method, target, lines)
+        if method not in BODILESS:
+            lines["Content-Length"] = str(len(body) if isinstance(body, bytes) else body.length)
+        return self._exchange(method, target, lines, body, sent)
 
     def close(self) -> None:
         """Close the connection."""
@@ -102,7 +112,14 @@ class Connection:
         if response.status != 200:
             raise OSError(f"the proxy refuses: {response.status} {response.reason}")
 
-    def _exchange(self, method: str, target: str, headers: Mapping[str, str]) -> Response:
+    def _exchange(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | FilePart = b"",
+        sent: Callable[[int], None] = lambda _: None,
+    ) -> Response:
         # What a server put into a redirect must not become a second header.
         target = quote(target, safe="%/:=&?~#+!$,;'@()*[]-._")
         lines = [f"{method} {target} HTTP/1.1"]
@@ -112,8 +129,19 @@ class Connection:
             lines.append(f"{name}: {value}")
         self._socket.settimeout(self._timeout_s)
         self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))
+        broken: OSError | None = None
+        try:
+            if body:
+                send(self._socket, body, self._timeout_s, self._check, sent)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            broken = error  # it may have answered before it hung up
         deadline = time.monotonic() + self._timeout_s * ANSWER_TIMEOUTS
         reader = PatientReader(self._socket, self._timeout_s, self._check, deadline)
         response = Response(self._socket, method, reader)
-        response.begin()
+        try:
+            response.begin()
+        except (OSError, http.client.HTTPException) as error:
+            raise broken or error from None
+        if broken:
+            response.will_close = True
         return response

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.registry.connection import Response
-    from core.registry.wire import Check
+    from core.registry.wire import Check, FilePart
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5
@@ -36,6 +36,10 @@ MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
 BROKEN = (OSError, http.client.HTTPException)
 """What a broken connection raises."""
+
+
+def _unheard(_: int) -> None:
+    pass
 
 
 class Request(Record):
@@ -48,6 +52,9 @@ class Request(Record):
     """Sent to the URL's own host only."""
     large: bool = False
     """The answer may take any time, as long as bytes come."""
+    body: bytes | FilePart = b""
+    sent: Callable[[int], None] = _unheard
+    """Told how much of the body has left."""
 
 
 class Answer:
@@ -99,7 +106,8 @@ class Answer:
 
     def close(self) -> None:
         """Let go of the connection, whatever has been read; idempotent."""
-        self._finish(reusable=False)
+        empty = self._response.length == 0 and not self._response.will_close
+        self._finish(reusable=empty)
 
     def _finish(self, *, reusable: bool) -> None:
         release, self._release = self._release, None
@@ -246,7 +254,9 @@ class Transport:
             try:
                 return self._ask(connection, key, request, parts, headers)
             except ConnectionError:
-                pass  # the server closed it while it was idle: that is no failure
+                if request.method == "PATCH":
+                    raise  # some of it may have been taken
+                # the server closed it while it was idle: that is no failure
         connection = Connection(parts, self._tls(parts.scheme), self._timeout_s, self._check)
         return self._ask(connection, key, request, parts, headers)
 
@@ -265,7 +275,7 @@ class Transport:
                 connection.close()
 
         try:
-            response = connection.ask(request.method, parts, headers)
+            response = connection.ask(request.method, parts, headers, request.body, request.sent)
         except BaseException:
             connection.close()
             raise

@@ -12,6 +12,8 @@ import select
 import socket
 import time
 
+from core.record import Record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     Check = Callable[[], None]
 
 SLICE_S = 0.2
+SEND_CHUNK = 1 << 20
 
 
 def connect(host: str, port: int, timeout_s: float, check: Check) -> socket.socket:
@@ -90,6 +93,96 @@ def start_tls(
     except BaseException:
         secured.close()
         raise
+
+
+class FilePart(Record):
+    """Bytes of a file to send: `length` of them from `start` on."""
+
+    path: str
+    start: int
+    length: int
+
+
+def send(
+    connection: socket.socket,
+    content: bytes | FilePart,
+    timeout_s: float,
+    check: Check,
+    sent: Callable[[int], None],
+) -> None:
+    """Send a request's body; `sent` is told the bytes that have left.
+
+    Raises TimeoutError after silence, OSError for a broken connection or a file that is gone.
+    """
+    connection.settimeout(min(SLICE_S, timeout_s))
+    if isinstance(content, bytes):
+        _send_bytes(connection, content, timeout_s, check)
+        sent(len(content))
+        return
+    with open(content.path, "rb", buffering=0) as file:
+        if type(connection) is socket.socket:
+            _send_from(connection, file.fileno(), content, timeout_s, check, sent)
+            return
+        file.seek(content.start)
+        done = 0
+        while done < content.length:
+            chunk = file.read(min(SEND_CHUNK, content.length - done))
+            if not chunk:
+                raise _cut_short(content)
+            _send_bytes(connection, chunk, timeout_s, check)
+            done += len(chunk)
+            sent(done)
+
+
+def _send_bytes(connection: socket.socket, content: bytes, timeout_s: float, check: Check) -> None:
+    view = memoryview(content)
+    silence = time.monotonic() + timeout_s
+    while view:
+        check()
+        try:
+            view = view[connection.send(view) :]
+        except TimeoutError:
+            if time.monotonic() > silence:
+                raise TimeoutError(f"nothing was taken for {timeout_s:g} s") from None
+        else:
+            silence = time.monotonic() + timeout_s
+
+
+def _send_from(
+    connection: socket.socket,
+    file: int,
+    part: FilePart,
+    timeout_s: float,
+    check: Check,
+    sent: Callable[[int], None],
+) -> None:
+    """Let the kernel copy from the file: without TLS nothing has to pass through Python."""
+    import os
+
+    poll = select.poll()
+    poll.register(connection, select.POLLOUT)
+    done = 0
+    silence = time.monotonic() + timeout_s
+    while done < part.length:
+        check()
+        if not poll.poll(SLICE_S * 1000):
+            if time.monotonic() > silence:
+                raise TimeoutError(f"nothing was taken for {timeout_s:g} s")
+            continue
+        count = min(SEND_CHUNK, part.length - done)
+        try:
+            taken = os.sendfile(connection.fileno(), file, part.start + done, count)
+        except BlockingIOError:
+            continue
+        if not taken:
+            raise _cut_short(part)
+        done += taken
+        sent(done)
+        silence = time.monotonic() + timeout_s
+
+
+def _cut_short(part: FilePart) -> OSError:
+    return OSError(f"{part.path} is shorter than {part.start + part.length} bytes")
 
 
 class PatientReader(io.RawIOBase):

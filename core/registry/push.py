@@ -1,0 +1,180 @@
+"""Pushing: from an image in the store to a name in a registry.
+
+Blobs go as they were pulled or built, byte for byte.  What the registry has already is not
+sent, and what it has in another repository it takes over from there.
+"""
+
+from __future__ import annotations
+
+import os
+
+from core.errors import NotFound, RegistryError, UsageError
+from core.images.digest import digest_of
+from core.images.manifest import OCI_INDEX
+from core.images.reference import parse_reference
+from core.record import Record
+from core.registry.client import RegistryClient
+from core.registry.side_by_side import side_by_side
+from core.registry.status import note_use
+from core.registry.upload import Upload, has_blob, mount_blob, put_manifest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from core.config import Config
+    from core.images.manifest import Descriptor
+    from core.images.reference import Reference
+    from core.images.store import ImageStore
+    from core.jobs import Job
+    from core.model import ImageInfo
+
+SHORT_DIGEST = 12
+MOUNT_TRIES = 2
+"""Repositories asked to lend a blob: each costs a round trip."""
+
+
+class Pushed(Record):
+    """What a registry has now: `digest` is that of the manifest or index behind the name."""
+
+    name: str
+    digest: str
+    size: int
+    """Bytes of the manifest or index."""
+
+
+def push(
+    store: ImageStore, config: Config, images: Sequence[ImageInfo], target: Reference, job: Job
+) -> Pushed:
+    """Push an image under a name; several become one index, an entry a platform.
+
+    Progress is told per blob, with the notes exists, mounted, waiting, uploading and done.
+    Raises NotFound for a blob that is not here, RegistryError, and Cancelled.
+    """
+    if target.digest:
+        raise UsageError(
+            f"{target.familiar} names a digest, and the content alone decides that",
+            hint=f"push to {target.replace(digest='', tag='TAG').familiar}",
+            subject=target.familiar,
+        )
+    try:
+        with RegistryClient(target.host, config, check=job.check) as client:
+            pusher = _Push(store, config, client, target.path, job)
+            result = pusher.run(images, target)
+    except RegistryError as error:
+        note_use(store.database, target.host, error)
+        raise
+    note_use(store.database, target.host)
+    return result
+
+
+class _Push:
+    def __init__(
+        self, store: ImageStore, config: Config, client: RegistryClient, path: str, job: Job
+    ) -> None:
+        self._store = store
+        self._workers: int = max(1, config["registry", "parallel_layers"])
+        self._client = client
+        self._path = path
+        self._job = job
+
+    def run(self, images: Sequence[ImageInfo], target: Reference) -> Pushed:
+        contents = {image.digest: self._store.blobs.read(image.digest) for image in images}
+        for image in images:
+            if not self._client.digest_of_manifest(self._path, image.digest):
+                self._bring(image)
+                self._put(image.digest, contents[image.digest], image)
+        if len(images) == 1:
+            content, media_type = contents[images[0].digest], self._kind(images[0])
+        else:
+            content, media_type = self._index(images), OCI_INDEX
+        put_manifest(self._client, self._path, target.tag, content, media_type)
+        return Pushed(target.familiar, digest_of(content), len(content))
+
+    def _put(self, reference: str, content: bytes, image: ImageInfo) -> None:
+        put_manifest(self._client, self._path, reference, content, self._kind(image))
+
+    def _kind(self, image: ImageInfo) -> str:
+        return self._store.manifest(image.digest).media_type
+
+    def _bring(self, image: ImageInfo) -> None:
+        """Bring all blobs of an image; the largest begin first."""
+        manifest = self._store.manifest(image.digest)
+        blobs = {blob.digest: blob for blob in (manifest.config, *manifest.layers)}
+        for blob in blobs.values():
+            self._note(blob, 0, "waiting")
+        ordered = sorted(blobs.values(), key=lambda blob: blob.size, reverse=True)
+        side_by_side(
+            [self._work(blob) for blob in ordered],
+            self._workers,
+            self._job.check,
+            self._store.database.close,
+        )
+
+    def _work(self, blob: Descriptor) -> Callable[[Callable[[], None]], None]:
+        return lambda check: self._bring_blob(blob, check)
+
+    def _bring_blob(self, blob: Descriptor, check: Callable[[], None]) -> None:
+        check()
+        if has_blob(self._client, self._path, blob.digest):
+            self._note(blob, blob.size, "exists")
+            return
+        for source in self._elsewhere(blob.digest):
+            if mount_blob(self._client, self._path, blob.digest, source):
+                self._note(blob, blob.size, "mounted")
+                return
+        if blob.urls and not self._store.blobs.has(blob.digest):
+            self._note(blob, blob.size, "foreign")  # its registry is told where else it is
+            return
+        Upload(
+            self._client, self._path, blob, self._file(blob),
+            lambda done, note: self._note(blob, done, note), check,
+            self._store.upload_note(f"{self._client.host}/{self._path}@{blob.digest}"),
+        ).run()  # fmt: skip
+        self._note(blob, blob.size, "done")
+
+    def _file(self, blob: Descriptor) -> str:
+        file = self._store.blobs.path(blob.digest)
+        if not os.path.exists(file):
+            raise NotFound(
+                f"blob {blob.digest} is not in the local store, and {self._client.host} lacks it",
+                hint="pull the image again, then push",
+                subject=blob.digest,
+            )
+        return file
+
+    def _elsewhere(self, digest: str) -> list[str]:
+        """Return this registry's other repositories that should have a blob."""
+        rows = self._store.database.query(
+            "SELECT DISTINCT t.name FROM tags t LEFT JOIN image_layers l ON l.image = t.digest "
+            "JOIN images i ON i.digest = t.digest "
+            "WHERE l.blob_digest = ?1 OR i.config_digest = ?1",
+            (digest,),
+        )
+        names = [parse_reference(row[0]) for row in rows]
+        paths = {name.path for name in names if name.host == self._client.host}
+        return sorted(paths - {self._path})[:MOUNT_TRIES]
+
+    def _index(self, images: Sequence[ImageInfo]) -> bytes:
+        import json
+
+        entries = []
+        for image in images:
+            system, architecture, *variant = image.platform.split("/")
+            platform = {"architecture": architecture, "os": system}
+            if variant:
+                platform["variant"] = variant[0]
+            entries.append(
+                {
+                    "mediaType": self._kind(image),
+                    "digest": image.digest,
+                    "size": self._store.blobs.size(image.digest),
+                    "platform": platform,
+                }
+            )
+        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    def _note(self, blob: Descriptor, done: int, note: str) -> None:
+        name = blob.digest.partition(":")[2][:SHORT_DIGEST]
+        self._job.progress(name, done, blob.size, note)
