@@ -79,7 +79,17 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key("dns", (), "name servers for containers; empty: the host's, loopback ones left out"),
     ),
     "tui": (
-        Key("theme", "limpet", "colours of the app: limpet, or one of Textual's themes"),
+        Key(
+            "theme",
+            "limpet",
+            "colours of the app: limpet, limpet-light, limpet-contrast, or one of Textual's",
+        ),
+        Key("ascii", False, "draw with ASCII signs only"),
+        Key(
+            "notify_s",
+            10,
+            "tell the terminal of the end of jobs that took so many seconds; 0: never",
+        ),
         Key("mouse", True, "let the app see the mouse; off: the terminal selects text"),
         Key("refresh_s", 1.0, "seconds between two readings of usage"),
         Key(

@@ -11,18 +11,20 @@ from textual import on
 from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error
 from tui import views
-from tui.answers import answer, failure, summary
+from tui.answers import answer, failure
 from tui.bridge import Answered, Bridge, Changed, record_bug
 from tui.frame_diff import FrameDiffApp
 from tui.keymap import Keymap
 from tui.live import JobLive, Tail
 from tui.screens.dashboard import DashboardScreen
-from tui.theme import LIMPET
+from tui.theme import LIMPET, PLAIN, THEMES, glyphs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
+
+    from textual.filter import LineFilter
 
     from core.engine import Engine
 
@@ -40,9 +42,13 @@ class LimpetApp(FrameDiffApp):
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
     TITLE = "limpet"
+    _ascii: Sequence[LineFilter] = ()
 
     def __init__(self, engine: Engine, *, read_only: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if engine.config["tui", "ascii"]:
+            os.environ["LIMPET_ASCII"] = "1"  # for programs in programs too
+        self._ascii = _ascii_filters()
         self.engine = engine
         self.bridge = Bridge(engine, self.post_message, read_only=read_only)
         self.frame_diff = (
@@ -50,7 +56,9 @@ class LimpetApp(FrameDiffApp):
         )
         self.animation_level = "none"
         self._choose_theme(engine.config["tui", "theme"])
-        self.dashboard = DashboardScreen(engine, Keymap(engine.config.keys), read_only=read_only)
+        self.dashboard = DashboardScreen(
+            engine, Keymap(engine.config.keys, engine.config.aliases), read_only=read_only
+        )
         self._then: dict[int, str] = {}
         """Lines to carry out after a block has ended well."""
         self._pending: set[int] = set()
@@ -58,13 +66,18 @@ class LimpetApp(FrameDiffApp):
         self._shows: dict[int, Running] = {}
         """Jobs by the block that shows them."""
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Replace signs that the terminal does not have."""
+        return [*super().get_line_filters(), *self._ascii]
+
     def get_default_screen(self) -> DashboardScreen:
         """Start on the dashboard."""
         return self.dashboard
 
     def _choose_theme(self, wanted: str) -> None:
         """Set the theme before anything is styled, so that nothing is styled twice."""
-        self.register_theme(LIMPET)
+        for theme in THEMES:
+            self.register_theme(theme)
         name = wanted if wanted in self.available_themes else LIMPET.name
         self.set_reactive(LimpetApp.theme, name)
         self.stylesheet.set_variables(self.get_css_variables())
@@ -77,6 +90,8 @@ class LimpetApp(FrameDiffApp):
     def _begin(self) -> None:
         self.bridge.start()
         self.dashboard.bar.load()
+        for problem in self.dashboard.keymap.problems():
+            self.dashboard.output.say([("[keys] ", "faint"), (problem, "warn")])
         self.set_interval(AGES_EVERY_S, self.dashboard.age)
 
     def on_unmount(self) -> None:
@@ -91,16 +106,10 @@ class LimpetApp(FrameDiffApp):
 
     def submit(self, line: str, then: str = "") -> None:
         """Carry a command line out; its answer appears in the session."""
+        from tui.own_words import carry_out
+
         line = line.strip().lstrip(":")
-        word = line.split()[0] if line else ""
-        if word in ("q", "quit", "exit"):
-            self.leave()
-            return
-        if word == "help":
-            self.open_help()
-            return
-        if word == "clear":
-            self.dashboard.output.clear()
+        if carry_out(self, line):
             return
         number = self.dashboard.output.begin(line)
         if then:
@@ -153,10 +162,20 @@ class LimpetApp(FrameDiffApp):
             if running is not None:
                 self._pending.add(number)
                 self.bridge.finish(number, running)
+                self._announce(running)
         jobs = self.bridge.running_jobs()
         self.dashboard.take_jobs(jobs)
         if not (jobs or self._pending or output.busy):
             self._live_timer.pause()
+
+    def _announce(self, running: Running) -> None:
+        """Tell the terminal of the end of a long job: the person may look elsewhere."""
+        least = self.engine.config["tui", "notify_s"]
+        view = running.job.snapshot()
+        if least and view.seconds >= least and self._driver is not None:
+            from tui.notify import notification
+
+            self._driver.write(notification("limpet", f"{view.title}: {view.state}"))
 
     def _give_terminal(self, number: int, foreground: Foreground) -> None:
         from tui.host_programs import OnHost
@@ -183,7 +202,7 @@ class LimpetApp(FrameDiffApp):
 
     def _ask(self, number: int, plan: Plan) -> None:
         from core.commands.show import size
-        from tui.screens.confirm import ConfirmScreen
+        from tui.screens.confirm import ConfirmScreen, word_to_type
 
         def decide(yes: bool | None) -> None:
             if yes:
@@ -193,7 +212,8 @@ class LimpetApp(FrameDiffApp):
                 self.dashboard.output.finish(number, (), note="not done")
 
         back = f", {size(plan.bytes_back)} come back" if plan.bytes_back else ""
-        self.push_screen(ConfirmScreen(plan.title + back, plan.lines, "go on"), decide)
+        screen = ConfirmScreen(plan.title + back, plan.lines, "go on", word=word_to_type(plan))
+        self.push_screen(screen, decide)
 
     # Leaving
 
@@ -266,13 +286,20 @@ class LimpetApp(FrameDiffApp):
         keys = key_sections(self.dashboard.keymap)
         self.push_screen(HelpScreen(keys, [verb_section(load_all())]))
 
-    def open_jobs(self) -> None:
-        """Show the jobs of this limpet and how they ended."""
-        number = self.dashboard.output.begin("jobs")
-        views = [job.snapshot() for job in self.engine.jobs.all()]
-        lines = [[(f"{view.id:>3}  {view.state:<10} {summary(view)}", "")] for view in views]
-        self.dashboard.output.finish(number, lines, note="" if lines else "none yet")
-        self.dashboard.show_pane()
+    def open_listing(self, name: str) -> bool:
+        """Show a command's table on a screen of its own; False where there is none."""
+        from tui.listings import listing
+
+        screen = listing(self.engine, name, self.submit)
+        if screen is not None:
+            self.push_screen(screen)
+        return screen is not None
+
+    def open_tour(self) -> None:
+        """Show a newcomer around."""
+        from tui.screens.tour import TourScreen
+
+        self.push_screen(TourScreen())
 
     def start_here(self) -> None:
         """Make the starter image and run a container of it: a newcomer's first key."""
@@ -281,6 +308,14 @@ class LimpetApp(FrameDiffApp):
 
     def _taken(self, name: str) -> bool:
         return any(info.name == name for info in self.bridge.latest.containers)
+
+
+def _ascii_filters() -> list[LineFilter]:
+    if glyphs() is not PLAIN:
+        return []
+    from tui.ascii_only import AsciiOnly
+
+    return [AsciiOnly()]
 
 
 def _tell(words: str) -> None:

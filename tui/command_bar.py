@@ -17,9 +17,11 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
+from core.commands import MODULES
 from core.commands.scan import scan, signature
 from core.errors import Error
 from tui.bridge import state_directory
+from tui.own_words import WORDS
 from tui.theme import Tones, glyphs
 from tui.widgets.completion_popup import CompletionPopup
 from tui.widgets.rows import has_letters
@@ -199,7 +201,7 @@ class CommandBar(Horizontal):
 
     @work(thread=True, exclusive=True, group="complete", exit_on_error=False)
     def _complete(self, value: str, cursor: int) -> None:
-        from prompt_toolkit.completion import CompleteEvent
+        from prompt_toolkit.completion import CompleteEvent, Completion
         from prompt_toolkit.document import Document
         from textual.worker import get_current_worker
 
@@ -208,6 +210,11 @@ class CommandBar(Horizontal):
             return
         document = Document(value, cursor)
         found = list(completer.get_completions(document, CompleteEvent()))
+        found += [
+            Completion(word, -len(value), display_meta=meaning)
+            for word, meaning in WORDS.items()
+            if word.startswith(value) and value
+        ]
         with suppress(Error, OSError):  # running the line will say why
             self.known = completer.names.known()
         if not get_current_worker().is_cancelled:
@@ -391,6 +398,10 @@ class _Colours(Highlighter):
         if self._bar.searching:
             return
         line = own_part(text.plain)
+        word = line.partition(" ")[0]
+        if word in WORDS and word not in MODULES:
+            text.stylize(self._tones["good"], 0, len(word))
+            return
         for span in scan(line, self._bar.known):
             kind = span.kind
             if kind == "error" and span.end == len(line) and self._bar.offers:

@@ -12,7 +12,7 @@ from tui.places import CONTAINERS, IMAGES, REGISTRIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 FILL = "…"
 ACTION = "@"
@@ -69,6 +69,11 @@ DEFAULT: tuple[Key, ...] = (
     Key("", "1", "@place(0)", "containers", hint=False),
     Key("", "2", "@place(1)", "images", hint=False),
     Key("", "3", "@place(2)", "registries", hint=False),
+    Key("", "4", "@listing('networks')", "networks", hint=False),
+    Key("", "5", "@listing('volumes')", "volumes", hint=False),
+    Key("", "6", "@listing('disk')", "disk", hint=False),
+    Key("", "7", "@listing('doctor')", "doctor", hint=False),
+    Key("", "f1", "@tour", "a tour", hint=False),
     Key("", "tab", "@next(1)", "next pane", hint=False),
     Key("", "shift+tab", "@next(-1)", "pane before", hint=False),
     Key("", "escape", "@back", "clear the filter and the marks", hint=False),
@@ -83,6 +88,11 @@ DEFAULT: tuple[Key, ...] = (
     Key("", "ctrl+l", "@redraw", "redraw", hint=False),
 )
 
+MOVING = frozenset((
+    "j", "k", "g", "G", "up", "down", "home", "end", "pageup", "pagedown", "ctrl+f", "ctrl+b",
+    "asterisk", "less_than_sign", "greater_than_sign", "O",
+))  # fmt: skip
+"""Keys that tables keep for themselves."""
 SIGNS = {
     "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!", "plus": "+",
     "backslash": "\\", "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn",
@@ -98,14 +108,42 @@ def opens_bar(key: Key) -> bool:
 class Keymap:
     """The keys in force."""
 
-    def __init__(self, changed: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, changed: Mapping[str, str] | None = None, aliases: Iterable[str] = ()
+    ) -> None:
         """Take the defaults and what `[keys]` changes: `l`, or `images.l` for one place."""
         self.keys = list(DEFAULT)
+        self._changed = dict(changed or {})
+        self._aliases = tuple(aliases)
         for name, command in (changed or {}).items():
             place, key = self._named(name)
             self.keys = [k for k in self.keys if k.key != key or (place and k.place != place)]
             if command:
                 self.keys.insert(0, Key(place, key, command, command.split("{")[0].strip()))
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the keys that a person has set."""
+        from core.commands import MODULES
+        from tui.own_words import WORDS
+
+        known = {*MODULES, *WORDS, *self._aliases}
+        actions = {key.command.partition("(")[0] for key in DEFAULT if key.command[:1] == ACTION}
+        found: list[str] = []
+        seen: dict[tuple[str, str], str] = {}
+        for name, command in self._changed.items():
+            place, key = self._named(name)
+            if (place, key) in seen:
+                found.append(f"{name} and {seen[place, key]} are the same key")
+            seen[place, key] = name
+            if key in MOVING:
+                found.append(f"{name}: {sign(key)} moves in tables and stays what it is")
+            word = command.split()[0].lstrip("!") if command.strip("! ") else ""
+            if word.startswith(ACTION):
+                if word.partition("(")[0] not in actions:
+                    found.append(f"{name}: there is no action {word}")
+            elif word and not command.startswith("!") and word.rstrip(FILL) not in known:
+                found.append(f"{name}: {word} is no command")
+        return found
 
     @staticmethod
     def _named(name: str) -> tuple[str, str]:

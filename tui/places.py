@@ -72,7 +72,7 @@ WELCOME: tuple[Part, ...] = (
     ("   no network, a second or two", "dim"),
     ("", ""),
     (":  opens the command line; for example  pull alpine", ""),
-    ("?  shows every key", ""),
+    ("?  shows every key, f1 shows you around", ""),
 )
 """The containers' table on the very first screen."""
 

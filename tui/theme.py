@@ -37,6 +37,48 @@ LIMPET = Theme(
 )
 """The default: a calm dark theme in the colours of wet rock and lichen."""
 
+LIGHT = Theme(
+    name="limpet-light",
+    dark=False,
+    primary="#2f5f8a",
+    secondary="#4f6f8f",
+    accent="#8a5a00",
+    success="#2f6b1f",
+    warning="#8a5a00",
+    error="#a32a20",
+    foreground="#1d2225",
+    background="#f6f6f3",
+    surface="#ecece8",
+    panel="#dfe0db",
+    variables={
+        "block-cursor-text-style": "none",
+        "input-cursor-background": "#1d2225",
+        "input-cursor-foreground": "#f6f6f3",
+        "input-selection-background": "#4f6f8f 40%",
+    },
+)
+CONTRAST = Theme(
+    name="limpet-contrast",
+    primary="#66d9ff",
+    secondary="#66d9ff",
+    accent="#ffff00",
+    success="#00ff66",
+    warning="#ffaf00",
+    error="#ff5f5f",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#303030",
+    variables={
+        "block-cursor-text-style": "bold",
+        "input-cursor-background": "#ffffff",
+        "input-cursor-foreground": "#000000",
+        "input-selection-background": "#0000ff",
+    },
+)
+THEMES = (LIMPET, LIGHT, CONTRAST)
+"""Our own; Textual brings others."""
+
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -62,8 +104,10 @@ PLAIN = Glyphs("*", "=", "o", "x", ">", "+", "-", "v", "^", ">", "_.-:=+*#", "="
 
 
 def glyphs(env: Mapping[str, str] = os.environ) -> Glyphs:
-    """Return the signs that the terminal can be trusted to have."""
+    """Return the signs that the terminal can be trusted to have; LIMPET_ASCII=1: the plain ones."""
     locale = env.get("LC_ALL") or env.get("LC_CTYPE") or env.get("LANG") or "C.UTF-8"
+    if env.get("LIMPET_ASCII") == "1":
+        return PLAIN
     if env.get("TERM") in ("linux", "vt100", "dumb") or "UTF" not in locale.upper():
         return PLAIN
     return Glyphs()

@@ -16,8 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textual import events
     from textual.app import ComposeResult
 
+    from core.commands.result import Plan
     from tui.theme import Part
 
 LEAST, MOST = 40, 100
@@ -29,7 +31,8 @@ EDGES = 8
 class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     """Shows the whole of what would happen, a long list scrolls; answers True for yes.
 
-    Only `y` says yes: enter may come out of habit, or twice.
+    Only `y` says yes: enter may come out of habit, or twice.  With a `word`, only typing
+    that does.
     """
 
     DEFAULT_CSS = """
@@ -48,8 +51,12 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     ]
     AUTO_FOCUS = "#lines"
 
-    def __init__(self, title: str, lines: Sequence[str], yes: str, no: str = "keep") -> None:
+    def __init__(
+        self, title: str, lines: Sequence[str], yes: str, no: str = "keep", *, word: str = ""
+    ) -> None:
         super().__init__()
+        self._word = word
+        self._typed = ""
         self._title = visible(title)
         self._lines = [visible(line) for line in lines]
         self._yes = yes
@@ -66,6 +73,8 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     def on_mount(self) -> None:
         """Fill the list."""
         self._list.show_lines([[("  ", ""), (line, "")] for line in self._lines])
+        if self._word:
+            self.set_focus(None)  # the list's keys are letters
         self._fit()
 
     def on_resize(self) -> None:
@@ -89,10 +98,51 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         left: list[Part] = [
             ("y ", "accent"), (f"{self._yes}    ", ""), ("n ", "accent"), (self._no, ""),
         ]  # fmt: skip
+        if self._word:
+            left = [
+                ("type ", ""), (visible(self._word), "bad"), (" and enter: ", ""),
+                (f"{visible(self._typed)}_", "accent"), ("    esc ", "accent"), (self._no, ""),
+            ]  # fmt: skip
         more = f"{self._list.below} more below" if self._list.below else ""
         right: list[Part] = [(more, "accent")]
         self.query_one("#answers", StatusLine).show(left, right)
 
+    def on_key(self, event: events.Key) -> None:
+        """Collect the word that must be typed."""
+        if not self._word or event.key in ("escape", "ctrl+c"):
+            return
+        if event.key in ("pagedown", "down", "pageup", "up"):
+            self._list.action_page(1 if "down" in event.key else -1)
+        elif event.key == "enter" and self._typed == self._word:
+            self.dismiss(True)
+        elif event.key == "backspace":
+            self._typed = self._typed[:-1]
+        elif event.character and event.is_printable:
+            self._typed = (self._typed + event.character)[: len(self._word)]
+        elif event.key != "enter":
+            return
+        event.stop()
+        event.prevent_default()
+        if self.is_current:
+            self._tell()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        """Let letters be typed where a word is asked for."""
+        return not self._word or action != "answer" or parameters == (False,)
+
     def action_answer(self, yes: bool) -> None:
         """Close with the answer."""
         self.dismiss(yes)
+
+
+LASTING = "volume "
+"""How a plan's line begins for what holds data that is nowhere else."""
+
+
+def word_to_type(plan: Plan) -> str:
+    """Return what must be typed before the plan is done, nothing for most plans.
+
+    Volumes are what people cannot make again: the name of the one, or how many they are.
+    """
+    names = [line.split()[1] for line in plan.lines if line.startswith(LASTING)]
+    return names[0] if len(names) == 1 else f"{len(names)} volumes" if names else ""

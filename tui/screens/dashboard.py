@@ -477,7 +477,16 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def action_jobs(self) -> None:
         """Show the jobs."""
-        self.app.open_jobs()
+        self.app.open_listing("jobs")
+
+    def action_listing(self, name: str) -> None:
+        """Show a command's table on a screen."""
+        if not self.app.open_listing(name):
+            self.say(f"there is no command that lists {name}")
+
+    def action_tour(self) -> None:
+        """Show a newcomer around."""
+        self.app.open_tour()
 
     def action_leave(self) -> None:
         """Leave limpet."""

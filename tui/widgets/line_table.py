@@ -139,6 +139,13 @@ class LineTable(ScrollView, can_focus=True):
             self._fit()
         self._arrange()
 
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Show other columns; rows that fit them must follow."""
+        self.columns, self._rows, self._view, self.sort = columns, {}, [], None
+        self._content = [0] * len(columns)
+        self._widths = [0] * len(columns)
+        self._fit()
+
     def set_filter(self, wanted: str) -> None:
         """Show only the rows that match; the empty filter shows all."""
         if wanted != self.wanted:

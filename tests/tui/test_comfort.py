@@ -1,0 +1,225 @@
+"""What makes the app pleasant: screens by name, themes, keys of one's own, notices, the tour."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.commands.result import Column, Plan, Running, Table, Text
+from core.config import Config
+from core.engine import Engine
+from core.jobs import Job
+from core.paths import Paths
+from tests.tui.conftest import facts
+from tests.tui.test_app import answered, screen_text, session, until
+from tui.app import LimpetApp
+from tui.ascii_only import INSTEAD
+from tui.keymap import Keymap
+from tui.notify import notification
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.detail import DetailScreen
+from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
+from tui.screens.logs import LogsScreen
+from tui.screens.tour import PAGES, TourScreen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Make = Callable[..., LimpetApp]
+
+SIZES = [(80, 24), (160, 50)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_commands_list_has_screens(make_app: Make, size: tuple[int, int]) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        app.submit("networks")
+        await until(pilot, lambda: "bridge" in screen_text(app))
+        assert isinstance(app.screen, ListingScreen)
+        await pilot.press("slash", *"none", "enter")
+        await until(pilot, lambda: [row.name for row in app.screen.table.rows] == ["none"])  # type: ignore[attr-defined]
+        await pilot.press("y")
+        await until(pilot, lambda: app.clipboard == "none")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: app.dashboard.is_current)
+
+
+async def test_jobs_are_listed_and_cancelled(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+
+        def work(job: Job) -> None:
+            job.progress("layer", 40, 100, "downloading")
+            while not job.cancelled:
+                job.wait(0.01)
+            job.check()
+
+        job = app.engine.jobs.start("pull x", work)
+        await pilot.press("J")
+        await until(pilot, lambda: "pull x 40%" in screen_text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: job.finished)
+        app.submit("cancel 99")
+        await until(pilot, lambda: "there is no job 99" in session(app))
+
+
+async def test_an_action_runs_for_the_chosen_rows() -> None:
+    table = Table((Column("Name", "VOLUME"), Column("Size", "SIZE", "size")),
+                  ({"Name": "b c", "Size": 5}, {"Name": "a", "Size": 7000}))  # fmt: skip
+    assert [column.right for column in columns_of(table)] == [False, True]
+    assert [row.cells for row in rows_of(table)] == [("b c", "5B"), ("a", "7kB")]
+    lines: list[str] = []
+    screen = ListingScreen(
+        "volumes", lambda: table, empty="none",
+        actions=(Action("d", "rm", "volume rm {names}"),), run=lines.append,
+    )  # fmt: skip
+    from textual.app import App
+
+    app: App[None] = App()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(screen)
+        for _ in range(200):
+            if screen.table.total == 2:
+                break
+            await pilot.pause(0.02)
+        await pilot.press("space", "space", "d")
+        await pilot.pause()
+        assert lines == ["volume rm 'b c' a"]
+        assert not screen.is_current
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("go containers web-1", DetailScreen),
+        ("go containers web-1 logs", LogsScreen),
+        ("go networks", ListingScreen),
+        ("tour", TourScreen),
+    ],
+)
+async def test_screens_have_names(make_app: Make, line: str, kind: type[object]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit(line)
+        await until(pilot, lambda: isinstance(app.screen, kind))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.dashboard.is_current)
+
+
+async def test_a_wrong_name_and_a_theme(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("go nowhere")
+        await until(pilot, lambda: "go containers|images" in session(app))
+        app.submit("go images")
+        assert app.dashboard.place == "images"
+        app.submit("theme limpet-light")
+        assert app.theme == "limpet-light"
+        app.submit("theme mauve")
+        await until(pilot, lambda: "themes: limpet, limpet-light, limpet-contrast" in session(app))
+
+
+@pytest.mark.parametrize(
+    "theme", ["limpet", "limpet-light", "limpet-contrast", "nord", "ansi-dark"]
+)
+async def test_every_theme_paints(paths: Paths, theme: str) -> None:
+    app = LimpetApp(Engine(paths, Config({("tui", "theme"): theme})))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        assert "web-1" in screen_text(app)
+
+
+async def test_ascii_only_sends_nothing_else(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMPET_ASCII", "0")
+    app = LimpetApp(Engine(paths, Config({("tui", "ascii"): True})))
+    async with app.run_test(size=(160, 50)) as pilot:
+        app.dashboard.take(facts(5))
+        await pilot.press("colon", *"ru")
+        await until(pilot, lambda: app.dashboard.popup.display)
+        assert screen_text(app).isascii()
+        await pilot.press("escape", "question_mark")
+        await pilot.pause()
+        assert screen_text(app).isascii()
+    assert all(len(there) == 1 and ord(there) < 128 for there in INSTEAD.values())
+
+
+def test_keys_of_one_s_own_are_checked() -> None:
+    keys = {
+        "l": "logs {name}", "containers.j": "ps", "x": "strat {names}", "b": "@nothing",
+        "images.x": "image inspect {name}", "?": "help", "question_mark": "help", "h": "!htop",
+        "m": "mine", "z": "",
+    }  # fmt: skip
+    assert Keymap(keys, ["mine"]).problems() == [
+        "containers.j: j moves in tables and stays what it is",
+        "x: strat is no command",
+        "b: there is no action @nothing",
+        "question_mark and ? are the same key",
+    ]
+    assert not Keymap().problems()
+
+
+async def test_bad_keys_are_told_at_the_start(paths: Paths) -> None:
+    app = LimpetApp(Engine(paths, Config({}, {"keys": {"x": "strat"}})))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "[keys] x: strat is no command" in screen_text(app))
+
+
+def test_notices_suit_the_terminal_and_hide_what_is_hostile() -> None:
+    assert notification("a", "b\x1b]0;x\x07", {}) == "\x1b]9;a: b]0;x\x07"
+    assert notification("a;b", "c", {"TERM": "foot"}) == "\x1b]777;notify;a,b;c\x07"
+    assert notification("a", "b", {"TMUX": "1"}) == "\x1bPtmux;\x1b\x1b]9;a: b\x07\x1b\\"
+
+
+async def test_the_end_of_a_long_job_is_announced(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    app = LimpetApp(Engine(paths, Config({("tui", "notify_s"): 0.1})))
+    async with app.run_test(size=(80, 24)) as pilot:
+        driver = app._driver
+        assert driver is not None
+        monkeypatch.setattr(driver, "write", sent.append)
+        job = app.engine.jobs.start("pull x", lambda job: job.wait(0.3))
+        answered(app, "pull x", Running(job, lambda _: Text("done well")))
+        await until(pilot, lambda: "done well" in session(app))
+        assert any("limpet: pull x: done" in data for data in sent)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_tour_fits_and_ends(make_app: Make, size: tuple[int, int]) -> None:
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("f1")
+        for title, lines in PAGES:
+            await until(pilot, lambda title=title: title in screen_text(app))  # type: ignore[misc]
+            text = screen_text(app)
+            assert all(line in text for line in lines)
+            await pilot.press("enter")
+        await until(pilot, lambda: app.dashboard.is_current)
+
+
+async def test_volumes_are_removed_only_after_typing_their_name(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        done: list[str] = []
+
+        def apply() -> Text:
+            done.append("gone")
+            return Text("gone")
+
+        plan = Plan("remove 1 volume", ("volume data (3 files, 5MB)",), apply)
+        answered(app, "volume rm data", plan)
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert "type data and enter" in screen_text(app)
+        await pilot.press("y", "enter")
+        assert not done
+        await pilot.press("backspace", *"data", "enter")
+        await until(pilot, lambda: "gone" in session(app))
+        plan = Plan("prune", ("volume a", "volume b", "image c"), apply)
+        answered(app, "prune", plan)
+        await until(pilot, lambda: "type 2 volumes and enter" in screen_text(app))
+        await pilot.press(*"nqj", "escape")
+        await until(pilot, lambda: "not done" in session(app))
+        assert done == ["gone"]

@@ -1,0 +1,103 @@
+"""Command lines that are about the app itself: leaving, screens by name, the theme."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tui.app import LimpetApp
+
+WORDS = {
+    "go": "to a screen by its name: go containers web logs",
+    "jobs": "what goes on and how it ended, on a screen",
+    "networks": "networks on a screen",
+    "volumes": "volumes on a screen",
+    "disk": "what takes up space, on a screen",
+    "cancel": "end a job by its number",
+    "theme": "choose the colours",
+    "tour": "a short tour of limpet",
+    "clear": "empty the session",
+    "help": "every key and every command",
+    "quit": "leave limpet",
+}
+"""What can be typed beside the commands, and what it does."""
+LEAVING = ("q", "quit", "exit")
+TABLES = ("containers", "images", "registries")
+VIEWS = ("logs", "layers", "inspect")
+
+
+def carry_out(app: LimpetApp, line: str) -> bool:
+    """Do what a line means for the app; False when it is an ordinary command line."""
+    words = line.split()
+    if not words:
+        return True
+    first, rest = words[0], words[1:]
+    if first in LEAVING:
+        app.leave()
+    elif first == "help" and not rest:
+        app.open_help()
+    elif first == "clear":
+        app.dashboard.output.clear()
+    elif first == "tour":
+        app.open_tour()
+    elif first in ("jobs", "networks", "volumes", "disk") and not rest:
+        return app.open_listing(first)
+    elif first == "go":
+        _say(app, line, _go(app, rest))
+    elif first == "theme":
+        _say(app, line, _theme(app, rest))
+    elif first == "cancel":
+        _say(app, line, _cancel(app, rest))
+    else:
+        return False
+    return True
+
+
+def _say(app: LimpetApp, line: str, problem: str) -> None:
+    if problem:
+        number = app.dashboard.output.begin(line)
+        app.dashboard.output.finish(number, [[(problem, "warn")]])
+        app.dashboard.show_pane()
+
+
+def _go(app: LimpetApp, words: Sequence[str]) -> str:
+    """Open a screen by its name; return what is wrong with the name."""
+    place, name, view = (*words, "", "", "")[:3]
+    if place in TABLES and not name:
+        app.dashboard.go(place)
+        return ""
+    opens: dict[tuple[str, str], Callable[[], None]] = {
+        ("containers", ""): lambda: app.open_container(name),
+        ("containers", "inspect"): lambda: app.open_container(name),
+        ("containers", "logs"): lambda: app.open_logs([name]),
+        ("images", ""): lambda: app.open_image(name),
+        ("images", "inspect"): lambda: app.open_image(name),
+        ("images", "layers"): lambda: app.open_layers(name),
+    }
+    if (place, view) in opens:
+        opens[place, view]()
+        return ""
+    if place and not name and app.open_listing(place):
+        return ""
+    return "go containers|images|registries [NAME [logs|layers]], or jobs, networks, doctor"
+
+
+def _theme(app: LimpetApp, words: Sequence[str]) -> str:
+    from tui.theme import THEMES
+
+    known = [theme.name for theme in THEMES]
+    if words and words[0] in app.available_themes:
+        app.theme = words[0]
+        return ""
+    others = sorted(set(app.available_themes) - set(known))
+    return f"themes: {', '.join([*known, *others])}"
+
+
+def _cancel(app: LimpetApp, words: Sequence[str]) -> str:
+    jobs = {str(job.id): job for job in app.engine.jobs.all()}
+    for word in words:
+        if word not in jobs:
+            return f"there is no job {word}"
+        jobs[word].cancel()
+    return "" if words else "cancel NUMBER: jobs shows the numbers"

@@ -1,0 +1,234 @@
+"""A table of what a command lists, on a screen of its own: networks, volumes, jobs, disk."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.binding import Binding
+from textual.screen import Screen
+
+from core.record import Record
+from tui.answers import failure, visible
+from tui.clipboard import copy
+from tui.widgets.ask_line import AskLine
+from tui.widgets.line_table import LineTable
+from tui.widgets.rows import Column, Row
+from tui.widgets.status import StatusLine, hint_parts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from textual.app import ComposeResult
+
+    from core.commands.result import Table
+    from tui.theme import Part
+
+HINTS = (
+    ("j k", "move"), ("/", "filter"), ("< >", "sort"), ("space", "mark"), ("y", "copy name"),
+    ("r", "read again"), ("esc", "back"),
+)  # fmt: skip
+MOST_CELLS = 60
+
+
+class Action(Record):
+    """A key that runs `line` for the chosen rows: `{names}` is where their names go."""
+
+    key: str
+    words: str
+    line: str
+
+
+class ListingScreen(Screen[None], inherit_bindings=False):
+    """The table that `read()`, called in a thread every `every_s` seconds, returns.
+
+    The first column is a row's name.  `run(line)` is called when an action is chosen, after
+    the screen was left; an action without `{names}` needs no row.
+    """
+
+    DEFAULT_CSS = """
+    ListingScreen { background: $background; }
+    ListingScreen #head { height: 1; background: $panel; }
+    ListingScreen #foot { height: 1; dock: bottom; }
+    """
+    BINDINGS = [
+        Binding("escape", "back", "Back"),
+        Binding("q", "leave", "Leave"),
+        Binding("slash", "find", "Filter"),
+        Binding("r", "read", "Read again"),
+        Binding("y", "copy", "Copy the names"),
+        Binding("Y", "copy_rows", "Copy the rows"),
+    ]
+    AUTO_FOCUS = "#table"
+
+    def __init__(
+        self,
+        title: str,
+        read: Callable[[], Table],
+        *,
+        empty: str,
+        actions: Sequence[Action] = (),
+        run: Callable[[str], None] = lambda _: None,
+        every_s: float = 5,
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._read = read
+        self._empty = empty
+        self._actions = actions
+        self._run = run
+        self._every = every_s
+        self._note = ""
+        self._error: Exception | None = None
+        self._columns: tuple[Column, ...] = (Column("name", "NAME", 8, 60),)
+        self.table = LineTable(title, self._columns, id="table")
+        for action in actions:
+            self._bindings.bind(action.key, f"act({action.key!r})", action.words)
+
+    def compose(self) -> ComposeResult:
+        """Place head, table and foot."""
+        yield StatusLine(id="head")
+        yield self.table
+        yield StatusLine(id="foot")
+        yield AskLine()
+
+    def on_mount(self) -> None:
+        """Read, and go on reading."""
+        self.action_read()
+        self.set_interval(self._every, self.action_read)
+        self._tell()
+
+    def action_read(self) -> None:
+        """Read in a thread, unless that goes on."""
+        if not any(worker.is_running for worker in self.workers if worker.node is self):
+            self.run_worker(self._load, thread=True)
+
+    def _load(self) -> None:
+        try:
+            table = self._read()
+        except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
+            self.app.call_from_thread(self._fail, error)
+            return
+        self.app.call_from_thread(self._take, table)
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self._tell()
+
+    def _take(self, table: Table) -> None:
+        if not self.is_attached:
+            return
+        self._error = None
+        columns = columns_of(table)
+        if columns != self.table.columns:
+            self.table.set_columns(columns)
+        self.table.empty = (("", ""), (self._empty, "dim"))
+        self.table.set_rows(rows_of(table))
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self.is_attached:
+            return
+        parts: list[Part] = [(f" {self._title} ", "bold"), (f"{self.table.total}", "dim")]
+        if self._error is not None:
+            parts += [("  ", ""), *failure(self._error)[0]]
+        self.query_one("#head", StatusLine).show(parts)
+        own = [(action.key, action.words) for action in self._actions]
+        words: list[Part] = [(f" {self._note}", "accent")]
+        hints = hint_parts([*own, *HINTS], self.app.size.width)
+        self.query_one("#foot", StatusLine).show(words if self._note else hints)
+
+    def on_resize(self) -> None:
+        """Fit the edges."""
+        self._tell()
+
+    def on_key(self) -> None:
+        """Forget what was said about the key before."""
+        if self._note:
+            self._say("")
+
+    def _say(self, words: str) -> None:
+        self._note = words
+        self._tell()
+
+    # Keys
+
+    def action_leave(self) -> None:
+        """Go back to the dashboard."""
+        self.dismiss(None)
+
+    def action_back(self) -> None:
+        """Clear the filter, then the marks, then leave."""
+        if self.table.wanted:
+            self.table.set_filter("")
+        elif self.table.marked:
+            self.table.action_unmark()
+        else:
+            self.dismiss(None)
+
+    def action_find(self) -> None:
+        """Let the person type a filter."""
+        self.query_one(AskLine).ask("filter", "/", self.table.wanted)
+
+    @on(AskLine.Answered)
+    def _answered(self, event: AskLine.Answered) -> None:
+        self.table.focus()
+        if event.text is not None:
+            self.table.set_filter(event.text)
+
+    def action_copy(self) -> None:
+        """Copy the names of the marked rows, or of the one under the cursor."""
+        self._say(copy(self.app, "\n".join(self.table.chosen)))
+
+    def action_copy_rows(self) -> None:
+        """Copy the marked rows, or the one under the cursor."""
+        self._say(copy(self.app, self.table.chosen_text()))
+
+    def action_act(self, key: str) -> None:
+        """Run a key's command line for the chosen rows."""
+        from core.commands.scan import quote
+
+        action = next(action for action in self._actions if action.key == key)
+        names = self.table.chosen
+        if "{names}" in action.line and not names:
+            return
+        line = action.line.replace("{names}", " ".join(map(quote, names)))
+        self.dismiss(None)
+        self._run(line)
+
+
+def columns_of(table: Table) -> tuple[Column, ...]:
+    """Return how a command's columns are shown."""
+    return tuple(
+        Column(
+            column.key,
+            column.title,
+            min(8, len(column.title)),
+            MOST_CELLS,
+            rank=place,
+            right=column.kind == "size" or _is_count(table, column.key),
+        )
+        for place, column in enumerate(table.columns)
+    )
+
+
+def _is_count(table: Table, key: str) -> bool:
+    values = [row[key] for row in table.rows]
+    return bool(values) and all(isinstance(value, int | float) for value in values)
+
+
+def rows_of(table: Table) -> list[Row]:
+    """Return a command's rows; the first column names them."""
+    from core.commands.show import cell
+
+    rows = []
+    for row in table.rows:
+        cells = tuple(visible(cell(row[column.key], column.kind)) for column in table.columns)
+        sorts = tuple(
+            float(value) if isinstance(value := row[column.key], int | float) else str(value)
+            for column in table.columns
+        )
+        name = str(row[table.columns[0].key])
+        rows.append(
+            Row("\0".join(cells[:2]), cells, ("", *("dim",) * (len(cells) - 1)), sorts, name)
+        )
+    return rows
