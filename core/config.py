@@ -43,6 +43,11 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key("default", "docker.io", "registry of a reference that names none"),
         Key("insecure", (), "registries spoken to over plain HTTP; loopback addresses always may"),
         Key("ca_file", "", "PEM file of authorities to trust besides the system's"),
+        Key(
+            "certs_dirs",
+            ("/etc/limpet/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d"),
+            "each may hold HOST:PORT/*.crt (authorities), *.cert and *.key (client certificates)",
+        ),
         Key("parallel_layers", 4, "layers fetched side by side"),
         Key("timeout_s", 30, "seconds without a byte before a connection is given up"),
     ),
@@ -103,6 +108,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
 FREE_SECTIONS = {
     "aliases": 'words of your own for a command line, e.g. lt = "logs --tail 100"',
     "keys": 'key = "command", or key = "" to take a key away',
+    "mirrors": '"REGISTRY" = "HOST[:PORT][/PREFIX] …": pulls ask these first, in this order',
 }
 
 
@@ -114,10 +120,13 @@ class Config:
         values: Mapping[tuple[str, str], Any] | None = None,
         free: Mapping[str, Mapping[str, str]] | None = None,
         files: tuple[str, ...] = (),
+        sync: tuple[dict[str, Any], ...] = (),
     ) -> None:
         self._values = dict(values or {})
         self._free = {name: dict((free or {}).get(name, {})) for name in FREE_SECTIONS}
         self.files = files
+        self.sync = sync
+        """The tables of [[sync]], as they are written; `core.registry.sync_rules` reads them."""
 
     def __getitem__(self, key: tuple[str, str]) -> Any:
         if key in self._values:
@@ -129,6 +138,11 @@ class Config:
     def aliases(self) -> dict[str, str]:
         """Command lines by the word that stands for them."""
         return self._free["aliases"]
+
+    @property
+    def mirrors(self) -> dict[str, str]:
+        """Mirrors, separated by blanks, by the registry they stand in for."""
+        return self._free["mirrors"]
 
     @property
     def keys(self) -> dict[str, str]:
@@ -153,6 +167,7 @@ def load_config(files: tuple[str, ...] | None = None) -> Config:
     """
     values: dict[tuple[str, str], Any] = {}
     free: dict[str, dict[str, str]] = {}
+    sync: list[dict[str, Any]] = []
     found = []
     for path in files if files is not None else config_files():
         try:
@@ -163,8 +178,10 @@ def load_config(files: tuple[str, ...] | None = None) -> Config:
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}", subject=path) from error
         found.append(path)
-        _merge(path, _parse(path, text), values, free)
-    return Config(values, free, tuple(found))
+        document = _parse(path, text)
+        sync += _sync_tables(path, document.pop("sync", []))
+        _merge(path, document, values, free)
+    return Config(values, free, tuple(found), tuple(sync))
 
 
 def _parse(path: str, text: bytes) -> dict[str, Any]:
@@ -174,6 +191,16 @@ def _parse(path: str, text: bytes) -> dict[str, Any]:
         return tomli.loads(text.decode())
     except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", subject=path) from error
+
+
+def _sync_tables(path: str, tables: Any) -> list[dict[str, Any]]:
+    if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+        return tables
+    raise ConfigError(
+        f"{path}: sync is not a list of rules",
+        hint='each rule begins with [[sync]], and has name = "…", from = "…", to = "…"',
+        subject=path,
+    )
 
 
 def _merge(

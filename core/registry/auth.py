@@ -91,6 +91,22 @@ def _value(text: str, position: int) -> tuple[str, int]:
     return "".join(content), position + 1
 
 
+def _refresh(realm: str, service: str, scope: str, token: str) -> Request:
+    """Return the request that turns an identity token into one for a scope.
+
+    https://distribution.github.io/distribution/spec/auth/oauth/
+    """
+    form = [
+        ("grant_type", "refresh_token"),
+        ("service", service),
+        ("client_id", "limpet"),
+        ("scope", scope),
+        ("refresh_token", token),
+    ]
+    kind = ("Content-Type", "application/x-www-form-urlencoded")
+    return Request("POST", realm, (kind,), body=urlencode(form).encode())
+
+
 class Authorizer:
     """Finds the Authorization header for each scope; safe between threads.
 
@@ -173,7 +189,7 @@ class Authorizer:
             return ""
         if credentials.user == IDENTITY_TOKEN_USER:
             raise Unauthorized(
-                f"what is stored for {self._host} is an identity token, which only docker can use",
+                f"what is stored for {self._host} is an identity token, and it asks for a password",
                 hint=f"limpet login -u NAME {self._host}",
                 subject=self._host,
             )
@@ -187,11 +203,17 @@ class Authorizer:
                 f"{self._host} wants credentials sent without TLS, to {realm[:200]!r}",
                 subject=self._host,
             )
+        credentials = self._find()
+        if credentials and credentials.user == IDENTITY_TOKEN_USER:
+            request = _refresh(realm, challenge.get("service"), scope, credentials.password)
+            return self._exchange(request, scope)
         query = [("service", challenge.get("service"))] if challenge.get("service") else []
         query += [("scope", one) for one in scope.split()]
         mark = "&" if "?" in realm else "?"
         url = realm + (mark + urlencode(query) if query else "")
-        request = Request("GET", url, authorization=self._basic_header())
+        return self._exchange(Request("GET", url, authorization=self._basic_header()), scope)
+
+    def _exchange(self, request: Request, scope: str) -> str:
         answer, body = self._transport.fetch(
             lambda: self._transport.open(request), TOKEN_MAX, f"{self._host}: the token server"
         )

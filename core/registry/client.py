@@ -14,6 +14,7 @@ from core.images.manifest import ACCEPTED, MAX_SIZE
 from core.images.reference import DOCKER_HUB, parse_host
 from core.record import Record
 from core.registry.auth import Authorizer
+from core.registry.certificates import Certificates
 from core.registry.failures import describe_answer, printable
 from core.registry.http import ATTEMPTS, Request, Transport, join
 from core.registry.proxy import is_loopback
@@ -83,7 +84,9 @@ class RegistryClient:
         self._endpoint = HUB_ENDPOINT if self.host == DOCKER_HUB else self.host
         self._insecure = self.host in config["registry", "insecure"]
         self._timeout_s = timeout_s or config["registry", "timeout_s"]
-        self._ca_file = config["registry", "ca_file"]
+        self._certificates = Certificates(
+            config["registry", "ca_file"], config["registry", "certs_dirs"]
+        )
         self._check = check
         self._credentials = credentials
         self._attempts = attempts
@@ -221,7 +224,7 @@ class RegistryClient:
             scheme,
             self._timeout_s,
             self._check,
-            ca_file=self._ca_file,
+            certificates=self._certificates,
             verify=verify,
             attempts=self._attempts,
         )

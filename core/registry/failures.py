@@ -96,7 +96,8 @@ def _explain(error: Exception, subject: str) -> tuple[str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not trusted: {error.verify_message}",
-            "name its authority in registry.ca_file of config.toml",
+            f"put its authority into /etc/limpet/certs.d/{subject}/ca.crt, or name it in "
+            "registry.ca_file of config.toml",
         )
     if isinstance(error, ssl.SSLError):
         return (

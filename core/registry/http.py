@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from core.errors import ProtocolError, Unreachable
 from core.record import Record
+from core.registry.certificates import Certificates, make_context
 from core.registry.connection import PORTS, Connection
 from core.registry.failures import (
     is_final,
@@ -147,7 +148,7 @@ class Transport:
         timeout_s: float,
         check: Check,
         *,
-        ca_file: str = "",
+        certificates: Certificates | None = None,
         verify: bool = True,
         attempts: int = ATTEMPTS,
     ) -> None:
@@ -157,9 +158,9 @@ class Transport:
         self._verify = verify
         self._timeout_s = timeout_s
         self._check = check
-        self._ca_file = ca_file
+        self._certificates = certificates or Certificates()
         self._idle: dict[tuple[str, str], list[Connection]] = {}
-        self._context: ssl.SSLContext | None = None
+        self._contexts: dict[str, ssl.SSLContext] = {}
 
     @property
     def secure(self) -> bool:
@@ -236,6 +237,11 @@ class Transport:
                     subject=self.subject,
                 )
             if (parts.scheme, parts.netloc) != (origin.scheme, origin.netloc):
+                if request.body and isinstance(request.body, bytes):
+                    raise ProtocolError(
+                        f"{self.subject} sends what was meant for it on to {parts.netloc}",
+                        subject=self.subject,
+                    )
                 authorization = ""
         raise ProtocolError(
             f"{self.subject}: more than {MAX_REDIRECTS} redirects", subject=self.subject
@@ -257,7 +263,7 @@ class Transport:
                 if request.method == "PATCH":
                     raise  # some of it may have been taken
                 # the server closed it while it was idle: that is no failure
-        connection = Connection(parts, self._tls(parts.scheme), self._timeout_s, self._check)
+        connection = Connection(parts, self._tls(parts), self._timeout_s, self._check)
         return self._ask(connection, key, request, parts, headers)
 
     def _ask(
@@ -296,34 +302,11 @@ class Transport:
             )
         return parts
 
-    def _tls(self, scheme: str) -> ssl.SSLContext | None:
-        if scheme != "https":
+    def _tls(self, parts: SplitResult) -> ssl.SSLContext | None:
+        if parts.scheme != "https":
             return None
-        if self._context is None:
-            self._context = make_context(self._ca_file, self._verify)
-        return self._context
-
-
-def make_context(ca_file: str, verify: bool) -> ssl.SSLContext:
-    """Return TLS settings; the authorities in `ca_file` are trusted besides the system's.
-
-    Raises ConfigError if that file cannot be used.
-    """
-    import ssl
-
-    from core.errors import ConfigError
-
-    context = ssl.create_default_context()
-    if ca_file:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as error:
-            raise ConfigError(
-                f"registry.ca_file = {ca_file!r} cannot be used: {error.strerror or error}",
-                hint="name a file of PEM certificates in config.toml",
-                subject=ca_file,
-            ) from error
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        context = self._contexts.get(parts.netloc)
+        if context is None:
+            context = make_context(self._certificates, parts.netloc, verify=self._verify)
+            self._contexts[parts.netloc] = context
+        return context

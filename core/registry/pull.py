@@ -11,7 +11,14 @@ import os
 import threading
 from collections import deque
 
-from core.errors import Corrupt, NotFound, RegistryError, UnsupportedMedia
+from core.errors import (
+    ConfigError,
+    Corrupt,
+    NotFound,
+    RegistryError,
+    UnsupportedMedia,
+    UsageError,
+)
 from core.images.manifest import (
     MAX_SIZE,
     Entry,
@@ -23,6 +30,7 @@ from core.images.manifest import (
     parse_config,
     platform_of,
 )
+from core.images.reference import parse_host
 from core.record import Record
 from core.registry.client import RegistryClient
 from core.registry.fetch import bytes_present, disk_full, fetch_blob
@@ -76,19 +84,15 @@ def pull(
     cause, and Cancelled.  Progress is told per layer, with the notes exists, waiting,
     downloading, verifying, unpacking and done.
     """
-    try:
-        with RegistryClient(reference.host, config, check=job.check) as client:
-            found = find(client, reference, platform, job.say)
-            _Layers(store, config, client, reference.path, job).bring(found.layers)
-            if client.quota:
-                job.say(
-                    f"{client.host} grants {client.quota.remaining} more pulls of "
-                    f"{client.quota.limit} in {client.quota.window_s // 3600} h"
-                )
-    except RegistryError as error:
-        note_use(store.database, reference.host, error)
-        raise
-    note_use(store.database, reference.host)
+    *mirrors, own = places(config, reference)
+    for place in mirrors:
+        try:
+            found = _bring(store, config, place, platform, job)
+            break
+        except (RegistryError, NotFound, Corrupt) as error:
+            job.say(f"mirror {place.host}: {error.message}; asking the next")
+    else:
+        found = _bring(store, config, own, platform, job)
     job.check()
     name = reference.replace(tag="") if reference.digest else reference
     return store.add_image(
@@ -98,6 +102,51 @@ def pull(
         tags=(name.canonical,),
         source_digest=found.source_digest,
     )
+
+
+def places(config: Config, reference: Reference) -> list[Reference]:
+    """Return where to ask for an image: the mirrors of its registry, then that itself.
+
+    Raises ConfigError for a mirror that is no `HOST[:PORT][/PREFIX]`.
+    """
+    found = []
+    for mirror in config.mirrors.get(reference.host, "").split():
+        host, _, prefix = mirror.partition("/")
+        try:
+            host = parse_host(host)
+        except UsageError as error:
+            raise ConfigError(
+                f"mirrors of {reference.host}: {error.message}",
+                hint="a mirror is HOST[:PORT][/PREFIX], several are separated by blanks",
+                subject=mirror,
+            ) from None
+        path = f"{prefix.strip('/')}/{reference.path}".lstrip("/")
+        found.append(reference.replace(host=host, path=path))
+    return [*found, reference]
+
+
+def _bring(
+    store: ImageStore,
+    config: Config,
+    place: Reference,
+    platform: str,
+    job: Job,
+) -> Found:
+    """Bring manifest, config and layers from one place."""
+    try:
+        with RegistryClient(place.host, config, check=job.check) as client:
+            found = find(client, place, platform, job.say)
+            _Layers(store, config, client, place.path, job).bring(found.layers)
+            if client.quota:
+                job.say(
+                    f"{client.host} grants {client.quota.remaining} more pulls of "
+                    f"{client.quota.limit} in {client.quota.window_s // 3600} h"
+                )
+    except RegistryError as error:
+        note_use(store.database, place.host, error)
+        raise
+    note_use(store.database, place.host)
+    return found
 
 
 def find(

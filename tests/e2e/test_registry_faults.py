@@ -711,6 +711,6 @@ def test_unusable_authorities() -> None:
     config = Config({("registry", "ca_file"): "/etc/hostname"})
     with (
         RegistryClient("registry.invalid", config) as client,
-        pytest.raises(ConfigError, match=r"registry\.ca_file"),
+        pytest.raises(ConfigError, match="/etc/hostname"),
     ):
         client.ping()
