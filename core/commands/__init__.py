@@ -16,7 +16,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create"),
     "image": ("image", "push"),
     "network": ("network",),
-    "registry": ("registry",),
+    "registry": ("registry", "remote"),
     "system": ("system",),
     **dict.fromkeys(("run", "create"), ("create",)),
     **dict.fromkeys(("ps", "logs", "port", "stats"), ("container_facts",)),
@@ -27,6 +27,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
     "push": ("push",),
+    "search": ("remote",),
     **dict.fromkeys(("login", "logout"), ("registry",)),
     **dict.fromkeys(("inspect", "info", "version", "config", "doctor"), ("system",)),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from core.commands.result import Column, Result, Table, Text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.engine import Engine
+    from core.registry.client import RegistryClient
 
 
 class List(Listing):
@@ -19,6 +20,7 @@ class List(Listing):
 class Tags(Listing):
     """Arguments of `registry tags`."""
 
+    long: bool = flag("-l", "--long", help="with date, size, platforms and digest")
     repository: str = positional(
         "HOST/NAME, or NAME in the default registry", complete="remote-image"
     )
@@ -85,8 +87,27 @@ def tags(engine: Engine, args: Tags) -> Result:
 
     reference = engine.reference(args.repository)
     with RegistryClient(reference.host, engine.config) as client:
+        if args.long:
+            return _long_tags(client, reference.path, args)
         rows = tuple({"Tag": tag} for tag in client.tags(reference.path))
     return Table((Column("Tag", "TAG"),), rows, args.format, "Tag" if args.quiet else "")
+
+
+def _long_tags(client: RegistryClient, path: str, args: Tags) -> Result:
+    from core.registry.browse import describe_tags
+
+    rows = tuple(
+        {
+            "Tag": tag.tag,
+            "CreatedAt": tag.created or "",
+            "Size": tag.size,
+            "Platforms": ", ".join(tag.platforms),
+            "Kind": tag.kind,
+            "Digest": tag.digest,
+        }
+        for tag in describe_tags(client, path, client.tags(path))
+    )
+    return Table(TAG_COLUMNS, rows, args.format, "Tag" if args.quiet else "")
 
 
 @verb("registry catalog", Catalog, "List a registry's repositories", changes=False)
@@ -132,6 +153,14 @@ def logout(engine: Engine, args: Logout) -> Result:
     return Text(f"logged out of {host}")
 
 
+TAG_COLUMNS = (
+    Column("Tag", "TAG"),
+    Column("CreatedAt", "CREATED", "age"),
+    Column("Size", "SIZE", "size"),
+    Column("Platforms", "PLATFORMS"),
+    Column("Kind", "KIND"),
+    Column("Digest", "DIGEST", "id"),
+)
 REGISTRY_COLUMNS = (
     Column("Host", "REGISTRY"),
     Column("State", "STATE"),

@@ -105,6 +105,11 @@ class RegistryClient:
         """Return http or https; asks the registry where both are possible."""
         return self._connect()[0].scheme
 
+    @property
+    def base(self) -> str:
+        """Return the URL of the API, /v2/ included."""
+        return self._url(self._connect()[0], "")
+
     def ping(self) -> None:
         """Return if the registry answers and lets us in."""
         answer = self._get("", "", "the registry")
