@@ -59,6 +59,9 @@ class Extractor:
         self._ended = ended
         self._max_files = max_files
         self._max_bytes = max_bytes
+        self._uid, self._gid = os.geteuid(), os.getegid()
+        self._inherits = False
+        """Whether a directory may pass on its group or an ACL to what is made in it."""
         self._parents: dict[bytes, int] = {}
         self._directories: list[tuple[bytes, int]] = []
         self._xattr = "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
@@ -154,13 +157,19 @@ class Extractor:
 
     def _file(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> str:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = self._retry(parent, path, name, lambda: os.open(name, flags, 0o600, dir_fd=parent))
+        mode = entry.mode & 0o777
+        try:
+            fd = os.open(name, flags, mode, dir_fd=parent)
+        except FileExistsError:
+            self._remove(parent, path, name)
+            fd = os.open(name, flags, mode, dir_fd=parent)
         try:
             if entry.sparse is None:
                 digest = self._copy(fd, entry.stored)
             else:
                 digest = self._copy_sparse(fd, entry)
-            self._dress(fd, entry)
+            if not self._is_dressed(entry):
+                self._dress(fd, entry)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(fd)
@@ -200,15 +209,20 @@ class Extractor:
         return summer.hexdigest()
 
     def _directory(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> None:
+        self._directories.append((path, entry.mtime_ns))
+        mode = entry.mode & 0o777
         try:
-            os.mkdir(name, 0o700, dir_fd=parent)
+            os.mkdir(name, mode, dir_fd=parent)
         except FileExistsError:
             facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if not stat.S_ISDIR(facts.st_mode):
                 self._remove(parent, path, name)
-                os.mkdir(name, 0o700, dir_fd=parent)
+                os.mkdir(name, mode, dir_fd=parent)
                 if stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0:
                     self._make_opaque(parent, name)  # its own whiteout hid what lies below
+        else:
+            if self._is_dressed(entry):
+                return
         fd = os.open(
             name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent
         )
@@ -216,7 +230,6 @@ class Extractor:
             self._dress(fd, entry)
         finally:
             os.close(fd)
-        self._directories.append((path, entry.mtime_ns))
 
     def _hardlink(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> None:
         parts = split_path(entry.link)
@@ -261,8 +274,15 @@ class Extractor:
         finally:
             os.close(fd)
 
+    def _is_dressed(self, entry: TarEntry) -> bool:
+        """Tell whether something new is as the entry says: it was made with its mode."""
+        own = entry.uid == self._uid and entry.gid == self._gid
+        return own and not self._inherits and entry.mode <= 0o777 and not entry.xattrs
+
     def _dress(self, fd: int, entry: TarEntry) -> None:
         """Give owner, extended attributes and mode, in the order that keeps setuid and caps."""
+        if entry.kind == DIRECTORY and (entry.mode & stat.S_ISGID or entry.xattrs):
+            self._inherits = True
         os.fchown(fd, entry.uid, entry.gid)
         os.fchmod(fd, entry.mode)
         for name, value in entry.xattrs.items():

@@ -1,6 +1,6 @@
 """The process that unpacks one layer; started by `core.images.unpack` by this file's path.
 
-It has one job and no threads, so it may change its root.  Lines on stdout: `bytes N` as it
+It has one job, so it may change its root.  Lines on stdout: `bytes N` as it
 goes, then `done SIZE FILES`, or `failed CODE MESSAGE`.
 """
 
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-
-CHUNK = 256 << 10
 
 
 def main() -> None:
@@ -50,65 +48,38 @@ def unpack(
     # Everything is imported before the root changes.
     import shutil  # noqa: F401 - used by the extractor when a directory gives way
 
-    from core.errors import Corrupt, ImageError
+    from core.errors import Corrupt
     from core.images.compression import Hashed, open_layer
     from core.images.digest import hasher, split_digest
     from core.images.extract import Extractor
     from core.images.index import write_index
+    from core.images.tar_stream import TarStream
 
     compressed, plain = hasher(split_digest(digest)[0]), hasher(split_digest(diff_id)[0])
     with open(blob, "rb", buffering=0) as file:
         source = Hashed(file, compressed)
-        stream = open_layer(source, media_type)
         # Opened now: it lies outside the root that is about to be taken.
         index_fd = os.open(index, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         root = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+        layer = open_layer(source, media_type)
         if os.geteuid() == 0:
             os.chroot(target)
             os.chdir("/")
         os.umask(0)
-        buffer, told, total = b"", 0, 0
-        ceiling = 2 * max_bytes + (1 << 30)
-
-        def fill() -> bool:
-            """Add what comes next to the buffer; False at the end."""
-            nonlocal buffer, told, total
-            data = stream.read(CHUNK)
-            plain.update(data)
-            total += len(data)
-            if total > ceiling:
-                raise ImageError(f"more than {ceiling} bytes uncompressed")
-            buffer = buffer + data if buffer else data
-            if source.position - told > 1 << 20:
-                told = source.position
-                say(f"bytes {told}")
-            return bool(data)
-
-        def read(count: int) -> bytes:
-            nonlocal buffer
-            while len(buffer) < count:
-                if not fill():
-                    raise Corrupt("the layer ends in the middle of an entry")
-            wanted, buffer = buffer[:count], buffer[count:]
-            return wanted
-
-        def ended() -> bool:
-            return not buffer and not fill()
-
-        extractor = Extractor(root, read, ended, max_files=max_files, max_bytes=max_bytes)
+        stream = TarStream(
+            layer, source, plain, 2 * max_bytes + (1 << 30), lambda read: say(f"bytes {read}")
+        )
+        extractor = Extractor(
+            root, stream.read, stream.ended, max_files=max_files, max_bytes=max_bytes
+        )
         try:
             extractor.run()
+            stream.finish()
         except Corrupt as error:
             # A blob that is not what its digest says explains whatever was wrong inside.
-            while source.read():
-                pass
+            stream.abandon()
             _compare(compressed.hexdigest(), digest, "blob")
             raise error from None
-        buffer = b""
-        while fill():
-            buffer = b""
-        while source.read():
-            pass
     _compare(compressed.hexdigest(), digest, "blob")
     _compare(plain.hexdigest(), diff_id, "content of layer")
     write_index(index_fd, extractor.rows)
