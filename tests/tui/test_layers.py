@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from textual.app import App
+from textual.events import Key
 from textual.pilot import Pilot
 
 from core.errors import Corrupt
@@ -331,3 +332,12 @@ def test_text_and_bytes_are_told_apart_and_coloured() -> None:
     assert [plain(line) for line in lines_of] == ["#!/bin/sh", "echo 'a\\x1b[2J'  # why"]
     assert ("# why", "dim") in lines_of[1]
     assert [plain(line) for line in text_lines(b'{"a": 1}\n\n', "a.json")] == ['{"a": 1}', ""]
+
+
+async def test_what_is_typed_in_one_go_is_searched() -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        for name in ("slash", *"etc", "slash", *"sha", "enter"):
+            character = "/" if name == "slash" else name if len(name) == 1 else None
+            pilot.app.post_message(Key(name, character))
+        await until(pilot, lambda: "shadow" in lines(screen)[screen.file_list.cursor])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textual import on
 from textual.binding import Binding
-from textual.screen import Screen
 
 from core.commands.show import size
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, difference
@@ -14,7 +13,7 @@ from tui.answers import failure, visible
 from tui.clipboard import copy
 from tui.layer_lines import file_facts
 from tui.screens.file_view import FileScreen
-from tui.widgets.ask_line import AskLine
+from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import FileTree
 from tui.widgets.status import StatusLine, hint_parts
 
@@ -60,7 +59,7 @@ def read_image(name: str, steps: list[LayerInfo], files: Callable[[str], list[Fi
     return Image(name, tuple(step.diff_id for step in steps), stack)
 
 
-class CompareScreen(Screen[None], inherit_bindings=False):
+class CompareScreen(AskingScreen, inherit_bindings=False):
     """How the second of two images differs from the first.
 
     `read()` returns both, `open_file(diff_id, path)` a descriptor; both run in threads.
@@ -80,7 +79,7 @@ class CompareScreen(Screen[None], inherit_bindings=False):
         Binding("d", f"only('{REMOVED}')", "Only removed files"),
         Binding("u", f"only('{SAME}')", "Only unchanged files"),
         Binding("D", "diff", "How the file differs"),
-        Binding("slash", "find", "Find"),
+        Binding("slash", "find", "Find", priority=True),
         Binding("n", "next(1)", "Next"),
         Binding("N", "next(-1)", "Before"),
         Binding("y", "copy", "Copy the path"),
@@ -94,6 +93,9 @@ class CompareScreen(Screen[None], inherit_bindings=False):
         open_file: Callable[[str, str], int],
     ) -> None:
         super().__init__()
+        self._head = StatusLine(id="head")
+        self._detail = StatusLine(id="detail")
+        self._foot = StatusLine(id="foot")
         self._names = names
         self._read = read
         self._open_file = open_file
@@ -109,11 +111,11 @@ class CompareScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place head, tree and foot."""
-        yield StatusLine(id="head")
+        yield self._head
         yield self.file_list
-        yield StatusLine(id="detail")
-        yield StatusLine(id="foot")
-        yield AskLine()
+        yield self._detail
+        yield self._foot
+        yield self.ask_line
 
     def on_mount(self) -> None:
         """Read both in a thread."""
@@ -168,13 +170,12 @@ class CompareScreen(Screen[None], inherit_bindings=False):
                 (f"D {self._counts[REMOVED]}  ", "bad"),
                 (f"{sign}{size(abs(self._grown))} ", "dim"),
             ]
-        self.query_one("#head", StatusLine).show(left, right)
+        self._head.show(left, right)
         row = self.file_list.row
         nothing: list[Part] = [(" no file differs", "dim")] if self._tree else []
-        self.query_one("#detail", StatusLine).show(file_facts(row) if row else nothing)
-        foot = self.query_one("#foot", StatusLine)
+        self._detail.show(file_facts(row) if row else nothing)
         words: list[Part] = [(f" {self._note}", "accent")]
-        foot.show(words if self._note else hint_parts(HINTS, self.app.size.width))
+        self._foot.show(words if self._note else hint_parts(HINTS, self.app.size.width))
 
     def _say(self, words: str) -> None:
         self._note = words
@@ -249,7 +250,7 @@ class CompareScreen(Screen[None], inherit_bindings=False):
 
     def action_find(self) -> None:
         """Begin to type a part of a name."""
-        self.query_one(AskLine).ask("find", "/")
+        self.ask_line.ask("find", "/")
 
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:

@@ -55,6 +55,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         self, title: str, lines: Sequence[str], yes: str, no: str = "keep", *, word: str = ""
     ) -> None:
         super().__init__()
+        self._answers = StatusLine(id="answers")
         self._word = word
         self._typed = ""
         self._title = visible(title)
@@ -68,7 +69,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         with Vertical(id="question"):
             yield Static(self._title, id="title", markup=False)
             yield self._list
-            yield StatusLine(id="answers")
+            yield self._answers
 
     def on_mount(self) -> None:
         """Fill the list."""
@@ -105,7 +106,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
             ]  # fmt: skip
         more = f"{self._list.below} more below" if self._list.below else ""
         right: list[Part] = [(more, "accent")]
-        self.query_one("#answers", StatusLine).show(left, right)
+        self._answers.show(left, right)
 
     def on_key(self, event: events.Key) -> None:
         """Collect the word that must be typed."""

@@ -146,6 +146,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         pane = height >= PANE_FROM if self._pane is None else self._pane
         self.output.display = zoomed == OUTPUT if zoomed else pane
         self.output.styles.height = "1fr" if zoomed else max(4, height * 3 // 10)
+        if self.output.has_focus and not self.output.display:
+            self.table.focus()
         self.show_edges()
 
     @property
@@ -408,7 +410,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def action_next(self, by: int) -> None:
         """Go to the next pane: the tables, then the session."""
         panes = [*PLACES, *([OUTPUT] if self.output.display or self._zoomed else [])]
-        here = OUTPUT if self.output.has_focus else self.place
+        here = OUTPUT if self.output.has_focus and OUTPUT in panes else self.place
         there = panes[(panes.index(here) + by) % len(panes)]
         if there == OUTPUT:
             if self._zoomed:

@@ -72,6 +72,8 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         usage_every_s: float = 1,
     ) -> None:
         super().__init__()
+        self._head = StatusLine(id="head")
+        self._foot = StatusLine(id="foot")
         self._keys = keys or {}
         for key, (words, _) in self._keys.items():
             self._bindings.bind(key, f"do({key!r})", words)
@@ -91,10 +93,10 @@ class DetailScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place the head, the two bodies and the foot."""
-        yield StatusLine(id="head")
+        yield self._head
         yield self._lines
         yield self._tree
-        yield StatusLine(id="foot")
+        yield self._foot
 
     def on_mount(self) -> None:
         """Read, and go on reading."""
@@ -201,14 +203,13 @@ class DetailScreen(Screen[None], inherit_bindings=False):
             words = f" {name}" if here or roomy else ""
             parts.append((f"  {number + 1}{words}", "accent" if here else "dim"))
         gone: list[Part] = failure(self._error)[0] if self._error and self._tabs else []
-        self.query_one("#head", StatusLine).show(parts, gone)
-        foot = self.query_one("#foot", StatusLine)
+        self._head.show(parts, gone)
         if self._note:
-            foot.show([(f" {self._note}", "accent")])
+            self._foot.show([(f" {self._note}", "accent")])
         else:
             hints = TREE_HINTS if self._tree.display else HINTS
             own = [(key, words) for key, (words, _) in self._keys.items()]
-            foot.show(hint_parts([hints[0], *own, *hints[1:]], self.app.size.width))
+            self._foot.show(hint_parts([hints[0], *own, *hints[1:]], self.app.size.width))
 
     def on_resize(self) -> None:
         """Fit the graphs and the edges."""

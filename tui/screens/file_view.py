@@ -6,14 +6,13 @@ import os
 
 from textual import on
 from textual.binding import Binding
-from textual.screen import Screen
 
 from core.commands.show import size
 from tui.answers import failure, visible
 from tui.clipboard import copy
 from tui.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines
 from tui.theme import plain
-from tui.widgets.ask_line import AskLine
+from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.line_list import LineList
 from tui.widgets.log_ring import Matches
 from tui.widgets.status import StatusLine, hint_parts
@@ -34,7 +33,7 @@ WIDE = 150
 """From this width on a line of hex has 32 bytes."""
 
 
-class FileScreen(Screen[None], inherit_bindings=False):
+class FileScreen(AskingScreen, inherit_bindings=False):
     """Shows the file `path`; `open_file()`, called in a thread, returns a descriptor of it.
 
     `lines`, when given, is shown instead: how two versions differ.
@@ -47,7 +46,7 @@ class FileScreen(Screen[None], inherit_bindings=False):
     """
     BINDINGS = [
         Binding("escape,q", "back", "Back"),
-        Binding("slash", "find", "Search"),
+        Binding("slash", "find", "Search", priority=True),
         Binding("n", "next(1)", "Next"),
         Binding("N", "next(-1)", "Before"),
         Binding("x", "hex", "Hex or text"),
@@ -66,6 +65,8 @@ class FileScreen(Screen[None], inherit_bindings=False):
         lines: Callable[[], Sequence[Sequence[Part]]] | None = None,
     ) -> None:
         super().__init__()
+        self._head = StatusLine(id="head")
+        self._foot = StatusLine(id="foot")
         self._path = path
         self._open = open_file
         self._where = where
@@ -82,10 +83,10 @@ class FileScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place head, content and foot."""
-        yield StatusLine(id="head")
+        yield self._head
         yield self._lines
-        yield StatusLine(id="foot")
-        yield AskLine()
+        yield self._foot
+        yield self.ask_line
 
     def on_mount(self) -> None:
         """Read in a thread."""
@@ -143,12 +144,11 @@ class FileScreen(Screen[None], inherit_bindings=False):
         mode = " hex " if self._hex else " "
         found = f"/{self._searched.wanted}  " if self._searched else ""
         right: list[Part] = [(found, "accent"), (f"{size(self._total)}{cut}{mode}", "dim")]
-        self.query_one("#head", StatusLine).show(left, right if self._ready else [("… ", "dim")])
-        foot = self.query_one("#foot", StatusLine)
+        self._head.show(left, right if self._ready else [("… ", "dim")])
         if self._note:
-            foot.show([(f" {self._note}", "accent")])
+            self._foot.show([(f" {self._note}", "accent")])
         else:
-            foot.show(hint_parts(HINTS, self.app.size.width))
+            self._foot.show(hint_parts(HINTS, self.app.size.width))
 
     def _say(self, words: str) -> None:
         self._note = words
@@ -184,7 +184,7 @@ class FileScreen(Screen[None], inherit_bindings=False):
 
     def action_find(self) -> None:
         """Let the person type what to search."""
-        self.query_one(AskLine).ask("search", "/")
+        self.ask_line.ask("search", "/")
 
     def action_next(self, by: int) -> None:
         """Go to the next line that holds it, or the one before."""
@@ -227,7 +227,7 @@ class FileScreen(Screen[None], inherit_bindings=False):
 
     def action_extract(self) -> None:
         """Let the person say where to write the file."""
-        self.query_one(AskLine).ask("extract", "extract to ", os.path.basename(self._path))
+        self.ask_line.ask("extract", "extract to ", os.path.basename(self._path))
 
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:

@@ -87,6 +87,8 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
 
     def __init__(self, keys: Sequence[Section], commands: Sequence[Section]) -> None:
         super().__init__()
+        self._head = StatusLine(id="head")
+        self._foot = StatusLine(id="foot")
         self._keys = keys
         self._commands = commands
         self._wanted = ""
@@ -94,9 +96,9 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place head, text and foot."""
-        yield StatusLine(id="head")
+        yield self._head
         yield self._list
-        yield StatusLine(id="foot")
+        yield self._foot
         yield AskLine()
 
     def on_mount(self) -> None:
@@ -138,8 +140,8 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         below = self._list.below
         right: list[Part] = [(f"{below} more below " if below else "", "accent")]
         found: list[Part] = [(f"   /{self._wanted}", "accent")] if self._wanted else []
-        self.query_one("#head", StatusLine).show([(" help", "bold"), *found], right)
-        self.query_one("#foot", StatusLine).show(hint_parts(HINTS, self.app.size.width))
+        self._head.show([(" help", "bold"), *found], right)
+        self._foot.show(hint_parts(HINTS, self.app.size.width))
 
     def action_find(self) -> None:
         """Let the person type a word."""

@@ -8,7 +8,6 @@ import posixpath
 from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 
 from core.errors import NotFound
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, Waste
@@ -19,7 +18,7 @@ from tui.file_text import difference, read_bytes
 from tui.layer_lines import file_facts, layer_line, totals, waste_words
 from tui.screens.file_view import FileScreen, extract
 from tui.theme import glyphs, plain
-from tui.widgets.ask_line import AskLine
+from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import WIDE, FileTree
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine, hint_parts
@@ -44,7 +43,7 @@ HINTS = (
 )  # fmt: skip
 
 
-class LayersScreen(Screen[None], inherit_bindings=False):
+class LayersScreen(AskingScreen, inherit_bindings=False):
     """An image's layers on the left, files on the right.
 
     `steps()` returns the steps that made a layer, lowest first, `files(diff_id)` what is in
@@ -72,7 +71,7 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         Binding("m", f"only('{CHANGED}')", "Only changed files"),
         Binding("d", f"only('{REMOVED}')", "Only removed files"),
         Binding("u", f"only('{SAME}')", "Only unchanged files"),
-        Binding("slash", "find", "Find"),
+        Binding("slash", "find", "Find", priority=True),
         Binding("n", "next(1)", "Next"),
         Binding("N", "next(-1)", "Before"),
         Binding("v", "version", "To the layer with the version before"),
@@ -90,6 +89,11 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         open_file: Callable[[str, str], int],
     ) -> None:
         super().__init__()
+        self._head = StatusLine(id="head")
+        self._left_title = StatusLine(id="left-title")
+        self._right_title = StatusLine(id="right-title")
+        self._detail = StatusLine(id="detail")
+        self._foot = StatusLine(id="foot")
         self._image = image
         self._steps = steps
         self._read_files = files
@@ -111,17 +115,17 @@ class LayersScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place the panes."""
-        yield StatusLine(id="head")
+        yield self._head
         with Horizontal():
             with Vertical(id="left"):
-                yield StatusLine(id="left-title")
+                yield self._left_title
                 yield self.layer_list
             with Vertical(id="right"):
-                yield StatusLine(id="right-title")
+                yield self._right_title
                 yield self.file_list
-        yield StatusLine(id="detail")
-        yield StatusLine(id="foot")
-        yield AskLine()
+        yield self._detail
+        yield self._foot
+        yield self.ask_line
 
     def on_mount(self) -> None:
         """Read the index in a thread."""
@@ -214,21 +218,20 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         """Bring everything around the panes up to date."""
         if not self.is_attached:
             return
-        self.query_one("#head", StatusLine).show(self._totals(), waste_words(self._waste))
+        self._head.show(self._totals(), waste_words(self._waste))
         rule = self._glyphs.rule
-        for name, words, pane in (
-            ("left", "layers", self.layer_list),
-            ("right", self._right_words(), self.file_list),
+        for title, words, pane in (
+            (self._left_title, "layers", self.layer_list),
+            (self._right_title, self._right_words(), self.file_list),
         ):
             tone = "accent" if pane.has_focus else "dim"
             line: list[Part] = [(f"{rule} ", "faint"), (f"{words} ", tone), (rule * 200, "faint")]
-            self.query_one(f"#{name}-title", StatusLine).show(line)
-        self.query_one("#detail", StatusLine).show(self._detail())
-        foot = self.query_one("#foot", StatusLine)
+            title.show(line)
+        self._detail.show(self._detail_parts())
         if self._note:
-            foot.show([(f" {self._note}", "accent")])
+            self._foot.show([(f" {self._note}", "accent")])
         else:
-            foot.show(hint_parts(HINTS, self.app.size.width))
+            self._foot.show(hint_parts(HINTS, self.app.size.width))
 
     def _totals(self) -> list[Part]:
         parts: list[Part] = [(f" {visible(self._image)} ", "bold")]
@@ -243,7 +246,7 @@ class LayersScreen(Screen[None], inherit_bindings=False):
             words += ", only " + ", ".join(sorted(self._statuses))
         return words if self.file_list.is_ready else f"{words}  …"
 
-    def _detail(self) -> list[Part]:
+    def _detail_parts(self) -> list[Part]:
         """Return the whole of what the panes have to cut."""
         if self.layer_list.has_focus and self._layers:
             return [(f" {step_words(self._layers[self._number])}", "dim")]
@@ -393,7 +396,7 @@ class LayersScreen(Screen[None], inherit_bindings=False):
         row = self.file_list.row
         if row is not None:
             name = row.node.name + (".tar" if row.node.is_directory else "")
-            self.query_one(AskLine).ask("extract", "extract to ", name)
+            self.ask_line.ask("extract", "extract to ", name)
 
     def _extract(self, row: Row, target: str) -> None:
         try:
@@ -421,7 +424,7 @@ class LayersScreen(Screen[None], inherit_bindings=False):
 
     def action_find(self) -> None:
         """Begin to type a part of a name."""
-        self.query_one(AskLine).ask("find", "/", "")
+        self.ask_line.ask("find", "/", "")
 
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from textual import on
 from textual.binding import Binding
-from textual.screen import Screen
 
 from core.record import Record
 from tui.answers import failure, visible
 from tui.clipboard import copy
-from tui.widgets.ask_line import AskLine
+from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.line_table import LineTable
 from tui.widgets.rows import Column, Row
 from tui.widgets.status import StatusLine, hint_parts
@@ -38,7 +37,7 @@ class Action(Record):
     line: str
 
 
-class ListingScreen(Screen[None], inherit_bindings=False):
+class ListingScreen(AskingScreen, inherit_bindings=False):
     """The table that `read()`, called in a thread every `every_s` seconds, returns.
 
     The first column is a row's name.  `run(line)` is called when an action is chosen, after
@@ -53,7 +52,7 @@ class ListingScreen(Screen[None], inherit_bindings=False):
     BINDINGS = [
         Binding("escape", "back", "Back"),
         Binding("q", "leave", "Leave"),
-        Binding("slash", "find", "Filter"),
+        Binding("slash", "find", "Filter", priority=True),
         Binding("r", "read", "Read again"),
         Binding("y", "copy", "Copy the names"),
         Binding("Y", "copy_rows", "Copy the rows"),
@@ -71,6 +70,8 @@ class ListingScreen(Screen[None], inherit_bindings=False):
         every_s: float = 5,
     ) -> None:
         super().__init__()
+        self._head = StatusLine(id="head")
+        self._foot = StatusLine(id="foot")
         self._title = title
         self._read = read
         self._empty = empty
@@ -86,10 +87,10 @@ class ListingScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place head, table and foot."""
-        yield StatusLine(id="head")
+        yield self._head
         yield self.table
-        yield StatusLine(id="foot")
-        yield AskLine()
+        yield self._foot
+        yield self.ask_line
 
     def on_mount(self) -> None:
         """Read, and go on reading."""
@@ -131,11 +132,11 @@ class ListingScreen(Screen[None], inherit_bindings=False):
         parts: list[Part] = [(f" {self._title} ", "bold"), (f"{self.table.total}", "dim")]
         if self._error is not None:
             parts += [("  ", ""), *failure(self._error)[0]]
-        self.query_one("#head", StatusLine).show(parts)
+        self._head.show(parts)
         own = [(action.key, action.words) for action in self._actions]
         words: list[Part] = [(f" {self._note}", "accent")]
         hints = hint_parts([*own, *HINTS], self.app.size.width)
-        self.query_one("#foot", StatusLine).show(words if self._note else hints)
+        self._foot.show(words if self._note else hints)
 
     def on_resize(self) -> None:
         """Fit the edges."""
@@ -167,7 +168,7 @@ class ListingScreen(Screen[None], inherit_bindings=False):
 
     def action_find(self) -> None:
         """Let the person type a filter."""
-        self.query_one(AskLine).ask("filter", "/", self.table.wanted)
+        self.ask_line.ask("filter", "/", self.table.wanted)
 
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:

@@ -10,12 +10,11 @@ from collections import deque
 from textual import on
 from textual.binding import Binding
 from textual.message import Message
-from textual.screen import Screen
 
 from core.commands.show import size as shown_size
 from core.errors import Error
 from tui.clipboard import copy
-from tui.widgets.ask_line import AskLine
+from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.log_levels import ERROR, WORDS
 from tui.widgets.log_view import LogView
 from tui.widgets.status import StatusLine, hint_parts
@@ -101,7 +100,7 @@ class Reader:
         self._room.set()
 
 
-class LogsScreen(Screen[None], inherit_bindings=False):
+class LogsScreen(AskingScreen, inherit_bindings=False):
     """The log of the container `title`.
 
     `source(stopped)` is called in a thread and yields (1 for stdout or 2 for stderr, text)
@@ -120,8 +119,8 @@ class LogsScreen(Screen[None], inherit_bindings=False):
     BINDINGS = [
         Binding("escape", "back", "Back"),
         Binding("q", "leave", "Leave"),
-        Binding("slash", "ask('search', '/')", "Search"),
-        Binding("ampersand", "ask('keep', '&')", "Keep only matching lines"),
+        Binding("slash", "ask('search', '/')", "Search", priority=True),
+        Binding("ampersand", "ask('keep', '&')", "Keep only matching lines", priority=True),
         Binding("y", "copy", "Copy what is shown or selected"),
         Binding("S", "save", "Save to a file"),
     ]
@@ -140,6 +139,8 @@ class LogsScreen(Screen[None], inherit_bindings=False):
         directory: str = ".",
     ) -> None:
         super().__init__()
+        self._head = StatusLine(id="head")
+        self._foot = StatusLine(id="foot")
         self._title = title
         self._source = source
         self._directory = directory
@@ -151,10 +152,10 @@ class LogsScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place head, log and foot."""
-        yield StatusLine(id="head")
+        yield self._head
         yield self.view
-        yield StatusLine(id="foot")
-        yield AskLine()
+        yield self._foot
+        yield self.ask_line
 
     def on_mount(self) -> None:
         """Begin to read."""
@@ -189,15 +190,14 @@ class LogsScreen(Screen[None], inherit_bindings=False):
 
     @on(LogView.Changed)
     def _tell(self) -> None:
-        self.query_one("#head", StatusLine).show(self._state(), self._facts())
+        self._head.show(self._state(), self._facts())
         self.view.empty = self._empty_words()
-        foot = self.query_one("#foot", StatusLine)
         words = self._note or self.view.note
         if words:
-            foot.show([(f" {words}", "accent")])
+            self._foot.show([(f" {words}", "accent")])
         else:
             hints = SELECTING if self.view.selecting else HINTS
-            foot.show(hint_parts(hints, self.app.size.width))
+            self._foot.show(hint_parts(hints, self.app.size.width))
 
     def _empty_words(self) -> str:
         if len(self.view.ring):
@@ -274,14 +274,14 @@ class LogsScreen(Screen[None], inherit_bindings=False):
     def action_ask(self, question: str, sign: str) -> None:
         """Let the person type what to search or to keep."""
         old = self.view.filter if question == "keep" else ""
-        self.query_one(AskLine).ask(question, sign, old)
+        self.ask_line.ask(question, sign, old)
 
     def action_save(self) -> None:
         """Let the person say where to save what is kept."""
         title = self._title.replace(", ", "-")[:60]
         name = f"{title}-{time.strftime('%Y%m%d-%H%M%S')}.log"
         path = os.path.join(self._directory, name)
-        self.query_one(AskLine).ask("save", "save to ", path)
+        self.ask_line.ask("save", "save to ", path)
 
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:

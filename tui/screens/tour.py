@@ -92,6 +92,7 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
 
     def __init__(self) -> None:
         super().__init__()
+        self._answers = StatusLine(id="answers")
         self._at = 0
         self._lines = LineList(cursor=False)
 
@@ -100,7 +101,7 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
         with Vertical(id="page"):
             yield Static("", id="title", markup=False)
             yield self._lines
-            yield StatusLine(id="answers")
+            yield self._answers
 
     def on_mount(self) -> None:
         """Show the first page."""
@@ -115,7 +116,7 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
             ("enter ", "accent"), ("begin    " if last else "go on    ", ""),
             ("esc ", "accent"), ("leave", ""),
         ]  # fmt: skip
-        self.query_one("#answers", StatusLine).show(left)
+        self._answers.show(left)
 
     def action_turn(self, by: int) -> None:
         """Go to another page; behind the last, leave."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.screen import Screen
 from textual.widgets import Input, Static
 
 TYPE_CHECKING = False
@@ -52,7 +53,7 @@ class AskLine(Horizontal):
         self._input.value = text
         self._input.cursor_position = len(text)
         self.display = True
-        self._input.focus()
+        self.screen.set_focus(self._input)  # now: focus() would let the next keys pass by
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Pass the line on."""
@@ -66,3 +67,21 @@ class AskLine(Horizontal):
     def _end(self, text: str | None) -> None:
         self.display = False
         self.post_message(self.Answered(self._question, text))
+
+
+class AskingScreen(Screen[None], inherit_bindings=False):
+    """A screen with an ask line; its actions `find` and `ask` open it.
+
+    Their keys should be bound with priority: what is typed in one go behind them is then for
+    the line.  While it is open, they are letters.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask_line = AskLine()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the keys that ask to the line while it is open."""
+        if action in ("find", "ask") and self.ask_line.display:
+            return False
+        return super().check_action(action, parameters)

@@ -1,0 +1,148 @@
+"""Ten thousand keys that nobody would press in this order; the app still answers afterwards.
+
+What lines would do is left out: here a line is answered by words, an error, a plan, a job or
+a stream.  LIMPET_WALK=seed:keys walks another way.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from textual.events import Key
+
+from core.commands.result import Foreground, Lines, Plan, Result, Running, Text
+from core.containers.lifecycle import Containers
+from core.engine import Engine
+from core.errors import NotFound
+from core.model import Usage
+from tests.tui.conftest import facts
+from tests.tui.test_app import screen_text, session, until
+from tests.tui.test_detail import CONTAINER
+from tests.tui.test_layers import LAYERS
+from tui.app import LimpetApp
+from tui.bridge import Bridge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SEED, COUNT = map(int, os.environ.get("LIMPET_WALK", "7:10000").split(":"))
+MOST_S = 90
+"""A slow machine walks less far."""
+BATCH = 20
+STAMP = b"2026-11-24T19:47:00.123456789Z "
+SIZES = [(80, 24), (160, 50), (60, 18), (40, 10), (200, 60), (119, 33)]
+
+KEYS = [
+    *"jkgGhlnNwvJTVfFdDyYXxsSrRaAeEiImtuCzZqoOpPbcLH01234567",
+    "space", "enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end",
+    "pageup", "pagedown", "backspace", "ctrl+r", "ctrl+u", "ctrl+c", "ctrl+l", "ctrl+n", "ctrl+p",
+    "ctrl+@", "ctrl+backslash", "f1", "slash", "colon", "question_mark", "exclamation_mark",
+    "plus", "asterisk", "less_than_sign", "greater_than_sign", "left_square_bracket",
+    "right_square_bracket", "backslash", "ampersand", "vertical_line", "minus", "日",
+]  # fmt: skip
+CHARACTERS = {
+    "space": " ", "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!",
+    "plus": "+", "asterisk": "*", "less_than_sign": "<", "greater_than_sign": ">",
+    "left_square_bracket": "[", "right_square_bracket": "]", "backslash": "\\",
+    "ampersand": "&", "vertical_line": "|", "minus": "-",
+}  # fmt: skip
+WEIGHTS = [6 if key in ("escape", "enter", "j", "tab") else 1 for key in KEYS]
+
+
+def event(name: str) -> Key:
+    return Key(name, CHARACTERS.get(name, name if len(name) == 1 else None))
+
+
+class Answers:
+    """Answers lines with one kind of result after the other."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._count = 0
+
+    def __call__(self, line: str) -> Result:
+        self._count += 1
+        kind = self._count % 6
+        if kind == 0:
+            raise NotFound(f"{line} is not there", hint="try another")
+        if kind == 1:
+            return Plan("remove it", tuple(f"container {n}" for n in range(40)), lambda: Text("ok"))
+        if kind == 2:
+            job = self._engine.jobs.start(line, lambda job: job.wait(0.05))
+            return Running(job, lambda _: Text("ended"))
+        if kind == 3:
+            return Lines(iter([(1, b"one\n"), (2, b"two \x1b[31m\n")] * 300))
+        if kind == 4:
+            return Foreground("exec", lambda *_: 0)
+        return Text("words\n" * 5)
+
+
+@pytest.fixture
+def walkable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = {layer.diff_id: entries for layer, entries in LAYERS}
+
+    def logs(*_: object, stopped: Callable[[], bool], **__: object) -> Iterator[tuple[int, bytes]]:
+        for number in range(300):
+            yield (
+                1 + number % 2,
+                b'2026-11-24T19:47:00.123456789Z {"level":"warn","n":%d}\n' % number,
+            )
+        while not stopped():
+            time.sleep(0.05)
+
+    @contextmanager
+    def suspend(_: LimpetApp) -> Iterator[None]:
+        yield
+
+    monkeypatch.chdir(tmp_path)  # S and X write there
+    monkeypatch.setattr(LimpetApp, "suspend", suspend)
+    monkeypatch.setattr(Engine, "image_layers", lambda *_: [layer for layer, _ in LAYERS])
+    monkeypatch.setattr(Engine, "layer_files", lambda _, diff_id: files[diff_id])
+    monkeypatch.setattr(Engine, "logs", logs)
+    monkeypatch.setattr(Engine, "usage", lambda *_: Usage(time.monotonic_ns(), 1 << 20, 0, 3, 0))
+    monkeypatch.setattr(Containers, "inspect", lambda *_: CONTAINER)
+
+
+async def test_ten_thousand_keys_leave_an_app_that_answers(
+    make_app: Callable[..., LimpetApp], walkable: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    leaves: list[object] = []
+    monkeypatch.setattr(app, "exit", lambda *code: leaves.append(code))
+    real = Bridge._carry_out
+    answers = Answers(app.engine)
+    monkeypatch.setattr(Bridge, "_carry_out", lambda _, line: answers(line))
+    walk = random.Random(SEED)
+    pressed: list[str] = []
+    deadline = time.monotonic() + MOST_S
+    async with app.run_test(size=SIZES[0]) as pilot:
+        app.dashboard.take(facts(40))
+        while len(pressed) < COUNT and time.monotonic() < deadline:
+            batch = walk.choices(KEYS, WEIGHTS, k=BATCH)
+            pressed += batch
+            for name in batch:
+                app.post_message(event(name))
+            await pilot.pause()
+            if walk.random() < 0.02:
+                await pilot.resize_terminal(*walk.choice(SIZES))
+            if walk.random() < 0.1:
+                app.dashboard.take(facts(walk.randrange(60)))
+            assert app._exception is None, (SEED, pressed[-200:])
+        monkeypatch.setattr(Bridge, "_carry_out", real)
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause(1)  # keys may still be on their way
+        for _ in range(40):
+            if app.dashboard.is_current and app.dashboard.table.has_focus:
+                break
+            await pilot.press("escape")
+        assert app.dashboard.is_current, screen_text(app)
+        app.submit("clear")
+        await pilot.press("colon", "ctrl+u", *"version", "enter")
+        await until(pilot, lambda: "limpet 0." in session(app))
+        assert len(pressed) >= min(COUNT, 1000), "too slow to be a walk"
