@@ -14,6 +14,7 @@ import os
 import stat
 
 from core.errors import Corrupt, ImageError, UnsafePath
+from core.images.index import IndexWriter
 from core.images.tar import (
     BLOCKDEV,
     CHAR,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 MAX_DEPTH, MAX_PATH = 256, 4096
+IMPLIED_MODE = 0o755
+"""Of directories that a layer has without an entry for them."""
 MAX_PARENTS = 256
 """Descriptors of parent directories kept open."""
 KEPT_XATTRS = ("user.", "security.capability", "system.posix_acl_")
@@ -65,13 +68,13 @@ class Extractor:
         self._parents: dict[bytes, int] = {}
         self._directories: list[tuple[bytes, int]] = []
         self._xattr = "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
-        self.rows: list[tuple[object, ...]] = []
+        self.index = IndexWriter()
         self.size = 0
 
     def run(self) -> None:
         """Unpack everything; raises ImageError naming the entry."""
         for entry in read_entries(self._read, self._ended):
-            if len(self.rows) >= self._max_files:
+            if self.index.count >= self._max_files:
                 raise ImageError(
                     f"more than {self._max_files} entries",
                     hint="raise image.max_layer_files in config.toml if you trust it",
@@ -111,18 +114,16 @@ class Extractor:
         link = entry.link
         if entry.kind == HARDLINK:
             link = b"/".join(split_path(entry.link))
-        self.rows.append(
-            (
-                os.fsdecode(b"/".join(parts)),
-                KIND_NAMES[entry.kind],
-                entry.mode,
-                entry.uid,
-                entry.gid,
-                entry.size,
-                entry.mtime_ns,
-                digest,
-                os.fsdecode(link),
-            )
+        self.index.add(
+            os.fsdecode(b"/".join(parts)),
+            KIND_NAMES[entry.kind],
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            entry.size,
+            entry.mtime_ns,
+            digest,
+            os.fsdecode(link),
         )
 
     def _make(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> str:
@@ -247,7 +248,7 @@ class Extractor:
     def _white_out(self, parent: int, folders: list[bytes], name: bytes) -> None:
         if name == OPAQUE:
             self._make_opaque(parent, b".")
-            self.rows.append((os.fsdecode(b"/".join(folders)), "opaque", 0, 0, 0, 0, 0, "", ""))
+            self.index.add(os.fsdecode(b"/".join(folders)), "opaque", 0, 0, 0, 0, 0, "", "")
             return
         hidden = name[len(WHITEOUT) :]
         if hidden.startswith(WHITEOUT):
@@ -256,7 +257,7 @@ class Extractor:
             raise UnsafePath(f"{shown(name)}: a whiteout of nothing")
         path = b"/".join([*folders, hidden])
         self._hide_below(parent, hidden)
-        self.rows.append((os.fsdecode(path), "whiteout", 0, 0, 0, 0, 0, "", ""))
+        self.index.add(os.fsdecode(path), "whiteout", 0, 0, 0, 0, 0, "", "")
 
     def _hide_below(self, parent: int, name: bytes) -> None:
         """Hide what lower layers have; the layer's own entry of that name stays, in any order."""
@@ -318,13 +319,49 @@ class Extractor:
                 raise Corrupt(
                     f"{shown(path)}: a hard link into a directory that is not there"
                 ) from None
-            fd = make_dirs(self._root, text)
+            fd = self._make_parent(path)
         except NotADirectoryError:
-            raise ImageError(f"{shown(path)} is not a directory") from None
+            if not make or not self._uncover(path):
+                raise ImageError(f"{shown(path)} is not a directory") from None
+            return self._parent(path)
         if len(self._parents) >= MAX_PARENTS:
             os.close(self._parents.pop(next(iter(self._parents))))
         self._parents[path] = fd
         return fd
+
+    def _make_parent(self, path: bytes) -> int:
+        """Make a directory that has no entry of its own, and those above it."""
+        above, _, name = path.rpartition(b"/")
+        parent = self._parent(above)
+        try:
+            os.mkdir(name, IMPLIED_MODE, dir_fd=parent)
+        except FileExistsError:
+            return make_dirs(self._root, "/" + os.fsdecode(path))  # a link to what is not there
+        self.index.add(os.fsdecode(path), "dir", IMPLIED_MODE, 0, 0, 0, 0, "", "")
+        return open_in_root(self._root, "/" + os.fsdecode(path), os.O_PATH | os.O_DIRECTORY)
+
+    def _uncover(self, path: bytes) -> bool:
+        """Turn the layer's own whiteout on the way to `path` into an opaque directory."""
+        above, _, name = path.rpartition(b"/")
+        if above and not self._is_directory(above):
+            return self._uncover(above)
+        parent = self._parent(above)
+        facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if not stat.S_ISCHR(facts.st_mode) or facts.st_rdev:
+            return False
+        os.unlink(name, dir_fd=parent)
+        os.mkdir(name, IMPLIED_MODE, dir_fd=parent)
+        self._make_opaque(parent, name)
+        self.index.add(os.fsdecode(path), "dir", IMPLIED_MODE, 0, 0, 0, 0, "", "")
+        self.index.add(os.fsdecode(path), "opaque", 0, 0, 0, 0, 0, "", "")
+        return True
+
+    def _is_directory(self, path: bytes) -> bool:
+        try:
+            os.close(open_in_root(self._root, "/" + os.fsdecode(path), os.O_PATH | os.O_DIRECTORY))
+        except OSError:
+            return False
+        return True
 
     def _retry(self, parent: int, path: bytes, name: bytes, make: Callable[[], int | None]) -> int:
         """Make something; what an earlier entry of the layer put there gives way."""

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from core.paths import Paths
 
-MAGIC = b"limpet-index-1\n"
+MAGIC = b"limpet-index-2\n"
+LEVEL = 3
+"""zlib's: the index is written while a pull waits."""
+BATCH = 4096
+"""Entries that are compressed together."""
 DIGEST_BYTES = 32
 
 
@@ -44,52 +48,107 @@ def index_path(paths: Paths, layer: int) -> str:
     return f"{paths.layers}/{layer}.index"
 
 
+class IndexWriter:
+    """Takes entries one by one and keeps them compressed: 40 bytes or so for each."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._columns = [zlib.compressobj(LEVEL) for _ in FileEntry.fields]
+        self._done: list[list[bytes]] = [[] for _ in FileEntry.fields]
+        self._rows: list[tuple[object, ...]] = []
+
+    def add(self, *row: object) -> None:
+        """Add an entry: the fields of a FileEntry, in their order."""
+        self._rows.append(row)
+        self.count += 1
+        if len(self._rows) >= BATCH:
+            self._pack()
+
+    def write(self, file: str | int) -> None:
+        """Write the index to a path or a descriptor, which is closed."""
+        self._pack()
+        with open(file, "wb") as out:
+            out.write(MAGIC + self.count.to_bytes(8, "little"))
+            for column, done in zip(self._columns, self._done, strict=True):
+                data = b"".join(done) + column.flush()
+                out.write(len(data).to_bytes(8, "little") + data)
+
+    def _pack(self) -> None:
+        if not self._rows:
+            return
+        for number, values in enumerate(zip(*self._rows, strict=True)):
+            if FileEntry.fields[number] == "digest":
+                data = b"".join(bytes.fromhex(str(value)) for value in values if value)
+            else:
+                text = "\0".join(map(str, values)) + "\0"
+                data = text.encode("utf-8", "surrogateescape")
+            self._done[number].append(self._columns[number].compress(data))
+        self._rows.clear()
+
+
 def write_index(file: str | int, entries: Sequence[tuple[object, ...]]) -> None:
     """Write entries given as tuples in FileEntry's order, to a path or a descriptor."""
-    columns = list(zip(*entries, strict=True)) if entries else [()] * len(FileEntry.fields)
-    parts = []
-    for name, column in zip(FileEntry.fields, columns, strict=True):
-        if name == "digest":
-            data = b"".join(bytes.fromhex(str(value)) for value in column if value)
-        else:
-            data = "\0".join(map(str, column)).encode("utf-8", "surrogateescape")
-        parts.append(len(data).to_bytes(8, "little") + data)
-    content = len(entries).to_bytes(8, "little") + b"".join(parts)
-    with open(file, "wb") as out:
-        out.write(MAGIC + zlib.compress(content, 3))
+    writer = IndexWriter()
+    for entry in entries:
+        writer.add(*entry)
+    writer.write(file)
 
 
 def read_index(path: str) -> list[FileEntry]:
-    """Return a layer's entries in the order of its tar; Corrupt if the index is damaged."""
+    """Return what a layer holds, in the order of its tar; Corrupt if the index is damaged.
+
+    Of several entries with one path the last one counts, as in the layer itself.
+    """
     try:
         with open(path, "rb") as file:
             content = file.read()
         if not content.startswith(MAGIC):
             raise ValueError("not an index")
-        return _parse(zlib.decompress(content[len(MAGIC) :]))
+        return _last_of_each(_parse(content[len(MAGIC) :]))
     except (OSError, ValueError, zlib.error) as error:
         raise Corrupt(f"{path}: {error}", hint="remove the image and pull it again") from error
 
 
+def _last_of_each(entries: list[FileEntry]) -> list[FileEntry]:
+    last = {(entry.path, entry.kind == "opaque"): entry for entry in entries}
+    if len(last) == len(entries):
+        return entries
+    # A file that took a directory's place took all below it away.
+    gone: list[tuple[str, int]] = []
+    seen: dict[str, FileEntry] = {}
+    for number, entry in enumerate(entries):
+        before = seen.get(entry.path)
+        if before is not None and before.kind == "dir" and entry.kind not in ("dir", "opaque"):
+            gone.append((entry.path + "/", number))
+        if entry.kind != "opaque":
+            seen[entry.path] = entry
+    return [
+        entry
+        for number, entry in enumerate(entries)
+        if last[entry.path, entry.kind == "opaque"] is entry
+        and not any(number < at and entry.path.startswith(below) for below, at in gone)
+    ]
+
+
 def _parse(content: bytes) -> list[FileEntry]:
     count, place = int.from_bytes(content[:8], "little"), 8
-    if count == 0:
-        return []
     columns: dict[str, list[str]] = {}
     digests = b""
     for name in FileEntry.fields:
         length = int.from_bytes(content[place : place + 8], "little")
-        data = content[place + 8 : place + 8 + length]
+        data = zlib.decompress(content[place + 8 : place + 8 + length])
         place += 8 + length
         if name == "digest":
             digests = data
-        else:
-            columns[name] = data.decode("utf-8", "surrogateescape").split("\0")
+            continue
+        columns[name] = data.decode("utf-8", "surrogateescape").split("\0")
+        if len(columns[name]) != count + 1:
+            raise ValueError(f"{len(columns[name]) - 1} times {name} for {count} entries")
     hexes = (digests[at : at + DIGEST_BYTES].hex() for at in range(0, len(digests), DIGEST_BYTES))
     return [
         FileEntry(path, kind, int(mode), int(uid), int(gid), int(size), int(mtime),
                   next(hexes) if kind == "file" else "", link)
         for path, kind, mode, uid, gid, size, mtime, link in zip(
-            columns["path"], columns["kind"], columns["mode"], columns["uid"], columns["gid"],
-            columns["size"], columns["mtime_ns"], columns["link"], strict=True)
+            columns["path"][:count], columns["kind"], columns["mode"], columns["uid"],
+            columns["gid"], columns["size"], columns["mtime_ns"], columns["link"], strict=False)
     ]  # fmt: skip

@@ -179,6 +179,7 @@ class ImageStore:
         from core.images.unpack import unpack_layer
 
         home = f"{self._paths.layers}/.{diff_id.partition(':')[2]}"
+        self._sweep_layers()
         remove_tree(home)
         os.mkdir(home, 0o755)
         index = home + ".index"
@@ -198,12 +199,38 @@ class ImageStore:
                 remove_tree(f"{self._paths.layers}/{number}")
                 os.rename(index, f"{self._paths.layers}/{number}.index")
                 os.rename(home, f"{self._paths.layers}/{number}")
+                # On the disk before the row is: a row without its directory would be believed.
+                _sync_directory(self._paths.layers)
         except BaseException:
             remove_tree(home)
             if os.path.exists(index):
                 os.unlink(index)
             raise
         return number
+
+    def _sweep_layers(self) -> None:
+        """Remove what unpacks that were killed have left: their lock is there, and free."""
+        from core.images.trees import remove_tree
+
+        for name in os.listdir(self._paths.layers):
+            path = f"{self._paths.layers}/{name}"
+            if not name.endswith(".lock"):
+                continue
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                home = path.removesuffix(".lock")
+                remove_tree(home)
+                for leftover in (home + ".index", path):
+                    if os.path.exists(leftover):
+                        os.unlink(leftover)
+            except BlockingIOError:
+                continue  # it is being unpacked
+            finally:
+                os.close(fd)
 
     def add_image(
         self,
@@ -368,6 +395,14 @@ class ImageStore:
         return _info(rows[0]) if rows else None
 
 
+def _sync_directory(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 class _Lock:
     """An exclusive lock on a file, waited for in small steps so that `check` can stop it."""
 
@@ -378,18 +413,30 @@ class _Lock:
     def __enter__(self) -> None:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            while True:
-                try:
-                    fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
-                except BlockingIOError:
-                    self._check()
-                    time.sleep(0.05)
+            while not self._take():
+                self._check()
+                time.sleep(0.05)
         except BaseException:
             os.close(self._fd)
             raise
 
+    def _take(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        try:
+            if os.path.samestat(os.fstat(self._fd), os.stat(self._path)):
+                return True
+        except FileNotFoundError:
+            pass
+        # Whoever held it has removed the file: what is locked now is nobody's any more.
+        os.close(self._fd)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return False
+
     def __exit__(self, *_: object) -> None:
+        os.unlink(self._path)
         os.close(self._fd)
 
 

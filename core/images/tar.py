@@ -7,6 +7,8 @@ https://www.gnu.org/software/tar/manual/html_node/Standard.html, pax(1) in POSIX
 
 from __future__ import annotations
 
+import zlib
+
 from core.errors import Corrupt
 
 TYPE_CHECKING = False
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 ZERO = bytes(BLOCK)
+ADLER_MODULUS = 65521
 MAX_HEADER = 1 << 20
 """Bytes of the largest PAX header or long name."""
 MAX_SPARSE = 1 << 20
@@ -55,6 +58,9 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
         while True:
             header = read(BLOCK)
             if header == ZERO:
+                if not ended() and read(BLOCK) != ZERO:
+                    # Readers differ in what they make of it: what one hides, another shows.
+                    raise Corrupt("a lone empty block with more behind it")
                 return
             _check_sum(header)
             kind = header[156:157]
@@ -71,14 +77,20 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
                     long_link = content.rstrip(b"\0")
                 continue
             break
-        entry = _entry(header, {**shared, **pax} if shared else pax, long_name, long_link)
+        # An empty value takes back what was said before; only an attribute may be empty.
+        pax = {
+            key: value
+            for key, value in ({**shared, **pax} if shared else pax).items()
+            if value or key.startswith(b"SCHILY.xattr.")
+        }
+        entry = _entry(header, pax, long_name, long_link)
         if kind == b"S":
             entry.sparse = _old_sparse(header, read)
             entry.size = _number(header[483:495])
         elif b"GNU.sparse.major" in pax:
             _new_sparse(entry, pax, read)
-        elif any(key.startswith(b"GNU.sparse.") for key in pax):
-            raise Corrupt(f"{shown(entry.name)}: sparse files of PAX format 0 are not understood")
+        elif b"GNU.sparse.map" in pax:
+            _listed_sparse(entry, pax)
         if entry.sparse is not None:
             _check_sparse(entry)
         stored = entry.stored
@@ -171,8 +183,9 @@ def _time(value: bytes) -> int:
 
 def _check_sum(header: bytes) -> None:
     stored = _number(header[148:156])
-    actual = sum(header) - sum(header[148:156]) + 8 * 32
-    if stored != actual:
+    # The sum of all bytes, its own field taken as blanks; adler32 begins with that sum.
+    actual = (zlib.adler32(header, 0) & 0xFFFF) - sum(header[148:156]) + 8 * 32
+    if (stored - actual) % ADLER_MODULUS:
         raise Corrupt("a tar header's checksum is wrong")
 
 
@@ -186,7 +199,7 @@ def _read_header(read: Read, size: int) -> bytes:
 
 def _pax(content: bytes) -> dict[bytes, bytes]:
     """Parse records `LENGTH KEY=VALUE\\n`; the length counts itself."""
-    found = {}
+    found: dict[bytes, bytes] = {}
     while content:
         digits, blank, _ = content.partition(b" ")
         if not blank or not digits.isdigit() or len(digits) > 8:
@@ -198,6 +211,9 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
         key, _, value = record[:-1].partition(b"=")
         if key in (b"path", b"linkpath") and b"\0" in value:
             raise Corrupt("a NUL byte in a PAX name")
+        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+            # Format 0.0 repeats these in turn; 0.1 has the same numbers in one list.
+            key, value = b"GNU.sparse.map", b",".join((found.get(b"GNU.sparse.map", b""), value))
         found[key] = value
         content = content[length:]
     return found
@@ -248,6 +264,17 @@ def _new_sparse(entry: TarEntry, pax: dict[bytes, bytes], read: Read) -> None:
                 if numbers[0] > MAX_SPARSE:
                     raise Corrupt(f"{shown(entry.name)}: a sparse map of {numbers[0]} pieces")
     entry.sparse = list(zip(numbers[1::2], numbers[2::2], strict=True))
+
+
+def _listed_sparse(entry: TarEntry, pax: dict[bytes, bytes]) -> None:
+    """Read PAX sparse formats 0.0 and 0.1: the map stands in the header."""
+    entry.name = pax.get(b"GNU.sparse.name", entry.name)
+    entry.size = _pax_number(pax, b"GNU.sparse.size", b"0")
+    words = pax[b"GNU.sparse.map"].strip(b",").split(b",")
+    if len(words) % 2 or not all(word.isdigit() and len(word) <= 20 for word in words):
+        raise Corrupt(f"{shown(entry.name)}: its sparse map is no list of pairs")
+    numbers = [int(word) for word in words]
+    entry.sparse = list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _check_sparse(entry: TarEntry) -> None:

@@ -52,7 +52,6 @@ def unpack(
     from core.images.compression import Hashed, open_layer
     from core.images.digest import hasher, split_digest
     from core.images.extract import Extractor
-    from core.images.index import write_index
     from core.images.tar_stream import TarStream
 
     compressed, plain = hasher(split_digest(digest)[0]), hasher(split_digest(diff_id)[0])
@@ -82,9 +81,9 @@ def unpack(
             raise error from None
     _compare(compressed.hexdigest(), digest, "blob")
     _compare(plain.hexdigest(), diff_id, "content of layer")
-    write_index(index_fd, extractor.rows)
+    extractor.index.write(index_fd)
     _sync(root)
-    return extractor.size, len(extractor.rows)
+    return extractor.size, extractor.index.count
 
 
 def _sync(fd: int) -> None:

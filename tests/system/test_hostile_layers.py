@@ -38,6 +38,22 @@ OUTSIDE = "../outside/victim"
 
 # Refused, as the class says, with a message that holds the text.
 REFUSED: dict[str, tuple[bytes, type[ImageError], str]] = {
+    "lone-empty-block": (entry("a") + bytes(512) + entry("hidden") + bytes(1024), Corrupt, "lone"),
+    "sparse-map-odd": (
+        archive(pax_header(pax_record(b"GNU.sparse.map", b"0,4,8")), entry("a", content=b"text")),
+        Corrupt,
+        "'a'",
+    ),
+    "sparse-map-lies": (
+        archive(
+            pax_header(
+                pax_record(b"GNU.sparse.size", b"9") + pax_record(b"GNU.sparse.map", b"0,4,99,4")
+            ),
+            entry("a", content=b"headtail"),
+        ),
+        Corrupt,
+        "out of order",
+    ),
     "dotdot": (archive(entry("../outside/new", content=b"x")), UnsafePath, "../outside"),
     "dotdot-inside": (archive(entry("a/../../outside/new")), UnsafePath, "a/.."),
     "dotdot-last": (archive(directory("a"), directory("a/..")), UnsafePath, "a/.."),

@@ -185,6 +185,62 @@ def test_sparse_files_stay_sparse(tmp_path: Path) -> None:
         assert f"sha256:{index.digest}" == digest(got.read_bytes())
 
 
+def test_sparse_files_of_the_older_formats_and_empty_values(tmp_path: Path) -> None:
+    pieces = b"head" + b"tail"
+    size, offsets = b"1000004", (b"0", b"4", b"1000000", b"4")
+    zero = b"".join(
+        pax_record(b"GNU.sparse." + key, value)
+        for key, value in zip((b"offset", b"numbytes") * 2, offsets, strict=True)
+    )
+    one = pax_record(b"GNU.sparse.name", b"one") + pax_record(b"GNU.sparse.map", b",".join(offsets))
+    told = pax_record(b"GNU.sparse.size", size)
+    tar = archive(
+        pax_header(told + zero),
+        entry("zero", content=pieces),
+        pax_header(told + one),
+        entry("GNUSparseFile.0/one", content=pieces),
+        pax_header(pax_record(b"uid", b"") + pax_record(b"SCHILY.xattr.user.empty", b"")),
+        entry("plain", content=b"x", uid=5),
+    )
+    target = unpack(tmp_path, tar)
+    wanted = b"head" + bytes(999_996) + b"tail"
+    for name in ("zero", "one"):
+        assert (target / name).read_bytes() == wanted
+        assert (target / name).stat().st_blocks * 512 < 100_000
+    assert not (target / "GNUSparseFile.0").exists()
+    assert (target / "plain").stat().st_uid == 5
+    assert os.getxattr(target / "plain", "user.empty") == b""
+
+
+def test_a_directory_without_an_entry_is_indexed_and_hides_what_its_whiteout_did(
+    tmp_path: Path,
+) -> None:
+    tar = archive(entry(".wh.d"), entry("d/deep/f", content=b"x"), entry("a/b/c", content=b"y"))
+    target = unpack(tmp_path, tar)
+    assert (target / "d/deep/f").read_bytes() == b"x"
+    assert os.getxattr(target / "d", "trusted.overlay.opaque") == b"y"
+    found = kinds(tmp_path / "index")
+    assert {name: found[name] for name in ("a", "a/b", "a/b/c", "d/deep")} == {
+        "a": "dir", "a/b": "dir", "a/b/c": "file", "d/deep": "dir"}  # fmt: skip
+
+
+def test_a_group_that_a_directory_passes_on_is_not_taken(tmp_path: Path) -> None:
+    tar = archive(directory("d", mode=0o2775, gid=50), entry("d/f"), directory("d/e"))
+    target = unpack(tmp_path, tar)
+    assert [(target / name).stat().st_gid for name in ("d", "d/f", "d/e")] == [50, 0, 0]
+    assert stat.S_IMODE((target / "d/e").stat().st_mode) == 0o755
+
+
+def test_the_index_has_what_is_there_at_the_end(tmp_path: Path) -> None:
+    tar = archive(
+        directory("d"), entry("d/gone", content=b"1"), entry("f", content=b"1"),
+        entry("f", content=b"22"), entry("d", content=b"now a file"), entry("e", content=b"3"),
+    )  # fmt: skip
+    unpack(tmp_path, tar)
+    found = {seen.path: (seen.kind, seen.size) for seen in read_index(str(tmp_path / "index"))}
+    assert found == {"f": ("file", 2), "d": ("file", 10), "e": ("file", 1)}
+
+
 def test_later_entries_replace_earlier_ones(tmp_path: Path) -> None:
     target = unpack(tmp_path, archive(
         entry("f", content=b"one"), entry("f", content=b"two"),
@@ -328,6 +384,19 @@ def _child_of_this_process() -> int:
                     return int(pid)
         time.sleep(0.002)
     raise TimeoutError("no child appeared")
+
+
+def test_what_a_killed_limpet_left_is_swept_by_the_next_pull(
+    store: ImageStore, paths: Paths, tmp_path: Path
+) -> None:
+    paths.make()
+    layers = Path(paths.layers)
+    left = layers / ("." + "ab" * 32)
+    (left / "half").mkdir(parents=True)
+    for name in (f"{left}.index", f"{left}.lock"):
+        Path(name).touch()
+    make_starter(store, Job(1, "starter"))
+    assert not [name for name in os.listdir(layers) if name.startswith(".")]
 
 
 def test_the_starter_is_the_same_every_time(store: ImageStore, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_links_devices_and_ways_out_are_refused(
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(error):
         open_layer_file(paths, database, "sha256:a", path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_an_unknown_layer_is_named(paths: Paths, database: Database) -> None:
