@@ -72,7 +72,7 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
 
         # It gets ready while we read what else was said.
         launcher = Launcher()
-        launcher.prepare()
+        launcher.prepare(verb.starts)
     if any(word in ("-h", "--help") for word in _own_words(verb, rest)):
         from cli.help import show_help
 

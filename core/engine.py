@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.model import ContainerInfo, Fact, ImageInfo, LayerInfo, RegistryInfo, Usage
     from core.network.network import Network
     from core.registry.push import Pushed
+    from core.registry.updates import Update
 
 
 class Engine:
@@ -65,7 +66,7 @@ class Engine:
         return Containers(
             self.paths,
             self.database,
-            self.store,
+            lambda: self.store,
             self.network,
             self.config,
             self._launcher or Launcher(),
@@ -192,6 +193,21 @@ class Engine:
             return push(self.store, self.config, found, reference, job)
 
         return self.jobs.start(f"push {reference.familiar}", work)
+
+    def check_updates(self) -> Job:
+        """Start asking registries for newer images; the job's result is a list of Update."""
+        running = [info for info in self.containers() if info.state in ("running", "paused")]
+
+        def work(job: Job) -> list[Update]:
+            from core.registry.updates import User, check_updates
+
+            users = [
+                User(info.name, self.reference(info.image).canonical, info.image_digest)
+                for info in running
+            ]
+            return check_updates(self.database, self.config, users, job.check)
+
+        return self.jobs.start("image updates", work)
 
     def make_starter(self) -> Job:
         """Start making the starter image out of the host's own programs."""

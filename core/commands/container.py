@@ -117,7 +117,7 @@ class Rename(Args):
     name: str = positional("the new name", metavar="NEW-NAME", convert=values.container_name)
 
 
-@verb("container start", Start, "Start stopped containers", "start", starts=True)
+@verb("container start", Start, "Start stopped containers", "start", starts="monitor")
 def start(engine: Engine, args: Start) -> Result:
     """Start each; with -a or -i one, in the foreground."""
     if args.attach or args.interactive:
@@ -137,7 +137,7 @@ def stop(engine: Engine, args: Stop) -> Result:
     return _each(args.containers, lambda name: engine.lifecycle.stop(name, args.time))
 
 
-@verb("container restart", Stop, "Stop and start containers", "restart", starts=True)
+@verb("container restart", Stop, "Stop and start containers", "restart", starts="monitor")
 def restart(engine: Engine, args: Stop) -> Result:
     """Stop each, whether it runs or not, then start it."""
 
@@ -186,7 +186,7 @@ def rm(engine: Engine, args: Remove) -> Result:
     Exec,
     "Run a command in a running container",
     "exec",
-    starts=True,
+    starts="exec",
     examples=("exec -it web sh",),
 )
 def exec_(engine: Engine, args: Exec) -> Result:

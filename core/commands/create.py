@@ -142,7 +142,7 @@ class Run(Create):
     Run,
     "Make a container of an image and start it",
     "run",
-    starts=True,
+    starts="monitor",
     examples=("run -it --rm alpine", "run -d --name web -p 8080:80 nginx"),
 )
 def run(engine: Engine, args: Run) -> Result:

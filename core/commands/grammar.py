@@ -166,8 +166,8 @@ class Verb(Record):
     """docker's short words for it, `ps`."""
     changes: bool = True
     """Whether it alters anything; a read-only front end refuses those."""
-    starts: bool = False
-    """Whether it starts something in a container: the spawner is then started early."""
+    starts: str = ""
+    """`monitor` or `exec` when it starts that: the spawner is then got ready early."""
     examples: tuple[str, ...] = ()
 
     @property
@@ -194,7 +194,7 @@ def verb(
     summary: str,
     *aliases: str,
     changes: bool = True,
-    starts: bool = False,
+    starts: str = "",
     examples: tuple[str, ...] = (),
 ) -> Callable[[Run[A]], Run[A]]:
     """Declare the decorated function as what the verb `name` does."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def load_relay() -> None:
-    """Import what `Session.relay` needs, at a time when there is nothing else to do."""
-    from core.containers import detach_keys, relay  # noqa: F401
+    """Import what a session takes to its end, at a time when there is nothing else to do."""
+    from core.containers import detach_keys, ending, relay, removal  # noqa: F401
 
 
 class Session:

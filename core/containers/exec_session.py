@@ -11,7 +11,7 @@ import _socket
 import marshal
 import os
 
-from core.containers import child, enter, protocol
+from core.containers import child, protocol
 from core.containers.pump import Client, Loop, Pump
 from core.linux import process
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-def run(job: dict[str, Any], report: int, owner: int) -> NoReturn:
+def run(job: dict[str, Any], forked: child.Forked, report: int, owner: int) -> NoReturn:
     """Run what `job["plan"]` says for the front end at the socket `owner`.
 
-    Called in a fork of the spawner.
+    Called in a fork of the spawner; `forked` becomes the program.
 
     `report` as for a monitor.  Without an owner (-1) the program runs on alone and its
     output goes nowhere.
     """
     try:
-        _Session(job).main(report, owner)
+        _Session(job).main(forked, report, owner)
     except child.StartFailed as error:
         os.write(report, marshal.dumps(("error", *error.args)))
     except BaseException as error:  # noqa: BLE001 - a child must never return into its parent
@@ -47,9 +47,8 @@ class _Session:
         self._pid = 0
         self._status: int | None = None
 
-    def main(self, report: int, owner: int) -> None:
+    def main(self, forked: child.Forked, report: int, owner: int) -> None:
         made_of = self._job["plan"]
-        forked = child.fork(enter.run)
         started = child.start(forked, made_of, stdin=self._job["stdin"], tty=made_of["tty"])
         self._pid = started.pid
         if started.master >= 0:

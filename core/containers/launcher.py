@@ -32,13 +32,13 @@ class Launcher:
         self._socket: _socket.socket | None = None
         self._pid = 0
 
-    def prepare(self) -> None:
-        """Fork the spawner, so that it is ready by the time of the first launch.
+    def prepare(self, kind: str = "monitor") -> None:
+        """Fork the spawner, so that it is ready by the time of the first launch, of that kind.
 
         Only for a process with one thread, and early: what is in memory now stays in the
         memory of every monitor.
         """
-        self._socket, self._pid = _fork_spawner()
+        self._socket, self._pid = _fork_spawner(kind)
 
     def launch(
         self,
@@ -91,7 +91,7 @@ class Launcher:
         request.send(self._socket, job, fds)
 
 
-def _fork_spawner() -> tuple[_socket.socket, int]:
+def _fork_spawner(kind: str) -> tuple[_socket.socket, int]:
     from core.containers import protocol
 
     ours, theirs = protocol.pair()
@@ -100,7 +100,7 @@ def _fork_spawner() -> tuple[_socket.socket, int]:
         try:
             from core.containers import spawner
 
-            spawner.main(theirs)
+            spawner.main(theirs, kind)
         finally:
             os._exit(0)
     theirs.close()

@@ -37,7 +37,7 @@ class Containers:
         self,
         paths: Paths,
         database: Database,
-        images: ImageStore,
+        images: Callable[[], ImageStore],
         network: Network,
         config: Config,
         launcher: Launcher,
@@ -142,7 +142,7 @@ class Containers:
         made = self._prepare(options)
         row = made.row
         made_of = starting.make_plan(
-            self._paths, row, made.spec, self._images.lowerdirs(row.image_digest),
+            self._paths, row, made.spec, self._images().lowerdirs(row.image_digest),
             {"mode": row.document["network"], "ports": []},
         )  # fmt: skip
         return plan.show(plan.make_launch(**made_of, host=plan.this_host()))
@@ -151,8 +151,8 @@ class Containers:
         from core.containers import creation
 
         network = options.network or self._config["container", "network"]
-        image = self._images.resolve(options.image)
-        image_config = self._images.config(image.digest)
+        image = self._images().resolve(options.image)
+        image_config = self._images().config(image.digest)
         return creation.draft(
             self._paths, self._config, options.replace(network=network), image.digest, image_config
         )
@@ -225,7 +225,7 @@ class Containers:
         network = self._network.prepare(row.id, options.network, options.publish, self._ports)
         starting.write_files(self._paths, self._config, row, spec["hostname"], network)
         plan = starting.make_plan(
-            self._paths, row, spec, self._images.lowerdirs(row.image_digest), network
+            self._paths, row, spec, self._images().lowerdirs(row.image_digest), network
         )
         job = starting.make_job(self._paths, self._config, row, plan, foreground=owner >= 0)
         self._launcher.launch("monitor", job, owner, meanwhile=load_relay)

@@ -19,12 +19,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from core.containers.child import Forked
+
 START_MS = 40
 """What a start may take; a request that comes sooner is served at once."""
 
 
-def main(channel: _socket.socket) -> None:
-    """Serve requests until the front end has gone."""
+def main(channel: _socket.socket, ahead: str = "monitor") -> None:
+    """Serve requests until the front end has gone; most are expected to be of kind `ahead`."""
     # Loaded here once, not in every fork.
     from core.containers import child, exec_session, monitor, plan  # noqa: F401
 
@@ -34,17 +36,17 @@ def main(channel: _socket.socket) -> None:
     # What is here stays: no fork shall copy pages because the collector marks them.
     gc.disable()
     gc.freeze()
-    while _fork_ready(channel):
+    while _fork_ready(channel, ahead):
         pass
 
 
-def _fork_ready(channel: _socket.socket) -> bool:
+def _fork_ready(channel: _socket.socket, ahead: str) -> bool:
     """Fork one that takes the next request, and wait until it has; False at the end."""
     read, write = os.pipe()
     if os.fork() == 0:
         try:
             os.close(read)
-            _serve(channel, write)
+            _serve(channel, write, ahead)
         finally:
             os._exit(1)
     os.close(write)
@@ -57,18 +59,17 @@ def _fork_ready(channel: _socket.socket) -> bool:
     return bool(taken)
 
 
-def _serve(channel: _socket.socket, taken: int) -> NoReturn:
+def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
     """Take one request and become what it asks for.
 
-    What a container takes is forked ahead as well: its first process waits for its plan.
+    What it will start is forked ahead as well, and waits for its plan.
     """
-    from core.containers import child, exec_session, init, monitor, request
+    from core.containers import child, exec_session, monitor, request
     from core.linux import process
 
     child.leave_caller((channel.fileno(), taken))
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    process.unshare(process.CLONE_NEWPID)
-    first = child.fork(init.run)
+    forked = _fork_program(ahead)
     received = request.receive(channel)
     channel.close()
     if received is None:
@@ -77,11 +78,24 @@ def _serve(channel: _socket.socket, taken: int) -> NoReturn:
     os.close(taken)
     (kind, job), fds = received
     report, owner = fds[0], fds[1] if len(fds) > 1 else -1
+    if kind != ahead:
+        child.abandon(forked)
+        process.setns(own, process.CLONE_NEWPID)
+        forked = _fork_program(kind)
     if kind == "monitor":
-        monitor.run(job, first, report, owner)
-    child.abandon(first)
-    process.setns(own, process.CLONE_NEWPID)
-    exec_session.run(job, report, owner)
+        monitor.run(job, forked, report, owner)
+    exec_session.run(job, forked, report, owner)
+
+
+def _fork_program(kind: str) -> Forked:
+    """Fork a container's first process, in a pid namespace of its own, or an exec's."""
+    from core.containers import child, enter, init
+    from core.linux import process
+
+    if kind != "monitor":
+        return child.fork(enter.run)
+    process.unshare(process.CLONE_NEWPID)
+    return child.fork(init.run)
 
 
 if __name__ == "__main__":
