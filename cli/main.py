@@ -36,6 +36,15 @@ def main(words: Sequence[str] | None = None) -> int:
         # The reader of our output has gone; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
+    except PermissionError as error:
+        from cli.render import report
+        from core.errors import NotPermitted
+
+        refused = NotPermitted(
+            f"{error.filename}: permission denied", hint="start limpet with sudo, or as root"
+        )
+        report(refused)
+        return refused.exit_code
 
 
 def _main(words: list[str]) -> int:

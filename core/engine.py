@@ -11,6 +11,7 @@ from functools import cached_property
 from core.config import load_config
 from core.database import Database
 from core.paths import Paths, default_paths
+from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ class Engine:
 
     def pull(self, text: str, platform: str = "") -> Job:
         """Start fetching an image; the job's result is its ImageInfo."""
+        require_root("pulling an image")
         reference = self.reference(text)
 
         def work(job: Job) -> ImageInfo:
@@ -211,6 +213,7 @@ class Engine:
 
     def make_starter(self) -> Job:
         """Start making the starter image out of the host's own programs."""
+        require_root("making an image")
 
         def work(job: Job) -> ImageInfo:
             from core.images.starter import make_starter

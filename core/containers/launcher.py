@@ -8,6 +8,7 @@ started while the command is still reading what to do.
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 
@@ -152,7 +153,17 @@ def _wait_report(fd: int) -> None:
     message = marshal.loads(b"".join(parts))  # noqa: S302 - written by our own child
     if message[0] == "ok":
         return
-    _, stage, _, text, exit_code = message
+    _, stage, number, text, exit_code = message
     if exit_code in (126, 127):
         raise RunError(text, exit_code=exit_code, hint="the program must be in the image")
-    raise RunError(f"{stage}: {text}", exit_code=exit_code)
+    raise RunError(f"{stage}: {text}", exit_code=exit_code, hint=_remedy(stage, number))
+
+
+def _remedy(stage: str, number: int) -> str:
+    if number == errno.ENODEV and stage.startswith("overlay"):
+        return "this kernel has no overlayfs; try: modprobe overlay"
+    if number == errno.EPERM:
+        return "a privilege is missing; limpet doctor tells which"
+    if number == errno.ENOSPC:
+        return "a limit of the host is reached: df, sysctl user.max_mnt_namespaces"
+    return "limpet doctor checks this host"

@@ -14,6 +14,7 @@ from core.containers.options import ContainerOptions
 from core.containers.stored import Lock, Row
 from core.errors import Conflict
 from core.model import ContainerInfo, Port, Usage
+from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Containers:
 
         from core.containers import creation, starting
 
+        require_root("making a container")
         made = self._prepare(options)
         container_id = made.row.id
         starting.make_directories(self._paths, container_id)
@@ -206,6 +208,7 @@ class Containers:
         return Session(ours, tty=options.tty, stdin=stdin and options.stdin_open, ended=ended)
 
     def _start(self, row: Row, owner: int) -> None:
+        require_root("starting a container")
         with Lock(self._paths, row.id):
             before = repair.locked_state(self._paths, self._network, row.id)
             if before.state in state.ALIVE:
@@ -276,6 +279,7 @@ class Containers:
         """
         from core.containers import starting
 
+        require_root("entering a container")
         row = stored.find(self._database, reference)
         found = self._state(row.id)
         if found.state != state.RUNNING:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import _signal
 import _socket
 import gc
+import marshal
 import os
 import select
 import sys
@@ -69,7 +70,7 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
 
     child.leave_caller((channel.fileno(), taken))
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    forked = _fork_program(ahead)
+    forked = _try_fork(ahead)
     received = request.receive(channel)
     channel.close()
     if received is None:
@@ -78,23 +79,32 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
     os.close(taken)
     (kind, job), fds = received
     report, owner = fds[0], fds[1] if len(fds) > 1 else -1
-    if kind != ahead:
+    if kind != ahead and isinstance(forked, child.Forked):
         child.abandon(forked)
         process.setns(own, process.CLONE_NEWPID)
-        forked = _fork_program(kind)
+        forked = _try_fork(kind)
+    if not isinstance(forked, child.Forked):
+        os.write(report, marshal.dumps(("error", "pid namespace", *forked, 125)))
+        os._exit(0)
     if kind == "monitor":
         monitor.run(job, forked, report, owner)
     exec_session.run(job, forked, report, owner)
 
 
-def _fork_program(kind: str) -> Forked:
-    """Fork a container's first process, in a pid namespace of its own, or an exec's."""
+def _try_fork(kind: str) -> Forked | tuple[int, str]:
+    """Fork a container's first process, in a pid namespace of its own, or an exec's.
+
+    Returns errno and text where the host does not let us.
+    """
     from core.containers import child, enter, init
     from core.linux import process
 
     if kind != "monitor":
         return child.fork(enter.run)
-    process.unshare(process.CLONE_NEWPID)
+    try:
+        process.unshare(process.CLONE_NEWPID)
+    except OSError as error:
+        return error.errno or 0, str(error.strerror)
     return child.fork(init.run)
 
 

@@ -15,6 +15,7 @@ from core.images.blobs import BlobStore
 from core.images.digest import is_digest, is_hex
 from core.images.reference import familiar_name, parse_reference
 from core.model import ImageInfo, LayerInfo
+from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ class ImageStore:
         Several processes that want the same layer share the work.  Raises what
         `core.images.unpack.unpack_layer` raises; nothing half-done stays.
         """
+        require_root("unpacking an image")
         self._paths.make()
         with _Lock(f"{self._paths.layers}/.{diff_id.partition(':')[2]}.lock", check):
             rows = self.database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))

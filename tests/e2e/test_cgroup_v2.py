@@ -37,6 +37,11 @@ limpet exec web cat /proc/self/cgroup
 limpet rm -f web big
 part bridge
 limpet run --rm starter ping -c1 -w5 10.89.0.1
+part kernel
+modprobe -r overlay
+rm -r /lib/modules
+limpet run --rm --network none starter true
+echo "code $?"
 part left
 find /sys/fs/cgroup/limpet -mindepth 1 -type d
 part end
@@ -88,6 +93,12 @@ def test_freezing_and_entering(said: dict[str, str]) -> None:
 
 def test_the_bridge_works_with_the_stock_kernel_s_modules(said: dict[str, str]) -> None:
     assert "1 packets received" in said["bridge"]
+
+
+def test_a_kernel_without_overlay_is_named(said: dict[str, str]) -> None:
+    assert "overlay" in said["kernel"]
+    assert "try: modprobe overlay" in said["kernel"]
+    assert "code 125" in said["kernel"]
 
 
 def test_no_cgroup_is_left(said: dict[str, str]) -> None:
