@@ -31,7 +31,7 @@ def paths(tmp_path: Path) -> Paths:
 def limpet(paths: Paths, *words: str, under: tuple[str, ...]) -> tuple[int, str]:
     done = subprocess.run(
         [*under, "/usr/bin/env", "HOME=/nonexistent", f"LIMPET_DATA_ROOT={paths.data}",
-         f"LIMPET_RUN_ROOT={paths.run}", str(ROOT / ".venv/bin/python3"), "-I", "-c", PROGRAM, *words],
+         f"LIMPET_RUN_ROOT={paths.run}", f"{ROOT}/.venv/bin/python3", "-I", "-c", PROGRAM, *words],
         capture_output=True, text=True,
     )  # fmt: skip
     return done.returncode, done.stderr
