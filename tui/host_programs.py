@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import termios
 import threading
 from contextlib import suppress
 
@@ -19,7 +20,7 @@ from tui.theme import plain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import IO, Self
+    from typing import IO, Any, Self
 
     Feed = Callable[[int], None]
 
@@ -65,9 +66,10 @@ def wants_terminal(command: str) -> bool:
 def host(command: str) -> Result:
     """Run a command line of the host's shell; without one, the person's shell itself."""
     shell = os.environ.get("SHELL") or "/bin/sh"
+    if not command:  # a shell ends with what its last program ended with: that says nothing
+        return OnHost(shell, lambda *fds: 0 * _terminal([shell], fds, None))
     if wants_terminal(command):
-        argv = [shell, "-c", command] if command else [shell]
-        return OnHost(command or shell, lambda *fds: _terminal(argv, fds, None))
+        return OnHost(command, lambda *fds: _terminal([shell, "-c", command], fds, None))
     return Lines(Program(command, None))
 
 
@@ -120,6 +122,7 @@ def _terminal(argv: list[str], fds: tuple[int, ...], feed: Feed | None) -> int:
     """Run a program on the terminal; HostError when it does not exist."""
     stdin, stdout, stderr = fds
     before = [signal.signal(number, _let_pass) for number in KEYBOARD]
+    modes = _make_sane(stdin)
     try:
         program = subprocess.Popen(
             argv, stdin=stdin if feed is None else subprocess.PIPE, stdout=stdout, stderr=stderr
@@ -131,8 +134,24 @@ def _terminal(argv: list[str], fds: tuple[int, ...], feed: Feed | None) -> int:
             threading.Thread(target=_pour, args=(feed, program.stdin), daemon=True).start()
         return program.wait()
     finally:
+        if modes:
+            termios.tcsetattr(stdin, termios.TCSADRAIN, modes)
         for number, handler in zip(KEYBOARD, before, strict=True):
             signal.signal(number, handler)
+
+
+def _make_sane(fd: int) -> list[Any]:
+    """Give a terminal the modes that a shell expects; return those it had, [] for no terminal."""
+    if not os.isatty(fd):
+        return []
+    before = termios.tcgetattr(fd)
+    sane = termios.tcgetattr(fd)
+    sane[0] |= termios.ICRNL | termios.IXON
+    sane[1] |= termios.OPOST | termios.ONLCR
+    sane[3] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ISIG
+    sane[3] |= termios.IEXTEN
+    termios.tcsetattr(fd, termios.TCSADRAIN, sane)
+    return before
 
 
 def _let_pass(*_: object) -> None:

@@ -100,9 +100,10 @@ SIGNS = {
 }  # fmt: skip
 
 
-def opens_bar(key: Key) -> bool:
-    """Return whether what is typed behind the key belongs to the command bar."""
-    return key.command.endswith(FILL) or key.command in (f"{ACTION}bar", f"{ACTION}filter")
+def moves_keys(key: Key) -> bool:
+    """Return whether what is typed behind the key belongs to somebody else: bar or table."""
+    moving = (f"{ACTION}bar", f"{ACTION}filter", f"{ACTION}place")
+    return key.command.endswith(FILL) or key.command.startswith(moving)
 
 
 class Keymap:

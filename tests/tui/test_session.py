@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+from textual.events import Key
 
 from core.commands.result import Lines, Plan, Text
 from core.errors import UsageError
@@ -196,3 +197,17 @@ async def test_ctrl_c_on_an_empty_line_ends_the_program(
         await pilot.press("ctrl+c")
         await until(pilot, lambda: not app.dashboard.output.busy)
         assert app.dashboard.bar.line.has_focus
+
+
+async def test_a_key_behind_the_number_of_a_table_is_for_that_table(
+    make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(LimpetApp, "submit", lambda _, line, then="": lines.append(line))
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        for name in ("2", "H"):  # as a slow line delivers them
+            app.post_message(Key(name, name))
+        await until(pilot, lambda: lines == ["history nginx:1.27"])

@@ -8,7 +8,7 @@ from textual.screen import Screen
 
 from tui.answers import summary
 from tui.command_bar import CommandBar
-from tui.keymap import ACTION, FILL, Keymap, fill, opens_bar
+from tui.keymap import ACTION, FILL, Keymap, fill, moves_keys
 from tui.places import (
     COLUMNS,
     CONTAINERS,
@@ -97,10 +97,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         for place, table in self.tables.items():
             for key in self.keymap.of(place):
                 action = f"screen.press({place!r}, {key.key!r})"
-                table.bind_key(key.key, action, key.help, at_once=opens_bar(key))
+                table.bind_key(key.key, action, key.help, at_once=moves_keys(key))
             own = {key.key for key in self.keymap.of(place)}
             for key in self.keymap.of(""):
-                if opens_bar(key) and key.key not in own:
+                if moves_keys(key) and key.key not in own:
                     table.bind_key(
                         key.key, f"screen.press('', {key.key!r})", key.help, at_once=True
                     )
@@ -161,7 +161,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         if self._zoomed:
             self._zoomed = place
         self._arrange()
-        self.table.focus()
+        self.set_focus(self.table)  # now: focus() would let the next keys pass by
 
     def show_pane(self) -> None:
         """Make sure that an answer is seen."""

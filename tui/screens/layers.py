@@ -108,6 +108,8 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self._statuses: frozenset[str] = frozenset()
         self._trees: dict[tuple[bool, int], Node] = {}
         self._wanted = ""
+        self._finds_later = False
+        """Whether something is looked for that may stand in what is not read yet."""
         self._note = ""
         self._glyphs = glyphs()
         self.layer_list = LineList(id="layers")
@@ -203,6 +205,9 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         if which == (self._whole, self._number):
             self.file_list.set_tree(tree, self._statuses)
             self._tell()
+            if self._finds_later:
+                self._note = ""
+                self.action_next(1)
 
     def _refresh_layers(self) -> None:
         self.layer_list.show(len(self._layers), self._layer_line)
@@ -440,7 +445,10 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def action_next(self, by: int) -> None:
         """Go to the next file whose name holds what was typed, or to the one before."""
-        if self._wanted and not self.file_list.find(self._wanted, by):
+        self._finds_later = bool(self._wanted) and not self.file_list.is_ready
+        if self._finds_later:
+            self._say("still reading the layer")
+        elif self._wanted and not self.file_list.find(self._wanted, by):
             self._say(f"no file's name holds {self._wanted}")
 
 

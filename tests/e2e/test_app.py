@@ -1,0 +1,159 @@
+"""The app on a real terminal with real containers: its terminals, its journeys, its size."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from core.paths import Paths
+from tests.e2e.terminal import Terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
+SCRIPT = (
+    'i=0; while true; do i=$((i+1)); echo "{\\"level\\":\\"info\\",\\"n\\":$i}"; sleep 0.2; done'
+)
+
+
+@pytest.fixture
+def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        "SHELL": "/bin/sh",
+        "PS1": "host$ ",
+        "LIMPET_DATA_ROOT": paths.data,
+        "LIMPET_RUN_ROOT": paths.run,
+    }
+    yield env
+    names = limpet(env, "ps", "-aq").split()
+    if names:
+        limpet(env, "rm", "-f", *names)
+
+
+def limpet(env: dict[str, str], *words: str) -> str:
+    return subprocess.run(
+        [LIMPET, *words], env=env, check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "term",
+    ["linux", "screen", "screen-256color", "tmux-256color", "xterm", "xterm-256color", "vt100"],
+)
+def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> None:
+    env["TERM"] = term
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(r"q quit")
+        terminal.keys(":")
+        terminal.type("version | tr a-z A-Z\r")
+        terminal.until(r"LIMPET \d")
+        terminal.keys("escape")
+        terminal.until(r"q quit")
+        terminal.keys("?")
+        terminal.until(r"keys on a container(.*\n)+.*esc back")
+        terminal.keys("escape")
+        terminal.until(r"q quit")
+        if term in ("linux", "vt100"):
+            assert terminal.text.isascii()
+            assert not re.search(rb"\x1b\[[0-9;]*[34]8;[25]", terminal.output)
+        terminal.keys("q")
+        assert terminal.wait() == 0
+
+
+def test_a_storm_of_sizes_leaves_a_whole_picture(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(r"q quit")
+        for number in range(40):
+            terminal.resize(60 + number * 37 % 140, 18 + number * 11 % 40)
+        terminal.resize(100, 30)
+        terminal.until(r"\A limpet .*(?:.*\n){29}.*q quit")
+        terminal.keys("q")
+        assert terminal.wait() == 0
+
+
+def filter_by(terminal: Terminal, word: str) -> None:
+    terminal.keys("/")
+    terminal.until(r"esc shows all")
+    terminal.type(word)
+    terminal.until(f" /{word} ")
+    terminal.keys("enter")
+    terminal.until(r"q quit")
+
+
+def test_make_watch_look_inside_and_remove(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], columns=160, rows=50, env=env) as terminal:
+        terminal.until(r"start here")
+        terminal.type(":image starter\r")
+        terminal.until(r"2 Images 1", 30)
+        terminal.type("run -d --name first --network none starter sleep 1000\r")
+        terminal.until(r"first +starter +up")
+        terminal.type(f"run -d --name web --network none starter sh -c '{SCRIPT}'\r")
+        terminal.until(r"web +starter +up")
+        terminal.type("ps -a | grep -c starter\r")
+        terminal.until(r"grep -c starter\n +2")
+        terminal.keys("escape")
+        terminal.until(r"q quit")
+        filter_by(terminal, "web")
+        terminal.keys("l", "J")
+        terminal.until(r"INFO +n=\d")
+        terminal.keys("escape")
+        terminal.until(r"q quit")
+        terminal.keys("escape")
+        terminal.until_gone(r" /web ")
+        terminal.keys("*", "l")
+        terminal.until(r"first, web|web, first")
+        terminal.until(r"^ +web +\{.level")
+        terminal.keys("escape")
+        terminal.until(r"q quit")
+        terminal.keys("escape")
+        terminal.until_gone(r"2 marked")
+        terminal.keys("2", "enter")
+        terminal.until(r"layer 1")
+        terminal.type("/passwd\r")
+        terminal.until(r"etc/passwd|mkpasswd")
+        terminal.keys("n", "enter")
+        terminal.until(r"as in layer 1")
+        terminal.keys("escape")
+        terminal.until(r"efficiency")
+        terminal.keys("escape")
+        terminal.until(r"R run")
+        terminal.keys("1")
+        filter_by(terminal, "web")
+        terminal.keys("x")
+        terminal.until(r"web +starter +exit 137")
+        terminal.keys("d")
+        terminal.until(r"remove 1 container")
+        terminal.keys("y")
+        terminal.until(r"nothing matches the filter")
+        terminal.keys("escape")
+        terminal.until(r"first +starter")
+        terminal.keys("q")
+        assert terminal.wait() == 0
+    assert limpet(env, "ps", "-aq", "--no-trunc").count("\n") == 1
+
+
+def test_a_host_shell_is_left_again(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(r"q quit")
+        terminal.keys("!", "enter")
+        terminal.until(r"^host\$ ")
+        terminal.type("echo $((6 * 7)) is it\r")
+        terminal.until(r"42 is it")
+        terminal.keys("ctrl-c")  # the shell's, not limpet's
+        terminal.until(r"\^C\n *host\$")  # the terminal forgets what is typed before that
+        terminal.type("exit\r")
+        terminal.until(r"ended")
+        terminal.keys("escape")
+        terminal.until(r"q quit")
+        terminal.keys("q")
+        assert terminal.wait() == 0
