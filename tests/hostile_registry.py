@@ -55,6 +55,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.serve()
 
+    do_HEAD = do_GET
+
     def serve(self) -> None:
         """Answer as a good registry does, ranges included."""
         if self.path == "/v2/":
@@ -91,7 +93,8 @@ class Handler(BaseHTTPRequestHandler):
         }.items():  # fmt: skip
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
         if 0 <= length != len(body):
             self.close_connection = True
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create"),
-    "image": ("image", "push"),
+    "image": ("image", "push", "updates"),
     "network": ("network",),
     "registry": ("registry", "remote"),
     "system": ("system",),
@@ -28,6 +28,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
     "push": ("push",),
     "search": ("remote",),
+    "updates": ("updates",),
     **dict.fromkeys(("login", "logout"), ("registry",)),
     **dict.fromkeys(("inspect", "info", "version", "config", "doctor"), ("system",)),
 }  # fmt: skip

@@ -97,6 +97,10 @@ class RegistryClient:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept for the next request."""
         if self._way:
             self._way[0].close()
 

@@ -228,6 +228,7 @@ async def test_a_tab_is_read_only_while_it_is_looked_at_and_keys_act() -> None:
         "web",
         lambda: [Tab("Overview", ([("hello", "")],)), Tab("Processes", load=load)],
         keys={"l": ("logs", lambda: done.append("logs"))},
+        read_every_s=60,
     )
     async with Host(screen).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "hello" in shown(screen))

@@ -124,9 +124,9 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             self.app.call_from_thread(self._fail, error)
             return
-        self.app.call_from_thread(self._take, tabs)
-        shown = self._tabs[self._at] if self._at < len(self._tabs) else None
-        if shown is not None and shown.load is not None:
+        # Which tab is looked at is asked in the app's thread: a key may be changing it now.
+        shown = self.app.call_from_thread(self._take, tabs)
+        if shown.load is not None:
             self._load_tab(shown)
 
     def _load_tab(self, tab: Tab) -> None:
@@ -154,12 +154,14 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         if self.is_attached and self._tabs and self._tabs[self._at].name == USAGE:
             self._show()
 
-    def _take(self, tabs: list[Tab]) -> None:
+    def _take(self, tabs: list[Tab]) -> Tab:
+        """Show what was read; return the tab that is looked at."""
         if self._usage is not None:
             tabs = [tabs[0], Tab(USAGE), *tabs[1:]]
         self._tabs, self._error = tabs, None
         if self.is_attached:
             self._show()
+        return tabs[self._at]
 
     def _fail(self, error: Exception) -> None:
         """Keep what was read, and say that it is no longer so."""
