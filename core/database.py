@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
     from core.paths import Paths
 
-SCHEMA_VERSION = 1
 CHECKPOINT_PAGES = 100
 """The log's length.  Whoever opens the file first reads all of it: SQLite's own 1000 pages
 cost every command three milliseconds."""
 
-SCHEMA = """
+FIRST_SCHEMA = """
 -- Manifests that are stored whole: image manifests, not indexes.
 CREATE TABLE images (
     digest TEXT PRIMARY KEY,          -- of the manifest
@@ -90,6 +89,8 @@ CREATE TABLE registries (
     last_error TEXT NOT NULL DEFAULT ''
 );
 """
+SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA,)
+"""Each leads from the schema before it to its own, which is its place counted from 1."""
 
 
 class Database:
@@ -143,18 +144,22 @@ class Database:
         return connection
 
     def _migrate(self, connection: _sqlite3.Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
+        version = _version(connection)
+        if version > len(SCHEMAS):
             raise HostError(
                 f"{self._paths.database} was written by a newer limpet (schema {version})",
                 hint="update limpet on this host",
             )
-        if version == 0:
+        if version < len(SCHEMAS):
             with Transaction(connection, self._paths) as sql:
-                if sql.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in SCHEMA.split(";\n"):
+                for script in SCHEMAS[_version(sql) :]:  # another process may have been faster
+                    for statement in script.split(";\n"):
                         sql.execute(statement)
-                    sql.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                sql.execute(f"PRAGMA user_version={len(SCHEMAS)}")
+
+
+def _version(connection: _sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 class Transaction:
