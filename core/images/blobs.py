@@ -17,7 +17,7 @@ from core.images.digest import hasher, split_digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import BinaryIO
+    from typing import BinaryIO, Self
 
     from core.paths import Paths
 
@@ -67,24 +67,34 @@ class BlobStore:
         """
         if self.has(digest):
             return
+        with self.new() as blob, open(blob.fd, "wb", closefd=False) as file:
+            summer = hasher(split_digest(digest)[0])
+            for chunk in chunks:
+                summer.update(chunk)
+                file.write(chunk)
+            _expect(summer.hexdigest(), digest)
+            file.flush()
+            blob.publish(digest)
+
+    def new(self) -> NewBlob:
+        """Return a blob to be written whose digest is not known yet; a context."""
+        return NewBlob(self)
+
+    def open_new(self) -> tuple[int, str]:
+        """Open a temporary file, of which `sweep` sees that its writer lives."""
         import tempfile
 
         os.makedirs(self._paths.partial, 0o700, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=self._paths.partial, prefix=TEMPORARY, delete=False
-        ) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH)  # tells `sweep` that its writer lives
-                summer = hasher(split_digest(digest)[0])
-                for chunk in chunks:
-                    summer.update(chunk)
-                    file.write(chunk)
-                _expect(summer.hexdigest(), digest)
-                file.flush()
-                self._publish(file.fileno(), file.name, digest)
-            except BaseException:
-                _unlink(file.name)
-                raise
+        fd, path = tempfile.mkstemp(dir=self._paths.partial, prefix=TEMPORARY)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        return fd, path
+
+    def publish_new(self, fd: int, path: str, digest: str) -> None:
+        """Make it the blob of that digest, which its writer has just computed."""
+        if self.has(digest):
+            _unlink(path)
+        else:
+            self._publish(fd, path, digest)
 
     def partial_path(self, digest: str) -> str:
         """Return the file a fetch of this blob writes to, kept for a later resume."""
@@ -144,6 +154,25 @@ class BlobStore:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+class NewBlob:
+    """A blob in the making: written to `fd`, and gone unless it was published."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    def __enter__(self) -> Self:
+        self.fd, self._path = self._blobs.open_new()
+        return self
+
+    def publish(self, digest: str) -> None:
+        """Make what was written the blob of that digest."""
+        self._blobs.publish_new(self.fd, self._path, digest)
+
+    def __exit__(self, *_: object) -> None:
+        _unlink(self._path)
+        os.close(self.fd)
 
 
 def _expect(actual_hex: str, digest: str) -> None:

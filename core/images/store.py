@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 STARTER = "localhost/starter:latest"
 """The name of the image that is made from the host's own programs."""
 
+ROOT_MODE = 0o755
+"""Of a layer's root, unless the layer says otherwise."""
+
 SELECT = """
 SELECT i.digest, i.config_digest, i.platform, i.created,
     (SELECT COALESCE(SUM(l.size), 0) FROM image_layers il JOIN layers l USING (diff_id)
@@ -183,7 +186,8 @@ class ImageStore:
         home = f"{self._paths.layers}/.{diff_id.partition(':')[2]}"
         self._sweep_layers()
         remove_tree(home)
-        os.mkdir(home, 0o755)
+        os.mkdir(home, ROOT_MODE)
+        os.chmod(home, ROOT_MODE)  # whatever the umask: it is the root that programs see
         index = home + ".index"
         try:
             size, files = unpack_layer(
@@ -192,22 +196,45 @@ class ImageStore:
                 max_bytes=self._config["image", "max_layer_bytes"],
                 max_files=self._config["image", "max_layer_files"],
                 progress=progress, check=check)  # fmt: skip
-            with self.database.write() as sql:
-                row = sql.execute(
-                    "INSERT INTO layers (diff_id, size, files) VALUES (?,?,?)",
-                    (diff_id, size, files),
-                )
-                number = int(row.lastrowid or 0)
-                remove_tree(f"{self._paths.layers}/{number}")
-                os.rename(index, f"{self._paths.layers}/{number}.index")
-                os.rename(home, f"{self._paths.layers}/{number}")
-                # On the disk before the row is: a row without its directory would be believed.
-                _sync_directory(self._paths.layers)
+            return self._publish(home, diff_id, size, files)
         except BaseException:
-            remove_tree(home)
-            if os.path.exists(index):
-                os.unlink(index)
+            _clear(home)
             raise
+
+    def staging(self, check: Callable[[], None]) -> Staging:
+        """Return a place for a layer in the making, swept up if its maker is killed; a context."""
+        self._paths.make()
+        self._sweep_layers()
+        return Staging(self._paths, check)
+
+    def adopt(
+        self, home: str, diff_id: str, size: int, files: int, check: Callable[[], None]
+    ) -> int:
+        """Make a whole directory and its `.index` a layer; returns the layer's ID.
+
+        If the layer is here already, the directory is removed instead.
+        """
+        _sync_file_system(home)
+        with _Lock(f"{self._paths.layers}/.{diff_id.partition(':')[2]}.lock", check):
+            rows = self.database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
+            if rows:
+                _clear(home)
+                return int(rows[0][0])
+            return self._publish(home, diff_id, size, files)
+
+    def _publish(self, home: str, diff_id: str, size: int, files: int) -> int:
+        from core.images.trees import remove_tree
+
+        with self.database.write() as sql:
+            row = sql.execute(
+                "INSERT INTO layers (diff_id, size, files) VALUES (?,?,?)", (diff_id, size, files)
+            )
+            number = int(row.lastrowid or 0)
+            remove_tree(f"{self._paths.layers}/{number}")
+            os.rename(f"{home}.index", f"{self._paths.layers}/{number}.index")
+            os.rename(home, f"{self._paths.layers}/{number}")
+            # On the disk before the row is: a row without its directory would be believed.
+            _sync_directory(self._paths.layers)
         return number
 
     def _sweep_layers(self) -> None:
@@ -403,6 +430,40 @@ def _sync_directory(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _sync_file_system(path: str) -> None:
+    from core.linux.libc import c_int, check, function
+
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        check(function("syncfs", c_int)(fd), "syncfs")
+    finally:
+        os.close(fd)
+
+
+def _clear(home: str) -> None:
+    from core.images.trees import remove_tree
+
+    remove_tree(home)
+    if os.path.exists(home + ".index"):
+        os.unlink(home + ".index")
+
+
+class Staging:
+    """A place among the layers that is its maker's: enters as a path where nothing is yet."""
+
+    def __init__(self, paths: Paths, check: Callable[[], None]) -> None:
+        self._home = f"{paths.layers}/.new-{os.urandom(8).hex()}"
+        self._lock = _Lock(self._home + ".lock", check)
+
+    def __enter__(self) -> str:
+        self._lock.__enter__()
+        return self._home
+
+    def __exit__(self, *error: object) -> None:
+        _clear(self._home)
+        self._lock.__exit__(*error)
 
 
 class _Lock:
