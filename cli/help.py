@@ -8,8 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.commands.grammar import Verb
-
 OPENING = """\
 limpet: a container shell for this server. No daemon; containers outlive it.
 
@@ -43,6 +41,8 @@ def show_help(words: Sequence[str]) -> int:
         verbs = {v.name: v for v in load_all().values() if v.name.split()[0] == words[0]}
         out("".join(f"  limpet {v.usage}\n      {v.summary}\n" for v in verbs.values()))
         return 0
+    from core.commands.help import verb_help
+
     out(verb_help(find(words)[0]))
     return 0
 
@@ -60,25 +60,3 @@ def overview() -> str:
         lines += [f"  {verb.word.ljust(width)}{GAP}{verb.summary}" for verb in mine]
         lines.append("")
     return "\n".join(lines)
-
-
-def verb_help(verb: Verb) -> str:
-    """Return one verb's help: usage, other names, arguments, options, examples."""
-    lines = [verb.summary + ".", "", f"usage: limpet {verb.usage}"]
-    names = [name for name in (verb.name, *verb.aliases) if name != verb.word]
-    if names:
-        lines.append(f"also:  {', '.join(f'limpet {name}' for name in names)}")
-    places = [(arg.shown, arg.help) for arg in verb.args.declared if not arg.flags]
-    options = [
-        (", ".join(arg.flags) + ("" if arg.is_flag else f" {arg.metavar or 'VALUE'}"), arg.help)
-        for arg in verb.args.declared
-        if arg.flags
-    ]
-    width = max((len(left) for left, _ in places + options), default=0)
-    for title, rows in (("arguments", places), ("options", options)):
-        if rows:
-            lines += ["", f"{title}:"]
-            lines += [f"  {left.ljust(width)}{GAP}{right}" for left, right in rows]
-    if verb.examples:
-        lines += ["", "examples:"] + [f"  limpet {line}" for line in verb.examples]
-    return "\n".join(lines) + "\n"

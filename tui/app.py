@@ -14,10 +14,12 @@ from tui import views
 from tui.answers import answer, failure
 from tui.bridge import Answered, Bridge, Changed, record_bug
 from tui.frame_diff import FrameDiffApp
-from tui.keymap import Keymap
+from tui.keymap import Keymap, named
 from tui.live import JobLive, Tail
+from tui.remembered import recall, remember
 from tui.screens.dashboard import DashboardScreen
 from tui.theme import LIMPET, PLAIN, THEMES, glyphs
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +52,15 @@ class LimpetApp(FrameDiffApp):
             os.environ["LIMPET_ASCII"] = "1"  # for programs in programs too
         self._ascii = _ascii_filters()
         self.engine = engine
+        self.read_only = read_only
         self.bridge = Bridge(engine, self.post_message, read_only=read_only)
         self.frame_diff = (
             bool(engine.config["tui", "frame_diff"]) and os.environ.get("LIMPET_FRAME_DIFF") != "0"
         )
         self.animation_level = "none"
-        self._choose_theme(engine.config["tui", "theme"])
+        self.chosen_theme = ""
+        """Chosen here instead of the one in the settings; empty: none was."""
+        self._set_theme(engine.config["tui", "theme"])
         self.dashboard = DashboardScreen(
             engine, Keymap(engine.config.keys, engine.config.aliases), read_only=read_only
         )
@@ -74,7 +79,11 @@ class LimpetApp(FrameDiffApp):
         """Start on the dashboard."""
         return self.dashboard
 
-    def _choose_theme(self, wanted: str) -> None:
+    def choose_theme(self, name: str) -> None:
+        """Take other colours, and open with them from now on."""
+        self.chosen_theme = self.theme = name
+
+    def _set_theme(self, wanted: str) -> None:
         """Set the theme before anything is styled, so that nothing is styled twice."""
         for theme in THEMES:
             self.register_theme(theme)
@@ -83,7 +92,8 @@ class LimpetApp(FrameDiffApp):
         self.stylesheet.set_variables(self.get_css_variables())
 
     def on_mount(self) -> None:
-        """Leave everything slow until after the first paint."""
+        """Look as one left it, and leave everything slow until after the first paint."""
+        recall(self)
         self._live_timer = self.set_interval(LIVE_EVERY_S, self._show_live, pause=True)
         self.call_after_refresh(self._begin)
 
@@ -95,7 +105,8 @@ class LimpetApp(FrameDiffApp):
         self.set_interval(AGES_EVERY_S, self.dashboard.age)
 
     def on_unmount(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, and keep the look for the next time."""
+        remember(self)
         self.bridge.stop()
 
     @on(Changed)
@@ -118,6 +129,16 @@ class LimpetApp(FrameDiffApp):
         self._pending.add(number)
         self.bridge.run(number, line)
         self._live_timer.resume()
+
+    @on(StatusLine.Clicked)
+    def _clicked(self, event: StatusLine.Clicked) -> None:
+        from textual.widgets import Input
+
+        if isinstance(self.focused, Input):
+            if not self.dashboard.is_current:
+                return
+            self.dashboard.bar.close()
+        self.call_next(self.simulate_key, named(event.sign))
 
     @on(Answered)
     def _answered(self, event: Answered) -> None:
@@ -284,7 +305,31 @@ class LimpetApp(FrameDiffApp):
         from tui.screens.help import HelpScreen, key_sections, verb_section
 
         keys = key_sections(self.dashboard.keymap)
-        self.push_screen(HelpScreen(keys, [verb_section(load_all())]))
+        self.push_screen(HelpScreen(keys, [verb_section(load_all(), self.dashboard.keymap.keys)]))
+
+    def open_menu(self, kind: str, name: str, names: Sequence[str], state: str) -> None:
+        """Let the person choose from all that can be done with a thing, or with several."""
+        from core.commands import load_all
+        from tui.menu import entries
+        from tui.screens.pick import Choice, Picked, PickScreen
+
+        verbs = set(load_all().values())
+        keys = self.dashboard.keymap.keys
+        found = entries(kind, state, keys, verbs, read_only=self.read_only)
+
+        async def act(picked: Picked | None) -> None:
+            if picked is None:
+                return
+            command = found[picked.number].command
+            if not self.dashboard.is_current:
+                self.pop_screen()
+            each = [name] if "{names}" in command or picked.edit or "…" in command else names
+            for one in each:
+                await self.dashboard.do(command, one, names, edit=picked.edit)
+
+        title = name if len(names) < 2 else f"{len(names)} marked"
+        choices = [Choice(entry.word, entry.key, entry.words) for entry in found]
+        self.push_screen(PickScreen(title, choices, edits=True), act)
 
     def open_listing(self, name: str) -> bool:
         """Show a command's table on a screen of its own; False where there is none."""

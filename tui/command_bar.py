@@ -114,10 +114,10 @@ class CommandBar(Horizontal):
 
     # Opening
 
-    def open(self, text: str = "") -> None:
-        """Give the bar the keys, with `text` to be finished."""
+    def open(self, text: str = "", after: str = "") -> None:
+        """Give the bar the keys, with `text` to be finished and what is to stand behind it."""
         self._set_mode("")
-        self.line.value = text
+        self.line.value = text + after
         self.line.cursor_position = len(text)
         self.screen.set_focus(self.line)  # now: focus() would let the next keys pass by
 

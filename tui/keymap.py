@@ -1,103 +1,28 @@
-"""Keys are command lines: which key runs which, and what a person has changed.
-
-A command may hold places: `{name}` is the row under the cursor, `{names}` the marked rows
-or that one.  A command that ends in `…` is put into the command bar to be finished; one
-that starts with `@` is an action of the app itself.
-"""
+"""The keys in force: the app's own, and what a person has changed."""
 
 from __future__ import annotations
 
-from core.record import Record
-from tui.places import CONTAINERS, IMAGES, REGISTRIES
+from core.commands.keys import (
+    ACTION,
+    CONTAINERS,
+    DEFAULT,
+    FILL,
+    IMAGES,
+    REGISTRIES,
+    SIGNS,
+    Key,
+    sign,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-FILL = "…"
-ACTION = "@"
-
-
-class Key(Record):
-    """One key; an empty `place` means everywhere on the dashboard."""
-
-    place: str
-    key: str
-    command: str
-    help: str
-    states: tuple[str, ...] = ()
-    """Only for a row in one of these states; the first key that fits is taken."""
-    hint: bool = True
-    """Whether the line of hints offers it."""
-
-
-RUNNING = ("running", "stopping", "restarting")
-
-DEFAULT: tuple[Key, ...] = (
-    Key(CONTAINERS, "enter", "@detail", "details"),
-    Key(CONTAINERS, "l", "@logs", "logs"),
-    Key(CONTAINERS, "e", "exec -it {name} sh", "exec"),
-    Key(CONTAINERS, "a", "attach {name}", "attach"),
-    Key(CONTAINERS, "s", "stop {names}", "stop", (*RUNNING, "paused")),
-    Key(CONTAINERS, "s", "start {names}", "start"),
-    Key(CONTAINERS, "r", "restart {names}", "restart"),
-    Key(CONTAINERS, "d", "rm {names}", "rm"),
-    Key(CONTAINERS, "x", "kill {names}", "kill"),
-    Key(CONTAINERS, "P", "unpause {names}", "unpause", ("paused",), hint=False),
-    Key(CONTAINERS, "P", "pause {names}", "pause", hint=False),
-    Key(CONTAINERS, "i", "inspect {names}", "inspect", hint=False),
-    Key(IMAGES, "enter", "@layers", "layers"),
-    Key(IMAGES, "R", "run -it --rm {name} …", "run"),
-    Key(IMAGES, "v", "@layers", "layers", hint=False),
-    Key(IMAGES, "H", "history {name}", "history"),
-    Key(IMAGES, "i", "@detail", "details"),
-    Key(IMAGES, "t", "tag {name} …", "tag"),
-    Key(IMAGES, "C", "@compare", "compare two", hint=False),
-    Key(IMAGES, "d", "rmi {names}", "rmi"),
-    Key(REGISTRIES, "enter", "registry catalog {name}", "repositories"),
-    Key(REGISTRIES, "L", "login {name} -u …", "login"),
-    Key(REGISTRIES, "o", "logout {name}", "logout"),
-    Key(REGISTRIES, "p", "pull {name}/…", "pull"),
-    Key("", "p", "pull …", "pull"),
-    Key("", "S", "@starter", "starter image", hint=False),
-    Key("", "space", "@mark", "mark"),
-    Key("", "slash", "@filter", "filter"),
-    Key("", "colon", "@bar", "command"),
-    Key("", "q", "@leave", "quit"),
-    Key("", "question_mark", "@help", "help"),
-    Key("", "ctrl+@", "@bar", "command", hint=False),
-    Key("", "1", "@place(0)", "containers", hint=False),
-    Key("", "2", "@place(1)", "images", hint=False),
-    Key("", "3", "@place(2)", "registries", hint=False),
-    Key("", "4", "@listing('networks')", "networks", hint=False),
-    Key("", "5", "@listing('volumes')", "volumes", hint=False),
-    Key("", "6", "@listing('disk')", "disk", hint=False),
-    Key("", "7", "@listing('doctor')", "doctor", hint=False),
-    Key("", "f1", "@tour", "a tour", hint=False),
-    Key("", "tab", "@next(1)", "next pane", hint=False),
-    Key("", "shift+tab", "@next(-1)", "pane before", hint=False),
-    Key("", "escape", "@back", "clear the filter and the marks", hint=False),
-    Key("", "f", "@states", "only running, only ended, all", hint=False),
-    Key("", "y", "@copy", "copy names", hint=False),
-    Key("", "Y", "@copy_rows", "copy rows", hint=False),
-    Key("", "exclamation_mark", "!…", "run a program of the host", hint=False),
-    Key("", "plus", "@zoom", "zoom the pane", hint=False),
-    Key("", "F", "@freeze", "freeze the tables", hint=False),
-    Key("", "backslash", "@pane", "hide or show the session", hint=False),
-    Key("", "J", "@jobs", "jobs", hint=False),
-    Key("", "ctrl+l", "@redraw", "redraw", hint=False),
-)
 
 MOVING = frozenset((
     "j", "k", "g", "G", "up", "down", "home", "end", "pageup", "pagedown", "ctrl+f", "ctrl+b",
     "asterisk", "less_than_sign", "greater_than_sign", "O",
 ))  # fmt: skip
 """Keys that tables keep for themselves."""
-SIGNS = {
-    "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!", "plus": "+",
-    "backslash": "\\", "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn",
-    "pageup": "pgup",
-}  # fmt: skip
 
 
 def moves_keys(key: Key) -> bool:
@@ -180,9 +105,12 @@ class Keymap:
         return list(shown.values())
 
 
-def sign(key: str) -> str:
-    """Return how a key is written for people."""
-    return SIGNS.get(key, key)
+def named(written: str) -> str:
+    """Return Textual's name of a key that is written for people; the opposite of `sign`."""
+    from textual.keys import _character_to_key
+
+    names = {shown: name for name, shown in SIGNS.items()}
+    return names.get(written) or (_character_to_key(written) if len(written) == 1 else written)
 
 
 def fill(command: str, name: str, names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ WORDS = {
     "theme": "choose the colours",
     "tour": "a short tour of limpet",
     "clear": "empty the session",
-    "help": "every key and every command",
+    "help": "every key and every command; help COMMAND: all about one",
     "quit": "leave limpet",
 }
 """What can be typed beside the commands, and what it does."""
@@ -37,6 +37,8 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         app.leave()
     elif first == "help" and not rest:
         app.open_help()
+    elif first in ("help", "man"):
+        _help(app, line, rest)
     elif first == "clear":
         app.dashboard.output.clear()
     elif first == "tour":
@@ -59,6 +61,23 @@ def _say(app: LimpetApp, line: str, problem: str) -> None:
         number = app.dashboard.output.begin(line)
         app.dashboard.output.finish(number, [[(problem, "warn")]])
         app.dashboard.show_pane()
+
+
+def _help(app: LimpetApp, line: str, words: Sequence[str]) -> None:
+    """Show the help of one command, or why there is none."""
+    from core.commands import find
+    from core.commands.help import verb_help
+    from core.errors import UsageError
+    from tui.answers import failure
+
+    number = app.dashboard.output.begin(line)
+    app.dashboard.show_pane()
+    try:
+        text = verb_help(find(words)[0])
+    except UsageError as error:
+        app.dashboard.output.finish(number, failure(error), note="failed", tone="bad")
+        return
+    app.dashboard.output.finish(number, [[(shown, "")] for shown in text.splitlines()])
 
 
 def _go(app: LimpetApp, words: Sequence[str]) -> str:
@@ -88,7 +107,7 @@ def _theme(app: LimpetApp, words: Sequence[str]) -> str:
 
     known = [theme.name for theme in THEMES]
     if words and words[0] in app.available_themes:
-        app.theme = words[0]
+        app.choose_theme(words[0])
         return ""
     others = sorted(set(app.available_themes) - set(known))
     return f"themes: {', '.join([*known, *others])}"

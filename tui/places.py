@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from core.commands.container_facts import port_text
+from core.commands.keys import CONTAINERS, IMAGES, REGISTRIES
 from core.commands.show import short, size, span
 from tui.bridge import HISTORY
 from tui.theme import Glyphs, sparkline
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tui.bridge import Sample, Snapshot
     from tui.theme import Part
 
-CONTAINERS, IMAGES, REGISTRIES = "containers", "images", "registries"
 PLACES = (CONTAINERS, IMAGES, REGISTRIES)
 
 COLUMNS: dict[str, tuple[Column, ...]] = {

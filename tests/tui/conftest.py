@@ -97,6 +97,14 @@ def make_app(paths: Paths) -> Callable[..., LimpetApp]:
     return make
 
 
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command lines that keys submit, which are not carried out."""
+    seen: list[str] = []
+    monkeypatch.setattr(LimpetApp, "submit", lambda _, line, then="": seen.append(line))
+    return seen
+
+
 def cells(screen: pyte.Screen) -> Cells:
     """Return text, colours and attributes of every cell."""
     return [

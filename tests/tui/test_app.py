@@ -49,14 +49,6 @@ async def until(pilot: Pilot[int], true: Callable[[], object]) -> None:
     raise AssertionError(screen_text(pilot.app))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The command lines that keys submit, which are not carried out."""
-    seen: list[str] = []
-    monkeypatch.setattr(LimpetApp, "submit", lambda _, line, then="": seen.append(line))
-    return seen
-
-
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_layout_suits_the_size(
     make_app: Callable[..., LimpetApp], size: tuple[int, int]

@@ -19,7 +19,9 @@ class Host(App[None]):
         super().__init__()
         self.register_theme(LIMPET)
         self.theme = LIMPET.name
-        self.help = HelpScreen(key_sections(Keymap(CHANGED)), [verb_section(load_all())])
+        self.help = HelpScreen(
+            key_sections(Keymap(CHANGED)), [verb_section(load_all(), Keymap().keys)]
+        )
 
     def on_mount(self) -> None:
         self.push_screen(self.help)

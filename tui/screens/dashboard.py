@@ -6,21 +6,20 @@ from textual import on
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
+from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES
 from tui.answers import summary
 from tui.command_bar import CommandBar
-from tui.keymap import ACTION, FILL, Keymap, fill, moves_keys
+from tui.keymap import Keymap, fill, moves_keys
 from tui.places import (
     COLUMNS,
-    CONTAINERS,
     EMPTY,
-    IMAGES,
     PLACES,
-    REGISTRIES,
     WELCOME,
     container_rows,
     image_rows,
     registry_rows,
 )
+from tui.table_choices import choose_columns, choose_group
 from tui.theme import glyphs
 from tui.widgets.completion_popup import CompletionPopup
 from tui.widgets.line_table import LineTable
@@ -29,6 +28,8 @@ from tui.widgets.status import StatusLine, hint_parts, host_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
 
     from core.engine import Engine
@@ -76,7 +77,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         """What the line in the bar asks for."""
         self._nothing = False
         """No image and no container: the person is new here."""
-        self._pane: bool | None = None
+        self.pane: bool | None = None
         """Whether the session is shown; None: as the height says."""
         self._zoomed = ""
         """The only pane that is shown: a place, `output`, or nothing."""
@@ -122,8 +123,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Paint the empty frame and take the keys."""
-        self.tables[CONTAINERS].focus()
         self._arrange()
+        self.table.focus()
 
     # Layout
 
@@ -143,7 +144,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.query_one("#lower").display = any(self.tables[p].display for p in (IMAGES, REGISTRIES))
         self.tables[CONTAINERS].styles.height = "1fr" if zoomed else None
         self.query_one("#lower").styles.height = "1fr" if zoomed else None
-        pane = height >= PANE_FROM if self._pane is None else self._pane
+        pane = height >= PANE_FROM if self.pane is None else self.pane
         self.output.display = zoomed == OUTPUT if zoomed else pane
         self.output.styles.height = "1fr" if zoomed else max(4, height * 3 // 10)
         if self.output.has_focus and not self.output.display:
@@ -166,7 +167,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def show_pane(self) -> None:
         """Make sure that an answer is seen."""
         if not self.output.display:
-            self._pane, self._zoomed = True, ""
+            self.pane, self._zoomed = True, ""
             self._arrange()
 
     # Facts
@@ -272,6 +273,11 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def _paged(self, event: CommandBar.Paged) -> None:
         self.output.action_page(event.by)
 
+    @on(CompletionPopup.Taken)
+    def _taken(self) -> None:
+        self.bar.accept()
+        self.set_focus(self.bar.line)
+
     @on(CommandBar.Left)
     @on(Output.Left)
     def _left(self) -> None:
@@ -336,21 +342,39 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         key = self.keymap.find(place, name, row.state if row else "")
         if key is None:
             return
-        command = key.command
+        if name == "enter" and table.on_head:
+            table.fold()
+        elif row is None and self._nothing and name == "enter":
+            self.action_starter()
+        else:
+            await self.do(key.command, row.name if row else "", table.chosen)
+
+    async def do(
+        self, command: str, name: str, names: Sequence[str], *, edit: bool = False
+    ) -> None:
+        """Do what a key's command means for a row; `edit`: put it into the bar instead."""
         if command.startswith(ACTION):
             action = command.removeprefix(ACTION)
             await self.run_action(f"screen.{action}" if "(" in action else f"screen.{action}()")
             return
         if "{name" in command:
-            if row is None:
-                if self._nothing and name == "enter":
-                    self.action_starter()
+            if not name:
                 return
-            command = fill(command, row.name, table.chosen)
-        if command.endswith(FILL):
-            self.bar.open(command.removesuffix(FILL))
+            command = fill(command, name, names)
+        before, gap, after = command.partition(FILL)
+        if gap or edit:
+            self.bar.open(before, after if gap else " ")
         else:
             self.app.submit(command)
+
+    @on(LineTable.Asked)
+    def action_menu(self) -> None:
+        """Choose from all that can be done with the marked rows, or the one under the cursor."""
+        row = self.table.selected
+        if row is None:
+            self.say("there is no row to do something with")
+            return
+        self.app.open_menu(self.place, row.name, self.table.chosen, row.state)
 
     def action_layers(self) -> None:
         """Browse the layers of the image under the cursor."""
@@ -450,6 +474,14 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.go(CONTAINERS)
         table.set_filter(STATES[(place + 1) % len(STATES)])
 
+    def action_columns(self) -> None:
+        """Choose the columns of the table."""
+        choose_columns(self.app, self.table)
+
+    def action_group(self) -> None:
+        """Choose what the rows of the table are grouped by."""
+        choose_group(self.app, self.table)
+
     def action_copy(self) -> None:
         """Copy the names of the marked rows, or of the one under the cursor."""
         self._copy("\n".join(self.table.chosen))
@@ -463,7 +495,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self._zoomed = ""
         if self.output.has_focus:
             self.table.focus()
-        self._pane = not self.output.display
+        self.pane = not self.output.display
         self._arrange()
 
     def action_redraw(self) -> None:

@@ -7,19 +7,20 @@ from textual import on
 from textual.binding import Binding
 from textual.screen import ModalScreen
 
+from core.commands.keys import ACTION, keys_of, sign
 from core.record import Record
-from tui.keymap import ACTION, sign
 from tui.widgets.ask_line import AskLine
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine, hint_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from textual.app import ComposeResult
 
     from core.commands.grammar import Verb
+    from core.commands.keys import Key
     from tui.keymap import Keymap
     from tui.theme import Part
 
@@ -63,10 +64,11 @@ def key_sections(keymap: Keymap) -> list[Section]:
     return [*found, Section("keys in every table", TABLE_KEYS)]
 
 
-def verb_section(verbs: Mapping[str, Verb]) -> Section:
-    """Return the commands, each once."""
+def verb_section(verbs: dict[str, Verb], keys: Sequence[Key]) -> Section:
+    """Return the commands, each once, with the keys that run them."""
     known = sorted(set(verbs.values()), key=lambda verb: verb.word)
-    return Section("commands", tuple((verb.word, verb.summary, "") for verb in known))
+    rows = ((verb.word, verb.summary, ", ".join(keys_of(verb, keys, verbs))) for verb in known)
+    return Section("commands", tuple(rows))
 
 
 class HelpScreen(ModalScreen[None], inherit_bindings=False):

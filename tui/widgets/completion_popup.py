@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from prompt_toolkit.completion import Completion
+    from textual import events
 
 MOST = 8
 """Lines shown at a time."""
@@ -24,6 +26,9 @@ class CompletionPopup(Widget):
     """Completions with what each means; one may be picked."""
 
     COMPONENT_CLASSES = {"completion-popup--picked"}
+
+    class Taken(Message):
+        """The mouse has chosen."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - the base's name
         super().__init__(id=id)
@@ -77,6 +82,21 @@ class CompletionPopup(Widget):
         height = self.size.height
         self._top = max(min(self._top, max(0, self._at)), self._at - height + 1)
         self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """Take a completion."""
+        self._at = self._top + event.y
+        self.post_message(self.Taken())
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Go on."""
+        event.stop()
+        self.pick(1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Go back."""
+        event.stop()
+        self.pick(-1)
 
     def render_line(self, y: int) -> Strip:
         """Paint one completion."""

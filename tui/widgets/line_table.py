@@ -18,7 +18,19 @@ from textual.strip import Strip
 
 from tui.theme import Glyphs, Tones, glyphs
 from tui.widgets.moves import MOVES
-from tui.widgets.rows import Column, Line, Row, arrange, changed_lines, fit, pad, window
+from tui.widgets.rows import (
+    LABEL,
+    Column,
+    Line,
+    Row,
+    arrange,
+    changed_lines,
+    fit,
+    group_of,
+    grouped,
+    pad,
+    window,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +43,8 @@ if TYPE_CHECKING:
 HEAD = 2
 """Lines above the rows: the title and the column names."""
 GAP = 2
+RIGHT = 3
+"""The mouse's button."""
 GUTTER = 2
 """Cursor bar and mark."""
 
@@ -64,6 +78,9 @@ class LineTable(ScrollView, can_focus=True):
             super().__init__()
             self.table = table
 
+    class Asked(Message):
+        """The mouse asked what can be done with a row."""
+
     def __init__(self, title: str, columns: Sequence[Column], *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
         self.title = title
@@ -77,6 +94,11 @@ class LineTable(ScrollView, can_focus=True):
         self.reversed = False
         self.cursor = ""
         self.marked: set[str] = set()
+        self.hidden: set[str] = set()
+        """Keys of columns that are not to be shown."""
+        self.group = ""
+        """What rows are grouped by, see `tui.widgets.rows.group_of`."""
+        self._folded: set[str] = set()
         self._rows: dict[str, Row] = {}
         self._view: list[Row] = []
         self._place = 0
@@ -98,8 +120,14 @@ class LineTable(ScrollView, can_focus=True):
 
     @property
     def selected(self) -> Row | None:
-        """The row under the cursor."""
-        return self._view[self._place] if self._view else None
+        """The row under the cursor, None on the head of a group."""
+        row = self._view[self._place] if self._view else None
+        return row if row and row.heads < 0 else None
+
+    @property
+    def on_head(self) -> bool:
+        """Whether the cursor is on the head of a group."""
+        return bool(self._view) and self._view[self._place].heads >= 0
 
     @property
     def chosen(self) -> list[str]:
@@ -119,6 +147,11 @@ class LineTable(ScrollView, can_focus=True):
     def total(self) -> int:
         """How many rows there are, filtered out or not."""
         return len(self._rows)
+
+    @property
+    def all_rows(self) -> list[Row]:
+        """The rows, filtered out or not."""
+        return list(self._rows.values())
 
     @property
     def rows(self) -> list[Row]:
@@ -153,6 +186,27 @@ class LineTable(ScrollView, can_focus=True):
             self._arrange()
             self._paint_title()
 
+    def hide(self, key: str) -> None:
+        """Leave a column out, or show it again; the first one stays."""
+        if key != self.columns[0].key:
+            self.hidden ^= {key}
+            self._fit()
+            self.refresh()
+
+    def set_group(self, by: str) -> None:
+        """Group the rows; nothing shows them one below the other."""
+        self.group = by
+        self._folded.clear()
+        self._painted = []
+        self._arrange()
+        self._paint_title()
+
+    def fold(self) -> None:
+        """Fold the group whose head is under the cursor, or unfold it."""
+        if self.on_head:
+            self._folded ^= {self._view[self._place].cells[0]}
+            self._arrange()
+
     def set_note(self, note: str) -> None:
         """Say something behind the title."""
         if note != self.note:
@@ -176,7 +230,16 @@ class LineTable(ScrollView, can_focus=True):
         return wider
 
     def _fit(self) -> None:
-        widths = fit(self.columns, self._content, max(1, self.size.width - GUTTER - 1), GAP)
+        shown = [n for n, column in enumerate(self.columns) if column.key not in self.hidden]
+        found = fit(
+            [self.columns[n] for n in shown],
+            [self._content[n] for n in shown],
+            max(1, self.size.width - GUTTER - 1),
+            GAP,
+        )
+        widths = [0] * len(self.columns)
+        for place, width in zip(shown, found, strict=True):
+            widths[place] = width
         if widths != self._widths:
             self._widths = widths
             self._painted = []
@@ -187,6 +250,8 @@ class LineTable(ScrollView, can_focus=True):
         self._view = arrange(
             self._rows.values(), self.wanted, self.sort, reverse=self.reversed, held=held
         )
+        if self.group:
+            self._view = grouped(self._view, self.group, self.columns, self._folded)
         places = {row.key: place for place, row in enumerate(self._view)}
         before = self.cursor
         self._place = places.get(self.cursor, min(self._place, max(0, len(self._view) - 1)))
@@ -264,6 +329,8 @@ class LineTable(ScrollView, can_focus=True):
         if self.sort is not None:
             arrow = self._glyphs.down if self.reversed else self._glyphs.up
             facts.append(f"{self.columns[self.sort].title.lower()}{arrow}")
+        if self.group:
+            facts.append(f"by {self._group_name}")
         if self.marked:
             facts.append(f"{len(self.marked)} marked")
         if len(self._view) > self._height > 0 or self.wanted:
@@ -294,13 +361,30 @@ class LineTable(ScrollView, can_focus=True):
             (self._glyphs.mark if line.marked else " ", "accent"),
             (" ", ""),
         ]
+        if line.row.heads >= 0:
+            return self._strip([*parts, *self._head_parts(line.row)], width, self._over(active))
         for place, (cell, tone) in enumerate(zip(line.row.cells, line.row.tones, strict=True)):
             if self._widths[place]:
                 text = pad(cell, self._widths[place], self.columns[place].right)
                 parts.append((text, "accent" if line.marked and tone == "" else tone))
                 parts.append((" " * GAP, ""))
-        over = self.get_component_rich_style("line-table--cursor") if active else None
-        return self._strip(parts, width, over)
+        return self._strip(parts, width, self._over(active))
+
+    def _head_parts(self, head: Row) -> list[Part]:
+        name = head.cells[0]
+        sign = self._glyphs.up if name in self._folded else self._glyphs.down
+        return [
+            (f"{sign} ", "accent"),
+            (name or f"no {self._group_name}", "bold" if name else "dim"),
+            (f"  {head.heads}", "dim"),
+        ]
+
+    @property
+    def _group_name(self) -> str:
+        return self.group.removeprefix(LABEL).rpartition(".")[2]
+
+    def _over(self, active: bool) -> Style | None:
+        return self.get_component_rich_style("line-table--cursor") if active else None
 
     # Events and actions
 
@@ -353,14 +437,23 @@ class LineTable(ScrollView, can_focus=True):
 
     def action_mark(self) -> None:
         """Mark the row, or take its mark away, and go on to the next."""
-        if self.cursor:
+        if self.on_head:
+            name = self._view[self._place].cells[0]
+            mine = {
+                row.key
+                for row in self._rows.values()
+                if group_of(row, self.group, self.columns) == name
+            }
+            self.marked = self.marked - mine if mine <= self.marked else self.marked | mine
+            self._after_marks()
+        elif self.cursor:
             self.marked ^= {self.cursor}
             self._after_marks()
             self._go(self._place + 1)
 
     def action_mark_all(self) -> None:
         """Mark every row that is shown."""
-        self.marked |= {row.key for row in self._view}
+        self.marked |= {row.key for row in self._view if row.heads < 0}
         self._after_marks()
 
     def action_unmark(self) -> None:
@@ -400,7 +493,9 @@ class LineTable(ScrollView, can_focus=True):
             self._sort_at(event.x)
         elif event.y >= HEAD:
             self._go(round(self.scroll_y) + event.y - HEAD)
-            if event.chain == 2 and self.cursor:
+            if event.button == RIGHT:
+                self.post_message(self.Asked())
+            elif event.chain == 2 and self.cursor:
                 self.post_message(self.Opened(self))
 
     def _sort_at(self, x: int) -> None:

@@ -24,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textual import events
+
     from tui.answers import Parts
     from tui.live import Live
     from tui.theme import Part
@@ -355,6 +357,24 @@ class Output(ScrollView, can_focus=True):
                 return
 
     # Actions
+
+    def on_click(self, event: events.Click) -> None:
+        """Take the keys; a click on a command line folds its answer or unfolds it."""
+        line = event.y - HEAD + round(self.scroll_y)
+        for block in self._blocks:
+            if block.line and self._start(block) == line and event.y >= HEAD:
+                self._at = block
+                self.action_fold()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll, the keys stay where they are."""
+        event.stop()
+        self.action_scroll_by(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll, the keys stay where they are."""
+        event.stop()
+        self.action_scroll_by(-3)
 
     def action_scroll_by(self, by: int) -> None:
         """Scroll by lines."""

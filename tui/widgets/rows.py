@@ -38,6 +38,8 @@ class Row(Record):
     """What commands call it."""
     state: str = ""
     labels: tuple[str, ...] = ()
+    heads: int = -1
+    """The head of a group: how many rows it has; its only cell is the group's name."""
 
 
 def matches(row: Row, wanted: str) -> bool:
@@ -83,6 +85,39 @@ def has_letters(text: str, letters: str) -> bool:
     """Tell whether the text has all these letters, in their order."""
     rest = iter(text)
     return all(letter in rest for letter in letters)
+
+
+STATE, LABEL = "state", "label "
+"""How rows may be grouped, besides by a column's key: by state, by the value of a label."""
+
+
+def group_of(row: Row, by: str, columns: Sequence[Column]) -> str:
+    """Return the name of the group that a row belongs to, nothing for a row without one."""
+    if by == STATE and row.state:
+        return row.state
+    if by.startswith(LABEL):
+        start = by.removeprefix(LABEL) + "="
+        return next((text.removeprefix(start) for text in row.labels if text.startswith(start)), "")
+    place = next((n for n, column in enumerate(columns) if column.key == by), -1)
+    return row.cells[place] if place >= 0 else ""
+
+
+def grouped(
+    rows: Sequence[Row], by: str, columns: Sequence[Column], folded: Container[str]
+) -> list[Row]:
+    """Return the rows in groups, a head before each; rows of a folded group are left out."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(group_of(row, by, columns), []).append(row)
+    shown: list[Row] = []
+    for name in sorted(groups, key=lambda name: (not name, name.lower())):
+        shown.append(Row(HEAD_KEY + name, (name,), ("",), (), heads=len(groups[name])))
+        shown += [] if name in folded else groups[name]
+    return shown
+
+
+HEAD_KEY = "\0"
+"""Begins the key of a group's head."""
 
 
 def _near(rows: Iterable[Row], wants: Sequence[Term]) -> list[Row]:

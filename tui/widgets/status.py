@@ -6,6 +6,7 @@ import os
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -15,11 +16,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textual import events
+
     from tui.theme import Part
 
 
 class StatusLine(Widget):
     """One line of parts: the left ones are cut, the right ones stay."""
+
+    class Clicked(Message):
+        """The mouse pressed a key that the line shows, as people write it."""
+
+        def __init__(self, sign: str) -> None:
+            super().__init__()
+            self.sign = sign
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - the base's name
         super().__init__(id=id)
@@ -42,9 +52,39 @@ class StatusLine(Widget):
         room = max(0, width - right.cell_length)
         return Strip.join([left.crop_extend(0, room, base), right]).adjust_cell_length(width, base)
 
+    def on_click(self, event: events.Click) -> None:
+        """Press the key that stands there, or that the words there belong to."""
+        sign = sign_at(self._left, event.x)
+        if sign:
+            self.post_message(self.Clicked(sign))
+
     def _strip(self, parts: Sequence[Part]) -> Strip:
         base = self.rich_style
         return Strip([Segment(text, base + self._tones[tone]) for text, tone in parts])
+
+
+def sign_at(parts: Sequence[Part], x: int) -> str:
+    """Return the key that column `x` of a line shows, nothing where it shows none.
+
+    A numbered name is pressed by its number.  Of several keys (`[ ]`) that have the same
+    words, the words are the last one's.
+    """
+    start, keys = 0, ""
+    for text, tone in parts:
+        end = start + cell_len(text)
+        number = text.split()[0] if text.split() else ""
+        if number.isdecimal() and len(number) == 1:
+            keys = number
+        elif tone == "accent":
+            keys = text.strip()
+        if start <= x < end:
+            words = keys.split()
+            if tone == "accent" and len(words) > 1:
+                inside = text[: x - start + 1].split()
+                return words[max(0, len(inside) - 1)]
+            return words[-1] if words else ""
+        start = end
+    return ""
 
 
 def hint_parts(hints: Sequence[tuple[str, str]], width: int) -> list[Part]:

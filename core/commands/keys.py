@@ -1,0 +1,121 @@
+"""The app's keys: each is a command line, so that a key and its command teach each other.
+
+A command may hold places: `{name}` is the row under the cursor, `{names}` the marked rows
+or that one.  A command with a `…` is put into the command bar to be finished there; one
+that starts with `@` is an action of the app itself.
+"""
+
+from __future__ import annotations
+
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from core.commands.grammar import Verb
+
+CONTAINERS, IMAGES, REGISTRIES = "containers", "images", "registries"
+"""The tables in which a key may work."""
+FILL = "…"
+ACTION = "@"
+
+
+class Key(Record):
+    """One key; an empty `place` means everywhere on the dashboard."""
+
+    place: str
+    key: str
+    command: str
+    help: str
+    states: tuple[str, ...] = ()
+    """Only for a row in one of these states; the first key that fits is taken."""
+    hint: bool = True
+    """Whether the line of hints offers it."""
+
+
+RUNNING = ("running", "stopping", "restarting")
+
+DEFAULT: tuple[Key, ...] = (
+    Key(CONTAINERS, "enter", "@detail", "details"),
+    Key(CONTAINERS, "l", "@logs", "logs"),
+    Key(CONTAINERS, "e", "exec -it {name} sh", "exec"),
+    Key(CONTAINERS, "a", "attach {name}", "attach"),
+    Key(CONTAINERS, "s", "stop {names}", "stop", (*RUNNING, "paused")),
+    Key(CONTAINERS, "s", "start {names}", "start"),
+    Key(CONTAINERS, "r", "restart {names}", "restart"),
+    Key(CONTAINERS, "d", "rm {names}", "rm"),
+    Key(CONTAINERS, "x", "kill {names}", "kill"),
+    Key(CONTAINERS, "P", "unpause {names}", "unpause", ("paused",), hint=False),
+    Key(CONTAINERS, "P", "pause {names}", "pause", hint=False),
+    Key(CONTAINERS, "i", "inspect {names}", "inspect", hint=False),
+    Key(IMAGES, "enter", "@layers", "layers"),
+    Key(IMAGES, "R", "run -it --rm {name} …", "run"),
+    Key(IMAGES, "v", "@layers", "layers", hint=False),
+    Key(IMAGES, "H", "history {name}", "history"),
+    Key(IMAGES, "i", "@detail", "details"),
+    Key(IMAGES, "t", "tag {name} …", "tag"),
+    Key(IMAGES, "C", "@compare", "compare two", hint=False),
+    Key(IMAGES, "d", "rmi {names}", "rmi"),
+    Key(REGISTRIES, "enter", "registry catalog {name}", "repositories"),
+    Key(REGISTRIES, "L", "login {name} -u …", "login"),
+    Key(REGISTRIES, "o", "logout {name}", "logout"),
+    Key(REGISTRIES, "p", "pull {name}/…", "pull"),
+    Key("", "p", "pull …", "pull"),
+    Key("", "m", "@menu", "all actions"),
+    Key("", "S", "@starter", "starter image", hint=False),
+    Key("", "space", "@mark", "mark"),
+    Key("", "slash", "@filter", "filter"),
+    Key("", "colon", "@bar", "command"),
+    Key("", "q", "@leave", "quit"),
+    Key("", "question_mark", "@help", "help"),
+    Key("", "ctrl+@", "@bar", "command", hint=False),
+    Key("", "1", "@place(0)", "containers", hint=False),
+    Key("", "2", "@place(1)", "images", hint=False),
+    Key("", "3", "@place(2)", "registries", hint=False),
+    Key("", "4", "@listing('networks')", "networks", hint=False),
+    Key("", "5", "@listing('volumes')", "volumes", hint=False),
+    Key("", "6", "@listing('disk')", "disk", hint=False),
+    Key("", "7", "@listing('doctor')", "doctor", hint=False),
+    Key("", "comma", "@columns", "choose columns", hint=False),
+    Key("", "b", "@group", "group by label, image, state", hint=False),
+    Key("", "f1", "@tour", "a tour", hint=False),
+    Key("", "tab", "@next(1)", "next pane", hint=False),
+    Key("", "shift+tab", "@next(-1)", "pane before", hint=False),
+    Key("", "escape", "@back", "clear the filter and the marks", hint=False),
+    Key("", "f", "@states", "only running, only ended, all", hint=False),
+    Key("", "y", "@copy", "copy names", hint=False),
+    Key("", "Y", "@copy_rows", "copy rows", hint=False),
+    Key("", "exclamation_mark", "!…", "run a program of the host", hint=False),
+    Key("", "plus", "@zoom", "zoom the pane", hint=False),
+    Key("", "F", "@freeze", "freeze the tables", hint=False),
+    Key("", "backslash", "@pane", "hide or show the session", hint=False),
+    Key("", "J", "@jobs", "jobs", hint=False),
+    Key("", "ctrl+l", "@redraw", "redraw", hint=False),
+)
+SIGNS = {
+    "slash": "/", "comma": ",", "colon": ":", "question_mark": "?", "exclamation_mark": "!",
+    "plus": "+", "backslash": "\\", "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn",
+    "pageup": "pgup",
+}  # fmt: skip
+
+
+def sign(key: str) -> str:
+    """Return how a key is written for people."""
+    return SIGNS.get(key, key)
+
+
+def verb_of(command: str, verbs: dict[str, Verb]) -> Verb | None:
+    """Return the verb that a key's command begins with; `verbs` is by name and alias."""
+    words = command.split()
+    return verbs.get(" ".join(words[:2])) or verbs.get(words[0] if words else "")
+
+
+def keys_of(verb: Verb, keys: Iterable[Key], verbs: dict[str, Verb]) -> list[str]:
+    """Return which keys run a verb, each with where: `s on containers`."""
+    found = [
+        f"{sign(key.key)} on {key.place}" if key.place else sign(key.key)
+        for key in keys
+        if verb_of(key.command, verbs) is verb
+    ]
+    return list(dict.fromkeys(found))

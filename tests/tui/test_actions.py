@@ -1,0 +1,151 @@
+"""Everything that can be done with a row is in its menu and within reach of the mouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.commands import load_all
+from core.commands.help import verb_help
+from core.commands.keys import CONTAINERS, DEFAULT, IMAGES
+from tests.tui.conftest import facts
+from tests.tui.test_app import screen_text, session, until
+from tui.app import LimpetApp
+from tui.bridge import state_directory
+from tui.menu import SOURCES, command_of, entries
+from tui.screens.pick import PickScreen
+from tui.widgets.status import hint_parts, sign_at
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Make = Callable[..., LimpetApp]
+
+
+def test_every_verb_that_takes_a_thing_is_in_the_things_menu() -> None:
+    verbs = set(load_all().values())
+    for kind in (CONTAINERS, IMAGES):
+        shown = {
+            entry.word
+            for state in ("running", "exited")
+            for entry in entries(kind, state, DEFAULT, verbs, read_only=False)
+        }
+        for verb in verbs:
+            sources = {arg.complete for arg in verb.args.declared if not arg.flags}
+            if sources & set(SOURCES[kind]):
+                assert verb.word in shown or verb.word == "logs", verb.word
+
+
+def test_a_menu_offers_what_the_state_and_read_only_allow() -> None:
+    verbs = set(load_all().values())
+    words = {e.word for e in entries(CONTAINERS, "exited", DEFAULT, verbs, read_only=False)}
+    assert "start" in words
+    assert not {"stop", "exec"} & words
+    reading = {e.word for e in entries(CONTAINERS, "running", DEFAULT, verbs, read_only=True)}
+    assert "inspect" in reading
+    assert not {"rm", "stop", "kill", "rename"} & reading
+
+
+def test_commands_have_places_for_names() -> None:
+    verbs = load_all()
+    assert command_of(verbs["rename"], CONTAINERS, "exited") == "rename {name} …"
+    assert command_of(verbs["rm"], CONTAINERS, "exited") == "rm {names}"
+    assert command_of(verbs["pull"], CONTAINERS, "running") == ""
+    assert "key:   s on containers" in verb_help(verbs["stop"])
+
+
+async def test_a_menu_is_typed_into_and_runs_or_edits(make_app: Make, lines: list[str]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press("space", "space", "m")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        assert "2 marked" in screen_text(app)
+        await pilot.press(*"restart", "enter")
+        await until(pilot, lambda: lines == ["restart web-1 web-2"])
+        await pilot.press("escape", "m", *"rena", "tab")
+        await until(pilot, lambda: app.dashboard.bar.line.value.startswith("rename api "))
+
+
+async def test_groups_fold_mark_and_come_back(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await pilot.press(*"label tier", "enter")
+        table = app.dashboard.table
+        await until(pilot, lambda: table.group == "label tier")
+        assert [row.cells[0] for row in table.rows if row.heads >= 0] == ["back", "front"]
+        await pilot.press("G", "k", "k", "enter")
+        assert len(table.rows) == 8
+        await pilot.press("space")
+        assert sorted(table.chosen) == ["web-1", "web-2"]
+        app.dashboard.take(facts())
+        assert len(table.rows) == 8
+        await pilot.press("escape", "comma")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await pilot.press("down", "space", "escape")
+        assert table.hidden == {"state"}
+        await until(pilot, lambda: "STATE" not in screen_text(app))
+        app.choose_theme("limpet-light")
+        app.dashboard.go(IMAGES)
+    again = make_app()
+    async with again.run_test(size=(80, 24)):
+        assert again.dashboard.tables[CONTAINERS].group == "label tier"
+        assert again.dashboard.tables[CONTAINERS].hidden == {"state"}
+        assert (again.theme, again.dashboard.place) == ("limpet-light", IMAGES)
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", '{"place": "images", "tables": {}}'])
+async def test_a_broken_memory_is_passed_over(make_app: Make, broken: str) -> None:
+    write_memory(broken)
+    async with make_app().run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+
+
+def write_memory(text: str) -> None:
+    path = Path(state_directory(), "app.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+
+
+def test_keys_are_found_under_the_mouse() -> None:
+    parts = hint_parts([("enter", "details"), ("[ ]", "tabs"), ("?", "help")], 80)
+    text = "".join(text for text, _ in parts)
+    assert sign_at(parts, text.index("details")) == "enter"
+    assert sign_at(parts, text.index("[")) == "["
+    assert sign_at(parts, text.index("]")) == "]"
+    assert sign_at(parts, text.index("tabs")) == "]"
+    assert sign_at(parts, text.index("help")) == "?"
+    assert sign_at([(" limpet ", "bold"), ("  2 Images 1", "dim")], 14) == "2"
+    assert sign_at(parts, 79) == ""
+
+
+async def test_the_mouse_reaches_tables_hints_menus_and_answers(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        header = screen_text(app).splitlines()[0]
+        await pilot.click("#header", offset=(header.index("Images"), 0))
+        await until(pilot, lambda: app.dashboard.place == IMAGES)
+        await pilot.click("#header", offset=(header.index("Containers"), 0))
+        await until(pilot, lambda: app.dashboard.place == CONTAINERS)
+        await pilot.click("#containers", offset=(6, 3), button=3)
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        assert "web-2" in screen_text(app)
+        await pilot.press("escape")
+        app.submit("help rm")
+        await until(pilot, lambda: "Remove containers" in session(app))
+        await pilot.click("#output", offset=(4, 1))
+        await until(pilot, lambda: "folded" in session(app))
+        hints = app.dashboard.query_one("#hints")
+        text = hints.render_line(0).text
+        app.dashboard.table.focus()
+        await pilot.pause()
+        text = hints.render_line(0).text
+        await pilot.click("#hints", offset=(text.index("help"), 0))
+        await until(pilot, lambda: app.screen is not app.dashboard)

@@ -1,0 +1,86 @@
+"""What can be done with a thing: its keys, then every command of the grammar that takes one.
+
+A verb that is declared tomorrow is in the menu, so nothing is out of reach of keys and mouse.
+"""
+
+from __future__ import annotations
+
+from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES, sign, verb_of
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from core.commands.grammar import Arg, Verb
+    from core.commands.keys import Key
+
+SOURCES = {
+    CONTAINERS: ("container", "running", "stopped"),
+    IMAGES: ("image", "remote-image"),
+    REGISTRIES: ("registry",),
+    "networks": ("network",),
+    "volumes": ("volume",),
+}
+"""Which completions are names of the things in a table."""
+RUNS = ("running", "stopping", "restarting", "paused")
+
+
+class Entry(Record):
+    """One thing to do; `command` is a key's, see `tui.keymap`."""
+
+    word: str
+    key: str
+    """Its key as people write it, or nothing."""
+    words: str
+    command: str
+
+
+def entries(
+    kind: str, state: str, keys: Iterable[Key], verbs: Collection[Verb], *, read_only: bool
+) -> list[Entry]:
+    """Return what can be done with a thing of a kind in a state, what has a key first."""
+    found: dict[str, Entry] = {}
+    by_word = {name: verb for verb in verbs for name in (verb.name, *verb.aliases)}
+    taken: set[str] = set()
+    write = not read_only
+    for key in keys:
+        if key.place != kind or key.key in taken or (key.states and state not in key.states):
+            continue
+        verb = verb_of(key.command, by_word)
+        if key.command.startswith(ACTION):
+            word, words = key.help, ""
+        elif verb is not None:
+            word, words = verb.word, verb.summary
+        else:
+            word, words = key.help, key.command
+        taken.add(key.key)
+        if verb is not None and not (command_of(verb, kind, state) and (verb.changes <= write)):
+            continue
+        if word not in found:
+            found[word] = Entry(word, sign(key.key), words, key.command)
+    for verb in sorted(verbs, key=lambda verb: verb.word):
+        command = command_of(verb, kind, state)
+        if command and verb.word not in found and verb.changes <= write:
+            found[verb.word] = Entry(verb.word, "", verb.summary, command)
+    return list(found.values())
+
+
+def command_of(verb: Verb, kind: str, state: str) -> str:
+    """Return the command line for a thing, with places to be filled; empty: it takes none."""
+    sources = SOURCES.get(kind, ())
+    places = [arg for arg in verb.args.declared if not arg.flags]
+    at = next((n for n, arg in enumerate(places) if arg.complete in sources), -1)
+    if at < 0 or not _suits(places[at], kind, state):
+        return ""
+    name = "{names}" if places[at].many else "{name}"
+    gap = f"{FILL} " if any(arg.required for arg in places[:at]) else ""
+    more = any(arg.required or arg.rest for arg in places[at + 1 :])
+    return f"{verb.word} {gap}{name}" + (f" {FILL}" if more and not gap else "")
+
+
+def _suits(arg: Arg, kind: str, state: str) -> bool:
+    """Tell whether the state is one that the argument is declared for."""
+    if kind != CONTAINERS or arg.complete == "container" or not state:
+        return True
+    return (state in RUNS) is (arg.complete == "running")
