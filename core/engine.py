@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from core.config import Config
+    from core.containers.commit import CommitOptions
     from core.containers.launcher import Launcher
     from core.containers.lifecycle import Containers
     from core.events import Watcher
@@ -210,6 +211,26 @@ class Engine:
             return check_updates(self.database, self.config, users, job.check)
 
         return self.jobs.start("image updates", work)
+
+    def commit(self, container: str, options: CommitOptions) -> Job:
+        """Start making an image of a container; the job's result is its ImageInfo."""
+        require_root("making an image")
+
+        def work(job: Job) -> ImageInfo:
+            from core.containers.commit import commit
+
+            return commit(
+                self.paths, self.database, self.network, self.store, container, options, job
+            )
+
+        return self.jobs.start(f"commit {container}", work)
+
+    def export(self, container: str, fd: int, check: Callable[[], None] = lambda: None) -> None:
+        """Write a container's files as a tar to a descriptor; blocks until it is done."""
+        from core.containers.export import export
+
+        require_root("reading a container's files")
+        export(self.paths, self.database, self.store, container, fd, check)
 
     def make_starter(self) -> Job:
         """Start making the starter image out of the host's own programs."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MODULES: dict[str, tuple[str, ...]] = {
-    "container": ("container", "container_facts", "create"),
+    "container": ("container", "container_facts", "create", "commit"),
     "image": ("image", "push", "updates"),
     "network": ("network",),
     "registry": ("registry", "remote"),
@@ -27,6 +27,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
     "push": ("push",),
+    **dict.fromkeys(("commit", "export"), ("commit",)),
     "search": ("remote",),
     "updates": ("updates",),
     **dict.fromkeys(("login", "logout"), ("registry",)),

@@ -6,14 +6,14 @@ shell and core tools with the shared libraries that they are linked to.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 
 from core.errors import NotSupported
+from core.images.assemble import make_image
 from core.images.digest import digest_of
-from core.images.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor, host_platform
+from core.images.manifest import OCI_LAYER, Descriptor
 from core.images.pack import Member, compress, pack
 from core.images.store import STARTER
 
@@ -81,17 +81,8 @@ def make_starter(store: ImageStore, job: Job) -> ImageInfo:
     store.add_layer(
         store.blobs.path(layer.digest), layer, digest_of(tar), lambda _: None, job.check
     )
-    config = _config(digest_of(tar), comment)
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": OCI_MANIFEST,
-            "config": {"mediaType": OCI_CONFIG, "digest": digest_of(config), "size": len(config)},
-            "layers": [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size}],
-        }
-    )
     job.progress("starter", len(blob), len(blob), "done")
-    return store.add_image(manifest, OCI_MANIFEST, config, [STARTER])
+    return make_image(store, _config(comment), [(layer, digest_of(tar))], [STARTER])
 
 
 def _programs() -> tuple[list[Member], str]:
@@ -151,18 +142,14 @@ def _skeleton() -> list[Member]:
     ]
 
 
-def _config(diff_id: str, comment: str) -> bytes:
-    system, architecture, *variant = host_platform().split("/")
-    document = {
+def _config(comment: str) -> dict[str, object]:
+    return {
         "created": "1970-01-01T00:00:00Z",
-        "os": system,
-        "architecture": architecture,
         "config": {
             "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
             "Cmd": ["sh"],
             "WorkingDir": "/",
         },
-        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         "history": [
             {
                 "created": "1970-01-01T00:00:00Z",
@@ -171,10 +158,3 @@ def _config(diff_id: str, comment: str) -> bytes:
             }
         ],
     }
-    if variant:
-        document["variant"] = variant[0]
-    return _json(document)
-
-
-def _json(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

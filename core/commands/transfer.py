@@ -1,0 +1,58 @@
+"""Bytes that go to a file or to stdout, and come from a file or from stdin."""
+
+from __future__ import annotations
+
+import os
+
+from core.commands.result import Foreground, Running, Text
+from core.errors import HostError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.commands.result import Result
+    from core.engine import Engine
+    from core.jobs import Job
+
+
+def write_out(
+    engine: Engine, title: str, output: str, write: Callable[[int, Job | None], None]
+) -> Result:
+    """Return what writes to the file `output`, or to stdout if that is empty or `-`.
+
+    A file appears only when it is whole.  Raises UsageError when stdout is a terminal.
+    """
+    if output not in ("", "-"):
+        return Running(
+            engine.jobs.start(title, lambda job: _to_file(output, write, job)),
+            lambda _: Text(""),
+        )
+
+    def relay(_stdin: int, stdout: int, _stderr: int) -> int:
+        if os.isatty(stdout):
+            raise UsageError(
+                f"{title}: an archive is nothing for a terminal",
+                hint="-o FILE writes it to a file; or send it into a pipe",
+            )
+        write(stdout, None)
+        return 0
+
+    return Foreground(title, relay)
+
+
+def _to_file(output: str, write: Callable[[int, Job | None], None], job: Job) -> None:
+    half = f"{output}.{os.urandom(4).hex()}.part"
+    try:
+        fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HostError(f"{output} cannot be written: {error.strerror}", subject=output) from error
+    try:
+        write(fd, job)
+        os.rename(half, output)
+    except OSError as error:
+        raise HostError(f"{output} cannot be written: {error.strerror}", subject=output) from error
+    finally:
+        os.close(fd)
+        if os.path.exists(half):
+            os.unlink(half)
