@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from core.config import Config
     from core.containers.commit import CommitOptions
+    from core.containers.copying import Copying
     from core.containers.launcher import Launcher
     from core.containers.lifecycle import Containers
     from core.events import Watcher
@@ -163,6 +164,16 @@ class Engine:
             timestamps=timestamps,
             stopped=stopped,
         )
+
+    def copying(
+        self,
+        check: Callable[[], None] = lambda: None,
+        progress: Callable[[int], None] = lambda total: None,
+    ) -> Copying:
+        """Return what copies files of containers; see there for `check` and `progress`."""
+        from core.containers.copying import Copying
+
+        return Copying(self.paths, self.database, lambda: self.store, self.network, check, progress)
 
     def reference(self, text: str) -> Reference:
         """Parse an image reference with the configured default registry."""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MODULES: dict[str, tuple[str, ...]] = {
-    "container": ("container", "container_facts", "create", "commit"),
+    "container": ("container", "container_facts", "create", "commit",
+                  "copy"),
     "image": ("image", "push", "updates"),
     "network": ("network",),
     "registry": ("registry", "remote"),
@@ -26,6 +27,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         ("container",),
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
+    "cp": ("copy",),
     "push": ("push",),
     **dict.fromkeys(("commit", "export"), ("commit",)),
     "search": ("remote",),

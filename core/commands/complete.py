@@ -102,8 +102,14 @@ class LimpetCompleter(Completer):
             return dict.fromkeys(arg.choices, "")
         if arg.complete == "path":
             return dict(_paths(typed))
+        if arg.complete == "copy-end":
+            names = self._named("container")
+            return {**{f"{name}:": said for name, said in names.items()}, **dict(_paths(typed))}
+        return self._named(arg.complete)
+
+    def _named(self, kind: str) -> dict[str, str]:
         try:
-            return self.names.get(arg.complete)
+            return self.names.get(kind)
         except Error:
             return {}  # the store cannot be read; running the command will say why
 

@@ -191,7 +191,7 @@ def _steps(
         JoinCgroup(tuple(cgroup["joins"]), "cgroup" in names),
     ]
     for entry in spec["mounts"]:
-        steps.append(_mount_step(entry, cgroup))
+        steps.append(mount_step(entry, cgroup))
         if entry["destination"] == "/dev":
             steps.append(Devices())
             if privileged:
@@ -217,7 +217,8 @@ def _steps(
     return steps
 
 
-def _mount_step(entry: dict[str, Any], cgroup: dict[str, Any]) -> Step:
+def mount_step(entry: dict[str, Any], cgroup: dict[str, Any]) -> Step:
+    """Return the step that makes one of a specification's mounts."""
     kind, target, options = entry["type"], entry["destination"], entry["options"]
     flags = 0
     for option in options:

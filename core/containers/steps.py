@@ -91,7 +91,7 @@ class PrivateMounts(Step):
 
 
 class OverlayRoot(Step):
-    """Stacks the image's layers under the container's writable one.
+    """Stacks the image's layers under the container's writable one, or (no `upper`) alone.
 
     Layers are named relative to their directory: mount(2) takes one page of options.
     """
@@ -108,8 +108,8 @@ class OverlayRoot(Step):
 
     def apply(self, context: Context) -> None:
         os.chdir(self.layers)
-        options = f"upperdir={self.upper},workdir={self.work}"
-        short = f"lowerdir={':'.join(self.lower)},{options}"
+        options = f",upperdir={self.upper},workdir={self.work}" if self.upper else ""
+        short = f"lowerdir={':'.join(self.lower)}{options}"
         if len(short) < 4000:
             mount.mount("overlay", self.target, "overlay", 0, short)
         else:
@@ -121,8 +121,9 @@ class OverlayRoot(Step):
         fs = mount.fsopen("overlay")
         for layer in self.lower:
             mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "lowerdir+", layer)
-        mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "upperdir", self.upper)
-        mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "workdir", self.work)
+        if self.upper:
+            mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "upperdir", self.upper)
+            mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "workdir", self.work)
         mount.fsconfig(fs, mount.FSCONFIG_CMD_CREATE)
         made = mount.fsmount(fs)
         target = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,0 +1,32 @@
+"""Which kind of file system something lies on: fstatfs(2)."""
+
+from __future__ import annotations
+
+from core.linux.libc import address, c_int, c_ulong, check, function
+
+STATFS_BYTES = 256
+"""More than any architecture's struct statfs; its first long is the type."""
+# linux/magic.h: what the kernel makes up while it is read.
+KERNEL_MADE = frozenset((
+    0x9FA0,  # proc
+    0x62656572,  # sysfs
+    0x27E0EB,  # cgroup
+    0x63677270,  # cgroup2
+    0x1CD1,  # devpts
+    0x19800202,  # mqueue
+    0x64626720,  # debugfs
+    0x74726163,  # tracefs
+    0x73636673,  # securityfs
+    0xCAFE4A11,  # bpf
+    0x6165676C,  # pstore
+    0xDE5E81E4,  # efivarfs
+))  # fmt: skip
+
+_fstatfs = function("fstatfs", c_int, c_ulong)
+
+
+def is_kernel_made(fd: int) -> bool:
+    """Return whether a descriptor's file system holds no files of anybody's: /proc, /sys, …"""
+    facts = bytearray(STATFS_BYTES)
+    check(_fstatfs(fd, address(facts)), "fstatfs")
+    return int.from_bytes(facts[:4], "little") in KERNEL_MADE
