@@ -59,13 +59,18 @@ class ContainerInfo(Record):
     command: tuple[str, ...]
     created: float
     state: str
-    """created, running, paused, stopping, restarting, exited or dead."""
+    """created, running, paused, restarting, crash-looping, exited or dead."""
     pid: int = 0
     exit_code: int = 0
     oom_killed: bool = False
     error: str = ""
     started: float = 0
     finished: float = 0
+    restarts: int = 0
+    next_start: float = 0
+    """While it is restarting or crash-looping."""
+    run_codes: tuple[tuple[int, bool], ...] = ()
+    """Exit code and whether memory ran out, of the last runs under a restart policy."""
     tty: bool = False
     ports: tuple[Port, ...] = ()
     networks: tuple[str, ...] = ()

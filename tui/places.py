@@ -145,7 +145,9 @@ def _state(info: ContainerInfo, glyphs: Glyphs) -> tuple[str, str, str]:
     """Return the sign, its tone and a few words."""
     if info.state == "running":
         return glyphs.running, "good", f"up {age(info.started)}"
-    if info.state in ("paused", "stopping", "restarting"):
+    if info.state == "crash-looping":
+        return glyphs.failed, "bad", f"crash-looping, exit {info.exit_code}"
+    if info.state in ("paused", "restarting"):
         return glyphs.paused, "warn", info.state
     if info.state == "exited":
         if info.oom_killed:

@@ -18,7 +18,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "image": ("image", "push", "updates"),
     "network": ("network",),
     "registry": ("registry", "remote"),
-    "system": ("system",),
+    "system": ("system", "boot"),
     **dict.fromkeys(("run", "create"), ("create",)),
     **dict.fromkeys(("ps", "logs", "port", "stats"), ("container_facts",)),
     **dict.fromkeys(
@@ -30,6 +30,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "cp": ("copy",),
     "push": ("push",),
     **dict.fromkeys(("commit", "export"), ("commit",)),
+    **dict.fromkeys(("boot", "unit"), ("boot",)),
     "search": ("remote",),
     "updates": ("updates",),
     **dict.fromkeys(("login", "logout"), ("registry",)),

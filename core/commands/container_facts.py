@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.commands import values
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
 from core.commands.result import Column, Document, Lines, Result, Table, Text
+from core.containers.state import ALIVE, CRASH_LOOPING, RESTARTING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def ps(engine: Engine, args: Ps) -> Result:
     if args.latest or args.last > 0:
         found = found[: args.last or 1]
     elif not args.all and not any(word.startswith("status=") for word in args.filter):
-        found = [info for info in found if info.state in ("running", "paused", "stopping")]
+        found = [info for info in found if info.state in ALIVE]
     for word in args.filter:
         found = [info for info in found if values.container_filter(word)(info)]
     return Table(
@@ -204,13 +205,18 @@ def status(info: ContainerInfo) -> str:
     """Return docker's words for a container's state: `Up 3 minutes`, `Exited (1) 2 hours ago`."""
     from core.commands.show import ago, span
 
-    if info.state in ("running", "stopping"):
+    if info.state == "running":
         return f"Up {span(info.started)}"
     if info.state == "paused":
         return f"Up {span(info.started)} (Paused)"
     if info.state == "exited":
         reason = ", out of memory" if info.oom_killed else ""
         return f"Exited ({info.exit_code}{reason}) {ago(info.finished)}"
+    if info.state == RESTARTING:
+        return f"Restarting ({info.exit_code}) {ago(info.finished)}"
+    if info.state == CRASH_LOOPING:
+        codes = ", ".join(f"{code}{' out of memory' * oom}" for code, oom in info.run_codes[-3:])
+        return f"Crash-looping ({codes}) {ago(info.finished)}, {info.restarts} restarts"
     return info.state.capitalize()
 
 

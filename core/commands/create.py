@@ -114,6 +114,13 @@ class Create(Args):
         metavar="SECONDS",
         convert=values.whole,
     )
+    restart: str = option(
+        "--restart",
+        help="start it again when it ends: no, always, unless-stopped, on-failure[:N]",
+        metavar="POLICY",
+        choices=("no", "always", "unless-stopped", "on-failure"),
+        convert=values.restart_policy,
+    )
     pull: str = option(
         "--pull",
         help="fetch the image: missing, always or never",
@@ -210,4 +217,5 @@ def _options(engine: Engine, args: Create, *, auto_remove: bool = False) -> Cont
         labels=args.label,
         stop_signal=args.stop_signal,
         stop_timeout_s=args.stop_timeout,
+        restart=args.restart,
     )

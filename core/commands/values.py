@@ -196,6 +196,14 @@ def tail(word: str) -> int:
     return int(word)
 
 
+def restart_policy(word: str) -> str:
+    """Check a restart policy and keep it as it is written."""
+    from core.containers.restarts import parse_policy
+
+    parse_policy(word)
+    return word
+
+
 def signal_name(word: str) -> str:
     """Check a signal's name or number and keep it as it is written."""
     signal(word)
@@ -248,7 +256,9 @@ def container_filter(word: str) -> Callable[[ContainerInfo], bool]:
         "id": lambda info: info.id.startswith(wanted),
         "image": lambda info: wanted in (info.image, info.image_digest),
         "ancestor": lambda info: wanted in (info.image, info.image_digest),
-        "status": lambda info: info.state == wanted,
+        "status": lambda info: (
+            info.state == wanted or (wanted == "restarting" and info.state == "crash-looping")
+        ),
         "exited": lambda info: info.state == "exited" and str(info.exit_code) == wanted,
         "label": lambda info: any(
             wanted in (name, f"{name}={value}") for name, value in info.labels

@@ -77,12 +77,12 @@ class Session:
 
 
 def read_exit(channel: _socket.socket) -> int | None:
-    """Read until the exit code arrives; None when the other end is gone without one."""
+    """Read until an exit code arrives; None when the other end is gone without one."""
     while True:
         message = protocol.receive(channel)
         if not message:
             return None
-        if message[0] == protocol.EXIT:
+        if message[0] in (protocol.EXIT, protocol.ENDED):
             return message[1]
 
 

@@ -42,6 +42,11 @@ def draft(
     """Return a new container.  Raises UsageError or RunError for options that make no sense."""
     if options.name:
         check_name(options.name)
+    if options.auto_remove and options.restart not in ("", "no"):
+        raise UsageError(
+            f"--rm removes the container at its end, --restart {options.restart} starts it then",
+            hint="leave one of the two out",
+        )
     container_id = os.urandom(32).hex()
     own_name = os.uname().nodename if options.network == "host" else container_id[:12]
     made = spec.build_spec(

@@ -23,7 +23,14 @@ KILL_TIMEOUT_S = 10.0
 """A killed process that has not ended by then hangs in the kernel."""
 
 
-def stop(paths: Paths, row: Row, found: State, spec: dict[str, Any], timeout_s: float) -> None:
+def stop(
+    paths: Paths,
+    row: Row,
+    found: State,
+    spec: dict[str, Any],
+    timeout_s: float,
+    by: bytes = protocol.BY_PERSON,
+) -> None:
     """Send the stop signal, wait `timeout_s` seconds for the end, then kill.
 
     Raises HostError when even that does not end it.
@@ -38,29 +45,40 @@ def stop(paths: Paths, row: Row, found: State, spec: dict[str, Any], timeout_s: 
         return
     with protocol.Closing(channel):
         signal = number_of(spec["annotations"]["limpet.stop-signal"])
-        _say(channel, protocol.signal(signal, stop=True))
+        _say(channel, protocol.signal(signal, by))
         if found.state == state.PAUSED:
             _say(channel, bytes((protocol.UNPAUSE,)))
         if not _ended(paths, row, channel, timeout_s):
-            _say(channel, protocol.signal(SIGKILL, stop=True))
+            _say(channel, protocol.signal(SIGKILL, by))
             if not _ended(paths, row, channel, KILL_TIMEOUT_S):
                 raise _hangs(row)
 
 
-def send(paths: Paths, row: Row, found: State, signal: int) -> None:
-    """Send a signal; after SIGKILL wait for the end, for which a paused one is thawed."""
+def send(paths: Paths, row: Row, found: State, signal: int, *, stop: bool = False) -> None:
+    """Send a signal; after SIGKILL wait for the end, for which a paused one is thawed.
+
+    After a SIGKILL, or with `stop`, no restart policy starts the container again.
+    """
     channel = connect(paths.container_run(row.id))
     if channel is None:
         _await_gone(paths, row)
         return
     with protocol.Closing(channel):
-        _say(channel, protocol.signal(signal, stop=signal == SIGKILL))
+        _say(channel, protocol.signal(signal, protocol.BY_PERSON * (stop or signal == SIGKILL)))
         if signal != SIGKILL:
             return
         if found.state == state.PAUSED:
             _say(channel, bytes((protocol.UNPAUSE,)))
         if not _ended(paths, row, channel, KILL_TIMEOUT_S):
             raise _hangs(row)
+
+
+def tell(paths: Paths, row: Row, order: bytes) -> None:
+    """Give the monitor an order that it does not answer; nothing happens when there is none."""
+    channel = connect(paths.container_run(row.id))
+    if channel is not None:
+        with protocol.Closing(channel):
+            _say(channel, order)
 
 
 def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:

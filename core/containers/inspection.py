@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from core.containers import state
 from core.containers.log_writer import timestamp
+from core.containers.restarts import parse_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def document(
         "Created": _time(row.created),
         "Path": args[0],
         "Args": args[1:],
-        "State": _state(found),
+        "State": _state(found, _runs(directory, found)),
+        "RestartCount": found.restarts,
         "Image": row.image_digest,
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
@@ -63,12 +65,12 @@ def _time(seconds: float) -> str:
     return timestamp(int(seconds * 1e9)).decode() if seconds > 0 else NEVER
 
 
-def _state(found: State) -> dict[str, Any]:
+def _state(found: State, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "Status": found.state,
+        "Status": state.RESTARTING if found.state in state.WAITING else found.state,
         "Running": found.state in state.ALIVE,
         "Paused": found.state == state.PAUSED,
-        "Restarting": False,
+        "Restarting": found.state in state.WAITING,
         "OOMKilled": found.oom,
         "Dead": found.state == "dead",
         "Pid": found.pid,
@@ -76,7 +78,27 @@ def _state(found: State) -> dict[str, Any]:
         "Error": found.error,
         "StartedAt": _time(found.started),
         "FinishedAt": _time(found.finished),
+        # limpet's own: docker has no word for a crash loop, and forgets all runs but the last.
+        "CrashLooping": found.state == state.CRASH_LOOPING,
+        "NextStartAt": _time(found.next_start),
+        "Runs": runs,
     }
+
+
+def _runs(directory: str, found: State) -> list[dict[str, Any]]:
+    """Return the last runs under a restart policy, each with the last lines it wrote."""
+    from core.containers.logs import last_lines
+
+    return [
+        {
+            "StartedAt": _time(started),
+            "FinishedAt": _time(finished),
+            "ExitCode": code,
+            "OOMKilled": oom,
+            "Output": last_lines(f"{directory}/log", started, finished),
+        }
+        for started, finished, code, oom in found.runs
+    ]
 
 
 def _config(row: Row, options: ContainerOptions, spec: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +122,7 @@ def _config(row: Row, options: ContainerOptions, spec: dict[str, Any]) -> dict[s
 
 def _host_config(config: Config, options: ContainerOptions, spec: dict[str, Any]) -> dict[str, Any]:
     resources = spec["linux"]["resources"]
+    policy = parse_policy(options.restart or "no")
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in options.publish:
         host = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
@@ -110,7 +133,7 @@ def _host_config(config: Config, options: ContainerOptions, spec: dict[str, Any]
         "NetworkMode": options.network,
         "PortBindings": bindings,
         "AutoRemove": options.auto_remove,
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {"Name": policy.name, "MaximumRetryCount": policy.retries},
         "LogConfig": {"Type": "json-file", "Config": {
             "max-size": str(config["container", "log_max_bytes"]),
             "max-file": str(config["container", "log_max_files"]),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 
-from core.containers import protocol, repair, state, stored
+from core.containers import protocol, repair, restarts, state, stored
 from core.containers.attach import Session, connect, load_relay, read_exit
 from core.containers.options import ContainerOptions
 from core.containers.stored import Lock, Row
-from core.errors import Conflict
+from core.errors import Conflict, Error
 from core.model import ContainerInfo, Port, Usage
-from core.privileges import require_root
+from core.privileges import is_root, require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from core.images.store import ImageStore
     from core.network.network import Network
     from core.paths import Paths
+
+
+STOPPED_AT_ONCE = 32
 
 
 class Containers:
@@ -57,7 +60,10 @@ class Containers:
     # -- looking ---------------------------------------------------------------------
 
     def list(self) -> list[ContainerInfo]:
-        """Return all containers, newest first."""
+        """Return all containers, newest first.
+
+        One whose monitor was killed is started again, if its restart policy says so.
+        """
         return [self._info(row) for row in stored.all_rows(self._database)]
 
     def resolve(self, reference: str) -> ContainerInfo:
@@ -73,7 +79,7 @@ class Containers:
 
         row = stored.find(self._database, reference)
         spec = stored.spec_of(self._database, row.id)
-        return document(self._paths, self._config, row, spec, self._state(row.id))
+        return document(self._paths, self._config, row, spec, self._revived(row))
 
     def usage(self, reference: str) -> Usage | None:
         """Return what a container uses now; None when it does not run or is gone."""
@@ -85,13 +91,24 @@ class Containers:
         except NotFound:
             return None
         found = self._state(row.id)
-        return Usage(*cgroups.usage(found.cgroup)) if found.state in state.ALIVE else None
+        return Usage(*cgroups.usage(found.cgroup)) if found.pid else None
 
     def _state(self, container_id: str) -> State:
         return repair.current_state(self._paths, self._network, container_id)
 
-    def _info(self, row: Row) -> ContainerInfo:
+    def _revived(self, row: Row) -> State:
+        """Return a container's state; one that a killed monitor left is started again first."""
         found = self._state(row.id)
+        if not repair.is_abandoned(found) or not is_root():
+            return found
+        try:
+            self._start(row, -1, again=True)
+        except Error:
+            pass  # its state tells why
+        return self._state(row.id)
+
+    def _info(self, row: Row) -> ContainerInfo:
+        found = self._revived(row)
         return ContainerInfo(
             id=row.id,
             name=row.name,
@@ -106,6 +123,9 @@ class Containers:
             error=found.error,
             started=found.started,
             finished=found.finished,
+            restarts=found.restarts,
+            next_start=found.next_start,
+            run_codes=tuple((code, oom) for _, _, code, oom in found.runs),
             tty=row.document["tty"],
             ports=tuple(Port(*port) for port in found.ports),
             networks=(row.document["network"],),
@@ -184,7 +204,8 @@ class Containers:
     def start(self, reference: str) -> None:
         """Start a container in the background; nothing happens when it runs already.
 
-        Raises RunError with docker's exit code when the program cannot be run.
+        One that waits for its next run does not wait any longer.  Raises RunError with
+        docker's exit code when the program cannot be run.
         """
         self._start(stored.find(self._database, reference), -1)
 
@@ -207,20 +228,75 @@ class Containers:
         ended = (lambda: self.rm(row.id)) if options.auto_remove else None
         return Session(ours, tty=options.tty, stdin=stdin and options.stdin_open, ended=ended)
 
-    def _start(self, row: Row, owner: int) -> None:
+    def start_wanted(self) -> tuple[str, ...]:
+        """Start what is to run after a start of the host; returns the names of these.
+
+        Those that cannot be started are tried once more when the others run.  Raises the
+        first Error of what is left then.
+        """
+        started, failed = [], []
+        rows = stored.all_rows(self._database)[::-1]
+        for last in (False, True):
+            again = []
+            for row in rows:
+                found = self._state(row.id)
+                ran, policy = found.started > 0, row.options.restart
+                if found.state in state.ALIVE or not (
+                    restarts.starts_at_boot(policy, stopped=found.stopped, ran=ran)
+                ):
+                    continue
+                try:
+                    self._start(row, -1)
+                    started.append(row.name)
+                except Error as error:
+                    again.append(row)
+                    if last:
+                        failed.append(error)
+            rows = again
+        if failed:
+            raise failed[0]
+        return tuple(started)
+
+    def stop_for_host(self) -> tuple[str, ...]:
+        """Stop all that runs, side by side, as the host goes down; returns their names."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        rows = stored.all_rows(self._database)
+        names = tuple(row.name for row in rows if self._state(row.id).state in state.ALIVE)
+
+        def stop(name: str) -> None:
+            try:
+                self.stop(name, by_host=True)
+            finally:
+                self._database.close()
+
+        with ThreadPoolExecutor(STOPPED_AT_ONCE) as pool:
+            list(pool.map(stop, names))
+        return names
+
+    def _start(self, row: Row, owner: int, *, again: bool = False) -> None:
+        """Start a container; `again` for its restart policy, which counts on."""
         require_root("starting a container")
         with Lock(self._paths, row.id):
             before = repair.locked_state(self._paths, self._network, row.id)
-            if before.state in state.ALIVE:
+            if before.state in state.WAITING:
+                from core.containers import ending
+
+                ending.tell(self._paths, row, bytes((protocol.GO,)))
+            if before.state in state.ALIVE or (again and not before.wanted):
                 return
             try:
-                self._launch(row, owner)
+                counted = before.replace(
+                    restarts=before.restarts + 1 if again else 0,
+                    runs=before.runs if again else (),
+                )
+                self._launch(row, owner, counted)
             except BaseException as error:
                 self._network.release(row.id)
                 self._keep_error(row.id, before, error)
                 raise
 
-    def _launch(self, row: Row, owner: int) -> None:
+    def _launch(self, row: Row, owner: int, before: State) -> None:
         from core.containers import starting
 
         options = row.options
@@ -230,13 +306,15 @@ class Containers:
         plan = starting.make_plan(
             self._paths, row, spec, self._images().lowerdirs(row.image_digest), network
         )
-        job = starting.make_job(self._paths, self._config, row, plan, foreground=owner >= 0)
+        job = starting.make_job(
+            self._paths, self._config, row, plan, foreground=owner >= 0, before=before
+        )
         self._launcher.launch("monitor", job, owner, meanwhile=load_relay)
 
     def _keep_error(self, container_id: str, before: State, error: BaseException) -> None:
         """Leave the state as it was, with the reason why the start came to nothing."""
         code = getattr(error, "exit_code", 125)
-        kept = before.replace(error=str(error), exit_code=code)
+        kept = before.replace(error=str(error), exit_code=code, wanted=False)
         state.write_state(self._paths.container(container_id), kept)
         self._paths.touch_changed()
 
@@ -350,9 +428,11 @@ class Containers:
                 return found.exit_code
             time.sleep(0.01)  # its monitor is between closing the socket and the last word
 
-    def stop(self, reference: str, timeout: int = -1) -> None:
+    def stop(self, reference: str, timeout: int = -1, *, by_host: bool = False) -> None:
         """Ask a container to end, and kill it after `timeout` seconds (-1: its own, or the
         configured time).  Nothing happens when it does not run.
+
+        No restart policy starts it again; `by_host`: until the host's next start.
         """
         from core.containers import ending
 
@@ -361,21 +441,38 @@ class Containers:
             timeout, row.options.stop_timeout_s, self._config["container", "stop_timeout_s"],
         ) if number >= 0)  # fmt: skip
         spec = stored.spec_of(self._database, row.id)
-        ending.stop(self._paths, row, self._state(row.id), spec, seconds)
-        self._state(row.id)
+        ending.stop(
+            self._paths, row, self._state(row.id), spec, seconds,
+            protocol.BY_HOST if by_host else protocol.BY_PERSON,
+        )  # fmt: skip
+        self._forget_wanted(row)
+
+    def _forget_wanted(self, row: Row) -> None:
+        """Leave a container stopped whose monitor was killed before or meanwhile."""
+        if self._state(row.id).wanted:
+            with Lock(self._paths, row.id):
+                found = repair.locked_state(self._paths, self._network, row.id)
+                if repair.is_abandoned(found):
+                    kept = found.replace(wanted=False, stopped=True)
+                    state.write_state(self._paths.container(row.id), kept)
 
     def kill(self, reference: str, signal: int = 9) -> None:
         """Send a signal to a container's first process; after SIGKILL wait for its end.
 
+        After SIGKILL or the container's own stop signal no restart policy starts it again.
         Raises Conflict when it does not run.
         """
         from core.containers import ending
+        from core.containers.signals import number_of
 
         row = stored.find(self._database, reference)
         found = self._state(row.id)
         if found.state not in state.ALIVE:
             raise _not_running(row, found.state)
-        ending.send(self._paths, row, found, signal)
+        own = stored.spec_of(self._database, row.id)["annotations"]["limpet.stop-signal"]
+        ending.send(self._paths, row, found, signal, stop=signal == number_of(own))
+        if signal == ending.SIGKILL:
+            self._forget_wanted(row)
 
     def pause(self, reference: str) -> None:
         """Freeze all processes of a container; Conflict when it does not run."""
@@ -425,5 +522,7 @@ def _not_running(row: Row, found: str = "", wanted: str = "running") -> Conflict
     hint = {
         state.PAUSED: f"limpet unpause {row.name}",
         state.RUNNING: f"limpet pause {row.name}",
+        state.RESTARTING: f"limpet logs {row.name} tells why it ended",
+        state.CRASH_LOOPING: f"limpet logs {row.name} tells why it ends",
     }.get(found, f"limpet start {row.name}")
     return Conflict(f"container {row.name} is not {wanted}{is_state}", hint=hint, subject=row.name)

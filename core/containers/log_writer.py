@@ -79,13 +79,17 @@ class LogWriter:
         if entries:
             self._append(entries)
 
-    def close(self) -> None:
-        """Log the lines that never ended, and close the file."""
+    def end_lines(self) -> None:
+        """Log the lines that never ended."""
         stamp = timestamp(time.time_ns())
         rest = [entry(stream, text, stamp) for stream, text in self._partial.items() if text]
         self._partial = {1: b"", 2: b""}
         if rest:
             self._append(rest)
+
+    def close(self) -> None:
+        """Log the lines that never ended, and close the file."""
+        self.end_lines()
         os.close(self._fd)
 
     def _append(self, entries: list[bytes]) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BLOCK = 64 << 10
 MAX_ROTATED = 1000
 """Where the search for rotated files ends, should somebody have made them all."""
+RUN_LINES = 5
+LINE_CHARACTERS = 400
 POLL_S = 1.0
 """A follower's look at whether the container still runs, should an event be missed."""
 
@@ -59,6 +61,15 @@ def read_log(
     """
     with Follower(path, tail=tail, since=since, until=until) as follower:
         yield from follower.read()
+
+
+def last_lines(path: str, since: float, until: float, count: int = RUN_LINES) -> list[str]:
+    """Return the last lines that were written in a span of time, each cut to LINE_CHARACTERS."""
+    found: list[Entry] = []
+    for entry in read_log(path, since=since, until=until):
+        found.append(entry)
+        del found[:-count]
+    return [entry.text.decode("utf-8", "replace").rstrip("\n")[:LINE_CHARACTERS] for entry in found]
 
 
 class Follower:
@@ -117,6 +128,8 @@ class Follower:
                     break
             elif self._since and file.modified < self._since:
                 break
+        if self._since and tail is None and files:
+            files[0].seek_time(self._since)
         self._files = files
 
     def _newer(self) -> bool:
@@ -165,6 +178,23 @@ class _File:
             if not lines[-1].endswith(b"\n"):
                 self._rest = lines.pop()
             yield from lines
+
+    def seek_time(self, since: bytes) -> None:
+        """Go to the first line that is not older, by halves; times rise through the file."""
+        low, high = 0, os.lseek(self._fd, 0, os.SEEK_END)
+        while high - low > BLOCK:
+            middle = (low + high) // 2
+            block = os.pread(self._fd, BLOCK, middle)
+            start = block.find(b"\n") + 1
+            end = block.find(b"\n", start) + 1
+            found = parse_entry(block[start:end]) if start and end else None
+            if found is None:
+                break  # damaged, or a very long line: from here all is read
+            if found.time < since:
+                low = middle + end
+            else:
+                high = middle
+        os.lseek(self._fd, low, os.SEEK_SET)
 
     def seek_tail(self, count: int) -> int:
         """Go to the last `count` lines; returns how many there are, at most `count`."""

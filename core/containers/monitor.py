@@ -1,7 +1,8 @@
 """One container's monitor: its parent, from before its start until after its end.
 
 It holds the terminal or the pipes, writes the log, serves attached front ends, reports
-state and exit code, and takes back what the host gave.  It outlives whoever started the
+state and exit code, starts the container again as its restart policy says, and takes back
+what the host gave.  It outlives whoever started the
 container, and nothing of the caller's stays open in it.  Lean: what it imports is memory
 that every running container costs.
 """
@@ -15,9 +16,10 @@ import os
 import sys
 import time
 
-from core.containers import cgroups, child, plan, protocol, state
+from core.containers import cgroups, child, init, plan, protocol, state
 from core.containers.log_writer import LogWriter
 from core.containers.pump import Client, Loop, Pump
+from core.containers.restarts import Restarts
 from core.containers.state import State
 from core.linux import process
 from core.network import hot
@@ -25,6 +27,8 @@ from core.network import hot
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from core.containers.restarts import Run
 
 BACKLOG = 16
 
@@ -65,9 +69,14 @@ class Monitor:
         self._loop = Loop()
         self._log = LogWriter(job["log"], job["log_max_bytes"], job["log_max_files"])
         self._pump = Pump(self._loop, self._log.write, self._order, self._gone)
-        self._pid = 0
+        self._restarts = Restarts(**job["restart"])
+        self._pid = self._pidfd = 0
         self._status: int | None = None
-        self._published = False
+        self._error = ""
+        self._stop = b""
+        """Who stops it: it is not started again."""
+        self._published = self._due = False
+        self._socket: _socket.socket | None = None
         self._state = State()
 
     def main(self, report: int, owner: int) -> None:
@@ -86,14 +95,15 @@ class Monitor:
             return
         _report(report, ("ok", self._pid))
         try:
-            while self._status is None:
-                self._loop.turn()
-            self._end("")
+            self._watch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the container must not stay
-            os.kill(self._pid, _signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self._status = _signal.SIGKILL
-            self._end(f"the monitor failed: {type(error).__name__}: {error}")
+            if self._pid:
+                os.kill(self._pid, _signal.SIGKILL)
+                os.waitpid(self._pid, 0)
+                self._status = _signal.SIGKILL
+            self._error = f"the monitor failed: {type(error).__name__}: {error}"
+            self._note_run()
+        self._end()
         self._linger()
         if self._job["auto_remove"] and os.path.exists(self._directory):
             self._remove()
@@ -117,13 +127,15 @@ class Monitor:
                 self._pump.set_stdin(started.stdin)
             self._pump.add_output(started.stdout, 1)
             self._pump.add_output(started.stderr, 2)
-        self._loop.add(process.pidfd_open(self._pid), self._reap)
+        self._pidfd = process.pidfd_open(self._pid)
+        self._loop.add(self._pidfd, self._reap)
         self._state = self._state.replace(started=time.time())
         self._write_state()
 
     def _prepare(self) -> None:
         cgroups.create(self._cgroup)
-        self._listen()
+        if self._socket is None:
+            self._listen()
 
     def _listen(self) -> None:
         """Listen in the run-time directory, by a relative name: the path may be long."""
@@ -131,12 +143,12 @@ class Monitor:
         os.chdir(self._job["run"])
         if os.path.lexists(protocol.SOCKET_NAME):
             os.unlink(protocol.SOCKET_NAME)
-        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        self._socket.bind(protocol.SOCKET_NAME)
-        self._socket.listen(BACKLOG)
-        self._socket.setblocking(False)
+        self._socket = channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        channel.bind(protocol.SOCKET_NAME)
+        channel.listen(BACKLOG)
+        channel.setblocking(False)
         os.chdir("/")
-        self._loop.add(self._socket.fileno(), self._accept)
+        self._loop.add(channel.fileno(), lambda: self._accept(channel))
 
     def _attach(self, pid: int) -> None:
         self._connect(pid)
@@ -152,6 +164,9 @@ class Monitor:
             address=self._network.get("address", ""),
             gateway=self._network.get("gateway", ""),
             cgroup=tuple(self._cgroup["dirs"]),
+            wanted=self._restarts.wanted,
+            restarts=self._restarts.count,
+            runs=self._restarts.runs,
         )
 
     def _connect(self, pid: int) -> None:
@@ -163,28 +178,109 @@ class Monitor:
             hot.attach(netns, attachment)
         finally:
             os.close(netns)
-        if self._network["ports"]:
+        if self._network["ports"] and not self._published:
             self._published = True
             hot.publish(self._network["table"], self._network["address"], self._network["ports"])
 
-    def _accept(self) -> None:
+    def _accept(self, channel: _socket.socket) -> None:
         try:
-            fd, _ = self._socket._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
+            fd, _ = channel._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
         except OSError:
             return  # it has hung up already
         self._pump.add_client(_socket.socket(fileno=fd))
+
+    # -- from run to run -------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """See one run after the other through, until the container is to stay as it is."""
+        while True:
+            while self._status is None:
+                self._loop.turn()
+            run = self._note_run()
+            delay = None if self._stop else self._restarts.delay(run)
+            if delay is None:
+                return
+            self._rest(delay)
+            if self._stop:
+                return
+            self._start_again()
+
+    def _note_run(self) -> Run:
+        """Read the last output, and remember how the run ended."""
+        assert self._status is not None
+        code = child.exit_code(self._status)
+        self._pump.drain()
+        self._log.end_lines()
+        oom = cgroups.oom_kills(self._cgroup["dirs"]) > 0
+        run = (self._state.started, time.time(), code, oom)
+        self._restarts.note(run)
+        self._state = self._state.replace(
+            pid=0, ticks=0, finished=run[1], exit_code=code, oom=oom, error=self._error, cgroup=(),
+            runs=self._restarts.runs,
+        )  # fmt: skip
+        return run
+
+    def _rest(self, delay_s: float) -> None:
+        """Wait before the next start; any order is served meanwhile."""
+        self._pump.forget_program()
+        cgroups.remove(self._cgroup["dirs"])
+        looping = self._restarts.crash_looping
+        self._state = self._state.replace(
+            state=state.CRASH_LOOPING if looping else state.RESTARTING,
+            restarts=self._restarts.count,
+            next_start=self._state.finished + delay_s,
+        )
+        self._write_state()
+        self._pump.send_all(bytes((protocol.ENDED, self._state.exit_code)))
+        self._due = False
+        self._loop.later(delay_s, self._wake)
+        while not (self._due or self._stop):
+            self._loop.turn()
+        self._loop.forget(self._wake)
+
+    def _wake(self) -> None:
+        self._due = True
+
+    def _start_again(self) -> None:
+        """Start the next run; one that cannot be started has ended at once."""
+        self._status, self._error = None, ""
+        try:
+            own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            process.setns(own, process.CLONE_NEWPID)  # that of the last run takes no more
+            os.close(own)
+            process.unshare(process.CLONE_NEWPID)
+            self._first = child.fork(init.run)
+            self._start()
+        except (child.StartFailed, OSError) as error:
+            stage, text, code = "start", str(error), 125
+            if isinstance(error, child.StartFailed):
+                stage, _, text, code = error.args
+            self._pid, self._status = 0, code << 8
+            self._error = f"{stage}: {text}"
+            self._state = self._state.replace(started=time.time())
 
     # -- while it runs ---------------------------------------------------------------
 
     def _order(self, client: Client, message: bytes) -> None:
         kind = message[0]
         if kind == protocol.SIGNAL and len(message) >= 2:
-            try:
-                os.kill(self._pid, message[1])
-            except OSError:
-                pass  # not a signal
+            self._stop = message[2:3] or self._stop
+            self._signal(message[1])
         elif kind in (protocol.PAUSE, protocol.UNPAUSE):
             self._pump.send(client, self._freeze(frozen=kind == protocol.PAUSE))
+        elif kind == protocol.GO:
+            self._wake()
+        elif kind == protocol.POLICY:
+            self._restarts.set_policy(message[1:].decode())
+            self._state = self._state.replace(wanted=self._restarts.wanted)
+            self._write_state()
+
+    def _signal(self, number: int) -> None:
+        try:
+            if self._pid:
+                os.kill(self._pid, number)
+        except OSError:
+            pass  # not a signal
 
     def _freeze(self, *, frozen: bool) -> bytes:
         """Freeze or thaw; returns the answer for who asked."""
@@ -205,26 +301,24 @@ class Monitor:
         while self._status is None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == self._pid:
-                self._status = status
+                self._pid, self._status = 0, status
+                self._loop.drop(self._pidfd)
+                os.close(self._pidfd)
             elif pid == 0:
                 return
 
     # -- the end ---------------------------------------------------------------------
 
-    def _end(self, error: str) -> None:
-        """Record how it ended: whoever hears of the end finds everything in place."""
-        assert self._status is not None
-        code = child.exit_code(self._status)
-        self._pump.drain()
+    def _end(self) -> None:
+        """Record the end: whoever hears of it finds everything in place."""
         self._log.close()
-        oom = cgroups.oom_kills(self._cgroup["dirs"]) > 0
         self._give_back()
         self._state = self._state.replace(
-            state=state.EXITED, pid=0, ticks=0, finished=time.time(), exit_code=code,
-            oom=oom, error=error, ports=(), address="", gateway="", cgroup=(),
+            state=state.EXITED, ports=(), address="", gateway="", next_start=0, wanted=False,
+            stopped=self._stop == protocol.BY_PERSON,
         )  # fmt: skip
         self._write_state()
-        self._pump.send_all(bytes((protocol.EXIT, code)))
+        self._pump.send_all(bytes((protocol.EXIT, self._state.exit_code)))
 
     def _give_back(self) -> None:
         """Take the socket, the published ports and the cgroup away."""

@@ -49,3 +49,5 @@ class ContainerOptions(Record):
     stop_signal: str = ""
     stop_timeout_s: int = -1
     """-1: the configured default."""
+    restart: str = ""
+    """no (also empty), always, unless-stopped, on-failure[:N]."""

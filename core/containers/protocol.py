@@ -10,12 +10,16 @@ The first byte of a message is its kind.  At most MAX_DATA bytes of data follow.
     c         close the container's stdin
     d         I leave on purpose: keep the container's stdin open
     w r c     the terminal's rows and columns, two little-endian 16-bit numbers
-    k n [s]   signal n for the container's first process; s: a person's stop
+    k n [s|h] signal n for the container's first process, which is not started again when
+              that ends it; s: a person stops it, h: the host goes down
+    g         start now, do not wait any longer before the next run
+    t text    follow this restart policy from now on
     p, u      freeze, thaw all its processes
     monitor -> front end
     1 data, 2 data    stdout, stderr
     0                 one `0 data` has been taken
     r n text          answer to p or u: an errno, 0 for done
+    e n               a run has ended with exit code n, another will begin
     x n               the container's exit code; the last message
 """
 
@@ -31,8 +35,10 @@ MAX_DATA = 32 << 10
 WINDOW = 4
 
 ATTACH, DATA, CLOSE, DETACH = 97, 48, 99, 100
-WINDOW_SIZE, SIGNAL, PAUSE, UNPAUSE = 119, 107, 112, 117
-STDOUT, STDERR, TAKEN, ANSWER, EXIT = 49, 50, 48, 114, 120
+WINDOW_SIZE, SIGNAL, PAUSE, UNPAUSE, GO, POLICY = 119, 107, 112, 117, 103, 116
+STDOUT, STDERR, TAKEN, ANSWER, ENDED, EXIT = 49, 50, 48, 114, 101, 120
+BY_PERSON, BY_HOST = b"s", b"h"
+"""Who stops a container."""
 
 SOCKET_NAME = "attach"
 
@@ -49,9 +55,9 @@ def parse_window_size(message: bytes) -> tuple[int, int]:
     return int.from_bytes(message[1:3], "little"), int.from_bytes(message[3:5], "little")
 
 
-def signal(number: int, *, stop: bool = False) -> bytes:
-    """Return the message that sends a signal to the first process."""
-    return bytes((SIGNAL, number)) + (b"s" if stop else b"")
+def signal(number: int, stop: bytes = b"") -> bytes:
+    """Return the message that sends a signal to the first process; `stop`: who stops it."""
+    return bytes((SIGNAL, number)) + stop
 
 
 def pair() -> tuple[_socket.socket, _socket.socket]:

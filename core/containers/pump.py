@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from core.containers import protocol
 from core.linux import terminal
@@ -24,11 +25,12 @@ END_OF_INPUT = b"\x04"
 
 
 class Loop:
-    """poll(2) with one handler a descriptor."""
+    """poll(2) with one handler a descriptor, and timers."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[], object]] = {}
+        self._timers: dict[Callable[[], object], float] = {}
 
     def add(self, fd: int, handler: Callable[[], object], mask: int = IN) -> None:
         """Call `handler` whenever `fd` is ready or hung up."""
@@ -44,14 +46,31 @@ class Loop:
         if self._handlers.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
-    def turn(self, timeout_ms: int | None = None) -> bool:
-        """Wait for something to happen and handle it; False when nothing did in time."""
-        ready = self._poll.poll(timeout_ms)
-        for fd, _ in ready:
+    def later(self, seconds: float, handler: Callable[[], object]) -> None:
+        """Call `handler` once, so many seconds from now; it has only one such time."""
+        self._timers[handler] = time.monotonic() + seconds
+
+    def forget(self, handler: Callable[[], object]) -> None:
+        """Do not call `handler` when its time comes."""
+        self._timers.pop(handler, None)
+
+    def turn(self) -> None:
+        """Wait for something to happen, or for a timer, and handle it."""
+        for fd, _ in self._poll.poll(self._left_ms()):
             handler = self._handlers.get(fd)
             if handler is not None:  # an earlier handler of this turn may have dropped it
                 handler()
-        return bool(ready)
+        if self._timers:
+            now = time.monotonic()
+            for late in [each for each, when in self._timers.items() if when <= now]:
+                if self._timers.pop(late, None) is not None:
+                    late()
+
+    def _left_ms(self) -> int | None:
+        if not self._timers:
+            return None
+        left = min(self._timers.values()) - time.monotonic()
+        return max(0, int(left * 1000) + 1)  # never early, which would turn in circles
 
 
 class Client:
@@ -230,6 +249,19 @@ class Pump:
             while self._read(fd):
                 pass
             self._loop.drop(fd)
+
+    def forget_program(self) -> None:
+        """Close the stdio of a program that has ended, so that another may follow."""
+        for fd in self._outputs:
+            self._loop.drop(fd)
+            os.close(fd)
+        self._outputs.clear()
+        if self._stdin >= 0:
+            self._end_stdin()
+        if self._terminal >= 0:
+            os.close(self._terminal)
+            self._terminal = -1
+        self._close_stdin = False
 
     # -- input -----------------------------------------------------------------------
 

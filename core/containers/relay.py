@@ -107,7 +107,7 @@ class Relay:
         elif kind == protocol.TAKEN:
             self._unanswered -= 1
             self._watch_stdin()
-        elif kind == protocol.EXIT:
+        elif kind in (protocol.EXIT, protocol.ENDED):
             return message[1]
         return None
 

@@ -6,6 +6,7 @@ import os
 import time
 
 from core.containers import state
+from core.containers.restarts import KEPT_RUNS
 from core.containers.stored import Lock
 from core.errors import NotFound
 
@@ -54,14 +55,22 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
             pass  # the table is gone, and the ports with it
     _remove_socket(paths.container_run(container_id))
     repaired = found.replace(
-        state=state.EXITED, pid=0, ticks=0, finished=time.time(), oom=False,
-        exit_code=KILLED if same_boot else RESTARTED,
+        state=state.EXITED, pid=0, ticks=0,
         error="its monitor was killed" if same_boot else "the host was restarted",
-        ports=(), address="", gateway="", cgroup=(),
+        ports=(), address="", gateway="", cgroup=(), next_start=0,
     )  # fmt: skip
+    if found.state not in state.WAITING:
+        code, now = KILLED if same_boot else RESTARTED, time.time()
+        runs = (*found.runs, (found.started, now, code, False))[-KEPT_RUNS:] if found.wanted else ()
+        repaired = repaired.replace(finished=now, exit_code=code, oom=False, runs=runs)
     state.write_state(directory, repaired)
     paths.touch_changed()
     return repaired
+
+
+def is_abandoned(found: State) -> bool:
+    """Return whether a repaired container would run now, had its monitor not been killed."""
+    return found.wanted and found.state == state.EXITED and found.boot == state.boot_id()
 
 
 def _kill(pid: int, ticks: int) -> None:

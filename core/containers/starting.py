@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.config import Config
+    from core.containers.state import State
     from core.containers.stored import Row
     from core.paths import Paths
 
@@ -25,8 +26,12 @@ def make_job(
     plan: dict[str, Any],
     *,
     foreground: bool,
+    before: State,
 ) -> dict[str, Any]:
-    """Return what `core.containers.monitor` needs, all of it plain values."""
+    """Return what `core.containers.monitor` needs, all of it plain values.
+
+    `before` is the container's state; its restarts and last runs are counted on.
+    """
     options = row.options
     directory = paths.container(row.id)
     return {
@@ -41,6 +46,11 @@ def make_job(
         # docker's StdinOnce: the input ends when the front end that began it goes away.
         "stdin_once": foreground and not options.tty,
         "size": terminal_size() if options.tty and foreground else (0, 0),
+        "restart": {
+            "policy": options.restart,
+            "count": before.restarts,
+            "runs": before.runs,
+        },
         "auto_remove": options.auto_remove,
         "remove": [sys.executable, "-I", "-S", "-E", CLEANUP, paths.data, paths.run, row.id],
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from core.containers.restarts import as_runs
 from core.lean_json import dumps, loads
 from core.record import Record
 
@@ -16,8 +17,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from core.containers.restarts import Run
+
 CREATED, RUNNING, PAUSED, EXITED = "created", "running", "paused", "exited"
-ALIVE = (RUNNING, PAUSED)
+RESTARTING, CRASH_LOOPING = "restarting", "crash-looping"
+WAITING = (RESTARTING, CRASH_LOOPING)
+"""Between two runs: the monitor waits before it starts the container again."""
+ALIVE = (RUNNING, PAUSED, *WAITING)
 """States that need a living monitor to be true."""
 
 
@@ -44,6 +50,15 @@ class State(Record):
     gateway: str = ""
     cgroup: tuple[str, ...] = ()
     """Directories to remove if the monitor cannot."""
+    wanted: bool = False
+    """Its restart policy has it run: who finds its monitor gone starts it again."""
+    stopped: bool = False
+    """A person stopped it."""
+    restarts: int = 0
+    next_start: float = 0
+    """While it waits: when it is started again."""
+    runs: tuple[Run, ...] = ()
+    """The last ones, the oldest first; only with a restart policy."""
 
 
 def write_state(directory: str, state: State) -> None:
@@ -90,6 +105,7 @@ def _parse(document: Any) -> State:
         (ip, host, inner, kind) for ip, host, inner, kind in known.get("ports", ())
     )
     known["cgroup"] = tuple(known.get("cgroup", ()))
+    known["runs"] = as_runs(known.get("runs", ()))
     return State(**known)
 
 

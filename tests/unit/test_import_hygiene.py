@@ -37,6 +37,7 @@ LEAN = (
     "core.containers.protocol",
     "core.containers.pump",
     "core.containers.request",
+    "core.containers.restarts",
     "core.containers.state",
     "core.containers.steps",
     "core.containers.tree_copy",

@@ -1,0 +1,63 @@
+"""The verbs of a host's start: `boot`, and the systemd units that call it."""
+
+from __future__ import annotations
+
+from core.commands.grammar import Args, flag, positional, verb
+from core.commands.result import Result, Text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.engine import Engine
+
+
+class Boot(Args):
+    """Options of `boot`."""
+
+    stop: bool = flag("--stop", help="the host goes down: stop what runs until its next start")
+
+
+class Unit(Args):
+    """Arguments of the `unit` verbs."""
+
+    container: str = positional(
+        "one container; none: all with a restart policy", default="", complete="container"
+    )
+
+
+@verb("system boot", Boot, "Start the containers that run with the host", "boot", starts="monitor")
+def boot(engine: Engine, args: Boot) -> Result:
+    """Start what has the restart policy always, or unless-stopped and was not stopped."""
+    if args.stop:
+        return Text("\n".join(engine.lifecycle.stop_for_host()))
+    return Text("\n".join(engine.lifecycle.start_wanted()))
+
+
+@verb("unit show", Unit, "Print the systemd unit that starts containers", changes=False)
+def unit_show(engine: Engine, args: Unit) -> Result:
+    """Print it, for who puts it in place by other means."""
+    return Text(_unit(engine, args.container)[1].rstrip("\n"))
+
+
+@verb("unit install", Unit, "Start containers with the host, by a systemd unit")
+def unit_install(engine: Engine, args: Unit) -> Result:
+    """Write the unit and enable it."""
+    from core.units import install_unit
+
+    return Text(install_unit(*_unit(engine, args.container)))
+
+
+@verb("unit remove", Unit, "Take the systemd unit away again", "unit rm")
+def unit_remove(engine: Engine, args: Unit) -> Result:
+    """Remove it; the container itself may be gone already."""
+    from core.units import remove_unit, unit_name
+
+    return Text(remove_unit(unit_name(args.container)))
+
+
+def _unit(engine: Engine, container: str) -> tuple[str, str]:
+    """Return name and text of a unit."""
+    from core.units import limpet_command, unit_name, unit_text
+
+    if container:
+        container = engine.lifecycle.resolve(container).name
+    return unit_name(container), unit_text(engine.paths, limpet_command(), container)
