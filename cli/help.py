@@ -13,7 +13,7 @@ limpet: a container shell for this server. No daemon; containers outlive it.
 
 usage: limpet                    open the app
        limpet COMMAND …          run one command
-       limpet shell              a prompt with the same commands
+       limpet shell              a prompt with the same commands; --plain without any drawing
        limpet help COMMAND       what a command does and takes
        limpet completion SHELL   completion for bash, zsh or fish
        limpet --read-only …      refuse whatever would change something

@@ -60,14 +60,46 @@ def _main(words: list[str]) -> int:
     if words[0] in ("-v", "--version"):
         words = ["version"]
     if words[0] == "shell":
-        from cli.repl import repl
-
-        return repl(read_only=read_only)
+        return _shell(words[1:], read_only=read_only)
     if words[0] == "completion":
         from cli.completion import completion
 
         return completion(words[1:])
+    from core.commands import MODULES
+
+    if words[0] not in MODULES:
+        code = _alias(words, read_only=read_only)
+        if code is not None:
+            return code
     return run_line(words, read_only=read_only)
+
+
+def _shell(words: Sequence[str], *, read_only: bool) -> int:
+    """Open a prompt: with completion while one types, or without any drawing."""
+    if set(words) - {"--plain"}:
+        raise UsageError(
+            f"{words[0]!r} is no option of shell", hint="usage: limpet shell [--plain]"
+        )
+    if words or not os.isatty(0) or os.environ.get("TERM") == "dumb":
+        from cli.plain import plain
+
+        return plain(read_only=read_only)
+    from cli.repl import repl
+
+    return repl(read_only=read_only)
+
+
+def _alias(words: Sequence[str], *, read_only: bool) -> int | None:
+    """Run what a word of the person's own stands for; None where it is none."""
+    from core.engine import open_engine
+
+    engine = open_engine()
+    if words[0] not in engine.config.aliases:
+        return None
+    from cli.steps import run_steps
+    from core.commands.scan import quote
+
+    return run_steps(engine, " ".join(map(quote, words)), read_only=read_only)
 
 
 def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | None = None) -> int:

@@ -87,6 +87,8 @@ def table_text(table: Table) -> str:
         return "".join(json.dumps(row) + "\n" for row in table.rows)
     if table.format not in ("", "table"):
         return _templated(table)
+    if os.environ.get("LIMPET_PLAIN"):
+        return _spoken(table)
     return aligned(
         [
             [column.title for column in table.columns],
@@ -96,6 +98,16 @@ def table_text(table: Table) -> str:
             ),
         ]
     )
+
+
+def _spoken(table: Table) -> str:
+    """Return a line a row that can be listened to: `Names web, Image nginx, Status Up 3 hours`."""
+    lines = []
+    for row in table.rows:
+        cells = [(c.title, cell(row[c.key], c.kind, full=table.full)) for c in table.columns]
+        said = [f"{title.capitalize()} {printable(value)}" for title, value in cells if value]
+        lines.append(", ".join(said) + "\n")
+    return "".join(lines) or "nothing\n"
 
 
 def aligned(rows: list[list[str]]) -> str:

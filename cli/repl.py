@@ -12,12 +12,11 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.lexers import Lexer
 
-from cli.main import run_line
-from cli.render import report
+from cli.steps import run_steps
 from core.commands.complete import LimpetCompleter
-from core.commands.scan import scan, signature, split
+from core.commands.lines import last_part
+from core.commands.scan import scan, signature
 from core.engine import open_engine
-from core.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def repl(*, read_only: bool = False) -> int:
         complete_in_thread=True,
         complete_while_typing=False,
         bottom_toolbar=lambda: (
-            signature(session.default_buffer.document.text_before_cursor) or None
+            signature(last_part(session.default_buffer.document.text_before_cursor)) or None
         ),
     )
     if sys.stdin.isatty():
@@ -107,21 +106,8 @@ def repl(*, read_only: bool = False) -> int:
 
 
 def run(engine: Engine, line: str, *, read_only: bool) -> None:
-    """Run one typed line and show its answer or its error."""
+    """Run one typed line and show its answers or its errors."""
     try:
-        words = split(line)
-        if not words:
-            return
-        alias = engine.config.aliases.get(words[0])
-        if alias:
-            words = [*split(alias), *words[1:]]
-        if words[0] in ("help", "-h", "--help"):
-            from cli.help import show_help
-
-            show_help(words[1:])
-        else:
-            run_line(words, read_only=read_only, engine=engine)
-    except Error as error:
-        report(error)
+        run_steps(engine, line, read_only=read_only)
     except KeyboardInterrupt:
         sys.stderr.write("\n")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from textual.filter import LineFilter
 
+    from core.commands.lines import Step
     from core.engine import Engine
 
 LIVE_EVERY_S = 0.2
@@ -64,8 +65,8 @@ class LimpetApp(FrameDiffApp):
         self.dashboard = DashboardScreen(
             engine, Keymap(engine.config.keys, engine.config.aliases), read_only=read_only
         )
-        self._then: dict[int, str] = {}
-        """Lines to carry out after a block has ended well."""
+        self._next: dict[int, Sequence[Step]] = {}
+        """What is to be carried out after a block has ended."""
         self._pending: set[int] = set()
         """Blocks whose command line is being carried out."""
         self._shows: dict[int, Running] = {}
@@ -115,20 +116,38 @@ class LimpetApp(FrameDiffApp):
 
     # Command lines
 
-    def submit(self, line: str, then: str = "") -> None:
-        """Carry a command line out; its answer appears in the session."""
-        from tui.own_words import carry_out
+    def submit(self, line: str) -> None:
+        """Carry out what a line stands for; the answers appear in the session."""
+        from core.commands.lines import steps_of
 
         line = line.strip().lstrip(":")
-        if carry_out(self, line):
+        try:
+            steps = steps_of(line, self.engine.config.aliases)
+        except Error as error:
+            self._fail(self.dashboard.output.begin(line), error)
             return
-        number = self.dashboard.output.begin(line)
-        if then:
-            self._then[number] = then
-        self.dashboard.show_pane()
-        self._pending.add(number)
-        self.bridge.run(number, line)
-        self._live_timer.resume()
+        self._carry_on(steps)
+
+    def _carry_on(self, steps: Sequence[Step], *, well: bool = True) -> None:
+        """Begin the next of several lines; `well`: the one before has not failed."""
+        from tui.own_words import carry_out
+
+        for place, step in enumerate(steps):
+            if not (well or step.anyway):
+                continue
+            if carry_out(self, step.line):
+                well = True
+                continue
+            number = self.dashboard.output.begin(step.line)
+            self._next[number] = steps[place + 1 :]
+            self.dashboard.show_pane()
+            self._pending.add(number)
+            self.bridge.run(number, step.line)
+            self._live_timer.resume()
+            return
+
+    def _ended(self, number: int, *, well: bool) -> None:
+        self._carry_on(self._next.pop(number, ()), well=well)
 
     @on(StatusLine.Clicked)
     def _clicked(self, event: StatusLine.Clicked) -> None:
@@ -164,15 +183,13 @@ class LimpetApp(FrameDiffApp):
 
     def _end(self, number: int, body: Any, *, wraps: bool = True) -> None:
         self.dashboard.output.finish(number, body, wraps=wraps)
-        line = self._then.pop(number, "")
-        if line:
-            self.submit(line)
+        self._ended(number, well=True)
 
     def _fail(self, number: int, error: Exception) -> None:
         log = "" if isinstance(error, Error | OSError) else record_bug(error)
-        self._then.pop(number, None)
         self.dashboard.output.finish(number, failure(error, log), note="failed", tone="bad")
         self.dashboard.show_pane()
+        self._ended(number, well=False)
 
     # Answers that are more than words
 
@@ -184,6 +201,8 @@ class LimpetApp(FrameDiffApp):
                 self._pending.add(number)
                 self.bridge.finish(number, running)
                 self._announce(running)
+            else:
+                self._ended(number, well=True)
         jobs = self.bridge.running_jobs()
         self.dashboard.take_jobs(jobs)
         if not (jobs or self._pending or output.busy):
@@ -220,6 +239,7 @@ class LimpetApp(FrameDiffApp):
             return
         note = "left running" if code < 0 else f"ended with {code}" if code else "ended"
         self.dashboard.output.finish(number, (), note=note, tone="bad" if code > 0 else "faint")
+        self._ended(number, well=code <= 0)
 
     def _ask(self, number: int, plan: Plan) -> None:
         from core.commands.show import size
@@ -231,6 +251,7 @@ class LimpetApp(FrameDiffApp):
                 self.bridge.apply(number, plan)
             else:
                 self.dashboard.output.finish(number, (), note="not done")
+                self._ended(number, well=False)
 
         back = f", {size(plan.bytes_back)} come back" if plan.bytes_back else ""
         screen = ConfirmScreen(plan.title + back, plan.lines, "go on", word=word_to_type(plan))
@@ -349,7 +370,7 @@ class LimpetApp(FrameDiffApp):
     def start_here(self) -> None:
         """Make the starter image and run a container of it: a newcomer's first key."""
         name = "" if self._taken(FIRST) else f"--name {FIRST} "
-        self.submit("image starter", then=f"run -d -it {name}starter")
+        self.submit(f"image starter && run -d -it {name}starter")
 
     def _taken(self, name: str) -> bool:
         return any(info.name == name for info in self.bridge.latest.containers)

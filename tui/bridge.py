@@ -128,8 +128,9 @@ class Bridge:
     def _carry_out(self, line: str) -> Result:
         from core.commands import find
         from core.commands.grammar import parse
+        from core.commands.lines import split_pipe
         from core.commands.scan import split
-        from tui.host_programs import host, piped, split_pipe
+        from tui.host_programs import host, piped
 
         if line.startswith("!"):
             if self._read_only:
@@ -138,7 +139,7 @@ class Bridge:
         line, command = split_pipe(line)
         if command is not None:
             return piped(self._carry_out(line), command)
-        verb, rest = find(expand(split(line), self.engine.config.aliases))
+        verb, rest = find(split(line))
         args = parse(verb, rest)
         if self._read_only and verb.changes:
             raise UsageError(
@@ -222,17 +223,6 @@ class Meter:
         self._samples[name] = Sample(
             cpu, usage.memory_bytes, usage.memory_limit_bytes, tuple(history)
         )
-
-
-def expand(words: list[str], aliases: dict[str, str]) -> list[str]:
-    """Return the words with a leading alias replaced by what it stands for, once each."""
-    from core.commands.scan import split
-
-    seen: set[str] = set()
-    while words and words[0] in aliases and words[0] not in seen:
-        seen.add(words[0])
-        words = split(aliases[words[0]]) + words[1:]
-    return words
 
 
 def state_directory() -> str:

@@ -18,17 +18,18 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from core.commands import MODULES
-from core.commands.scan import scan, signature
+from core.commands.lines import last_part, parts_of, split_pipe
+from core.commands.scan import Span, scan, signature
 from core.errors import Error
 from tui.bridge import state_directory
-from tui.own_words import WORDS
+from tui.own_words import WORDS, completions
 from tui.theme import Tones, glyphs
 from tui.widgets.completion_popup import CompletionPopup
 from tui.widgets.rows import has_letters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from prompt_toolkit.history import History
     from rich.text import Text
@@ -112,6 +113,11 @@ class CommandBar(Horizontal):
         yield Static(f" {glyphs().prompt} ", id="prompt")
         yield self.line
 
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Words of the person's own."""
+        return self._engine.config.aliases
+
     # Opening
 
     def open(self, text: str = "", after: str = "") -> None:
@@ -191,11 +197,12 @@ class CommandBar(Horizontal):
             self.post_message(self.Hinted(""))
             return
         before = event.value[: self.line.cursor_position]
-        if own_part(before) != before:
+        last = last_part(before)
+        if own_part(last) != last:
             self._popup.close()
             self.post_message(self.Hinted(HOST_WORDS))
             return
-        self.post_message(self.Hinted(signature(before)))
+        self.post_message(self.Hinted(meaning(last, self.aliases)))
         if self._completer:
             self._complete(event.value, self.line.cursor_position)
 
@@ -210,10 +217,11 @@ class CommandBar(Horizontal):
             return
         document = Document(value, cursor)
         found = list(completer.get_completions(document, CompleteEvent()))
+        line = last_part(value[:cursor])
+        typed = line.rpartition(" ")[2]
         found += [
-            Completion(word, -len(value), display_meta=meaning)
-            for word, meaning in WORDS.items()
-            if word.startswith(value) and value
+            Completion(word, -len(typed), display_meta=meaning)
+            for word, meaning in completions(self._engine, line).items()
         ]
         with suppress(Error, OSError):  # running the line will say why
             self.known = completer.names.known()
@@ -362,10 +370,24 @@ def past(lines: Sequence[str], wanted: str) -> list[str]:
     return (holding + [line for line in others if has_letters(line.lower(), small)])[:MOST_PAST]
 
 
+def spans(line: str, known: dict[str, frozenset[str]], aliases: Container[str]) -> Sequence[Span]:
+    """Say what each part of one command line is; own words and aliases are verbs, too."""
+    word = line.partition(" ")[0]
+    if word in aliases or (word in WORDS and word not in MODULES):
+        return [Span(0, len(word), "verb")]
+    return scan(line, known)
+
+
+def meaning(line: str, aliases: Mapping[str, str]) -> str:
+    """Return what a line asks for: its verb's signature, what an alias or own word does."""
+    word = line.partition(" ")[0]
+    if word in aliases:
+        return f"= {aliases[word]}"
+    return WORDS[word] if word in WORDS and word not in MODULES else signature(line)
+
+
 def own_part(line: str) -> str:
     """Return what of a line is limpet's own grammar: not `!…`, nor what is behind a `|`."""
-    from tui.host_programs import split_pipe
-
     return "" if line.startswith("!") else split_pipe(line)[0]
 
 
@@ -397,16 +419,16 @@ class _Colours(Highlighter):
     def highlight(self, text: Text) -> None:
         if self._bar.searching:
             return
-        line = own_part(text.plain)
-        word = line.partition(" ")[0]
-        if word in WORDS and word not in MODULES:
-            text.stylize(self._tones["good"], 0, len(word))
-            return
-        for span in scan(line, self._bar.known):
-            kind = span.kind
-            if kind == "error" and span.end == len(line) and self._bar.offers:
-                kind = "value"  # it is still being typed
-            text.stylize(self._tones[TONE_OF[kind]], span.start, span.end)
+        whole = text.plain
+        for part in parts_of(whole):
+            line = whole[part.start : part.end]
+            start = part.start + len(line) - len(line.lstrip())
+            for span in spans(own_part(line.lstrip()), self._bar.known, self._bar.aliases):
+                end = start + span.end
+                kind = span.kind
+                if kind == "error" and end == len(whole) and self._bar.offers:
+                    kind = "value"  # it is still being typed
+                text.stylize(self._tones[TONE_OF[kind]], start + span.start, end)
 
 
 class BarInput(Input, inherit_bindings=True):

@@ -12,6 +12,7 @@ import termios
 import threading
 from contextlib import suppress
 
+from core.commands.lines import split_pipe
 from core.commands.result import Document, Foreground, Lines, Result, Running, Table, Text
 from core.commands.scan import split
 from core.errors import HostError, UsageError
@@ -35,23 +36,6 @@ KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 
 class OnHost(Foreground):
     """A program of the host that needs the terminal: one cannot detach from it."""
-
-
-def split_pipe(line: str) -> tuple[str, str | None]:
-    """Return a line up to its first `|` outside quotes, and what is behind it, if there is one."""
-    quote, escaped = "", False
-    for place, letter in enumerate(line):
-        if escaped:
-            escaped = False
-        elif letter == "\\" and quote != "'":
-            escaped = True
-        elif quote:
-            quote = "" if letter == quote else quote
-        elif letter in "'\"":
-            quote = letter
-        elif letter == "|":
-            return line[:place], line[place + 1 :].strip()
-    return line, None
 
 
 def wants_terminal(command: str) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from tui.listings import LISTINGS
+from tui.theme import THEMES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from core.engine import Engine
     from tui.app import LimpetApp
 
 WORDS = {
@@ -25,6 +29,31 @@ WORDS = {
 LEAVING = ("q", "quit", "exit")
 TABLES = ("containers", "images", "registries")
 VIEWS = ("logs", "layers", "inspect")
+
+
+def completions(engine: Engine, line: str) -> dict[str, str]:
+    """Return what the end of a line with one of these words may become, with meanings."""
+    *before, typed = line.split(" ")
+    if not before:
+        return {word: words for word, words in WORDS.items() if typed and word.startswith(typed)}
+    pool: dict[str, str] = {}
+    if before == ["go"]:
+        pool = dict.fromkeys((*TABLES, "jobs", *LISTINGS), "")
+    elif before == ["go", "containers"]:
+        pool = {info.name: info.state for info in engine.containers()}
+    elif before == ["go", "images"]:
+        pool = {tag: "" for info in engine.images() for tag in info.tags}
+    elif before[0] == "go" and len(before) == 3:
+        pool = {"containers": {"logs": ""}, "images": {"layers": ""}}.get(before[1], {})
+    elif before == ["help"]:
+        from core.commands import load_all
+
+        pool = {verb.word: verb.summary for verb in load_all().values()}
+    elif before == ["theme"]:
+        pool = {theme.name: "" for theme in THEMES}
+    elif before[0] == "cancel":
+        pool = {str(job.id): job.title for job in engine.jobs.all() if not job.finished}
+    return {word: words for word, words in pool.items() if word.startswith(typed)}
 
 
 def carry_out(app: LimpetApp, line: str) -> bool:
@@ -103,8 +132,6 @@ def _go(app: LimpetApp, words: Sequence[str]) -> str:
 
 
 def _theme(app: LimpetApp, words: Sequence[str]) -> str:
-    from tui.theme import THEMES
-
     known = [theme.name for theme in THEMES]
     if words and words[0] in app.available_themes:
         app.choose_theme(words[0])

@@ -9,6 +9,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from core.commands import MODULES, load_all
+from core.commands.lines import last_part, split_pipe
 from core.commands.scan import expected, quote
 from core.containers.signals import SIGNALS
 from core.errors import Error
@@ -75,20 +76,26 @@ class LimpetCompleter(Completer):
 
     def __init__(self, engine: Engine) -> None:
         self.names = Names(engine)
+        self._aliases = engine.config.aliases
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
         """Yield at most 200 completions of the word before the cursor, best first."""
-        at_end = expected(document.text_before_cursor)
+        line = last_part(document.text_before_cursor)
+        if line.startswith("!") or split_pipe(line)[1] is not None:
+            return  # the host's shell knows better
+        at_end = expected(line)
         typed = at_end.word.text.removeprefix(at_end.prefix)
         if at_end.verb is None:
             pool = _verbs(at_end.before)
+            if not at_end.before:
+                pool |= {name: f"= {text}" for name, text in self._aliases.items()}
         elif at_end.arg is None or (typed.startswith("-") and not at_end.prefix):
             pool = _flags(at_end.verb)
         else:
             pool = self._values(at_end.arg, typed)
-        start = at_end.word.start - len(document.text_before_cursor)
+        start = at_end.word.start - len(line)
         for text, meaning in _ranked(pool, typed)[:MOST]:
             yield Completion(
                 at_end.prefix + quote(text),

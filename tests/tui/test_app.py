@@ -97,7 +97,7 @@ async def test_a_newcomer_is_offered_the_first_step(
         await pilot.press("S")
         await pilot.press("enter")
         await pilot.pause()
-        assert lines == ["image starter", "image starter"]
+        assert lines == ["image starter && run -d -it --name first starter"] * 2
 
 
 @pytest.mark.parametrize(

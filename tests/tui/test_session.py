@@ -8,13 +8,14 @@ import time
 import pytest
 from textual.events import Key
 
+from core.commands.lines import split_pipe
 from core.commands.result import Lines, Plan, Text
 from core.errors import UsageError
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.command_bar import past
-from tui.host_programs import OnHost, Program, host, piped, split_pipe, wants_terminal
+from tui.host_programs import OnHost, Program, host, piped, wants_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,3 +212,19 @@ async def test_a_key_behind_the_number_of_a_table_is_for_that_table(
         for name in ("2", "H"):  # as a slow line delivers them
             app.post_message(Key(name, name))
         await until(pilot, lambda: lines == ["history nginx:1.27"])
+
+
+async def test_a_line_of_several_stops_at_the_first_failure(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    app.engine.config.aliases["both"] = "version && nosuch"
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("both && images ; config && go images")
+        await until(pilot, lambda: app.dashboard.place == "images")
+        shown = session(app)
+        assert "no command" in shown
+        assert "config" in shown
+        assert "› images" not in shown
+        app.dashboard.bar.open("version && both")
+        await until(pilot, lambda: "= version && nosuch" in screen_text(app))

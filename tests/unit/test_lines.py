@@ -1,0 +1,68 @@
+"""Lines of several commands and words of one's own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.commands.lines import Step, last_part, parts_of, split_pipe, steps_of
+from core.errors import UsageError
+
+ALIASES = {
+    "lt": "logs --tail 100",
+    "fresh": "pull $1 && rm -f web ; run -d --name web $1 $@",
+    "ps": "ps -a",
+    "a": "b",
+    "b": "a x",
+    "home": "!echo $HOME",
+    "up": "go containers web logs",
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "steps"),
+    [
+        ("ps", ["ps -a"]),
+        ("lt web", ["logs --tail 100 web"]),
+        ("lt 'a b' | grep x && y", ["logs --tail 100 'a b' | grep x && y"]),
+        ("pull a && run a", ["pull a", "run a"]),
+        ("run x sh -c 'a; b && c'", ["run x sh -c 'a; b && c'"]),
+        ("!a; b && c", ["!a; b && c"]),
+        ("one\n# two\n\n!x; y\nthree | z; w", ["one", "!x; y", "three | z; w"]),
+        ("run \\\n x", ["run   x"]),
+        ("a q", ["a x q"]),
+        ("echo a\\;b", ["echo a\\;b"]),
+        ("home", ["!echo $HOME"]),
+        ("up", ["go containers web logs"]),
+        ("", []),
+        (";;&&", []),
+    ],
+)
+def test_what_a_line_stands_for(line: str, steps: list[str]) -> None:
+    assert [step.line for step in steps_of(line, ALIASES)] == steps
+
+
+def test_places_of_an_alias_are_filled_and_failures_passed_where_asked() -> None:
+    assert steps_of("fresh n:1 'x y'", ALIASES) == [
+        Step("pull n:1"),
+        Step("rm -f web"),
+        Step("run -d --name web n:1 n:1 'x y'", anyway=True),
+    ]
+    with pytest.raises(UsageError, match="fresh needs 1 word behind it"):
+        steps_of("fresh", ALIASES)
+
+
+def test_the_line_at_hand() -> None:
+    assert last_part("pull a && lo") == "lo"
+    assert last_part("ps") == "ps"
+    assert split_pipe("a 'b|c' | d | e") == ("a 'b|c' ", "d | e")
+
+
+@given(st.text(alphabet="ab ;&|!#\\\n'\"$1@"))
+def test_parts_lie_in_order_inside_the_line(line: str) -> None:
+    end = 0
+    for part in parts_of(line):
+        assert end <= part.start <= part.end <= len(line)
+        end = part.end
+    steps_of(line, {})

@@ -1,0 +1,43 @@
+"""The prompt without drawing: scripts on stdin, pipes, words of one's own, spoken tables."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def shell(tmp_path: Path, script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    config = tmp_path / "home/.config/limpet/config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text('[aliases]\nsay = "!echo $1 $1"\nv = "version"\n')
+    env = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": f"{tmp_path}/home",
+        "LIMPET_DATA_ROOT": f"{tmp_path}/data",
+        "LIMPET_RUN_ROOT": f"{tmp_path}/run",
+    }
+    return subprocess.run(
+        [ROOT / "bin/limpet", *words], input=script, env=env, capture_output=True, text=True
+    )
+
+
+def test_a_script_on_stdin_is_read_line_by_line(tmp_path: Path) -> None:
+    script = "say hi\n# a remark\nv | tr a-z A-Z\nrm \\\nnosuch && v ; !exit 4\nsay\n!echo on\n"
+    ran = shell(tmp_path, script, "shell")
+    assert ran.stdout == "hi hi\nLIMPET 0.1.0\non\n"
+    assert "no container 'nosuch'" in ran.stderr
+    assert "say needs 1 word behind it" in ran.stderr
+    assert ran.returncode == 0
+    assert shell(tmp_path, "version\n!exit 4\n", "shell", "--plain").returncode == 4
+
+
+def test_an_alias_is_a_command_and_a_table_can_be_listened_to(tmp_path: Path) -> None:
+    assert shell(tmp_path, "", "v").stdout == "limpet 0.1.0\n"
+    assert shell(tmp_path, "ps\n", "shell").stdout == "nothing\n"
+    assert "State" in shell(tmp_path, "doctor\n", "shell").stdout
+    refused = shell(tmp_path, "!true\nversion | cat\n", "--read-only", "shell")
+    assert refused.returncode == 2
+    assert refused.stderr.count("starts no host programs") == 2
+    assert shell(tmp_path, "", "shell", "--nosuch").returncode == 2
