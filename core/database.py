@@ -89,7 +89,56 @@ CREATE TABLE registries (
     last_error TEXT NOT NULL DEFAULT ''
 );
 """
-SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA,)
+REPOSITORIES = """
+-- What was pushed to the registry that this store serves, or kept from its upstream.
+CREATE TABLE repositories (
+    name TEXT PRIMARY KEY,            -- path without a host
+    pushed REAL NOT NULL              -- the last time something came in
+);
+CREATE TABLE repository_blobs (
+    repository TEXT NOT NULL REFERENCES repositories(name) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (repository, digest)
+) WITHOUT ROWID;
+CREATE INDEX repository_blobs_by_digest ON repository_blobs(digest);
+CREATE TABLE repository_manifests (
+    repository TEXT NOT NULL REFERENCES repositories(name) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    subject TEXT NOT NULL,            -- digest that this is a referrer of, or empty
+    artifact_type TEXT NOT NULL,
+    annotations TEXT NOT NULL,        -- JSON
+    added REAL NOT NULL,
+    PRIMARY KEY (repository, digest)
+) WITHOUT ROWID;
+CREATE INDEX repository_manifests_by_digest ON repository_manifests(digest);
+CREATE INDEX repository_manifests_by_subject ON repository_manifests(repository, subject);
+CREATE TABLE repository_tags (
+    repository TEXT NOT NULL REFERENCES repositories(name) ON DELETE CASCADE,
+    tag TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    updated REAL NOT NULL,
+    PRIMARY KEY (repository, tag)
+) WITHOUT ROWID;
+-- What a manifest cannot do without: its config, layers, or the manifests of an index.
+CREATE TABLE manifest_contents (
+    manifest TEXT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (manifest, content)
+) WITHOUT ROWID;
+CREATE TABLE repository_uploads (
+    id TEXT PRIMARY KEY,
+    repository TEXT NOT NULL,
+    started REAL NOT NULL
+);
+-- Blobs that a repository let go, or was about to take: the collection looks at these alone.
+CREATE TABLE loose_blobs (
+    digest TEXT PRIMARY KEY,
+    since REAL NOT NULL
+);
+"""
+SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES)
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 
 

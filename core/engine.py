@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from core.network.network import Network
     from core.registry.push import Pushed
     from core.registry.updates import Update
+    from core.registry_server.server import ServeOptions
 
 
 class Engine:
@@ -207,6 +208,16 @@ class Engine:
             return push(self.store, self.config, found, reference, job)
 
         return self.jobs.start(f"push {reference.familiar}", work)
+
+    def serve_registry(self, options: ServeOptions) -> Job:
+        """Start serving this store as a registry; it ends when the job is cancelled."""
+
+        def work(job: Job) -> None:
+            from core.registry_server.server import serve
+
+            serve(self.paths, self.store, self.config, options, job)
+
+        return self.jobs.start(f"registry serve {options.host}:{options.port}", work)
 
     def check_updates(self) -> Job:
         """Start asking registries for newer images; the job's result is a list of Update."""

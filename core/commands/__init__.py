@@ -17,7 +17,7 @@ MODULES: dict[str, tuple[str, ...]] = {
                   "copy"),
     "image": ("image", "push", "updates"),
     "network": ("network",),
-    "registry": ("registry", "remote"),
+    "registry": ("registry", "remote", "serve"),
     "system": ("system", "boot"),
     **dict.fromkeys(("run", "create"), ("create",)),
     **dict.fromkeys(("ps", "logs", "port", "stats"), ("container_facts",)),

@@ -128,6 +128,10 @@ class BlobStore:
         """Make the locked partial file the blob; the caller has just verified its digest."""
         self._publish(fd, self.partial_path(digest), digest)
 
+    def adopt(self, digest: str, fd: int, temporary: str) -> None:
+        """Make another file of `partial` the blob; the caller has just verified its digest."""
+        self._publish(fd, temporary, digest)
+
     def remove(self, digest: str) -> None:
         """Delete a blob; nothing happens if it is not here."""
         _unlink(self.path(digest))

@@ -116,4 +116,15 @@ def _blobs_of(database: Database, images: list[str]) -> list[tuple[str, int]]:
         if all(other in images for (other,) in others):
             found.append((config, 0))
         found.append((digest, 0))
-    return list(dict.fromkeys(found))
+    return [blob for blob in dict.fromkeys(found) if not held_by_repository(database, blob[0])]
+
+
+def held_by_repository(database: Database, digest: str) -> bool:
+    """Return whether the registry that is served from here still needs a blob."""
+    return bool(
+        database.query(
+            "SELECT 1 FROM repository_blobs WHERE digest=?1 "
+            "UNION SELECT 1 FROM repository_manifests WHERE digest=?1",
+            (digest,),
+        )
+    )

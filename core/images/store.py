@@ -363,6 +363,7 @@ class ImageStore:
 
     def apply_removal(self, plan: RemovePlan) -> None:
         """Remove exactly what the plan names."""
+        from core.images.removal import held_by_repository
         from core.images.trees import remove_tree
 
         gone = []
@@ -379,8 +380,11 @@ class ImageStore:
                 os.unlink(f"{self._paths.layers}/{number}.index")
             except FileNotFoundError:
                 pass
-        for digest in plan.blobs:
-            self.blobs.remove(digest)
+        with self.database.write():
+            # Whoever takes a blob into a repository does so in a transaction, too.
+            for digest in plan.blobs:
+                if not held_by_repository(self.database, digest):
+                    self.blobs.remove(digest)
         for folder in gone:
             remove_tree(folder)
 

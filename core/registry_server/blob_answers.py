@@ -1,0 +1,255 @@
+"""Answers about blobs: sent from their files, taken in one go, in parts, or from a neighbour."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from core.images.digest import HEX_LENGTHS, is_digest
+from core.registry_server.refusals import Refusal
+from core.registry_server.targets import names_etag, parse_range, parse_span
+from core.registry_server.uploads import Upload, is_upload_name, new_upload, upload_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from typing import TypeVar
+
+    from core.images.blobs import BlobStore
+    from core.paths import Paths
+    from core.registry_server.repositories import Repositories
+    from core.registry_server.targets import Target
+    from core.registry_server.upstream import Upstream
+
+    T = TypeVar("T")
+
+FLUSH = 1 << 20
+"""Bytes that are summed up and written in one go, while the next ones come."""
+
+
+class BlobAnswers:
+    """Answers about blobs and uploads; `sent` and `received` count their bytes."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        repositories: Repositories,
+        blobs: BlobStore,
+        thread: Executor,
+        upstream: Upstream | None,
+    ) -> None:
+        self._paths = paths
+        self._repositories = repositories
+        self._blobs = blobs
+        self._thread = thread
+        self._upstream = upstream
+        self._uploads: dict[str, _Session] = {}
+        self.sent = 0
+        self.received = 0
+
+    def close(self) -> None:
+        """Let go of uploads; their files stay."""
+        for session in self._uploads.values():
+            session.upload.close()
+        self._uploads.clear()
+
+    async def get(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        """Send a blob, or the range of it that is asked for."""
+        digest = target.reference
+        if not await self._ask(self._repositories.has_blob, target.name, digest):
+            if self._upstream:
+                return await self._upstream.send_blob(request, target, self._ask)
+            raise Refusal("BLOB_UNKNOWN", f"{target.name} has no blob {digest}")
+        response, start, length = describe_blob(request, digest, self._blobs.size(digest))
+        if request.method == "HEAD" or response.status == 304:
+            return response
+        with self._blobs.open(digest) as file:
+            await response.prepare(request)
+            assert request.transport is not None
+            if length:
+                loop = asyncio.get_running_loop()
+                await loop.sendfile(request.transport, file, start, length)
+        await response.write_eof()
+        self.sent += length
+        return response
+
+    async def delete(self, request: web.BaseRequest, target: Target) -> web.Response:
+        """Take a blob out of a repository."""
+        await self._ask(self._repositories.delete_blob, target.name, target.reference)
+        return web.Response(status=202)
+
+    async def begin(self, request: web.BaseRequest, target: Target) -> web.Response:
+        """Begin an upload, end it at once with its only part, or mount what is here."""
+        if target.reference:
+            raise Refusal("UNSUPPORTED", "an upload is begun at /blobs/uploads/")
+        mounted = request.query.get("mount", "")
+        if is_digest(mounted) and await self._ask(
+            self._repositories.mount, target.name, mounted, request.query.get("from", "")
+        ):
+            return _created(target.name, mounted)
+        algorithm = request.query.get("digest-algorithm", "sha256")
+        digest = request.query.get("digest", "")
+        if algorithm not in HEX_LENGTHS:
+            raise Refusal("DIGEST_INVALID", f"{algorithm[:40]!r} is not an algorithm known here")
+        if is_digest(digest):
+            algorithm = digest.partition(":")[0]
+        name = new_upload()
+        session = _Session(Upload(upload_path(self._paths, name), algorithm))
+        await self._ask(self._repositories.begin_upload, name, target.name)
+        self._uploads[name] = session
+        at = target.replace(reference=name)
+        if digest:
+            return await self._end(request, at, session, digest)
+        return _progress(at, 0, 202)
+
+    async def status(self, request: web.BaseRequest, target: Target) -> web.Response:
+        """Tell how far an upload got."""
+        session = await self._session(target)
+        return _progress(target, session.upload.size, 204)
+
+    async def patch(self, request: web.BaseRequest, target: Target) -> web.Response:
+        """Take one more part."""
+        session = await self._session(target)
+        async with session.lock:
+            _check_span(request, target, session.upload.size)
+            await self._receive(request, session.upload)
+            size = session.upload.size
+            session.upload.close()
+        return _progress(target, size, 202)
+
+    async def put(self, request: web.BaseRequest, target: Target) -> web.Response:
+        """Take the last part, which may be empty, and check the digest of the whole."""
+        session = await self._session(target)
+        digest = request.query.get("digest", "")
+        return await self._end(request, target, session, digest)
+
+    async def cancel(self, request: web.BaseRequest, target: Target) -> web.Response:
+        """Throw an upload away."""
+        session = await self._session(target)
+        async with session.lock:
+            await self._forget(target.reference)
+            session.upload.cancel()
+        return web.Response(status=204)
+
+    async def _end(
+        self, request: web.BaseRequest, target: Target, session: _Session, digest: str
+    ) -> web.Response:
+        if not is_digest(digest):
+            raise Refusal("DIGEST_INVALID", f"{digest[:200]!r} is not a digest")
+        async with session.lock:
+            _check_span(request, target, session.upload.size)
+            await self._receive(request, session.upload)
+            await self._ask(self._repositories.expect_blob, digest)
+            try:
+                await asyncio.to_thread(session.upload.finish, self._blobs, digest)
+            finally:
+                await self._forget(target.reference)
+            await self._ask(self._repositories.add_blob, target.name, digest)
+        return _created(target.name, digest)
+
+    async def _receive(self, request: web.BaseRequest, upload: Upload) -> None:
+        """Append the body; what came before a broken connection stays for the next part."""
+        writing: asyncio.Future[None] | None = None
+        buffer = bytearray()
+        try:
+            async for chunk in request.content.iter_any():
+                buffer += chunk
+                if len(buffer) >= FLUSH:
+                    if writing:
+                        await writing
+                    self.received += len(buffer)
+                    full, buffer = buffer, bytearray()
+                    writing = asyncio.ensure_future(asyncio.to_thread(upload.append, full))
+        finally:
+            try:
+                if writing:
+                    await writing
+                if buffer:
+                    self.received += len(buffer)
+                    upload.append(buffer)
+            except OSError as error:
+                raise Refusal(
+                    "UNAVAILABLE", f"the registry cannot write: {error.strerror}"
+                ) from None
+
+    async def _session(self, target: Target) -> _Session:
+        name = target.reference
+        if not is_upload_name(name) or not await self._ask(
+            self._repositories.is_upload, name, target.name
+        ):
+            raise Refusal("BLOB_UPLOAD_UNKNOWN", f"{target.name} has no such upload")
+        if name not in self._uploads:
+            self._uploads[name] = _Session(Upload(upload_path(self._paths, name)))
+        return self._uploads[name]
+
+    async def _forget(self, name: str) -> None:
+        self._uploads.pop(name, None)
+        await self._ask(self._repositories.end_upload, name)
+
+    async def _ask(self, function: Callable[..., T], *values: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *values)
+
+
+class _Session:
+    """An upload, and the lock that lets in one request at a time."""
+
+    def __init__(self, upload: Upload) -> None:
+        self.upload = upload
+        self.lock = asyncio.Lock()
+
+
+def describe_blob(
+    request: web.BaseRequest, digest: str, size: int
+) -> tuple[web.StreamResponse, int, int]:
+    """Return a blob's answer, still without its body, and the first byte and bytes to send."""
+    etag = f'"{digest}"'
+    headers = {
+        "Docker-Content-Digest": digest,
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Content-Type": "application/octet-stream",
+        "Cache-Control": "max-age=31536000",
+    }
+    if names_etag(request.headers.get("If-None-Match", ""), etag):
+        return web.Response(status=304, headers=headers), 0, 0
+    wanted = None
+    if request.headers.get("If-Range", etag) == etag:
+        wanted = parse_range(request.headers.get("Range", ""), size)
+    start, length = wanted or (0, size)
+    if wanted:
+        headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
+    headers["Content-Length"] = str(length)
+    kind = web.Response if request.method == "HEAD" else web.StreamResponse
+    return kind(status=206 if wanted else 200, headers=headers), start, length
+
+
+def _check_span(request: web.BaseRequest, target: Target, size: int) -> None:
+    """Refuse a part that does not begin where the one before it ended."""
+    header = request.headers.get("Content-Range", "")
+    if not header:
+        return
+    first, last = parse_span(header)
+    if first != size or last < first - 1:
+        raise Refusal(
+            "RANGE_INVALID",
+            f"the next part begins at byte {size}",
+            headers=dict(_progress(target, size, 416).headers),
+        )
+    if request.content_length is not None and request.content_length != last - first + 1:
+        raise Refusal("BLOB_UPLOAD_INVALID", "Content-Length and Content-Range differ")
+
+
+def _progress(target: Target, size: int, status: int) -> web.Response:
+    headers = {
+        "Location": f"/v2/{target.name}/blobs/uploads/{target.reference}",
+        "Range": f"0-{max(0, size - 1)}",
+        "Docker-Upload-UUID": target.reference,
+    }
+    return web.Response(status=status, headers=headers)
+
+
+def _created(name: str, digest: str) -> web.Response:
+    headers = {"Location": f"/v2/{name}/blobs/{digest}", "Docker-Content-Digest": digest}
+    return web.Response(status=201, headers=headers)

@@ -1,0 +1,186 @@
+"""Collecting garbage: what no repository and no image needs gives its space back.
+
+It never takes what a push needs.  A repository to which anything came within the last
+`KEEP_S` is left alone as a whole, and so is one with an upload that still grows; a blob that a
+push has just asked for has the time of that in its file.  Files are removed in the transaction
+that has looked, so that a manifest which comes meanwhile finds its blobs, or is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from core.record import Record
+from core.registry_server.uploads import PREFIX
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _sqlite3 import Connection
+
+    from core.database import Database
+    from core.images.blobs import BlobStore
+    from core.paths import Paths
+
+KEEP_S = 3600.0
+UPLOAD_KEEP_S = 86400.0
+"""An upload that nobody went on with for so long is given up."""
+
+NEEDED = """
+SELECT 1 FROM repository_blobs WHERE digest=?1 UNION ALL
+SELECT 1 FROM repository_manifests WHERE digest=?1 UNION ALL
+SELECT 1 FROM image_layers WHERE blob_digest=?1 UNION ALL
+SELECT 1 FROM images WHERE digest=?1 OR config_digest=?1 LIMIT 1
+"""
+
+
+class Collected(Record):
+    """What went, or would go."""
+
+    manifests: tuple[str, ...]
+    """NAME@DIGEST."""
+    blobs: tuple[str, ...]
+    uploads: tuple[str, ...]
+    bytes_back: int
+
+
+class _Undo(Exception):
+    """Ends a transaction that only looked."""
+
+
+def collect(
+    paths: Paths,
+    database: Database,
+    blobs: BlobStore,
+    *,
+    untagged: bool = False,
+    keep_s: float = KEEP_S,
+    only_look: bool = False,
+) -> Collected:
+    """Remove blobs that no manifest needs, and with `untagged` manifests without a name.
+
+    Entries of an index that stays, and what refers to something that stays, stay too.
+    """
+    now = time.time()
+    found: list[Collected] = []
+    try:
+        with database.write() as sql:
+            found.append(_collect(sql, paths, blobs, now, untagged, keep_s, only_look))
+            if only_look:
+                raise _Undo
+    except _Undo:
+        pass
+    return found[0]
+
+
+def _collect(
+    sql: Connection,
+    paths: Paths,
+    blobs: BlobStore,
+    now: float,
+    untagged: bool,
+    keep_s: float,
+    only_look: bool,
+) -> Collected:
+    uploads, given_up = _uploads(sql, paths, now)
+    busy = {name for name, last in uploads if last > now - keep_s}
+    rows = sql.execute("SELECT name FROM repositories WHERE pushed <= ?", (now - keep_s,))
+    idle = [name for (name,) in rows.fetchall() if name not in busy]
+    manifests: list[str] = []
+    for name in idle:
+        if untagged:
+            manifests += _drop_untagged(sql, name)
+        _drop_blobs(sql, blobs, name, now - keep_s)
+    sql.execute(
+        "DELETE FROM manifest_contents WHERE manifest NOT IN "
+        "(SELECT digest FROM repository_manifests)"
+    )
+    gone, size = _remove_files(sql, blobs, now - keep_s, only_look)
+    for upload in given_up:
+        sql.execute("DELETE FROM repository_uploads WHERE id=?", (upload,))
+        path = f"{paths.partial}/{PREFIX}{upload}"
+        if os.path.exists(path):
+            size += os.stat(path).st_size
+            if not only_look:
+                os.unlink(path)
+    return Collected(tuple(manifests), tuple(gone), tuple(given_up), size)
+
+
+def _uploads(
+    sql: Connection, paths: Paths, now: float
+) -> tuple[list[tuple[str, float]], list[str]]:
+    """Return (repository, last write) of the uploads that live, and the names of the others."""
+    alive, given_up = [], []
+    for upload, name, started in sql.execute("SELECT * FROM repository_uploads").fetchall():
+        try:
+            last = os.stat(f"{paths.partial}/{PREFIX}{upload}").st_mtime
+        except FileNotFoundError:
+            last = started
+        if last > now - UPLOAD_KEEP_S:
+            alive.append((name, last))
+        else:
+            given_up.append(upload)
+    return alive, given_up
+
+
+def _drop_untagged(sql: Connection, name: str) -> list[str]:
+    """Take away manifests that no tag leads to; return them as NAME@DIGEST."""
+    wanted = "SELECT digest FROM repository_tags WHERE repository=?1"
+    rows = sql.execute(
+        f"WITH RECURSIVE kept(digest) AS ({wanted} UNION "  # noqa: S608 - constants
+        "SELECT c.content FROM manifest_contents c JOIN kept ON c.manifest = kept.digest UNION "
+        "SELECT m.digest FROM repository_manifests m JOIN kept ON m.subject = kept.digest "
+        "WHERE m.repository=?1) "
+        "SELECT digest FROM repository_manifests WHERE repository=?1 AND digest NOT IN kept",
+        (name,),
+    ).fetchall()
+    for (digest,) in rows:
+        sql.execute(
+            "DELETE FROM repository_manifests WHERE repository=? AND digest=?", (name, digest)
+        )
+        _loosen(sql, digest)
+    return [f"{name}@{digest}" for (digest,) in rows]
+
+
+def _drop_blobs(sql: Connection, blobs: BlobStore, name: str, before: float) -> None:
+    """Take blobs out of a repository that none of its manifests needs."""
+    rows = sql.execute(
+        "SELECT digest FROM repository_blobs WHERE repository=?1 AND digest NOT IN "
+        "(SELECT c.content FROM manifest_contents c JOIN repository_manifests m "
+        "ON m.digest = c.manifest WHERE m.repository=?1)",
+        (name,),
+    ).fetchall()
+    for (digest,) in rows:
+        if _last_use(blobs, digest) <= before:
+            sql.execute(
+                "DELETE FROM repository_blobs WHERE repository=? AND digest=?", (name, digest)
+            )
+            _loosen(sql, digest)
+
+
+def _remove_files(
+    sql: Connection, blobs: BlobStore, before: float, only_look: bool
+) -> tuple[list[str], int]:
+    gone, size = [], 0
+    for (digest,) in sql.execute("SELECT digest FROM loose_blobs").fetchall():
+        if not sql.execute(NEEDED, (digest,)).fetchone():
+            if _last_use(blobs, digest) > before:
+                continue
+            if blobs.has(digest):
+                gone.append(digest)
+                size += blobs.size(digest)
+                if not only_look:
+                    blobs.remove(digest)
+        sql.execute("DELETE FROM loose_blobs WHERE digest=?", (digest,))
+    return gone, size
+
+
+def _last_use(blobs: BlobStore, digest: str) -> float:
+    try:
+        return os.stat(blobs.path(digest)).st_mtime
+    except FileNotFoundError:
+        return 0
+
+
+def _loosen(sql: Connection, digest: str) -> None:
+    sql.execute("INSERT OR IGNORE INTO loose_blobs VALUES (?,?)", (digest, time.time()))

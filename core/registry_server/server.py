@@ -1,0 +1,128 @@
+"""Serving the local store as a registry: listens, answers, and ends with its job."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+
+from aiohttp import web
+
+from core.errors import ConfigError, Conflict, HostError
+from core.record import Record
+from core.registry_server.htpasswd import Htpasswd
+from core.registry_server.repositories import Repositories
+from core.registry_server.service import Service
+from core.registry_server.upstream import Upstream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.config import Config
+    from core.images.store import ImageStore
+    from core.jobs import Job
+    from core.paths import Paths
+
+LOOK_S = 0.1
+READ_BUFFER = 1 << 20
+GRACE_S = 2.0
+"""Requests that are under way when the server ends get so long."""
+
+
+class ServeOptions(Record):
+    """How to serve; empty strings: without."""
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    """0: any free one."""
+    htpasswd: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    read_only: bool = False
+    upstream: str = ""
+    """HOST[/PREFIX] of a registry that is cached."""
+
+
+def serve(paths: Paths, store: ImageStore, config: Config, options: ServeOptions, job: Job) -> None:
+    """Serve until the job is cancelled, which is how it ends well.
+
+    The log names the address once connections are taken.  Raises ConfigError for files that
+    cannot be used, Conflict when the address is taken.
+    """
+    asyncio.run(_serve(paths, store, config, options, job))
+
+
+async def _serve(
+    paths: Paths, store: ImageStore, config: Config, options: ServeOptions, job: Job
+) -> None:
+    paths.make()
+    htpasswd = Htpasswd(options.htpasswd) if options.htpasswd else None
+    context = _tls(options)
+    upstream = None
+    if options.upstream:
+        own = Repositories(store.database, store.blobs)
+        upstream = Upstream(options.upstream, config, own, store.blobs)
+    service = Service(
+        paths, store, htpasswd=htpasswd, read_only=options.read_only, upstream=upstream
+    )
+    server = web.Server(
+        service.answer, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, options.host, options.port, ssl_context=context, backlog=512)
+        try:
+            await site.start()
+        except OSError as error:
+            raise _refused(error, options) from error
+        address = _address(runner, options)
+        job.say(f"serving on {address}")
+        await _watch(service, job, address)
+    finally:
+        if upstream:
+            upstream.close()
+        await runner.cleanup()
+        await service.close()
+
+
+async def _watch(service: Service, job: Job, address: str) -> None:
+    while not job.cancelled:
+        job.progress(address, service.blobs.sent + service.blobs.received, 0, "serving")
+        await asyncio.sleep(LOOK_S)
+
+
+def _tls(options: ServeOptions) -> ssl.SSLContext | None:
+    if not options.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.tls_certificate, options.tls_key or None)
+    except OSError as error:
+        raise ConfigError(
+            f"{options.tls_certificate}: {error.strerror or error}",
+            hint="a PEM file with the certificate and its chain, and one with the key",
+            subject=options.tls_certificate,
+        ) from error
+    return context
+
+
+def _address(runner: web.ServerRunner, options: ServeOptions) -> str:
+    host, port = runner.addresses[0][:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if options.tls_certificate else 'http'}://{shown}:{port}"
+
+
+def _refused(error: OSError, options: ServeOptions) -> Conflict | HostError:
+    place = f"{options.host}:{options.port}"
+    if error.errno == errno.EADDRINUSE:
+        return Conflict(
+            f"{place} is taken by another program",
+            hint="registry serve --address HOST:PORT names another one",
+            subject=place,
+        )
+    return HostError(
+        f"cannot listen on {place}: {error.strerror or error}",
+        hint="registry serve --address HOST:PORT",
+        subject=place,
+        errno=error.errno or 0,
+    )
