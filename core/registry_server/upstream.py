@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Ask = Callable[..., Awaitable[Any]]
 
 FETCHES = 8
+ATTEMPTS = 2
 FRESH_S = 60
 """A tag that was compared so recently is not compared again."""
 CHUNK = 256 << 10
@@ -48,7 +49,8 @@ class Upstream:
         self, address: str, config: Config, repositories: Repositories, blobs: BlobStore
     ) -> None:
         host, _, prefix = address.partition("/")
-        self._client = RegistryClient(host, config, check=self._check)
+        # The client that waits tries again, too; and what is here can be served instead.
+        self._client = RegistryClient(host, config, check=self._check, attempts=ATTEMPTS)
         self._prefix = prefix.strip("/")
         self._repositories = repositories
         self._blobs = blobs

@@ -282,14 +282,15 @@ def test_odd_images_are_kept_byte_for_byte(registry: OwnRegistry) -> None:
            "digest": digest_of(NOISE.randbytes(9)), "size": 123456,
            "urls": ["https://store.example.com/blob"]}  # fmt: skip
     plain = image(registry)
-    for tag, more in {
+    odd: dict[str, dict[str, Any]] = {
         "large": {"annotations": {f"note-{number}": "A" * 10_000 for number in range(390)}},
         "no-layers": {"layers": []},
         "far": {"layers": [far, *plain["layers"]]},
         "data": {"config": {**plain["config"], "data": "e30="}},
         "custom": {"org.example.field": [1, {"two": 3}]},
         "artifact": {"artifactType": EXAMPLE},
-    }.items():
+    }
+    for tag, more in odd.items():
         push_manifest(registry, {**plain, **more}, tag)
     docker = {**plain, "mediaType": DOCKER_MANIFEST}
     push_manifest(registry, docker, "docker")
@@ -338,7 +339,7 @@ def test_referrers(registry: OwnRegistry) -> None:
     notes = {"org.example": "note"}
     for about in (subject, absent):
         digest = about["digest"]
-        more = {"config": empty, "artifactType": EXAMPLE, "annotations": notes}
+        more: dict[str, Any] = {"config": empty, "artifactType": EXAMPLE, "annotations": notes}
         signed = push_manifest(registry, image(registry, subject=about, **more))
         plain = push_manifest(registry, image(registry, subject=about))
         listed = push_manifest(registry, index(subject=about, artifactType=EXAMPLE + ".index"))
