@@ -14,7 +14,7 @@ from core.commands.result import (
     Table,
     Text,
 )
-from core.commands.show import cell
+from core.commands.show import cell, printable
 from core.errors import HostError
 
 TYPE_CHECKING = False
@@ -119,15 +119,6 @@ def aligned(rows: list[list[str]]) -> str:
         for row in rows
     )
     return "".join(line + "\n" for line in lines)
-
-
-def printable(text: str) -> str:
-    """Return the text with control characters made visible: images may carry hostile names."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or "\udc80" <= c <= "\udcff" else f"\\x{ord(c):02x}" for c in text
-    )
 
 
 def document_text(document: Document) -> str:

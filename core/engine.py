@@ -6,6 +6,7 @@ first use, so that `limpet ps` does not pay for registries or networks.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 
 from core.config import load_config
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from core.config import Config
+    from core.containers.changes import Change
     from core.containers.commit import CommitOptions
     from core.containers.copying import Copying
     from core.containers.launcher import Launcher
     from core.containers.lifecycle import Containers
+    from core.containers.processes import Process
     from core.events import Watcher
     from core.images.index import FileEntry
     from core.images.reference import Reference
@@ -165,6 +168,29 @@ class Engine:
             timestamps=timestamps,
             stopped=stopped,
         )
+
+    def processes(self, container: str) -> tuple[list[Process], bytes]:
+        """Return a running container's processes and its passwd file; Conflict if it is not."""
+        from core.containers.processes import list_processes, read_users
+
+        found = self.lifecycle.running(container)
+        return list_processes(found), read_users(found)
+
+    def changes(self, container: str) -> list[Change]:
+        """Return which paths of its image a container changed, running or not."""
+        from core.containers import changes, stored
+        from core.containers.root import open_image
+
+        require_root("reading what a container wrote")
+        row = stored.find(self.database, container)
+        directory = self.paths.container(row.id)
+        layers = self.store.lowerdirs(row.image_digest)
+        points = changes.mount_points(stored.spec_of(self.database, row.id))
+        image = open_image(directory, self.paths.layers, layers)
+        try:
+            return changes.find_changes(f"{directory}/upper", image, points)
+        finally:
+            os.close(image)
 
     def copying(
         self,

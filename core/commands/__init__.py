@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create", "commit",
-                  "copy"),
+                  "copy", "diff", "top"),
     "image": ("image", "push", "updates"),
     "network": ("network",),
     "registry": ("registry", "remote", "serve"),
@@ -27,7 +27,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         ("container",),
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
-    "cp": ("copy",),
+    **{word: (module,) for word, module in (("cp", "copy"), ("diff", "diff"), ("top", "top"))},
     "push": ("push",),
     **dict.fromkeys(("commit", "export"), ("commit",)),
     **dict.fromkeys(("boot", "unit"), ("boot",)),

@@ -56,3 +56,12 @@ def cell(value: Any, kind: str, *, full: bool = False) -> str:
     if kind == "id":
         return value if full else short(value)
     return str(value)
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters made visible: images may carry hostile names."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or "\udc80" <= c <= "\udcff" else f"\\x{ord(c):02x}" for c in text
+    )

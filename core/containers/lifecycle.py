@@ -93,6 +93,14 @@ class Containers:
         found = self._state(row.id)
         return Usage(*cgroups.usage(found.cgroup)) if found.pid else None
 
+    def running(self, reference: str) -> State:
+        """Return the state of a container that runs or is paused, else raise Conflict."""
+        row = stored.find(self._database, reference)
+        found = self._state(row.id)
+        if found.state not in state.ALIVE:
+            raise _not_running(row, found.state)
+        return found
+
     def _state(self, container_id: str) -> State:
         return repair.current_state(self._paths, self._network, container_id)
 
