@@ -138,7 +138,14 @@ CREATE TABLE loose_blobs (
     since REAL NOT NULL
 );
 """
-SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES)
+VOLUMES = """
+CREATE TABLE volumes (
+    name TEXT PRIMARY KEY,            -- also the directory's name
+    created REAL NOT NULL,
+    labels TEXT NOT NULL              -- JSON object
+)
+"""
+SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES)
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from core.registry.push import Pushed
     from core.registry.updates import Update
     from core.registry_server.server import ServeOptions
+    from core.volumes.store import VolumeStore
 
 
 class Engine:
@@ -56,6 +57,13 @@ class Engine:
         from core.images.store import ImageStore
 
         return ImageStore(self.paths, self.database, self.config)
+
+    @cached_property
+    def volumes(self) -> VolumeStore:
+        """The named volumes."""
+        from core.volumes.store import VolumeStore
+
+        return VolumeStore(self.paths, self.database)
 
     @cached_property
     def network(self) -> Network:

@@ -53,6 +53,11 @@ class Paths(Record):
         return f"{self.run}/containers/{container_id}"
 
     @property
+    def volumes(self) -> str:
+        """One directory a named volume; made with the first."""
+        return f"{self.data}/volumes"
+
+    @property
     def cache(self) -> str:
         """Files that can be made again (compiled seccomp filters)."""
         return f"{self.data}/cache"

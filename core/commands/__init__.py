@@ -19,6 +19,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "network": ("network",),
     "registry": ("registry", "remote", "serve"),
     "system": ("system", "boot"),
+    "volume": ("volume",),
     **dict.fromkeys(("run", "create"), ("create",)),
     **dict.fromkeys(("ps", "logs", "port", "stats"), ("container_facts",)),
     **dict.fromkeys(

@@ -5,14 +5,16 @@ Every function takes one word and raises ValueError saying what was expected.
 
 from __future__ import annotations
 
-from core.containers.options import Mount
 from core.model import Port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from core.model import ContainerInfo
+
+    Converted = TypeVar("Converted")
 
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 DURATION_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -113,24 +115,6 @@ def label(word: str) -> tuple[str, str]:
     return name, value
 
 
-def mount(word: str) -> Mount:
-    """Parse HOST-PATH:PATH[:ro]."""
-    import os
-
-    source, _, after = word.partition(":")
-    target, _, mode = after.partition(":")
-    if not target:
-        raise ValueError(f"{word!r} is not HOST-PATH:PATH[:ro]")
-    if not target.startswith("/"):
-        raise ValueError(f"{target!r} is not an absolute path in the container")
-    if not source.startswith(("/", "./", "../", "~/")) and source not in (".", ".."):
-        raise ValueError(f"{source!r} is not a path of the host; write /path or ./path")
-    modes = set(mode.split(",")) if mode else set()
-    if unknown := modes - {"ro", "rw", "z", "Z"}:
-        raise ValueError(f"{unknown.pop()!r} is no mount option; ro and rw are")
-    return Mount(os.path.abspath(os.path.expanduser(source)), target, "ro" in modes)
-
-
 def publish(word: str) -> tuple[Port, ...]:
     """Parse [HOST-IP:][HOST-PORT:]PORT[/tcp|udp]; ports may be ranges FIRST-LAST."""
     body, _, protocol = word.partition("/")
@@ -210,18 +194,10 @@ def signal_name(word: str) -> str:
     return word
 
 
-def security(word: str) -> tuple[str, str]:
-    """Parse docker's --security-opt."""
-    name, _, value = word.replace(":", "=", 1).partition("=")
-    if name == "no-new-privileges" and value in ("", "true"):
-        return name, "true"
-    if name == "seccomp" and value:
-        return name, value
-    raise ValueError(f"{word!r} is none of no-new-privileges, seccomp=unconfined, seccomp=FILE")
-
-
-def env_files(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Read files of NAME=VALUE lines; blank lines and # comments are left out.
+def lines_of(
+    paths: tuple[str, ...], flag: str, convert: Callable[[str], Converted]
+) -> tuple[Converted, ...]:
+    """Read the lines of files that `flag` names; blank lines and # comments are left out.
 
     Raises UsageError naming file and line.
     """
@@ -233,14 +209,14 @@ def env_files(paths: tuple[str, ...]) -> tuple[str, ...]:
             with open(path, encoding="utf-8") as file:
                 lines = file.read().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--env-file {path}: {error}") from error
+            raise UsageError(f"{flag} {path}: {error}") from error
         for number, line in enumerate(lines, 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 try:
-                    found.append(environment(line.lstrip()))
+                    found.append(convert(line.lstrip()))
                 except ValueError as error:
                     raise UsageError(f"{path}, line {number}: {error}") from error
-    return tuple(filter(None, found))
+    return tuple(found)
 
 
 def container_filter(word: str) -> Callable[[ContainerInfo], bool]:

@@ -14,36 +14,44 @@ import errno
 import os
 import time
 
+from core.containers import limits
 from core.containers.device_filter import compile_rules
 from core.linux import bpf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
+
+    from core.containers.limits import Write
 
 ROOT = "/sys/fs/cgroup"
 PARENT = "limpet"
 V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset", "blkio")
-CPU_PERIOD_US = 100_000
 REMOVE_TRIES = 50
 
 
 def make_cgroup(
     container_id: str,
-    *,
-    memory_bytes: int = 0,
-    cpus: float = 0,
-    pids_limit: int = 0,
-    devices: tuple[str, ...] = (),
+    resources: Mapping[str, Any],
     defaults: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Plan the cgroup of a container: pure but for a look at what is mounted.
 
-    `devices` are v1 lines such as `c 1:3 rwm`; empty: every device is allowed.  `defaults`
-    are options, such as `--pids-limit`, that a host without the controller may ignore.
+    `resources` is as in the runtime configuration (see `core.containers.limits`), with
+    `deviceRules`: v1 lines such as `c 1:3 rwm`, none to allow every device.  `defaults` are
+    options, such as `--pids-limit`, that a host without the controller may ignore.
     """
     make = _make_v1 if layout() else _make_v2
-    return {**make(container_id, memory_bytes, cpus, pids_limit, devices), "defaults": defaults}
+    devices = tuple(resources.get("deviceRules") or ())
+    return {**make(container_id, resources, devices), "defaults": defaults}
+
+
+def limit_writes(container_id: str, resources: Mapping[str, Any]) -> tuple[Write, ...]:
+    """Return the writes that give a container that runs other limits."""
+    if layout():
+        return tuple(limits.writes_v1(resources, _homes_v1(container_id)))
+    return tuple(limits.writes_v2(resources, f"{ROOT}/{PARENT}/{container_id}"))
 
 
 def layout() -> tuple[tuple[str, str], ...]:
@@ -63,41 +71,33 @@ def layout() -> tuple[tuple[str, str], ...]:
 _layouts: dict[str, tuple[tuple[str, str], ...]] = {}
 
 
-def _make_v2(
-    name: str, memory: int, cpus: float, pids: int, devices: tuple[str, ...]
-) -> dict[str, Any]:
+def _make_v2(name: str, resources: Mapping[str, Any], devices: tuple[str, ...]) -> dict[str, Any]:
     home = f"{ROOT}/{PARENT}/{name}"
+    asked = limits.writes_v2(resources, home)
     # One by one: a controller that this host lacks must not keep the others away.
-    writes = [
-        (f"{folder}/cgroup.subtree_control", controller, "")
+    enable = [
+        (f"{folder}/cgroup.subtree_control", f"+{controller}", "")
         for folder in (ROOT, f"{ROOT}/{PARENT}")
-        for controller in ("+cpu", "+memory", "+pids")
+        for controller in limits.controllers(asked)
     ]
-    if memory:
-        writes += [
-            (f"{home}/memory.max", str(memory), "--memory"),
-            (f"{home}/memory.swap.max", str(memory), ""),
-        ]
-    if cpus:
-        quota = max(1000, int(cpus * CPU_PERIOD_US))
-        writes.append((f"{home}/cpu.max", f"{quota} {CPU_PERIOD_US}", "--cpus"))
-    if pids:
-        writes.append((f"{home}/pids.max", str(pids), "--pids-limit"))
     return {
         "version": 2,
         "dirs": (home,),
-        "writes": tuple(writes),
+        "writes": (*enable, *asked),
         "joins": (f"{home}/cgroup.procs",),
         "devices": compile_rules(devices) if devices else b"",
         "name": f"/{PARENT}/{name}",
     }
 
 
-def _make_v1(
-    name: str, memory: int, cpus: float, pids: int, devices: tuple[str, ...]
-) -> dict[str, Any]:
+def _homes_v1(name: str) -> Callable[[str], str]:
+    """Return what tells the container's directory of a controller, were it not there as well."""
+    return lambda controller: f"{ROOT}/{controller}/{PARENT}/{name}"
+
+
+def _make_v1(name: str, resources: Mapping[str, Any], devices: tuple[str, ...]) -> dict[str, Any]:
     homes = {c: f"{ROOT}/{c}/{PARENT}/{name}" for c, _ in layout()}
-    writes = []
+    writes: list[Write] = []
     if "cpuset" in homes:
         for folder in (f"{ROOT}/cpuset/{PARENT}", homes["cpuset"]):
             # A new cpuset is empty and takes no process until it has its parent's.
@@ -105,22 +105,7 @@ def _make_v1(
                 (f"{folder}/{file}", f"@{os.path.dirname(folder)}/{file}", "")
                 for file in ("cpuset.cpus", "cpuset.mems")
             ]
-    if memory:
-        home = homes.get("memory", f"{ROOT}/memory")
-        writes += [
-            (f"{home}/memory.limit_in_bytes", str(memory), "--memory"),
-            # Memory and swap together: as much swap as memory, docker's default.
-            (f"{home}/memory.memsw.limit_in_bytes", str(2 * memory), ""),
-        ]
-    if cpus:
-        home = homes.get("cpu", f"{ROOT}/cpu")
-        quota = max(1000, int(cpus * CPU_PERIOD_US))
-        writes += [
-            (f"{home}/cpu.cfs_period_us", str(CPU_PERIOD_US), ""),
-            (f"{home}/cpu.cfs_quota_us", str(quota), "--cpus"),
-        ]
-    if pids:
-        writes.append((f"{homes.get('pids', ROOT + '/pids')}/pids.max", str(pids), "--pids-limit"))
+    writes += limits.writes_v1(resources, _homes_v1(name))
     if devices:
         # Without the controller the start fails: a container may make nodes for any disk.
         home = homes.get("devices", f"{ROOT}/devices")

@@ -13,6 +13,7 @@ import os
 
 from core.containers import protocol, request
 from core.containers.init import FAILED, GO, MAX_MESSAGE, READY, TTY
+from core.linux import process
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -74,6 +75,21 @@ def leave_caller(keep: Iterable[int]) -> None:
     for number in CALMED:
         # A handler, not SIG_IGN: that would be inherited through execve.
         _signal.signal(number, lambda *_: None)
+
+
+def choose_pid_namespace(own: int, shared: int) -> None:
+    """Choose the pid namespace of the next child: a new one, or (`shared`) another's.
+
+    `own` is the descriptor of this process's; -1 in `shared` stands for that, a number above
+    0 for the namespace of that process.  Raises OSError.
+    """
+    process.setns(own, process.CLONE_NEWPID)  # what was chosen last may take no more
+    if shared > 0:
+        peer = process.pidfd_open(shared)
+        process.setns(peer, process.CLONE_NEWPID)
+        os.close(peer)
+    elif shared == 0:
+        process.unshare(process.CLONE_NEWPID)
 
 
 def fork(program: Program) -> Forked:

@@ -48,16 +48,19 @@ def draft(
             hint="leave one of the two out",
         )
     container_id = os.urandom(32).hex()
-    own_name = os.uname().nodename if options.network == "host" else container_id[:12]
+    hosts = options.network == "host" or options.uts == "host"
+    own_name = os.uname().nodename if hosts else container_id[:12]
     made = spec.build_spec(
         options,
         image_config,
         config,
         hostname=options.hostname or own_name,
         directory=paths.container(container_id),
+        volumes=paths.volumes,
     )
     labels = spec.labels(options, image_config)
-    document = stored.document_of(options, made["process"]["args"], labels)
+    args = made["process"]["args"]
+    document = stored.document_of(options, args[2:] if options.init else args, labels)
     row = stored.Row(
         container_id, options.name, options.image, image_digest, time.time(), loads(document)
     )
@@ -74,6 +77,10 @@ def insert(database: Database, made: Draft) -> None:
         try:
             with database.write() as sql:
                 sql.execute("INSERT INTO containers VALUES (?,?,?,?,?,?,?)", values)
+                for volume in row.volumes:
+                    sql.execute(
+                        "INSERT OR IGNORE INTO volumes VALUES (?,?,?)", (volume, row.created, "{}")
+                    )
         except IntegrityError:
             if row.name:
                 raise _taken(database, name) from None

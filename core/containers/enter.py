@@ -61,12 +61,7 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
 
 def _join_namespaces(pid: int, ticks: int) -> None:
     """Join all namespaces of a process, having opened them before joining the first."""
-    folder = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    stat = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-    started = int(os.read(stat, 4096).rpartition(b")")[2].split()[19])
-    os.close(stat)
-    if started != ticks:
-        raise OSError(3, "the container's first process has ended")
+    folder = process.open_process(pid, ticks)
     found = []
     for name, kind in KINDS:
         fd = os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
@@ -98,6 +93,7 @@ def _become(
         target["user"],
         path.read_in_root(root, "/etc/passwd"),
         path.read_in_root(root, "/etc/group"),
+        target["groups"],
     )
     init.enter_directory(target["cwd"])
     if stdio is None:
@@ -113,6 +109,7 @@ def _become(
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
     if target["seccomp"]:
         seccomp.load(target["seccomp"])
+    init.set_rlimits(target["rlimits"])
     init.take_identity(identity, target["capabilities"])
     process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
     # After the credentials, which clear it.

@@ -10,6 +10,7 @@ import _signal
 import _socket
 import marshal
 import os
+import resource
 import stat
 import sys
 
@@ -54,7 +55,7 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
             elif isinstance(step, steps.Terminal):
                 _send_master(channel, context)
             elif context.root_fd >= 0 and "identity" not in launch:
-                launch["identity"] = _identity(launch["user"], context.root_fd)
+                launch["identity"] = _identity(launch, context.root_fd)
         stage = "run " + launch["argv"][0]
         _become(launch, stdio, context)
     except program.CannotRun as error:
@@ -104,9 +105,10 @@ def _send_master(channel: _socket.socket, context: steps.Context) -> None:
     os.close(context.master_fd)
 
 
-def _identity(user: str, root_fd: int) -> users.Identity:
+def _identity(launch: dict[str, Any], root_fd: int) -> users.Identity:
     passwd = path.read_in_root(root_fd, "/etc/passwd")
-    return users.lookup(user, passwd, path.read_in_root(root_fd, "/etc/group"))
+    group = path.read_in_root(root_fd, "/etc/group")
+    return users.lookup(launch["user"], passwd, group, launch["groups"])
 
 
 def _become(
@@ -124,6 +126,7 @@ def _become(
     os.umask(0o022)
     environment = with_home(launch["env"], identity.home)
     opened = program.open_program(program.find(launch["argv"][0], environment), launch["argv"])
+    set_rlimits(launch["rlimits"])
     take_identity(identity, launch["capabilities"])
     process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
     # After the credentials, which clear it.
@@ -147,6 +150,19 @@ def enter_directory(directory: str) -> None:
     os.chdir(directory)
     if not os.getcwd().startswith("/"):
         raise OSError(2, "the working directory lies outside the container", directory)
+
+
+def set_rlimits(rlimits: tuple[tuple[str, int, int], ...]) -> None:
+    """Set resource limits; one above what limpet itself may have becomes that (setrlimit(2))."""
+    for name, soft, hard in rlimits:
+        number = getattr(resource, name)
+        try:
+            resource.setrlimit(number, (soft, hard))
+        except ValueError:  # a hard limit raised without CAP_SYS_RESOURCE
+            most = resource.getrlimit(number)[1]
+            # Unlimited is -1.
+            lower = most if soft < 0 or (most >= 0 and soft > most) else soft
+            resource.setrlimit(number, (lower, most))
 
 
 def take_identity(identity: users.Identity, bits: int) -> None:

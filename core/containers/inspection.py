@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from core.containers import state
 from core.containers.log_writer import timestamp
+from core.containers.mounts import PROPAGATIONS, SHM_BYTES
 from core.containers.restarts import parse_policy
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ def document(
     options = row.options
     directory = paths.container(row.id)
     args: list[str] = row.document["args"]
+    asked = {mount.target for mount in options.mounts}
     return {
         "Id": row.id,
         "Created": _time(row.created),
@@ -51,10 +53,9 @@ def document(
             "Data": {"UpperDir": f"{directory}/upper", "WorkDir": f"{directory}/work"},
         },
         "Mounts": [
-            _mount(entry)
+            _mount(entry, paths.volumes)
             for entry in spec["mounts"]
-            if entry["type"] in ("bind", "volume")
-            and not entry["source"].startswith(f"{directory}/{entry['destination'][5:]}")
+            if entry["type"] == "volume" or entry["destination"] in asked
         ],
         "Config": _config(row, options, spec),
         "NetworkSettings": _network(options, found),
@@ -129,7 +130,8 @@ def _host_config(config: Config, options: ContainerOptions, spec: dict[str, Any]
         bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(host)
     return {
         "Binds": [f"{mount.source}:{mount.target}{':ro' * mount.read_only}"
-                  for mount in options.mounts],
+                  for mount in options.mounts if mount.source],
+        "Tmpfs": {mount.target: mount.data for mount in options.mounts if mount.kind == "tmpfs"},
         "NetworkMode": options.network,
         "PortBindings": bindings,
         "AutoRemove": options.auto_remove,
@@ -145,22 +147,48 @@ def _host_config(config: Config, options: ContainerOptions, spec: dict[str, Any]
         "SecurityOpt": [*(["no-new-privileges"] if options.no_new_privileges else []),
                         *([f"seccomp={options.seccomp}"] if options.seccomp else [])] or None,
         "Memory": options.memory_bytes,
+        "MemorySwap": options.memory_swap_bytes or 2 * options.memory_bytes,
+        "MemoryReservation": options.memory_reservation_bytes,
+        "OomKillDisable": options.oom_kill_disable,
+        "OomScoreAdj": options.oom_score_adj,
         "NanoCpus": int(options.cpus * 1_000_000_000),
+        "CpuShares": options.cpu_shares,
+        "CpuPeriod": options.cpu_period_us,
+        "CpuQuota": options.cpu_quota_us,
+        "CpusetCpus": options.cpuset_cpus,
+        "CpusetMems": options.cpuset_mems,
+        "BlkioWeight": options.blkio_weight,
+        "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard}
+                    for name, soft, hard in options.ulimits],
+        "Sysctls": dict(options.sysctls),
+        "ShmSize": options.shm_bytes or SHM_BYTES,
+        "Devices": [{"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": rights}
+                    for host, inside, rights in options.devices],
+        "DeviceCgroupRules": list(options.device_rules) or None,
+        "GroupAdd": list(options.groups) or None,
+        "PidMode": options.pid,
+        "IpcMode": options.ipc or "private",
+        "UTSMode": options.uts,
+        "CgroupnsMode": options.cgroupns or "private",
+        "Init": options.init,
         "PidsLimit": resources["pids"]["limit"] or None,
         "MaskedPaths": spec["linux"]["maskedPaths"],
         "ReadonlyPaths": spec["linux"]["readonlyPaths"],
     }  # fmt: skip
 
 
-def _mount(entry: dict[str, Any]) -> dict[str, Any]:
+def _mount(entry: dict[str, Any], volumes: str) -> dict[str, Any]:
     writable = "ro" not in entry["options"]
+    named = entry["type"] == "volume" and entry["source"].startswith(volumes + "/")
+    name = {"Name": entry["source"][len(volumes) + 1 :], "Driver": "local"} if named else {}
     return {
         "Type": entry["type"],
+        **name,
         "Source": entry["source"],
         "Destination": entry["destination"],
         "Mode": "" if writable else "ro",
         "RW": writable,
-        "Propagation": "rprivate",
+        "Propagation": next((o for o in entry["options"] if o in PROPAGATIONS), "rprivate"),
     }
 
 

@@ -6,11 +6,12 @@ monitor alone, or by a repair when the monitor is gone.
 
 from __future__ import annotations
 
+import os
 import time
 
 from core.containers import protocol, repair, restarts, state, stored
 from core.containers.attach import Session, connect, load_relay, read_exit
-from core.containers.options import ContainerOptions
+from core.containers.options import ContainerOptions, Mount
 from core.containers.stored import Lock, Row
 from core.errors import Conflict, Error
 from core.model import ContainerInfo, Port, Usage
@@ -18,7 +19,7 @@ from core.privileges import is_root, require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from core.config import Config
@@ -80,6 +81,22 @@ class Containers:
         row = stored.find(self._database, reference)
         spec = stored.spec_of(self._database, row.id)
         return document(self._paths, self._config, row, spec, self._revived(row))
+
+    def mounts(self, reference: str) -> tuple[Mount, ...]:
+        """Return what a container has mounted, for another that shall have the same."""
+        row = stored.find(self._database, reference)
+        asked = row.options.mounts
+        own = tuple(
+            Mount(entry["source"], entry["destination"], "ro" in entry["options"])
+            for entry in stored.spec_of(self._database, row.id)["mounts"]
+            if entry["type"] == "volume" and entry["source"].startswith(
+                self._paths.container(row.id) + "/")
+        )  # fmt: skip
+        return (*(mount for mount in asked if mount.kind != "volume" or mount.source), *own)
+
+    def volume_users(self) -> Mapping[str, Sequence[str]]:
+        """Return the names of containers by the named volume that they use."""
+        return stored.volume_users(self._database)
 
     def usage(self, reference: str) -> Usage | None:
         """Return what a container uses now; None when it does not run or is gone."""
@@ -173,7 +190,7 @@ class Containers:
         row = made.row
         made_of = starting.make_plan(
             self._paths, row, made.spec, self._images().lowerdirs(row.image_digest),
-            {"mode": row.document["network"], "ports": []},
+            {"mode": row.document["network"], "ports": []}, self._peers(made.spec),
         )  # fmt: skip
         return plan.show(plan.make_launch(**made_of, host=plan.this_host()))
 
@@ -310,14 +327,29 @@ class Containers:
         options = row.options
         spec = stored.spec_of(self._database, row.id)
         network = self._network.prepare(row.id, options.network, options.publish, self._ports)
-        starting.write_files(self._paths, self._config, row, spec["hostname"], network)
+        hostname = spec["hostname"] or os.uname().nodename
+        starting.write_files(self._paths, self._config, row, hostname, network)
+        peers = self._peers(spec)
         plan = starting.make_plan(
-            self._paths, row, spec, self._images().lowerdirs(row.image_digest), network
+            self._paths, row, spec, self._images().lowerdirs(row.image_digest), network, peers
         )
         job = starting.make_job(
-            self._paths, self._config, row, plan, foreground=owner >= 0, before=before
-        )
+            self._paths, self._config, row, plan, foreground=owner >= 0, before=before,
+            pid_namespace=starting.pid_namespace(spec, peers),
+        )  # fmt: skip
         self._launcher.launch("monitor", job, owner, meanwhile=load_relay)
+
+    def _peers(self, spec: dict[str, Any]) -> dict[str, tuple[int, int]]:
+        """Return the containers that a configuration joins: first process and start ticks."""
+        found = {}
+        for space in spec["linux"]["namespaces"]:
+            if space.get("path", "").startswith("container:"):
+                row = stored.find(self._database, space["path"].removeprefix("container:"))
+                peer = self._state(row.id)
+                if peer.state not in state.ALIVE:
+                    raise _not_running(row, peer.state)
+                found[row.id] = peer.pid, peer.ticks
+        return found
 
     def _keep_error(self, container_id: str, before: State, error: BaseException) -> None:
         """Leave the state as it was, with the reason why the start came to nothing."""

@@ -209,6 +209,8 @@ class Monitor:
         """Read the last output, and remember how the run ended."""
         assert self._status is not None
         code = child.exit_code(self._status)
+        if self._job["pid_namespace"] != 0:
+            cgroups.kill(self._cgroup["dirs"])  # no pid namespace ends with the first process
         self._pump.drain()
         self._log.end_lines()
         oom = cgroups.oom_kills(self._cgroup["dirs"]) > 0
@@ -246,9 +248,8 @@ class Monitor:
         self._status, self._error = None, ""
         try:
             own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            process.setns(own, process.CLONE_NEWPID)  # that of the last run takes no more
+            child.choose_pid_namespace(own, self._job["pid_namespace"])
             os.close(own)
-            process.unshare(process.CLONE_NEWPID)
             self._first = child.fork(init.run)
             self._start()
         except (child.StartFailed, OSError) as error:

@@ -7,11 +7,22 @@ from core.record import Record
 
 
 class Mount(Record):
-    """A directory or file of the host seen in the container (`-v SOURCE:TARGET[:ro]`)."""
+    """Something else seen at a place in the container (`-v SOURCE:TARGET`, `--tmpfs TARGET`)."""
 
     source: str
+    """bind: a path of the host.  volume: its name, "" for one of the container's own."""
     target: str
     read_only: bool = False
+    kind: str = "bind"
+    """bind, volume or tmpfs."""
+    subpath: str = ""
+    """The part of a volume that is seen."""
+    propagation: str = ""
+    """shared, slave or private, with r in front for all mounts below; empty: rprivate."""
+    copy: bool = True
+    """Whether an empty volume is filled with what the image has there."""
+    data: str = ""
+    """tmpfs: its mount options, `size=64m,mode=1777`."""
 
 
 class ContainerOptions(Record):
@@ -32,9 +43,41 @@ class ContainerOptions(Record):
     publish: tuple[Port, ...] = ()
     """host_port 0: any free port."""
     memory_bytes: int = 0
+    memory_swap_bytes: int = 0
+    """Memory and swap together; 0: twice the memory, -1: no limit to swap."""
+    memory_reservation_bytes: int = 0
+    oom_kill_disable: bool = False
+    oom_score_adj: int = 0
     cpus: float = 0
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
     pids_limit: int = -1
     """-1: the configured default.  0: no limit."""
+    blkio_weight: int = 0
+    throttles: tuple[tuple[str, str, int], ...] = ()
+    """OCI's name of the limit (`throttleReadBpsDevice`), the device's path, the rate."""
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    """Name without RLIMIT_, soft and hard limit; -1: none."""
+    sysctls: tuple[tuple[str, str], ...] = ()
+    shm_bytes: int = 0
+    devices: tuple[tuple[str, str, str], ...] = ()
+    """Path on the host, path in the container, rights of rwm."""
+    device_rules: tuple[str, ...] = ()
+    """`c 1:3 rwm`."""
+    groups: tuple[str, ...] = ()
+    """More groups of the user, names as in the image or numbers."""
+    pid: str = ""
+    """Empty: its own namespace.  host, or container:ID."""
+    ipc: str = ""
+    """As pid."""
+    uts: str = ""
+    """Empty or host."""
+    cgroupns: str = ""
+    """Empty or host."""
+    init: bool = False
     tty: bool = False
     stdin_open: bool = False
     auto_remove: bool = False
@@ -43,6 +86,8 @@ class ContainerOptions(Record):
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     no_new_privileges: bool = False
+    unmasked: bool = False
+    """Whether /proc and /sys are seen whole, as they are."""
     seccomp: str = ""
     """Empty: docker's profile.  `unconfined`: none.  Else a profile file of the host."""
     labels: tuple[tuple[str, str], ...] = ()

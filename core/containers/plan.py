@@ -7,26 +7,31 @@ root.
 from __future__ import annotations
 
 from core.containers import cgroups
-from core.containers.steps import (
+from core.containers.device_steps import DeviceNodes, Devices, HostDevices
+from core.containers.mount_steps import (
     Bind,
-    Bounding,
     CgroupMount,
-    Devices,
-    HostDevices,
-    JoinCgroup,
+    CloneTree,
     Mask,
     Mount,
-    NoNewPrivileges,
     OverlayRoot,
-    PivotRoot,
     PrivateMounts,
     ReadOnlyPaths,
+    SharedMemory,
+    Volume,
+)
+from core.containers.steps import (
+    Bounding,
+    JoinCgroup,
+    JoinNamespaces,
+    NoNewPrivileges,
+    OomScore,
+    PivotRoot,
     Seccomp,
     Step,
     Sysctl,
     Terminal,
     Unshare,
-    Volume,
     WorkingDirectory,
 )
 from core.linux import capabilities, mount, process
@@ -38,11 +43,17 @@ if TYPE_CHECKING:
 
 FLAGS = {"ro": mount.MS_RDONLY, "nosuid": mount.MS_NOSUID, "nodev": mount.MS_NODEV,
          "noexec": mount.MS_NOEXEC, "strictatime": mount.MS_STRICTATIME,
-         "relatime": mount.MS_RELATIME}  # fmt: skip
+         "relatime": mount.MS_RELATIME, "noatime": mount.MS_NOATIME,
+         "rw": 0, "suid": 0, "dev": 0, "exec": 0}  # fmt: skip
+PROPAGATIONS = {"shared": mount.MS_SHARED, "slave": mount.MS_SLAVE,
+                "rshared": mount.MS_SHARED | mount.MS_REC,
+                "rslave": mount.MS_SLAVE | mount.MS_REC}  # fmt: skip
 NAMESPACE_FLAGS = {
     "mount": process.CLONE_NEWNS, "uts": process.CLONE_NEWUTS, "ipc": process.CLONE_NEWIPC,
     "network": process.CLONE_NEWNET,
 }  # fmt: skip
+NAMESPACE_FILES = {"ipc": "ipc", "uts": "uts", "network": "net"}
+"""Names in /proc/PID/ns of what can be joined from within."""
 ALL_CAPABILITIES = (1 << 64) - 1
 
 
@@ -74,12 +85,14 @@ def make_launch(
     lowerdirs: tuple[int, ...],
     network: dict[str, Any] | None,
     seccomp: bytes,
+    peers: dict[str, tuple[int, int]],
     host: Host,
 ) -> dict[str, Any]:
     """Return what the container's first process does, and what the monitor does for it.
 
     `directory` is the container's, with upper, work and rootfs in it; `lowerdirs` are layer
-    IDs, the uppermost first.
+    IDs, the uppermost first.  `peers` are the containers whose namespaces it joins, by their
+    ID: first process and start ticks.
     """
     cgroup = make_cgroup(spec, container_id)
     bits = capabilities.mask(spec["process"]["capabilities"]["bounding"]) & host.permitted
@@ -90,7 +103,7 @@ def make_launch(
         f"{directory}/work",
         f"{directory}/rootfs",
     )
-    steps = _steps(spec, cgroup, root, bits, seccomp, host)
+    steps = _steps(spec, cgroup, root, bits, seccomp, peers, host)
     process_spec = spec["process"]
     return {
         "id": container_id,
@@ -101,6 +114,8 @@ def make_launch(
         "env": list(process_spec["env"]),
         "cwd": process_spec["cwd"],
         "user": process_spec["user"]["username"],
+        "groups": tuple(process_spec["user"]["additionalGroups"]),
+        "rlimits": _rlimits(process_spec),
         "capabilities": bits,
         "tty": process_spec["terminal"],
     }
@@ -108,15 +123,12 @@ def make_launch(
 
 def make_cgroup(spec: dict[str, Any], container_id: str) -> dict[str, Any]:
     """Return the cgroup of a container, for `core.containers.cgroups`."""
-    resources = spec["linux"]["resources"]
-    return cgroups.make_cgroup(
-        container_id,
-        memory_bytes=resources["memory"]["limit"],
-        cpus=resources["cpu"]["cpus"],
-        pids_limit=resources["pids"]["limit"],
-        devices=tuple(resources["deviceRules"]),
-        defaults=tuple(spec["annotations"].get("limpet.default-limits", "").split()),
-    )
+    defaults = tuple(spec["annotations"].get("limpet.default-limits", "").split())
+    return cgroups.make_cgroup(container_id, spec["linux"]["resources"], defaults)
+
+
+def _rlimits(process_spec: dict[str, Any]) -> tuple[tuple[str, int, int], ...]:
+    return tuple((one["type"], one["soft"], one["hard"]) for one in process_spec["rlimits"])
 
 
 def show(launch: dict[str, Any]) -> list[str]:
@@ -161,12 +173,14 @@ def make_target(
         "env": [f"{name}={value}" for name, value in values.items()],
         "cwd": cwd or own["cwd"],
         "user": user or own["user"]["username"],
+        "groups": () if user else tuple(own["user"]["additionalGroups"]),
+        "rlimits": _rlimits(own),
         "tty": tty,
         "capabilities": bits & host.permitted,
         "highest": host.last_capability,
         "no_new_privileges": own["noNewPrivileges"] and not privileged,
         "seccomp": b"" if privileged else seccomp,
-        "cgroup": cgroups.make_cgroup(container_id),
+        "cgroup": cgroups.make_cgroup(container_id, {}),
     }
 
 
@@ -176,26 +190,27 @@ def _steps(
     root: OverlayRoot,
     bits: int,
     seccomp: bytes,
+    peers: dict[str, tuple[int, int]],
     host: Host,
 ) -> list[Step]:
     linux, process_spec = spec["linux"], spec["process"]
     privileged = bool(spec["annotations"]["limpet.privileged"])
-    names = [space["type"] for space in linux["namespaces"]]
+    own = [space["type"] for space in linux["namespaces"] if "path" not in space]
     flags = 0
-    for name in names:
+    for name in own:
         flags |= NAMESPACE_FLAGS.get(name, 0)
-    steps: list[Step] = [
-        Unshare(tuple(name for name in names if name != "cgroup"), flags),
-        PrivateMounts(),
-        root,
-        JoinCgroup(tuple(cgroup["joins"]), "cgroup" in names),
-    ]
+    steps: list[Step] = _joins(linux["namespaces"], peers)
+    steps.append(Unshare(tuple(name for name in own if name != "cgroup"), flags))
+    steps += [CloneTree(e["source"]) for e in spec["mounts"] if _propagation(e)]
+    steps += [PrivateMounts(), root, JoinCgroup(tuple(cgroup["joins"]), "cgroup" in own)]
     for entry in spec["mounts"]:
-        steps.append(mount_step(entry, cgroup))
+        steps.append(mount_step(entry, cgroup, peers))
         if entry["destination"] == "/dev":
             steps.append(Devices())
             if privileged:
                 steps.append(HostDevices())
+            if linux["devices"]:
+                steps.append(DeviceNodes(tuple(_device(node) for node in linux["devices"])))
     if linux.get("sysctl"):
         steps.append(Sysctl(tuple(linux["sysctl"].items())))
     if process_spec["terminal"]:
@@ -204,6 +219,8 @@ def _steps(
         steps.append(Mask(tuple(linux["maskedPaths"])))
     if linux["readonlyPaths"]:
         steps.append(ReadOnlyPaths(tuple(linux["readonlyPaths"])))
+    if process_spec["oomScoreAdj"]:
+        steps.append(OomScore(process_spec["oomScoreAdj"]))
     steps += [
         WorkingDirectory(process_spec["cwd"]),
         PivotRoot(spec["hostname"], spec["root"]["readonly"]),
@@ -217,16 +234,44 @@ def _steps(
     return steps
 
 
-def mount_step(entry: dict[str, Any], cgroup: dict[str, Any]) -> Step:
+def _joins(namespaces: list[dict[str, str]], peers: dict[str, tuple[int, int]]) -> list[Step]:
+    """Join what others have; a pid namespace was joined before this process was forked."""
+    by_peer: dict[str, list[str]] = {}
+    for space in namespaces:
+        if "path" in space and space["type"] in NAMESPACE_FILES:
+            by_peer.setdefault(_peer(space["path"]), []).append(NAMESPACE_FILES[space["type"]])
+    return [JoinNamespaces(tuple(names), *peers[peer]) for peer, names in by_peer.items()]
+
+
+def _peer(path: str) -> str:
+    return path.removeprefix("container:")
+
+
+def _device(node: dict[str, Any]) -> tuple[str, str, int, int, int, int, int]:
+    return (node["path"], node["type"], node["major"], node["minor"], node["fileMode"],
+            node["uid"], node["gid"])  # fmt: skip
+
+
+def _propagation(entry: dict[str, Any]) -> int:
+    words = [word for word in entry["options"] if word in PROPAGATIONS]
+    return PROPAGATIONS[words[-1]] if words and entry["type"] == "bind" else 0
+
+
+def mount_step(
+    entry: dict[str, Any], cgroup: dict[str, Any], peers: dict[str, tuple[int, int]]
+) -> Step:
     """Return the step that makes one of a specification's mounts."""
     kind, target, options = entry["type"], entry["destination"], entry["options"]
     flags = 0
     for option in options:
         flags |= FLAGS.get(option, 0)
     if kind == "bind":
-        return Bind(entry["source"], target, "ro" in options)
+        return Bind(entry["source"], target, "ro" in options, _propagation(entry))
     if kind == "volume":
-        return Volume(entry["source"], target)
+        subpath = next((word[8:] for word in options if word.startswith("subpath=")), "")
+        return Volume(entry["source"], target, "ro" in options, "nocopy" not in options, subpath)
+    if kind == "shm":
+        return SharedMemory(*peers[_peer(entry["source"])], target)
     if kind == "cgroup":
         mounts = tuple(dict.fromkeys(mount for _, mount in cgroups.layout()))
         return CgroupMount(cgroup["version"], mounts, flags)

@@ -12,7 +12,8 @@ import os
 from threading import Thread
 
 from core.containers import plan
-from core.containers.steps import Context, OverlayRoot
+from core.containers.mount_steps import OverlayRoot
+from core.containers.steps import Context
 from core.errors import Conflict, HostError
 from core.linux import mount, process
 
@@ -20,9 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-ENDED = 3
-"""ESRCH."""
 
 
 def open_running(pid: int, ticks: int) -> int:
@@ -34,12 +32,10 @@ def open_running(pid: int, ticks: int) -> int:
     """
 
     def enter() -> int:
-        folder = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = process.open_process(pid, ticks)
         try:
             space = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
             try:
-                if _started(folder) != ticks:
-                    raise ProcessLookupError(ENDED, os.strerror(ENDED))
                 process.unshare(process.CLONE_FS)
                 process.setns(space, process.CLONE_NEWNS)
             finally:
@@ -88,7 +84,7 @@ def open_stopped(
         overlay.apply(context)
         try:
             for entry in mounts:
-                plan.mount_step(entry, {}).apply(context)
+                plan.mount_step(entry, {}, {}).apply(context)
             if spec["root"]["readonly"]:
                 mount.mount_setattr(context.root_fd, mount.MOUNT_ATTR_RDONLY)
             # A copy of the tree is nobody's but the descriptor's: ours goes with this thread.
@@ -147,12 +143,3 @@ def _apart(work: Callable[[], int]) -> int:
     if failed:
         raise failed[0]
     return found[0]
-
-
-def _started(folder: int) -> int:
-    """Return the start time of the process whose directory in /proc this is."""
-    fd = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
-    finally:
-        os.close(fd)

@@ -66,11 +66,10 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
     What it will start is forked ahead as well, and waits for its plan.
     """
     from core.containers import child, exec_session, monitor, request
-    from core.linux import process
 
     child.leave_caller((channel.fileno(), taken))
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    forked = _try_fork(ahead)
+    forked = _try_fork(ahead, own)
     received = request.receive(channel)
     channel.close()
     if received is None:
@@ -79,10 +78,10 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
     os.close(taken)
     (kind, job), fds = received
     report, owner = fds[0], fds[1] if len(fds) > 1 else -1
-    if kind != ahead and isinstance(forked, child.Forked):
+    shared = job.get("pid_namespace", 0)
+    if (kind != ahead or shared) and isinstance(forked, child.Forked):
         child.abandon(forked)
-        process.setns(own, process.CLONE_NEWPID)
-        forked = _try_fork(kind)
+        forked = _try_fork(kind, own, shared)
     if not isinstance(forked, child.Forked):
         os.write(report, marshal.dumps(("error", "pid namespace", *forked, 125)))
         os._exit(0)
@@ -91,21 +90,19 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
     exec_session.run(job, forked, report, owner)
 
 
-def _try_fork(kind: str) -> Forked | tuple[int, str]:
-    """Fork a container's first process, in a pid namespace of its own, or an exec's.
+def _try_fork(kind: str, own: int, shared: int = 0) -> Forked | tuple[int, str]:
+    """Fork a container's first process, in the pid namespace it is to have, or an exec's.
 
-    Returns errno and text where the host does not let us.
+    `own` and `shared` as in `child.choose_pid_namespace`.  Returns errno and text where the
+    host does not let us.
     """
     from core.containers import child, enter, init
-    from core.linux import process
 
-    if kind != "monitor":
-        return child.fork(enter.run)
     try:
-        process.unshare(process.CLONE_NEWPID)
+        child.choose_pid_namespace(own, shared if kind == "monitor" else -1)
     except OSError as error:
         return error.errno or 0, str(error.strerror)
-    return child.fork(init.run)
+    return child.fork(init.run if kind == "monitor" else enter.run)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ https://github.com/opencontainers/runtime-spec/blob/main/config.md
 
 from __future__ import annotations
 
+from core.containers import devices, init_program, limits
+from core.containers.mounts import build_mounts
 from core.containers.options import ContainerOptions
 from core.errors import RunError, UsageError
 
@@ -29,14 +31,12 @@ MASKED_PATHS = (
     "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
 )  # fmt: skip
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-# moby: oci/devices, the v1 syntax of devices.allow
-DEVICE_RULES = (
-    "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",
-    "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm",
-)  # fmt: skip
 # moby: daemon/oci_linux.go; a user who is not root may ping and listen on any port.
 SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 NAMESPACES = ("pid", "mount", "uts", "ipc", "cgroup", "network")
+# runc: libcontainer/configs/validate; what belongs to a namespace of the container's own.
+IPC_SYSCTLS = ("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+               "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced")  # fmt: skip
 
 
 def build_spec(
@@ -46,46 +46,52 @@ def build_spec(
     *,
     hostname: str,
     directory: str,
+    volumes: str,
 ) -> dict[str, Any]:
     """Return the runtime configuration of a new container.
 
     `image_config` is the OCI image config; `directory` is the container's, where the files
-    for /etc/hosts, /etc/hostname and /etc/resolv.conf lie.  Raises RunError when there is
-    nothing to run, UsageError for an unknown capability.
+    for /etc/hosts, /etc/hostname and /etc/resolv.conf lie; `volumes` is where named volumes
+    do.  Raises RunError when there is nothing to run, UsageError for what does not exist
+    (a capability, a device) or cannot be together.
     """
     settings = image_config.get("config") or {}
-    host_network = options.network == "host"
+    whole = options.privileged or options.unmasked
+    nodes, rules = devices.build_devices(options)
+    arguments = list(_arguments(options, settings))
+    mounts = build_mounts(options, settings, directory=directory, volumes=volumes)
+    if options.init:
+        mounts.append(init_program.mount())
+        arguments = [init_program.PLACE, "--", *arguments]
     return {
         "ociVersion": "1.0.2",
         "process": {
             "terminal": options.tty,
-            "user": {"username": options.user or settings.get("User", "")},
-            "args": list(_arguments(options, settings)),
+            "user": {
+                "username": options.user or settings.get("User", ""),
+                "additionalGroups": list(options.groups),
+            },
+            "args": arguments,
             "env": _environment(options, settings, hostname),
             "cwd": options.workdir or settings.get("WorkingDir") or "/",
             "capabilities": {"bounding": list(_capabilities(options))},
             "noNewPrivileges": options.no_new_privileges,
+            "rlimits": [
+                {"type": f"RLIMIT_{name.upper()}", "soft": soft, "hard": hard}
+                for name, soft, hard in options.ulimits
+            ],
+            "oomScoreAdj": options.oom_score_adj,
         },
         "root": {"path": "rootfs", "readonly": options.read_only},
-        "hostname": hostname,
-        "mounts": _mounts(options, settings, directory),
+        "hostname": "" if options.uts == "host" else hostname,
+        "mounts": mounts,
         "linux": {
-            "namespaces": [
-                {"type": kind} for kind in NAMESPACES if not (kind == "network" and host_network)
-            ],
-            "sysctl": {} if host_network else dict(SYSCTLS),
-            "maskedPaths": [] if options.privileged else list(MASKED_PATHS),
-            "readonlyPaths": [] if options.privileged else list(READONLY_PATHS),
-            "resources": {
-                "memory": {"limit": options.memory_bytes},
-                "cpu": {"cpus": options.cpus},
-                "pids": {
-                    "limit": config["container", "pids_limit"]
-                    if options.pids_limit < 0
-                    else options.pids_limit
-                },
-                "deviceRules": [] if options.privileged else list(DEVICE_RULES),
-            },
+            "namespaces": _namespaces(options),
+            "sysctl": _sysctls(options),
+            "maskedPaths": [] if whole else list(MASKED_PATHS),
+            "readonlyPaths": [] if whole else list(READONLY_PATHS),
+            "devices": nodes,
+            "resources": {**_resources(options, config), "deviceRules": rules},
         },
         "annotations": {
             "limpet.default-limits": "--pids-limit" if options.pids_limit < 0 else "",
@@ -93,6 +99,65 @@ def build_spec(
             "limpet.seccomp": "unconfined" if options.privileged else options.seccomp,
             "limpet.stop-signal": options.stop_signal or settings.get("StopSignal") or "SIGTERM",
         },
+    }
+
+
+def _namespaces(options: ContainerOptions) -> list[dict[str, str]]:
+    """All of its own but those that are the host's; `path` names a container to join."""
+    asked = {"pid": options.pid, "ipc": options.ipc, "uts": options.uts,
+             "cgroup": options.cgroupns, "network": options.network}  # fmt: skip
+    found = []
+    for kind in NAMESPACES:
+        wanted = asked.get(kind, "")
+        if wanted.startswith("container:"):
+            found.append({"type": kind, "path": wanted})
+        elif wanted != "host":
+            found.append({"type": kind})
+    return found
+
+
+def _sysctls(options: ContainerOptions) -> dict[str, str]:
+    own_network = options.network != "host" and not options.network.startswith("container:")
+    found = dict(SYSCTLS) if own_network else {}
+    for name, value in options.sysctls:
+        if name.startswith("net."):
+            allowed = own_network
+        else:
+            allowed = options.ipc != "host" and (
+                name in IPC_SYSCTLS or name.startswith("fs.mqueue.")
+            )
+        if not allowed:
+            raise UsageError(
+                f"--sysctl {name} would change the host",
+                hint="only what belongs to the container's own network and ipc can be set",
+                subject=name,
+            )
+        found[name] = value
+    return found
+
+
+def _resources(options: ContainerOptions, config: Config) -> dict[str, Any]:
+    quota = limits.cpu_quota(options.cpus) if options.cpus else options.cpu_quota_us
+    pids = config["container", "pids_limit"] if options.pids_limit < 0 else options.pids_limit
+    block: dict[str, Any] = {"weight": options.blkio_weight}
+    for kind, path, rate in options.throttles:
+        block.setdefault(kind, []).append({**devices.numbers(path), "rate": rate})
+    return {
+        "memory": {
+            "limit": options.memory_bytes,
+            "swap": options.memory_swap_bytes,
+            "reservation": options.memory_reservation_bytes,
+            "disableOOMKiller": options.oom_kill_disable,
+        },
+        "cpu": {
+            "quota": quota,
+            "period": 0 if options.cpus else options.cpu_period_us,
+            "shares": options.cpu_shares,
+            "cpus": options.cpuset_cpus,
+            "mems": options.cpuset_mems,
+        },
+        "pids": {"limit": pids},
+        "blockIO": block,
     }
 
 
@@ -153,47 +218,3 @@ def _capabilities(options: ContainerOptions) -> tuple[str, ...]:
                     hint="names are as in capabilities(7), e.g. NET_ADMIN, or ALL",
                 )
     return tuple(name for name in every if name in wanted)
-
-
-def _mounts(
-    options: ContainerOptions, settings: dict[str, Any], directory: str
-) -> list[dict[str, Any]]:
-    sysfs = ["nosuid", "noexec", "nodev"] + ([] if options.privileged else ["ro"])
-    mounts = [
-        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
-        _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-        _mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            "nosuid",
-            "noexec",
-            "newinstance",
-            "ptmxmode=0666",
-            "mode=0620",
-            "gid=5",
-        ),
-        _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
-        _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
-        _mount("/sys", "sysfs", "sysfs", *sysfs),
-        _mount("/sys/fs/cgroup", "cgroup", "cgroup", *sysfs),
-    ]
-    taken = {mount.target.rstrip("/") for mount in options.mounts}
-    mounts += [
-        _mount(f"/etc/{name}", "bind", f"{directory}/{name}", "rbind")
-        for name in ("resolv.conf", "hostname", "hosts")
-        if f"/etc/{name}" not in taken
-    ]
-    # A volume that the image declares and nobody mounts is a directory of the container's own.
-    for number, target in enumerate(sorted(settings.get("Volumes") or {})):
-        if target.rstrip("/") not in taken and target.startswith("/"):
-            mounts.append(_mount(target, "volume", f"{directory}/volumes/{number}", "rbind"))
-    mounts += [
-        _mount(mount.target, "bind", mount.source, "rbind", "ro" if mount.read_only else "rw")
-        for mount in options.mounts
-    ]
-    return mounts
-
-
-def _mount(destination: str, kind: str, source: str, *options: str) -> dict[str, Any]:
-    return {"destination": destination, "type": kind, "source": source, "options": list(options)}

@@ -27,15 +27,19 @@ def make_job(
     *,
     foreground: bool,
     before: State,
+    pid_namespace: int,
 ) -> dict[str, Any]:
     """Return what `core.containers.monitor` needs, all of it plain values.
 
     `before` is the container's state; its restarts and last runs are counted on.
+    `pid_namespace` is 0 for one of the container's own, -1 for the host's, else a process
+    whose one it joins.
     """
     options = row.options
     directory = paths.container(row.id)
     return {
         "plan": plan,
+        "pid_namespace": pid_namespace,
         "directory": directory,
         "run": paths.container_run(row.id),
         "changed": paths.changed,
@@ -62,6 +66,7 @@ def make_plan(
     spec: dict[str, Any],
     lowerdirs: tuple[int, ...],
     network: dict[str, Any],
+    peers: dict[str, tuple[int, int]],
 ) -> dict[str, Any]:
     """Return what `core.containers.plan.make_launch` makes the plan of a start from.
 
@@ -78,7 +83,16 @@ def make_plan(
         "lowerdirs": lowerdirs,
         "network": network,
         "seccomp": seccomp_filter(paths, spec),
+        "peers": peers,
     }
+
+
+def pid_namespace(spec: dict[str, Any], peers: dict[str, tuple[int, int]]) -> int:
+    """Return `make_job`'s pid_namespace of a configuration."""
+    for space in spec["linux"]["namespaces"]:
+        if space["type"] == "pid":
+            return peers[space["path"].removeprefix("container:")][0] if "path" in space else 0
+    return -1
 
 
 def check_sources(spec: dict[str, Any], directory: str) -> None:

@@ -39,13 +39,19 @@ class Row(Record):
         values = {
             name: self.document[name] for name in ContainerOptions.fields if name in self.document
         }
-        for name, value in values.items():
-            if isinstance(value, list):
-                values[name] = tuple(value)
+        values = {name: _tuples(value) for name, value in values.items()}
         values["mounts"] = tuple(Mount(**mount) for mount in values.get("mounts", ()))
         values["publish"] = tuple(Port(**port) for port in values.get("publish", ()))
-        values["labels"] = tuple((name, value) for name, value in values.get("labels", ()))
         return ContainerOptions(**values)
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """The names of the named volumes that it uses."""
+        return tuple(
+            mount["source"]
+            for mount in self.document["mounts"]
+            if mount.get("kind") == "volume" and mount["source"]
+        )
 
 
 def document_of(options: ContainerOptions, args: list[str], labels: dict[str, str]) -> str:
@@ -54,6 +60,10 @@ def document_of(options: ContainerOptions, args: list[str], labels: dict[str, st
     values["mounts"] = [mount.as_dict() for mount in options.mounts]
     values["publish"] = [port.as_dict() for port in options.publish]
     return dumps({**values, "args": args, "all_labels": labels})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def all_rows(database: Database) -> list[Row]:
@@ -82,6 +92,15 @@ def find(database: Database, reference: str) -> Row:
             subject=reference,
         )
     return _row(found[0])
+
+
+def volume_users(database: Database) -> dict[str, tuple[str, ...]]:
+    """Return the names of containers by the named volume that they use."""
+    users: dict[str, tuple[str, ...]] = {}
+    for row in all_rows(database):
+        for name in row.volumes:
+            users[name] = (*users.get(name, ()), row.name)
+    return users
 
 
 def spec_of(database: Database, container_id: str) -> dict[str, Any]:

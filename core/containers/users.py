@@ -18,8 +18,8 @@ class Identity(Record):
     home: str
 
 
-def lookup(user: str, passwd: bytes, group: bytes) -> Identity:
-    """Resolve docker's USER[:GROUP], names or numbers, empty for root.
+def lookup(user: str, passwd: bytes, group: bytes, more: tuple[str, ...] = ()) -> Identity:
+    """Resolve docker's USER[:GROUP], names or numbers, empty for root; `more` are groups.
 
     Raises LookupError naming what was not found, as docker words it.
     """
@@ -33,10 +33,11 @@ def lookup(user: str, passwd: bytes, group: bytes) -> Identity:
         raise LookupError(f"unable to find user {name}: no matching entries in passwd file")
     uid, gid = _number(entry[2]), _number(entry[3])
     groups = _entries(group, 4)
+    extra = tuple(_group(name, groups) for name in more)
     if group_name:
-        return Identity(uid, _group(group_name, groups), (), entry[5] or "/")
-    extra = tuple(_number(e[2]) for e in groups if e[2].isdecimal() and entry[0] in e[3].split(","))
-    return Identity(uid, gid, extra, entry[5] or "/")
+        return Identity(uid, _group(group_name, groups), extra, entry[5] or "/")
+    own = tuple(_number(e[2]) for e in groups if e[2].isdecimal() and entry[0] in e[3].split(","))
+    return Identity(uid, gid, (*own, *extra), entry[5] or "/")
 
 
 def _group(name: str, groups: list[list[str]]) -> int:

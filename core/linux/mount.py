@@ -98,9 +98,13 @@ def fsmount(fd: int, attributes: int = 0) -> int:
     return syscall("fsmount", NR_FSMOUNT, fd, FSMOUNT_CLOEXEC, attributes)
 
 
-def mount_setattr(fd: int, set_bits: int, *, clear: int = 0, recursive: bool = False) -> None:
+def mount_setattr(
+    fd: int, set_bits: int, *, clear: int = 0, propagation: int = 0, recursive: bool = False
+) -> None:
     """Call mount_setattr(2) on a mount's own descriptor."""
-    attributes = bytearray(set_bits.to_bytes(8, "little") + clear.to_bytes(8, "little") + bytes(16))
+    attributes = bytearray(
+        b"".join(value.to_bytes(8, "little") for value in (set_bits, clear, propagation, 0))
+    )
     empty = string("")
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     syscall(

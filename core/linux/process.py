@@ -71,6 +71,20 @@ def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
     syscall("close_range", NR_CLOSE_RANGE, first, last, flags)
 
 
+def open_process(pid: int, ticks: int) -> int:
+    """Return an O_PATH descriptor of /proc/PID; OSError (ESRCH) unless it started at `ticks`."""
+    folder = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    stat = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        started = int(os.read(stat, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(stat)
+    if started != ticks:
+        os.close(folder)
+        raise OSError(errno.ESRCH, "the process has ended", f"process {pid}")
+    return folder
+
+
 def pidfd_open(pid: int) -> int:
     """Call pidfd_open(2); returns a descriptor that becomes readable when the process ends."""
     return syscall("pidfd_open", NR_PIDFD_OPEN, pid, 0, path=f"process {pid}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.paths import Paths
+from tests.e2e.command_line import LIMPET, environment, limpet
 from tests.e2e.terminal import Terminal
 from tests.fixture_images import Registry, debian_rootfs, write_oci_layout
 
@@ -17,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
 BRIDGE = "lptest1"
 
 
@@ -25,15 +25,7 @@ BRIDGE = "lptest1"
 def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
     config = tmp_path / "config.toml"
     config.write_text(f'[network]\nbridge = "{BRIDGE}"\nsubnet = "10.213.0.0/24"\n')
-    yield {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "TERM": "xterm-256color",
-        "LANG": "C.UTF-8",
-        "LIMPET_DATA_ROOT": paths.data,
-        "LIMPET_RUN_ROOT": paths.run,
-        "LIMPET_CONFIG": str(config),
-    }
+    yield {**environment(paths, tmp_path), "LIMPET_CONFIG": str(config)}
     subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True, check=False)
     subprocess.run(["nft", "delete", "table", "ip", BRIDGE], capture_output=True, check=False)
 
@@ -56,15 +48,6 @@ def debian(tmp_path: Path, isolated: None) -> Iterator[str]:
             capture_output=True,
         )
         yield name
-
-
-def limpet(env: dict[str, str], *words: str, code: int = 0, text: str = "") -> str:
-    done = subprocess.run(
-        [LIMPET, *words], env=env, capture_output=True, text=True, input=text, timeout=60,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout if code == 0 else done.stderr
 
 
 def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -> None:

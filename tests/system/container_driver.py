@@ -95,8 +95,9 @@ def main() -> None:
     lists: dict[str, Any] = {k: tuple(v) for k, v in words.items() if isinstance(v, list)}
     options = ContainerOptions(image="test", **{**words, **lists})
     document = spec.build_spec(
-        options, {"config": request["image"]}, Config(), hostname="box", directory=directory
-    )
+        options, {"config": request["image"]}, Config(), hostname="box", directory=directory,
+        volumes=f"{directory}/named",
+    )  # fmt: skip
     for part in ("upper", "work", "rootfs"):
         os.makedirs(f"{directory}/{part}", exist_ok=True)
     for name in ("hosts", "hostname", "resolv.conf"):
@@ -114,6 +115,7 @@ def main() -> None:
         "lowerdirs": tuple(request["lower"]),
         "network": None,
         "seccomp": seccomp,
+        "peers": {},
     }
     cgroup = plan.make_cgroup(document, request["id"])
     cgroups.create(cgroup)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers.spec import DEVICE_RULES
+from core.containers.devices import DEVICE_RULES
 from tests.fixture_images import busybox_rootfs
 
 TYPE_CHECKING = False

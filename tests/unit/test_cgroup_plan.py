@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.containers import cgroups
-from core.containers.spec import DEVICE_RULES
+from core.containers.devices import DEVICE_RULES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,24 +28,46 @@ def files(cgroup: dict[str, Any]) -> dict[str, str]:
 def test_v2_limits_and_devices(root: Path) -> None:
     (root / "cgroup.controllers").touch()
     made = cgroups.make_cgroup(
-        "one", memory_bytes=1 << 20, cpus=1.5, pids_limit=7, devices=DEVICE_RULES
+        "one",
+        {
+            "memory": {"limit": 1 << 20},
+            "cpu": {"quota": 150000, "shares": 1024, "cpus": "0-1"},
+            "pids": {"limit": 7},
+            "blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 99}]},
+            "deviceRules": DEVICE_RULES,
+        },
     )
     found = files(made)
     assert found["memory.max"] == found["memory.swap.max"] == str(1 << 20)
     assert found["cpu.max"] == "150000 100000"
     assert found["pids.max"] == "7"
+    assert found["cpu.weight"] == "39"
+    assert found["io.max"] == "8:0 rbps=99"
+    enabled = [v for p, v, _ in made["writes"] if p == f"{root}/cgroup.subtree_control"]
+    assert enabled == ["+cpu", "+memory", "+pids", "+cpuset", "+io"]
     assert made["devices"], "without a program a container could open the host's disk"
     assert made["joins"] == (f"{root}/limpet/one/cgroup.procs",)
-    assert cgroups.make_cgroup("one")["devices"] == b""
+    assert cgroups.make_cgroup("one", {})["devices"] == b""
 
 
 def test_v1_limits_and_devices(root: Path) -> None:
     for name in ("memory", "cpu", "pids", "devices"):
         (root / name).mkdir()
-    made = cgroups.make_cgroup("one", memory_bytes=1 << 20, cpus=0.5, devices=DEVICE_RULES)
+    made = cgroups.make_cgroup(
+        "one",
+        {
+            "memory": {"limit": 1 << 20, "swap": -1, "reservation": 5},
+            "cpu": {"quota": 50000, "mems": "0"},
+            "blockIO": {"throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 9}]},
+            "deviceRules": DEVICE_RULES,
+        },
+    )
     found = files(made)
     assert found["memory.limit_in_bytes"] == str(1 << 20)
-    assert found["memory.memsw.limit_in_bytes"] == str(2 << 20)
+    assert found["memory.memsw.limit_in_bytes"] == "-1"
+    assert found["memory.soft_limit_in_bytes"] == "5"
+    assert found["cpuset.mems"] == "0"
+    assert found["blkio.throttle.write_iops_device"] == "8:0 9"
     assert found["cpu.cfs_quota_us"] == "50000"
     assert found["devices.deny"] == "a"
     assert all(path.endswith("/tasks") for path in made["joins"])
@@ -54,22 +76,22 @@ def test_v1_limits_and_devices(root: Path) -> None:
 @pytest.mark.parametrize("layout", ["v1", "v2"])
 def test_a_default_limit_is_no_reason_not_to_start(layout: str, root: Path) -> None:
     (root / ("memory" if layout == "v1" else "cgroup.controllers")).mkdir()
-    asked = cgroups.make_cgroup("one", pids_limit=7)
+    asked = cgroups.make_cgroup("one", {"pids": {"limit": 7}})
     with pytest.raises(OSError, match="--pids-limit"):
         cgroups.create(asked)
-    default = cgroups.make_cgroup("one", pids_limit=7, defaults=("--pids-limit",))
+    default = cgroups.make_cgroup("one", {"pids": {"limit": 7}}, ("--pids-limit",))
     assert any("pids.max" in warning for warning in cgroups.create(default))
 
 
 def test_a_host_that_cannot_keep_devices_away_starts_nothing(root: Path) -> None:
     (root / "memory").mkdir()
     with pytest.raises(OSError, match="devices"):
-        cgroups.create(cgroups.make_cgroup("one", devices=DEVICE_RULES))
+        cgroups.create(cgroups.make_cgroup("one", {"deviceRules": DEVICE_RULES}))
 
 
 def test_directories_inside_go_first(root: Path) -> None:
     (root / "memory").mkdir()
-    made = cgroups.make_cgroup("one")
+    made = cgroups.make_cgroup("one", {})
     cgroups.create(made)
     os.makedirs(f"{made['dirs'][0]}/inner/deeper")
     cgroups.remove(made["dirs"])

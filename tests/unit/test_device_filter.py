@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.containers.device_filter import compile_rules
-from core.containers.spec import DEVICE_RULES
+from core.containers.devices import DEVICE_RULES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

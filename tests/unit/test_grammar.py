@@ -76,7 +76,7 @@ def test_parse(line: str, expect: dict[str, object]) -> None:
         ("run -p", "needs a value"),
         ("run --network elsewhere alpine", "none of none, host, bridge"),
         ("run -p 99999:80 alpine", "1 to 65535"),
-        ("run -v nowhere:/x alpine", "not a path of the host"),
+        ("run -v no/where:/x alpine", "neither a volume's name nor a path"),
         ("run --name - alpine", "letters, digits"),
         ("logs a b", "one word too many"),
         ("ps --all=maybe", "true or false"),

@@ -26,12 +26,15 @@ LEAN = (
     "core.containers.cgroups",
     "core.containers.child",
     "core.containers.device_filter",
+    "core.containers.device_steps",
     "core.containers.enter",
     "core.containers.exec_session",
     "core.containers.init",
+    "core.containers.limits",
     "core.lean_json",
     "core.containers.log_writer",
     "core.containers.monitor",
+    "core.containers.mount_steps",
     "core.containers.plan",
     "core.containers.program",
     "core.containers.protocol",
@@ -61,7 +64,7 @@ LEAN = (
 ALLOWED = {
     "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
     "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
-    "select", "stat", "termios", "time",
+    "resource", "select", "stat", "termios", "time",
     "core", "core.containers", "core.linux", "core.network",
 }  # fmt: skip
 

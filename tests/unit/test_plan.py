@@ -23,14 +23,14 @@ def build(image: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]
     changes.setdefault("command", ("sh",))
     return spec.build_spec(
         ContainerOptions(image="img", **changes), {"config": image or {}}, Config(),
-        hostname="box", directory="/dir",
+        hostname="box", directory="/dir", volumes="/volumes",
     )  # fmt: skip
 
 
 def launch(document: dict[str, Any], lower: tuple[int, ...] = (2, 1)) -> dict[str, Any]:
     return plan.make_launch(
         document, container_id="one", directory="/dir", layers_dir="/layers", lowerdirs=lower,
-        network=None, seccomp=b"\0" * 16, host=HOST,
+        network=None, seccomp=b"\0" * 16, peers={}, host=HOST,
     )  # fmt: skip
 
 

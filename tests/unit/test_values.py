@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.commands import show, values
+from core.commands import limit_values, mount_values, show, values
 from core.containers.options import Mount
 from core.errors import UsageError
 from core.model import ContainerInfo, Port
@@ -49,9 +49,29 @@ def test_published_ports(word: str, ports: list[tuple[str, int, int, str]]) -> N
 
 
 def test_mounts() -> None:
-    assert values.mount("/a:/b") == Mount("/a", "/b", read_only=False)
-    assert values.mount("/a/../c:/b:ro") == Mount("/c", "/b", read_only=True)
-    assert values.mount("./x:/b").source == str(Path.cwd() / "x")
+    volume, mount, tmpfs = mount_values.volume, mount_values.mount, mount_values.tmpfs
+    assert volume("/a:/b") == Mount("/a", "/b", read_only=False)
+    assert volume("/a/../c:/b:ro") == Mount("/c", "/b", read_only=True)
+    assert volume("./x:/b").source == str(Path.cwd() / "x")
+    assert volume("/a:/b:ro,rslave") == Mount("/a", "/b", read_only=True, propagation="rslave")
+    assert volume("data:/b:nocopy") == Mount("data", "/b", kind="volume", copy=False)
+    assert volume("/b") == Mount("", "/b", kind="volume")
+    assert mount("type=bind,src=/a,dst=/b,ro") == Mount("/a", "/b", read_only=True)
+    assert mount("source=data,target=/b,volume-subpath=x/y") == Mount(
+        "data", "/b", kind="volume", subpath="x/y"
+    )
+    assert mount("type=tmpfs,target=/b,tmpfs-size=1m").data == "size=1m"
+    assert tmpfs("/b:size=1m,ro") == Mount("", "/b", read_only=True, kind="tmpfs", data="size=1m")
+
+
+def test_limits() -> None:
+    assert limit_values.ulimit("nofile=10:20") == ("nofile", 10, 20)
+    assert limit_values.ulimit("core=-1") == ("core", -1, -1)
+    assert limit_values.device("/dev/null:/dev/zero:r") == ("/dev/null", "/dev/zero", "r")
+    assert limit_values.device("/dev/null:rw") == ("/dev/null", "/dev/null", "rw")
+    assert limit_values.device_rule("c 1:*  rwm") == "c 1:* rwm"
+    assert limit_values.bytes_rate("/dev/sda:1m") == ("/dev/sda", 1 << 20)
+    assert limit_values.security("no-new-privileges") == ("no-new-privileges", "true")
 
 
 @pytest.mark.parametrize(
@@ -60,12 +80,22 @@ def test_mounts() -> None:
         (values.size, "0"), (values.size, "m"), (values.size, "-1"), (values.size, "1e99g"),
         (values.size, "nan"), (values.duration, ""), (values.duration, "5x"),
         (values.duration, "h"), (values.publish, "0:80"), (values.publish, "80/icmp"),
-        (values.publish, "1-3:1-2"), (values.publish, "host:80:80"), (values.mount, "/a"),
-        (values.mount, "/a:b"), (values.mount, "/a:/b:banana"), (values.number, "inf"),
+        (values.publish, "1-3:1-2"), (values.publish, "host:80:80"), (mount_values.volume, "a"),
+        (mount_values.volume, "/a:b"), (mount_values.volume, "/a:/b:banana"),
+        (mount_values.volume, "data:/b:rshared"), (mount_values.volume, "a b:/c"),
+        (mount_values.mount, "type=bind,source=data,target=/b"),
+        (mount_values.mount, "source=data,target=/b,volume-subpath=../x"),
+        (mount_values.mount, "type=tmpfs,source=data,target=/b"),
+        (mount_values.mount, "target=/b,read=1"), (mount_values.tmpfs, "/b:bind"),
+        (limit_values.ulimit, "files=3"), (limit_values.ulimit, "nofile=5:3"),
+        (limit_values.gpus, "all"), (limit_values.cpu_set, "3-1"), (limit_values.cpu_set, ""),
+        (limit_values.device, "sda"), (limit_values.device, "/dev/null:x"),
+        (limit_values.device_rule, "d 1:1 rwm"), (limit_values.host_or_container, "container:"),
+ (values.number, "inf"),
         (values.number, "0"), (values.whole, "1.5"), (values.signal, "0"), (values.signal, "x"),
         (values.environment, "=x"), (values.container_name, "a"), (values.container_name, "a b"),
         (values.container_name, "é" * 3), (values.moment, "yesterday"), (values.tail, "-3"),
-        (values.security, "apparmor=x"),
+        (limit_values.security, "apparmor=x"),
     ],
 )  # fmt: skip
 def test_wrong_words_are_value_errors(parse: Callable[[str], Any], word: str) -> None:
@@ -75,9 +105,13 @@ def test_wrong_words_are_value_errors(parse: Callable[[str], Any], word: str) ->
 
 @given(st.text(max_size=12))
 def test_no_parser_raises_anything_else(word: str) -> None:
-    for parse in (values.size, values.duration, values.moment, values.publish, values.mount,
-                  values.number, values.whole, values.signal, values.environment, values.tail,
-                  values.container_name, values.label, values.security):  # fmt: skip
+    for parse in (values.size, values.duration, values.moment, values.publish, values.number,
+                  values.whole, values.signal, values.environment, values.tail,
+                  values.container_name, values.label, mount_values.volume, mount_values.mount,
+                  mount_values.tmpfs, limit_values.security, limit_values.ulimit,
+                  limit_values.device, limit_values.device_rule, limit_values.cpu_set,
+                  limit_values.bytes_rate, limit_values.operations_rate, limit_values.sysctl,
+                  limit_values.swap):  # fmt: skip
         with contextlib.suppress(ValueError):
             parse(word)
 
@@ -90,12 +124,16 @@ def test_moments() -> None:
 def test_env_files(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("# comment\n\nA=1\nB=two words\n")
-    assert values.env_files((str(file),)) == ("A=1", "B=two words")
+
+    def read(path: str) -> tuple[str, ...]:
+        return values.lines_of((path,), "--env-file", values.environment)
+
+    assert read(str(file)) == ("A=1", "B=two words")
     file.write_text("A=1\n=2\n")
     with pytest.raises(UsageError, match="line 2"):
-        values.env_files((str(file),))
+        read(str(file))
     with pytest.raises(UsageError, match="nowhere"):
-        values.env_files(("nowhere",))
+        read("nowhere")
 
 
 def test_filters() -> None:

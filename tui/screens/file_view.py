@@ -189,7 +189,7 @@ class FileScreen(AskingScreen, inherit_bindings=False):
     def action_next(self, by: int) -> None:
         """Go to the next line that holds it, or the one before."""
         count = self._lines.count
-        if self._searched is None:
+        if self._searched is None or self._error is not None:
             return
         if self._hex:
             self._next_bytes(self._searched.wanted.lower().encode(), by)

@@ -1,0 +1,340 @@
+"""The options of `run` and `create`, with docker's names, and what they come to."""
+
+from __future__ import annotations
+
+import os
+
+from core.commands import limit_values, mount_values, values
+from core.commands.grammar import Args, flag, option, positional, rest
+from core.containers.options import ContainerOptions
+from core.errors import Conflict, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.containers.options import Mount
+    from core.engine import Engine
+    from core.model import Port
+
+THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice",
+             "throttleWriteIOPSDevice")  # fmt: skip
+
+
+class Create(Args):
+    """Options of `create`."""
+
+    name: str = option("--name", help="its name", metavar="NAME", convert=values.container_name)
+    hostname: str = option("-h", "--hostname", help="host name inside", metavar="NAME")
+    interactive: bool = flag("-i", "--interactive", help="keep stdin open")
+    tty: bool = flag("-t", "--tty", help="give it a terminal")
+    init: bool = flag("--init", help="a small init as its first process: reaps zombies")
+    env: tuple[str, ...] = option(
+        "-e", "--env", help="NAME=VALUE, or NAME as it is here", many=True, metavar="NAME=VALUE",
+        convert=values.environment,
+    )  # fmt: skip
+    env_file: tuple[str, ...] = option(
+        "--env-file", help="a file of NAME=VALUE lines", many=True, metavar="FILE", complete="path"
+    )
+    workdir: str = option("-w", "--workdir", help="working directory inside", metavar="PATH")
+    user: str = option(
+        "-u", "--user", help="user and group, names or numbers", metavar="USER[:GROUP]"
+    )
+    group_add: tuple[str, ...] = option(
+        "--group-add", help="one more group of the user", many=True, metavar="GROUP"
+    )
+    volume: tuple[Mount, ...] = option(
+        "-v", "--volume", help="a host directory or a volume inside", many=True,
+        metavar="[SOURCE:]PATH[:ro]", convert=mount_values.volume, complete="path",
+    )  # fmt: skip
+    mount: tuple[Mount, ...] = option(
+        "--mount", help="a bind, volume or tmpfs", many=True,
+        metavar="type=TYPE,source=SOURCE,target=PATH", convert=mount_values.mount,
+    )  # fmt: skip
+    tmpfs: tuple[Mount, ...] = option(
+        "--tmpfs", help="an empty directory in memory", many=True, metavar="PATH[:OPTIONS]",
+        convert=mount_values.tmpfs,
+    )  # fmt: skip
+    volumes_from: tuple[str, ...] = option(
+        "--volumes-from", help="the mounts of another container", many=True,
+        metavar="CONTAINER[:ro]", complete="container",
+    )  # fmt: skip
+    entrypoint: str | None = option(
+        "--entrypoint", help="program instead of the image's", default=None, metavar="PROGRAM"
+    )
+    network: str = option(
+        "--network", "--net", help="none, host or bridge", metavar="NETWORK",
+        choices=("none", "host", "bridge"),
+    )  # fmt: skip
+    publish: tuple[tuple[Port, ...], ...] = option(
+        "-p", "--publish", help="reach a port from outside", many=True,
+        metavar="[[IP:]HOST:]PORT", convert=values.publish,
+    )  # fmt: skip
+    memory: int = option(
+        "-m", "--memory", help="memory limit", default=0, metavar="SIZE", convert=values.size
+    )
+    memory_swap: int = option(
+        "--memory-swap", help="memory and swap together; -1: any swap", default=0, metavar="SIZE",
+        convert=limit_values.swap,
+    )  # fmt: skip
+    memory_reservation: int = option(
+        "--memory-reservation", help="memory that is left to it when others want it", default=0,
+        metavar="SIZE", convert=values.size,
+    )  # fmt: skip
+    oom_kill_disable: bool = flag("--oom-kill-disable", help="wait for memory, do not be killed")
+    oom_score_adj: int = option(
+        "--oom-score-adj", help="likelier (1000) or less likely (-1000) to be killed", default=0,
+        metavar="N", convert=limit_values.oom_score,
+    )  # fmt: skip
+    cpus: float = option(
+        "--cpus", help="how many processors' worth of time", default=0.0, metavar="N",
+        convert=values.number,
+    )  # fmt: skip
+    cpu_shares: int = option(
+        "-c", "--cpu-shares", help="its share when others want time; 1024 is usual", default=0,
+        metavar="N", convert=limit_values.shares,
+    )  # fmt: skip
+    cpu_period: int = option(
+        "--cpu-period", help="period of the quota", default=0, metavar="MICROSECONDS",
+        convert=values.whole,
+    )  # fmt: skip
+    cpu_quota: int = option(
+        "--cpu-quota", help="time in each period", default=0, metavar="MICROSECONDS",
+        convert=values.whole,
+    )  # fmt: skip
+    cpuset_cpus: str = option(
+        "--cpuset-cpus", help="the processors it may use", metavar="0-2,4",
+        convert=limit_values.cpu_set,
+    )  # fmt: skip
+    cpuset_mems: str = option(
+        "--cpuset-mems", help="the memory nodes it may use", metavar="0,1",
+        convert=limit_values.cpu_set,
+    )  # fmt: skip
+    pids_limit: int = option(
+        "--pids-limit", help="most processes; 0: no limit", default=-1, metavar="N",
+        convert=values.whole,
+    )  # fmt: skip
+    blkio_weight: int = option(
+        "--blkio-weight", help="its share of disks, 10 to 1000", default=0, metavar="N",
+        convert=limit_values.weight,
+    )  # fmt: skip
+    device_read_bps: tuple[tuple[str, int], ...] = option(
+        "--device-read-bps", help="bytes a second read from a disk", many=True,
+        metavar="DEVICE:SIZE", convert=limit_values.bytes_rate,
+    )  # fmt: skip
+    device_write_bps: tuple[tuple[str, int], ...] = option(
+        "--device-write-bps", help="bytes a second written to a disk", many=True,
+        metavar="DEVICE:SIZE", convert=limit_values.bytes_rate,
+    )  # fmt: skip
+    device_read_iops: tuple[tuple[str, int], ...] = option(
+        "--device-read-iops", help="reads a second from a disk", many=True, metavar="DEVICE:N",
+        convert=limit_values.operations_rate,
+    )  # fmt: skip
+    device_write_iops: tuple[tuple[str, int], ...] = option(
+        "--device-write-iops", help="writes a second to a disk", many=True, metavar="DEVICE:N",
+        convert=limit_values.operations_rate,
+    )  # fmt: skip
+    ulimit: tuple[tuple[str, int, int], ...] = option(
+        "--ulimit", help="a limit of each process", many=True, metavar="NAME=SOFT[:HARD]",
+        convert=limit_values.ulimit,
+    )  # fmt: skip
+    sysctl: tuple[tuple[str, str], ...] = option(
+        "--sysctl", help="a kernel parameter of its own", many=True, metavar="NAME=VALUE",
+        convert=limit_values.sysctl,
+    )  # fmt: skip
+    shm_size: int = option(
+        "--shm-size", help="size of /dev/shm", default=0, metavar="SIZE", convert=values.size
+    )
+    device: tuple[tuple[str, str, str], ...] = option(
+        "--device", help="a device of the host", many=True, metavar="HOST[:PATH][:rwm]",
+        convert=limit_values.device, complete="path",
+    )  # fmt: skip
+    device_cgroup_rule: tuple[str, ...] = option(
+        "--device-cgroup-rule", help="which devices it may use", many=True, metavar="RULE",
+        convert=limit_values.device_rule,
+    )  # fmt: skip
+    gpus: str = option(
+        "--gpus", help="not available: share devices", metavar="GPUS", convert=limit_values.gpus
+    )
+    pid: str = option(
+        "--pid", help="whose processes it sees: host or container:NAME", metavar="NAMESPACE",
+        convert=limit_values.host_or_container,
+    )  # fmt: skip
+    ipc: str = option(
+        "--ipc", help="whose shared memory: host, private or container:NAME", metavar="NAMESPACE",
+        convert=limit_values.ipc,
+    )  # fmt: skip
+    uts: str = option(
+        "--uts", help="whose host name: host", metavar="NAMESPACE", choices=("host",),
+        convert=limit_values.host_only,
+    )  # fmt: skip
+    cgroupns: str = option(
+        "--cgroupns", help="whose view of cgroups: host or private", metavar="NAMESPACE",
+        choices=("host", "private"), convert=limit_values.host_only,
+    )  # fmt: skip
+    userns: str = option(
+        "--userns", help="whose users: host", metavar="NAMESPACE", choices=("host",),
+        convert=limit_values.user_namespace,
+    )  # fmt: skip
+    read_only: bool = flag("--read-only", help="its root file system cannot be written")
+    privileged: bool = flag("--privileged", help="all capabilities and devices, no seccomp")
+    cap_add: tuple[str, ...] = option(
+        "--cap-add", help="add a capability", many=True, metavar="CAP", complete="capability"
+    )
+    cap_drop: tuple[str, ...] = option(
+        "--cap-drop", help="drop a capability", many=True, metavar="CAP", complete="capability"
+    )
+    security_opt: tuple[tuple[str, str], ...] = option(
+        "--security-opt", help="no-new-privileges, seccomp=FILE, systempaths=unconfined",
+        many=True, metavar="OPTION", choices=("no-new-privileges", "seccomp=unconfined"),
+        convert=limit_values.security,
+    )  # fmt: skip
+    label: tuple[tuple[str, str], ...] = option(
+        "-l", "--label", help="NAME=VALUE", many=True, metavar="NAME=VALUE", convert=values.label
+    )
+    label_file: tuple[str, ...] = option(
+        "--label-file", help="a file of NAME=VALUE lines", many=True, metavar="FILE",
+        complete="path",
+    )  # fmt: skip
+    stop_signal: str = option(
+        "--stop-signal", help="signal that stops it", metavar="SIGNAL", complete="signal",
+        convert=values.signal_name,
+    )  # fmt: skip
+    stop_timeout: int = option(
+        "--stop-timeout", help="seconds from that to SIGKILL", default=-1, metavar="SECONDS",
+        convert=values.whole,
+    )  # fmt: skip
+    restart: str = option(
+        "--restart", help="start it again when it ends: no, always, unless-stopped, on-failure[:N]",
+        metavar="POLICY", choices=("no", "always", "unless-stopped", "on-failure"),
+        convert=values.restart_policy,
+    )  # fmt: skip
+    cidfile: str = option(
+        "--cidfile", help="write its ID into this new file", metavar="FILE", complete="path"
+    )
+    pull: str = option(
+        "--pull", help="fetch the image: missing, always or never", default="missing",
+        metavar="WHEN", choices=("missing", "always", "never"),
+    )  # fmt: skip
+    platform: str = option("--platform", help="os/arch of the image to fetch", metavar="PLATFORM")
+    image: str = positional("the image to make it from", complete="image")
+    command: tuple[str, ...] = rest(
+        "command and arguments instead of the image's", metavar="COMMAND"
+    )
+
+
+def container_options(
+    engine: Engine, args: Create, *, auto_remove: bool = False
+) -> ContainerOptions:
+    """Return what the options ask for.  Raises UsageError, NotFound for another container."""
+    security = dict(args.security_opt)
+    if args.memory_swap > 0 and args.memory_swap < args.memory:
+        raise UsageError(
+            "--memory-swap is memory and swap together, so it cannot be below --memory",
+            hint="--memory-swap -1 for any swap",
+        )
+    if args.cpus and (args.cpu_quota or args.cpu_period):
+        raise UsageError("--cpus and --cpu-quota say the same", hint="leave one of them out")
+    labels = values.lines_of(args.label_file, "--label-file", values.label)
+    env = values.lines_of(args.env_file, "--env-file", values.environment)
+    return ContainerOptions(
+        image=args.image,
+        command=args.command,
+        entrypoint=None if args.entrypoint is None else tuple(filter(None, (args.entrypoint,))),
+        name=args.name,
+        hostname=args.hostname,
+        env=tuple(filter(None, (*env, *args.env))),
+        workdir=args.workdir,
+        user=args.user,
+        groups=args.group_add,
+        mounts=_mounts(engine, args),
+        network=args.network or engine.config["container", "network"],
+        publish=tuple(port for ports in args.publish for port in ports),
+        memory_bytes=args.memory,
+        memory_swap_bytes=args.memory_swap,
+        memory_reservation_bytes=args.memory_reservation,
+        oom_kill_disable=args.oom_kill_disable,
+        oom_score_adj=args.oom_score_adj,
+        cpus=args.cpus,
+        cpu_shares=args.cpu_shares,
+        cpu_period_us=args.cpu_period,
+        cpu_quota_us=args.cpu_quota,
+        cpuset_cpus=args.cpuset_cpus,
+        cpuset_mems=args.cpuset_mems,
+        pids_limit=args.pids_limit,
+        blkio_weight=args.blkio_weight,
+        throttles=_throttles(args),
+        ulimits=args.ulimit,
+        sysctls=args.sysctl,
+        shm_bytes=args.shm_size,
+        devices=args.device,
+        device_rules=args.device_cgroup_rule,
+        pid=_namespace(engine, args.pid),
+        ipc=_namespace(engine, args.ipc),
+        uts=args.uts,
+        cgroupns=args.cgroupns,
+        init=args.init,
+        tty=args.tty,
+        stdin_open=args.interactive,
+        auto_remove=auto_remove,
+        read_only=args.read_only,
+        privileged=args.privileged,
+        cap_add=args.cap_add,
+        cap_drop=args.cap_drop,
+        no_new_privileges=bool(security.get("no-new-privileges")),
+        unmasked="systempaths" in security,
+        seccomp=security.get("seccomp", ""),
+        labels=(*labels, *args.label),
+        stop_signal=args.stop_signal,
+        stop_timeout_s=args.stop_timeout,
+        restart=args.restart,
+    )
+
+
+def _mounts(engine: Engine, args: Create) -> tuple[Mount, ...]:
+    own = (*args.volume, *args.mount, *args.tmpfs)
+    taken = {mount.target.rstrip("/") for mount in own}
+    for word in args.volumes_from:
+        reference, _, mode = word.partition(":")
+        for mount in engine.lifecycle.mounts(reference):
+            if mount.target.rstrip("/") not in taken:
+                taken.add(mount.target.rstrip("/"))
+                own = (*own, mount.replace(read_only=mode == "ro" or mount.read_only))
+    return own
+
+
+def _namespace(engine: Engine, word: str) -> str:
+    if not word.startswith("container:"):
+        return word
+    return "container:" + engine.lifecycle.resolve(word.removeprefix("container:")).id
+
+
+def _throttles(args: Create) -> tuple[tuple[str, str, int], ...]:
+    given = (args.device_read_bps, args.device_write_bps, args.device_read_iops,
+             args.device_write_iops)  # fmt: skip
+    return tuple(
+        (kind, path, rate)
+        for kind, rates in zip(THROTTLES, given, strict=True)
+        for path, rate in rates
+    )
+
+
+def reserve_cidfile(path: str) -> None:
+    """Make the file for the ID; Conflict when there is one, as its container may still run."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+    except FileExistsError:
+        raise Conflict(
+            f"--cidfile {path} exists: another container's ID may be in it",
+            hint=f"rm {path}, or name another file",
+            subject=path,
+        ) from None
+    except OSError as error:
+        raise UsageError(f"--cidfile {path}: {error.strerror}", subject=path) from error
+
+
+def write_cidfile(path: str, container: str) -> None:
+    """Write the ID, or take the empty file away when there is no container ("")."""
+    if not container:
+        os.unlink(path)
+        return
+    with open(path, "w", encoding="ascii") as file:
+        file.write(container)
