@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from core.containers.lifecycle import Containers
     from core.containers.processes import Process
     from core.events import Watcher
+    from core.images.archive_load import Loaded
+    from core.images.importing import ImportOptions
     from core.images.index import FileEntry
     from core.images.reference import Reference
     from core.images.store import ImageStore
@@ -287,6 +289,60 @@ class Engine:
 
         require_root("reading a container's files")
         export(self.paths, self.database, self.store, container, fd, check)
+
+    def save(self, images: Sequence[str], form: str) -> Callable[[int | str, Job | None], None]:
+        """Return what writes images to a descriptor, or to a directory as an OCI layout.
+
+        A name comes along into the archive; an ID comes alone.  Raises NotFound.
+        """
+        from core.images.archive_write import Named, save, save_layout
+
+        named: dict[str, Named] = {}
+        for text in images:
+            info, name = self.store.resolve(text), self.store.canonical(text)
+            before = named[info.digest].names if info.digest in named else ()
+            new = (name,) if name and name not in before else ()
+            named[info.digest] = Named(info, (*before, *new))
+
+        def write(target: int | str, job: Job | None) -> None:
+            check = job.check if job else lambda: None
+            title = f"{len(named)} image{'s' * (len(named) != 1)}"
+
+            def told(done: int, total: int) -> None:
+                if job:
+                    job.progress(title, done, total, "saving")
+
+            if isinstance(target, str):
+                save_layout(self.store, [*named.values()], target, check, told)
+            else:
+                save(self.store, [*named.values()], target, form, check, told)
+
+        return write
+
+    def load(self, source: str | int) -> Job:
+        """Start loading images of an archive (a file, a descriptor) or a layout's directory.
+
+        The job's result is a list of `core.images.archive_load.Loaded`.
+        """
+        require_root("loading an image")
+
+        def work(job: Job) -> list[Loaded]:
+            from core.images.archive_load import load
+
+            return load(self.store, self.config, source, job)
+
+        return self.jobs.start(f"load {source if isinstance(source, str) else ''}".strip(), work)
+
+    def import_image(self, source: str | int, options: ImportOptions) -> Job:
+        """Start making an image of a tar of files; the job's result is its ImageInfo."""
+        require_root("making an image")
+
+        def work(job: Job) -> ImageInfo:
+            from core.images.importing import import_image
+
+            return import_image(self.store, self.config, source, options, job)
+
+        return self.jobs.start(f"import {source if isinstance(source, str) else ''}".strip(), work)
 
     def make_starter(self) -> Job:
         """Start making the starter image out of the host's own programs."""

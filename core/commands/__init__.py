@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create", "commit",
                   "copy", "diff", "top"),
-    "image": ("image", "push", "updates"),
+    "image": ("image", "push", "updates", "archive"),
     "network": ("network",),
     "registry": ("registry", "remote", "serve"),
     "system": ("system", "boot"),
@@ -32,6 +32,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "push": ("push",),
     **dict.fromkeys(("commit", "export"), ("commit",)),
     **dict.fromkeys(("boot", "unit"), ("boot",)),
+    **dict.fromkeys(("save", "load", "import"), ("archive",)),
     "search": ("remote",),
     "updates": ("updates",),
     **dict.fromkeys(("login", "logout"), ("registry",)),

@@ -21,7 +21,8 @@ def write_out(
 ) -> Result:
     """Return what writes to the file `output`, or to stdout if that is empty or `-`.
 
-    A file appears only when it is whole.  Raises UsageError when stdout is a terminal.
+    A file appears only when it is whole; a pipe or a device is written to.  Raises
+    UsageError when stdout is a terminal.
     """
     if output not in ("", "-"):
         return Running(
@@ -42,6 +43,10 @@ def write_out(
 
 
 def _to_file(output: str, write: Callable[[int, Job | None], None], job: Job) -> None:
+    if os.path.exists(output) and not os.path.isfile(output):
+        with open(output, "wb", buffering=0) as special:  # a pipe, a device
+            write(special.fileno(), job)
+        return
     half = f"{output}.{os.urandom(4).hex()}.part"
     try:
         fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

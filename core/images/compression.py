@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 CHUNK = 256 << 10
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+XZ_MAGIC, BZIP2_MAGIC = b"\xfd7zXZ", b"BZh"
+XZ_MEMORY = 256 << 20
+"""What an xz stream may ask for: `xz -9` asks for 65 MiB."""
 
 
 class Hashed:
@@ -110,6 +113,72 @@ class Zstd:
             raise Corrupt(f"the zstd data is damaged: {error}") from error
 
 
+class Other:
+    """Decompresses with a module of the standard library: xz and bzip2, streams in a row."""
+
+    def __init__(self, source: Reader, kind: str) -> None:
+        import bz2
+        import lzma
+
+        self._new: Any = bz2.BZ2Decompressor if kind == "bzip2" else self._xz
+        self._errors = (OSError, ValueError, lzma.LZMAError)
+        self._kind = kind
+        self._source = source
+        self._stream = self._new()
+
+    @staticmethod
+    def _xz() -> Any:
+        import lzma
+
+        return lzma.LZMADecompressor(memlimit=XZ_MEMORY)
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, b"" at the end; Corrupt for damaged data."""
+        try:
+            while True:
+                if self._stream.eof:
+                    rest = self._stream.unused_data.lstrip(b"\0") or self._source.read(CHUNK)
+                    if not rest.strip(b"\0"):
+                        return b""
+                    self._stream = self._new()
+                else:
+                    rest = self._source.read(CHUNK) if self._stream.needs_input else b""
+                    if not rest and self._stream.needs_input:
+                        raise Corrupt(f"the {self._kind} data is cut off")
+                if data := self._stream.decompress(rest, size):
+                    return bytes(data)
+        except self._errors as error:
+            raise Corrupt(f"the {self._kind} data is damaged: {error}") from error
+
+
+class Exact:
+    """Gives exact numbers of a stream's bytes."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._ahead = b""
+
+    def read(self, size: int) -> bytes:
+        """Return exactly `size` bytes; Corrupt when fewer are left."""
+        if size <= len(self._ahead):
+            data, self._ahead = self._ahead[:size], self._ahead[size:]
+            return data
+        parts, count = [self._ahead], len(self._ahead)
+        while count < size:
+            parts.append(self._source.read(max(size - count, CHUNK)))
+            count += len(parts[-1])
+            if not parts[-1]:
+                raise Corrupt("the archive is cut off")
+        data = b"".join(parts)
+        self._ahead = data[size:]
+        return data[:size] if self._ahead else data
+
+    def ended(self) -> bool:
+        """Tell whether no byte is left."""
+        self._ahead = self._ahead or self._source.read(CHUNK)
+        return not self._ahead
+
+
 class Rest:
     """A stream whose first bytes have been looked at."""
 
@@ -138,4 +207,19 @@ def open_layer(source: Reader, media_type: str) -> Reader:
         return Zstd(stream)
     if "gzip" in media_type or "zstd" in media_type:
         raise UnsupportedMedia(f"the layer says {media_type}, but begins with {head!r}")
+    return stream
+
+
+def open_archive(source: Reader) -> Reader:
+    """Return the bytes of an archive that is plain, or compressed by gzip, zstd, xz or bzip2."""
+    head = source.read(6)
+    stream = Rest(head, source)
+    if head.startswith(GZIP_MAGIC):
+        return Gzip(stream)
+    if head.startswith(ZSTD_MAGIC):
+        return Zstd(stream)
+    if head.startswith(XZ_MAGIC):
+        return Other(stream, "xz")
+    if head.startswith(BZIP2_MAGIC):
+        return Other(stream, "bzip2")
     return stream

@@ -12,7 +12,7 @@ from core.images.manifest import INDEX_TYPES, MAX_SIZE, choose, created_at, join
 from core.record import Record
 from core.registry.client import pull_scope
 from core.registry.failures import printable
-from core.registry.side_by_side import side_by_side
+from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from core.images.manifest import OCI_INDEX
 from core.images.reference import parse_reference
 from core.record import Record
 from core.registry.client import RegistryClient
-from core.registry.side_by_side import side_by_side
 from core.registry.status import note_use
 from core.registry.upload import Upload, has_blob, mount_blob, put_manifest
+from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from core.images.manifest import Index, choose, parse
 from core.images.reference import familiar_name, parse_reference
 from core.record import Record
 from core.registry.client import RegistryClient
-from core.registry.side_by_side import side_by_side
+from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

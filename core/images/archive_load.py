@@ -1,0 +1,290 @@
+"""Makes images of what an archive holds: by its OCI index, or by docker's manifest.json."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from core.errors import Corrupt, NotFound, UnsupportedMedia, UsageError
+from core.images.archive_read import Contents, opened, read_archive, read_layout
+from core.images.assemble import encode
+from core.images.compression import GZIP_MAGIC, ZSTD_MAGIC
+from core.images.digest import digest_of
+from core.images.manifest import (
+    INDEX_TYPES,
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Descriptor,
+    Index,
+    Manifest,
+    choose,
+    diff_ids,
+    parse,
+    parse_config,
+)
+from core.images.reference import parse_reference
+from core.images.verify import content_digest
+from core.record import Record
+from core.side_by_side import side_by_side
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from core.config import Config
+    from core.images.archive_read import Stored
+    from core.images.compression import Reader
+    from core.images.store import ImageStore
+    from core.jobs import Job
+    from core.model import ImageInfo
+
+UNPACKERS = 2
+NAME_NOTES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+
+
+class Loaded(Record):
+    """An image that came, and the canonical names it came with."""
+
+    image: ImageInfo
+    names: tuple[str, ...]
+
+
+class Candidate(Record):
+    """An image of an archive, before it is stored."""
+
+    manifest: bytes
+    media_type: str
+    config: bytes
+    layers: tuple[tuple[Descriptor, str], ...]
+    """Blobs and diff IDs, lowest first."""
+    names: tuple[str, ...]
+    is_new: bool = False
+    """Whether its manifest was made here, for want of one in the archive."""
+
+
+class Loader:
+    """Loads images into a store."""
+
+    def __init__(self, store: ImageStore, registry: str, max_bytes: int, job: Job) -> None:
+        self._store = store
+        self._registry = registry
+        self._job = job
+        self._contents = Contents(store, max_bytes, job.check)
+
+    def load(self, source: Reader | str, title: str = "") -> list[Loaded]:
+        """Load all images of an archive's bytes, or of the directory of a layout.
+
+        `title` serves names that are only a tag, as `oci:TITLE:TAG` has them.  Raises Corrupt,
+        UnsupportedMedia, UnsafePath: each image is whole or not there.
+        """
+        if isinstance(source, str):
+            read_layout(self._contents, source)
+        else:
+            read_archive(self._contents, source)
+        candidates = self._candidates(title)
+        if not candidates:
+            raise UnsupportedMedia(
+                "the archive holds no image: neither index.json nor manifest.json is in it",
+                hint="import makes an image of a plain tar of files",
+            )
+        self._unpack([layer for found in candidates for layer in found.layers])
+        return [self._add(found) for found in candidates]
+
+    def _candidates(self, title: str) -> list[Candidate]:
+        found: list[Candidate] = []
+        if self._contents.has("index.json"):
+            index = self._contents.document("index.json")
+            found = self._from_index(index, title)
+        if not found and self._contents.has("manifest.json"):
+            found = self._from_docker(self._contents.document("manifest.json"))
+        if not found and self._contents.has("repositories"):
+            raise UnsupportedMedia(
+                "the archive is in docker's form of before 2016", hint="save it again"
+            )
+        return found
+
+    def _from_index(self, content: bytes, title: str) -> list[Candidate]:
+        index = parse(content, INDEX_TYPES[0], "index.json")
+        assert isinstance(index, Index)
+        named: dict[str, list[str]] = {}
+        for entry in index.entries:
+            notes = dict(entry.descriptor.annotations)
+            note = next((notes[key] for key in NAME_NOTES if notes.get(key)), "")
+            names = named.setdefault(entry.descriptor.digest, [])
+            if note and (name := self._name(note, title)):
+                names.append(name)
+        found = []
+        for digest, names in named.items():
+            kinds = [e.descriptor.media_type for e in index.entries
+                     if e.descriptor.digest == digest]  # fmt: skip
+            try:
+                found.append(self._of_manifest(digest, kinds[0], tuple(dict.fromkeys(names))))
+            except UnsupportedMedia as error:
+                # Signatures and attestations lie beside images.
+                self._job.say(f"{digest}: {error.message}; left out")
+        return found
+
+    def _of_manifest(self, digest: str, media_type: str, names: tuple[str, ...]) -> Candidate:
+        content = self._contents.blob(digest)
+        document = parse(content, media_type, f"manifest {digest}")
+        if isinstance(document, Index):
+            here = tuple(entry for entry in document.entries
+                         if self._contents.has_blob(entry.descriptor.digest))  # fmt: skip
+            try:
+                chosen = choose(document.replace(entries=here), "", digest)
+            except NotFound:
+                if not here:
+                    raise
+                chosen = here[0].descriptor
+            return self._of_manifest(chosen.digest, chosen.media_type, names)
+        config = self._contents.blob(document.config.digest)
+        layers = _paired(document, config, digest)
+        for blob, _ in layers:
+            if not self._contents.has_blob(blob.digest):
+                raise Corrupt(f"image {digest}: the archive lacks its layer {blob.digest}")
+            self._contents.keep(blob.digest)
+        return Candidate(content, document.media_type, config, layers, names)
+
+    def _from_docker(self, content: bytes) -> list[Candidate]:
+        try:
+            entries = json.loads(content)
+            return [self._of_docker(entry) for entry in entries]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise Corrupt(f"manifest.json is not what docker writes: {error}") from error
+
+    def _of_docker(self, entry: dict[str, Any]) -> Candidate:
+        config = self._contents.document(str(entry["Config"]))
+        names = diff_ids(parse_config(config, "image config"))
+        layers = [self._contents.layer(str(name)) for name in entry["Layers"] or []]
+        if len(layers) != len(names):
+            raise Corrupt(f"image {entry['Config']}: {len(layers)} layers, {len(names)} diff_ids")
+        for layer, diff_id in zip(layers, names, strict=True):
+            if layer.diff_id and layer.diff_id != diff_id:
+                raise Corrupt(f"layer {diff_id}: its content has digest {layer.diff_id}")
+        described = [self._describe(layer) for layer in layers]
+        tags = [self._name(str(tag), "") for tag in entry.get("RepoTags") or []]
+        return Candidate(
+            _new_manifest(config, described), OCI_MANIFEST, config,
+            tuple(zip(described, names, strict=True)),
+            tuple(tag for tag in dict.fromkeys(tags) if tag), is_new=True,
+        )  # fmt: skip
+
+    def _describe(self, layer: Stored) -> Descriptor:
+        with self._store.blobs.open(layer.digest) as file:
+            head = file.read(4)
+        kind = OCI_LAYER
+        if head.startswith(GZIP_MAGIC):
+            kind += "+gzip"
+        elif head == ZSTD_MAGIC:
+            kind += "+zstd"
+        return Descriptor(kind, layer.digest, layer.size)
+
+    def _name(self, note: str, title: str) -> str:
+        """Return the canonical name that an annotation or a tag means, "" for none."""
+        if ":" not in note and "/" not in note:
+            note = f"localhost/{title}:{note}" if title else f"localhost/{note}"
+        try:
+            return parse_reference(note, self._registry).canonical
+        except UsageError as error:
+            self._job.say(f"the name {note!r} is left out: {error.message}")
+            return ""
+
+    def _unpack(self, layers: Sequence[tuple[Descriptor, str]]) -> None:
+        """Unpack what is not here yet, the largest first."""
+        missing = {}
+        for blob, diff_id in layers:
+            if not self._store.has_layer(diff_id):
+                missing[diff_id] = blob
+            else:
+                self._compare(blob, diff_id)
+
+        def work(blob: Descriptor, diff_id: str) -> Callable[[Callable[[], None]], None]:
+            def told(done: int) -> None:
+                self._job.progress(diff_id[7:19], done, blob.size, "unpacking")
+
+            def run(check: Callable[[], None]) -> None:
+                path = self._store.blobs.path(blob.digest)
+                self._store.add_layer(path, blob, diff_id, told, check)
+                self._job.progress(diff_id[7:19], blob.size, blob.size, "done")
+
+            return run
+
+        ordered = sorted(missing.items(), key=lambda item: item[1].size, reverse=True)
+        works = [work(blob, diff_id) for diff_id, blob in ordered]
+        side_by_side(works, UNPACKERS, self._job.check, self._store.database.close)
+
+    def _compare(self, blob: Descriptor, diff_id: str) -> None:
+        """Refuse another blob for a layer that is here: it is not unpacked, and so not seen."""
+        known = self._store.database.query(
+            "SELECT 1 FROM image_layers WHERE diff_id=? AND blob_digest=?", (diff_id, blob.digest)
+        )
+        if known:
+            return
+        actual = content_digest(self._store.blobs, blob.digest, blob.media_type, self._job.check)
+        if actual != diff_id:
+            raise Corrupt(f"layer {diff_id}: the content of {blob.digest} has digest {actual}")
+
+    def _add(self, found: Candidate) -> Loaded:
+        digest = self._same_image(found)
+        if digest:
+            for name in found.names:
+                self._store.tag(digest, name)
+            return Loaded(self._store.resolve(digest), found.names)
+        info = self._store.add_image(
+            found.manifest, found.media_type, found.config, tags=found.names
+        )
+        return Loaded(info, found.names)
+
+    def _same_image(self, found: Candidate) -> str:
+        """Return the digest of a local image with that very config, "" if there is none.
+
+        The manifest that it was pulled with is a better one than any made here.
+        """
+        known = self._store.database.query(
+            "SELECT digest FROM images WHERE config_digest=? ORDER BY added",
+            (digest_of(found.config),),
+        )
+        return str(known[0][0]) if known and found.is_new else ""
+
+
+def _paired(manifest: Manifest, config: bytes, digest: str) -> tuple[tuple[Descriptor, str], ...]:
+    names = diff_ids(parse_config(config, f"image {digest}, config"))
+    if len(names) != len(manifest.layers):
+        raise Corrupt(f"image {digest}: {len(manifest.layers)} layers, {len(names)} diff_ids")
+    return tuple(zip(manifest.layers, names, strict=True))
+
+
+def _new_manifest(config: bytes, layers: Sequence[Descriptor]) -> bytes:
+    """Return an OCI manifest for an image that came without one; the config stays as it is."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": OCI_CONFIG, "digest": digest_of(config), "size": len(config)},
+        "layers": [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size}
+                   for layer in layers],
+    }  # fmt: skip
+    return encode(document)
+
+
+def load(store: ImageStore, config: Config, source: str | int, job: Job) -> list[Loaded]:
+    """Load the images of a file, of an open descriptor, or of a layout's directory.
+
+    Raises HostError for what cannot be opened, and what `Loader.load` raises.
+    """
+    loader = Loader(store, config["registry", "default"], config["image", "max_layer_bytes"], job)
+    if isinstance(source, str) and os.path.isdir(source):
+        return loader.load(source, _title(source))
+    with opened(source, job) as file:
+        return loader.load(file, _title(source) if isinstance(source, str) else "")
+
+
+def _title(path: str) -> str:
+    """Return what an archive or a layout is called by its path, "" if that is no name."""
+    stem = os.path.basename(os.path.abspath(path)).partition(".")[0].lower()
+    try:
+        parse_reference(f"localhost/{stem}")
+    except UsageError:
+        return ""
+    return stem

@@ -1,0 +1,312 @@
+"""save, load and import beside skopeo, podman and umoci: nothing is lost, digests stay."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from core.config import Config
+from core.engine import Engine
+from core.errors import Conflict, Corrupt, HostError, NotFound, UnsafePath, UnsupportedMedia
+from core.images.importing import ImportOptions
+from core.paths import Paths
+from tests.fixture_images import write_oci_layout
+from tests.hostile_registry import layer_tar
+from tests.layers import archive, entry, symlink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+NOISE = random.Random(7).randbytes(5 << 20)
+
+
+def sh(*command: str | Path) -> str:
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert result.returncode == 0, f"{command}: {result.stderr}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    layers = [layer_tar("large", NOISE), layer_tar("small", b"small\n"), layer_tar("x", b"x")]
+    return write_oci_layout(tmp_path_factory.mktemp("made") / "app", layers)
+
+
+@pytest.fixture
+def engine(paths: Paths) -> Iterator[Engine]:
+    made = Engine(paths, Config())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Engine]:
+    """Another host's limpet."""
+    made = Engine(Paths(str(tmp_path / "other"), str(tmp_path / "other-run")), Config())
+    yield made
+    made.close()
+
+
+def save(engine: Engine, output: Path, *images: str, form: str = "docker-archive") -> Path:
+    if form == "oci-dir":
+        engine.save(images, form)(str(output), None)
+    else:
+        with output.open("wb") as file:
+            engine.save(images, form)(file.fileno(), None)
+    return output
+
+
+def facts(engine: Engine) -> set[tuple[str, str, tuple[str, ...]]]:
+    return {(info.digest, info.config_digest, info.tags) for info in engine.images()}
+
+
+def manifest_digest(layout: Path) -> str:
+    return str(json.loads((layout / "index.json").read_text())["manifests"][0]["digest"])
+
+
+@pytest.fixture
+def loaded(engine: Engine, layout: Path) -> Engine:
+    """The layout's image as localhost/app:latest, and as web:2."""
+    [found] = engine.load(str(layout)).result()
+    assert found.names == ("localhost/app:latest",)
+    assert found.image.digest == manifest_digest(layout)
+    engine.store.tag("localhost/app", engine.reference("web:2").canonical)
+    return engine
+
+
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive", "oci-dir"])
+def test_what_is_saved_is_loaded_with_its_digests(
+    loaded: Engine, other: Engine, tmp_path: Path, form: str
+) -> None:
+    saved = save(loaded, tmp_path / "saved", "localhost/app", "web:2", form=form)
+    other.load(str(saved)).result()
+    assert facts(other) == facts(loaded)
+    again = save(other, tmp_path / "again", "localhost/app", "web:2", form=form)
+    if form != "oci-dir":
+        assert again.read_bytes() == saved.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [gzip.compress, bz2.compress, lzma.compress, zstandard.ZstdCompressor().compress],
+    ids=["gzip", "bzip2", "xz", "zstd"],
+)
+def test_compressed_archives_through_a_pipe(
+    loaded: Engine, other: Engine, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    saved = save(loaded, tmp_path / "saved", "web:2").read_bytes()
+    (tmp_path / "packed").write_bytes(pack(saved))
+    with subprocess.Popen(["cat", str(tmp_path / "packed")], stdout=subprocess.PIPE) as pipe:
+        assert pipe.stdout
+        other.load(pipe.stdout.fileno()).result()
+    assert [info.tags for info in other.images()] == [("web:2",)]
+    assert other.images()[0].digest == loaded.store.resolve("web:2").digest
+
+
+def test_skopeo_reads_it_as_both(loaded: Engine, layout: Path, tmp_path: Path) -> None:
+    saved = save(loaded, tmp_path / "saved.tar", "localhost/app", "web:2")
+    digest = manifest_digest(layout)
+    for name in ("latest", "2"):
+        assert sh("skopeo", "inspect", "--format", "{{.Digest}}",
+                  f"oci-archive:{saved}:{name}").strip() == digest  # fmt: skip
+    sh("skopeo", "copy", "-q", f"docker-archive:{saved}:web:2", f"oci:{tmp_path}/copy:x")
+    config = sh("skopeo", "inspect", "--config", f"oci:{tmp_path}/copy:x")
+    assert json.loads(config)["rootfs"] == loaded.store.config(digest)["rootfs"]
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory for podman, whose run root may have 50 characters."""
+    made = Path(tempfile.mkdtemp(prefix="lp-", dir="/tmp"))
+    yield made
+    subprocess.run(["umount", "-R", str(made / "root/vfs")], stderr=subprocess.DEVNULL)
+    shutil.rmtree(made)
+
+
+def podman(root: Path, *words: str | Path) -> str:
+    return sh("podman", f"--root={root}/root", f"--runroot={root}/run", "--storage-driver=vfs",
+              "--events-backend=none", *words)  # fmt: skip
+
+
+def test_podman_loads_it(loaded: Engine, tmp_path: Path, short_path: Path) -> None:
+    saved = save(loaded, tmp_path / "saved.tar", "localhost/app", "web:2")
+    podman(short_path, "load", "-q", "-i", saved)
+    listed = json.loads(podman(short_path, "images", "--format", "json"))
+    names = {name for image in listed for name in image["Names"]}
+    assert names == {"localhost/app:latest", "docker.io/library/web:2"}
+    assert {image["Id"] for image in listed} == {loaded.images()[0].config_digest[7:]}
+
+
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
+def test_podmans_and_skopeos_archives(
+    engine: Engine, layout: Path, tmp_path: Path, form: str
+) -> None:
+    made = tmp_path / "made.tar"
+    sh("skopeo", "copy", "-q", f"oci:{layout}:latest", f"{form}:{made}:team/app:7")
+    [found] = engine.load(str(made)).result()
+    assert found.image.tags == ("team/app:7",)
+    config = json.loads(sh("skopeo", "inspect", "--config", f"{form}:{made}"))
+    assert engine.store.config(found.image.digest)["rootfs"] == config["rootfs"]
+    if form == "oci-archive":
+        assert found.image.digest == manifest_digest(layout)
+    out = save(engine, tmp_path / "out.tar", "team/app:7")
+    assert sh("skopeo", "inspect", "--format", "{{.Digest}}",
+              f"oci-archive:{out}:7").strip() == found.image.digest  # fmt: skip
+
+
+def test_a_docker_archive_of_an_image_that_is_here_only_names_it(
+    loaded: Engine, layout: Path, tmp_path: Path
+) -> None:
+    first = loaded.images()[0]
+    config = json.loads(loaded.store.blobs.read(first.config_digest))
+    tars = [layer_tar("large", NOISE), layer_tar("small", b"small\n"), layer_tar("x", b"x")]
+    layers = {f"{number}/layer.tar": tar for number, tar in enumerate(tars)}
+    made = docker_archive(tmp_path / "made.tar", layers, raw=json.dumps(config).encode())
+    [found] = loaded.load(str(made)).result()
+    assert found.image.digest == first.digest
+    assert found.image.tags == ("localhost/app:latest", "old:1", "web:2")
+
+
+def test_umoci_layouts(engine: Engine, layout: Path, tmp_path: Path) -> None:
+    place = tmp_path / "tools"
+    sh("cp", "-r", layout, place)
+    sh("umoci", "config", "--image", f"{place}:latest", "--tag", "v3", "--config.env", "A=b")
+    sh("umoci", "unpack", "--image", f"{place}:v3", tmp_path / "bundle")
+    (tmp_path / "bundle/rootfs/new").write_text("new")
+    sh("umoci", "repack", "--image", f"{place}:v4", tmp_path / "bundle")
+    found = engine.load(str(place)).result()
+    assert {loaded.names for loaded in found} == {
+        (f"localhost/tools:{tag}",) for tag in ("latest", "v3", "v4")
+    }
+    digest = engine.store.resolve("localhost/tools:v4").digest
+    assert engine.store.config(digest)["config"]["Env"][-1] == "A=b"
+
+
+def docker_archive(path: Path, layers: dict[str, bytes], raw: bytes = b"", **changes: Any) -> Path:
+    """Write what old docker writes: uncompressed layers in folders, links between equal ones."""
+    config = {
+        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh"]},
+        "rootfs": {"type": "layers", "diff_ids": [
+            f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in layers.values()]},
+        **changes,
+    }  # fmt: skip
+    manifest = [{"Config": "c.json", "RepoTags": ["old:1"], "Layers": list(layers)}]
+    with tarfile.open(path, "w") as tar:
+        files = {**layers, "c.json": raw or json.dumps(config).encode(),
+                 "manifest.json": json.dumps(manifest).encode()}  # fmt: skip
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_old_docker_archives(engine: Engine, tmp_path: Path) -> None:
+    one, two = layer_tar("one", NOISE), layer_tar("two", b"2")
+    made = docker_archive(tmp_path / "old.tar", {"a/layer.tar": one, "b/layer.tar": two})
+    [found] = engine.load(str(made)).result()
+    assert found.image.tags == ("old:1",)
+    assert [layer.files for layer in engine.store.history(found.image.digest)] == [1, 1]
+    assert engine.load(str(made)).result()[0].image.digest == found.image.digest
+
+
+HOSTILE: dict[str, tuple[Callable[[Path], Path], type[Exception], str]] = {
+    "no image": (lambda p: _write(p, archive(entry("a", content=b"b"))), UnsupportedMedia,
+                 "neither index.json nor manifest.json"),
+    "no tar": (lambda p: _write(p, b"x" * 2000), Corrupt, "."),
+    "nothing": (lambda p: _write(p, b""), UnsupportedMedia, "no image"),
+    "cut off": (lambda p: _write(p, entry("blobs/x.tar", content=b"b" * 9000)[:4000]), Corrupt,
+                "cut off"),
+    "a false blob": (lambda p: _write(p, archive(
+        entry(f"blobs/sha256/{'0' * 64}", content=b"b" * (5 << 20)))), Corrupt, "has digest"),
+    "false documents": (lambda p: _write(p, archive(
+        entry("manifest.json", content=b'[5]'))), Corrupt, "manifest.json"),
+    "a list of lists": (lambda p: _write(p, archive(
+        entry("index.json", content=b"[" * 100_000))), Corrupt, "."),
+    "links in a circle": (lambda p: _write(p, archive(
+        symlink("manifest.json", "a"), symlink("a", "manifest.json"))), Corrupt, "circle"),
+    "a layer that is not the config's": (lambda p: docker_archive(
+        p, {"a/layer.tar": layer_tar("a", b"b")},
+        rootfs={"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}), Corrupt, "has digest"),
+    "an escape": (lambda p: docker_archive(
+        p, {"a/layer.tar": archive(entry("../out", content=b"x"))}), UnsafePath, "out"),
+}  # fmt: skip
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_archives_leave_no_image(engine: Engine, tmp_path: Path, name: str) -> None:
+    make, error, words = HOSTILE[name]
+    with pytest.raises(error, match=words):
+        engine.load(str(make(tmp_path / "made.tar"))).result()
+    assert engine.images() == []
+    assert engine.database.query("SELECT 1 FROM layers") == [] or name == "x"
+    assert not [n for n in os.listdir(engine.paths.partial) if n.startswith("write-")]
+
+
+def test_another_blob_for_a_known_layer_is_looked_into(loaded: Engine, tmp_path: Path) -> None:
+    diff_ids = loaded.store.config(loaded.images()[0].digest)["rootfs"]["diff_ids"]
+    false = {f"{number}.tar": gzip.compress(b"x" * (1 + number)) for number in range(3)}
+    made = docker_archive(
+        tmp_path / "false.tar", false, rootfs={"type": "layers", "diff_ids": diff_ids}
+    )
+    with pytest.raises(Corrupt, match="has digest"):
+        loaded.load(str(made)).result()
+    assert len(loaded.images()) == 1
+
+
+def test_missing_files_and_blobs(loaded: Engine, tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="cannot be read"):
+        loaded.load(str(tmp_path / "none")).result()
+    with pytest.raises(NotFound):
+        loaded.save(["nobody"], "docker-archive")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/x").touch()
+    with pytest.raises(Conflict, match="not empty"):
+        loaded.save(["web:2"], "oci-dir")(str(tmp_path / "full"), None)
+    layer = loaded.store.manifest(loaded.images()[0].digest).layers[0]
+    os.unlink(loaded.store.blobs.path(layer.digest))
+    with pytest.raises(NotFound, match=layer.digest):
+        save(loaded, tmp_path / "out", "web:2")
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+@pytest.mark.parametrize("pack", [bytes, lzma.compress], ids=["plain", "xz"])
+def test_import(engine: Engine, tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    tar = archive(entry("etc/name", content=b"n"), symlink("bin", "etc"))
+    (tmp_path / "files").write_bytes(pack(tar))
+    options = ImportOptions(("docker.io/library/flat:1",), ('CMD ["sh"]', "ENV A=b"), "mine")
+    info = engine.import_image(str(tmp_path / "files"), options).result()
+    config = engine.store.config(info.digest)
+    assert config["config"] == {"Cmd": ["sh"], "Env": ["A=b"]}
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(tar).hexdigest()}"]
+    assert (info.tags, info.layers) == (("flat:1",), 1)
+    sh("skopeo", "inspect", f"oci-archive:{save(engine, tmp_path / 'out', 'flat:1')}:1")
+
+
+def test_what_is_no_tar_is_not_imported(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "files").write_bytes(b"hello" * 1000)
+    with pytest.raises(Corrupt):
+        engine.import_image(str(tmp_path / "files"), ImportOptions()).result()
+    assert os.listdir(engine.paths.blobs + "/sha256") == []
+    assert engine.images() == []
