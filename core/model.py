@@ -71,6 +71,8 @@ class ContainerInfo(Record):
     """While it is restarting or crash-looping."""
     run_codes: tuple[tuple[int, bool], ...] = ()
     """Exit code and whether memory ran out, of the last runs under a restart policy."""
+    health: str = ""
+    """starting, healthy or unhealthy; empty without a check and while it does not run."""
     tty: bool = False
     ports: tuple[Port, ...] = ()
     networks: tuple[str, ...] = ()

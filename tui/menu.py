@@ -23,7 +23,7 @@ SOURCES = {
     "volumes": ("volume",),
 }
 """Which completions are names of the things in a table."""
-RUNS = ("running", "stopping", "restarting", "paused")
+RUNS = ("running", "restarting", "crash-looping", "paused")
 
 
 class Entry(Record):

@@ -144,6 +144,9 @@ def _graph(sample: Sample, glyphs: Glyphs) -> str:
 def _state(info: ContainerInfo, glyphs: Glyphs) -> tuple[str, str, str]:
     """Return the sign, its tone and a few words."""
     if info.state == "running":
+        if info.health in ("unhealthy", "starting"):
+            tone = "bad" if info.health == "unhealthy" else "warn"
+            return glyphs.running, tone, f"{info.health} {age(info.started)}"
         return glyphs.running, "good", f"up {age(info.started)}"
     if info.state == "crash-looping":
         return glyphs.failed, "bad", f"crash-looping, exit {info.exit_code}"

@@ -30,7 +30,11 @@ class Ps(Listing):
     )
     latest: bool = flag("-l", "--latest", help="the newest, in any state")
     filter: tuple[str, ...] = option(
-        "-f", "--filter", help="name=, id=, image=, status=, label=", many=True, metavar="KEY=VALUE"
+        "-f",
+        "--filter",
+        help="name=, id=, image=, status=, health=, label=",
+        many=True,
+        metavar="KEY=VALUE",
     )
 
 
@@ -194,6 +198,7 @@ def _row(info: ContainerInfo, whole: bool) -> dict[str, Any]:
         "Ports": ", ".join(port_text(p) for p in info.ports),
         "Names": info.name,
         "State": info.state,
+        "Health": info.health,
         "Labels": ",".join(f"{key}={value}" for key, value in info.labels),
         "Networks": ",".join(info.networks),
         "ExitCode": info.exit_code,
@@ -206,7 +211,8 @@ def status(info: ContainerInfo) -> str:
     from core.commands.show import ago, span
 
     if info.state == "running":
-        return f"Up {span(info.started)}"
+        health = {"": "", "starting": " (health: starting)"}.get(info.health, f" ({info.health})")
+        return f"Up {span(info.started)}{health}"
     if info.state == "paused":
         return f"Up {span(info.started)} (Paused)"
     if info.state == "exited":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from core.commands import limit_values, mount_values, values
-from core.commands.grammar import Args, flag, option, positional, rest
+from core.commands.grammar import flag, option, positional, rest
+from core.commands.monitor_options import Monitored, monitor_options
 from core.containers.options import ContainerOptions
 from core.errors import Conflict, UsageError
 
@@ -19,7 +20,7 @@ THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOP
              "throttleWriteIOPSDevice")  # fmt: skip
 
 
-class Create(Args):
+class Create(Monitored):
     """Options of `create`."""
 
     name: str = option("--name", help="its name", metavar="NAME", convert=values.container_name)
@@ -202,11 +203,6 @@ class Create(Args):
         "--stop-timeout", help="seconds from that to SIGKILL", default=-1, metavar="SECONDS",
         convert=values.whole,
     )  # fmt: skip
-    restart: str = option(
-        "--restart", help="start it again when it ends: no, always, unless-stopped, on-failure[:N]",
-        metavar="POLICY", choices=("no", "always", "unless-stopped", "on-failure"),
-        convert=values.restart_policy,
-    )  # fmt: skip
     cidfile: str = option(
         "--cidfile", help="write its ID into this new file", metavar="FILE", complete="path"
     )
@@ -285,8 +281,7 @@ def container_options(
         labels=(*labels, *args.label),
         stop_signal=args.stop_signal,
         stop_timeout_s=args.stop_timeout,
-        restart=args.restart,
-    )
+    ).replace(**monitor_options(args))
 
 
 def _mounts(engine: Engine, args: Create) -> tuple[Mount, ...]:

@@ -34,7 +34,7 @@ class Key(Record):
     """Whether the line of hints offers it."""
 
 
-RUNNING = ("running", "stopping", "restarting")
+RUNNING = ("running", "restarting", "crash-looping")
 
 DEFAULT: tuple[Key, ...] = (
     Key(CONTAINERS, "enter", "@detail", "details"),

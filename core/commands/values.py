@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Converted = TypeVar("Converted")
 
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-DURATION_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def whole(word: str) -> int:
@@ -55,13 +55,16 @@ def size(word: str) -> int:
 
 
 def duration(word: str) -> float:
-    """Parse seconds, plain or with units: 90, 1.5h, 1h30m."""
-    total, digits = 0.0, ""
-    for letter in word:
+    """Parse seconds, plain or with units: 90, 500ms, 1.5h, 1h30m."""
+    total, digits, at = 0.0, "", 0
+    while at < len(word):
+        letter = word[at]
+        unit = "ms" if word.startswith("ms", at) else letter
+        at += len(unit)
         if letter.isdecimal() or letter == ".":
             digits += letter
-        elif letter in DURATION_UNITS and digits.strip("."):
-            total += float(digits) * DURATION_UNITS[letter]
+        elif unit in DURATION_UNITS and digits.strip("."):
+            total += float(digits) * DURATION_UNITS[unit]
             digits = ""
         else:
             raise ValueError(f"{word!r} is not a duration such as 90, 15m or 1h30m")
@@ -236,6 +239,7 @@ def container_filter(word: str) -> Callable[[ContainerInfo], bool]:
             info.state == wanted or (wanted == "restarting" and info.state == "crash-looping")
         ),
         "exited": lambda info: info.state == "exited" and str(info.exit_code) == wanted,
+        "health": lambda info: wanted == (info.health or "none"),
         "label": lambda info: any(
             wanted in (name, f"{name}={value}") for name, value in info.labels
         ),

@@ -7,6 +7,7 @@ import time
 from _sqlite3 import IntegrityError
 
 from core.containers import names, spec, stored
+from core.containers.healthcheck import make_healthcheck
 from core.errors import Conflict, UsageError
 from core.lean_json import dumps, loads
 from core.record import Record
@@ -60,7 +61,8 @@ def draft(
     )
     labels = spec.labels(options, image_config)
     args = made["process"]["args"]
-    document = stored.document_of(options, args[2:] if options.init else args, labels)
+    health = make_healthcheck(options, image_config.get("config") or {})
+    document = stored.document_of(options, args[2:] if options.init else args, labels, health)
     row = stored.Row(
         container_id, options.name, options.image, image_digest, time.time(), loads(document)
     )

@@ -7,9 +7,11 @@ and templates written for docker find what they look for.
 from __future__ import annotations
 
 from core.containers import state
+from core.containers.healthcheck import as_docker
 from core.containers.log_writer import timestamp
 from core.containers.mounts import PROPAGATIONS, SHM_BYTES
 from core.containers.restarts import parse_policy
+from core.lean_json import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,10 @@ def document(
         "Created": _time(row.created),
         "Path": args[0],
         "Args": args[1:],
-        "State": _state(found, _runs(directory, found)),
+        "State": {
+            **_state(found, _runs(directory, found)),
+            **_health(directory, row, found),
+        },
         "RestartCount": found.restarts,
         "Image": row.image_digest,
         "ResolvConfPath": f"{directory}/resolv.conf",
@@ -102,6 +107,27 @@ def _runs(directory: str, found: State) -> list[dict[str, Any]]:
     ]
 
 
+def _health(directory: str, row: Row, found: State) -> dict[str, Any]:
+    """Return docker's `Health`, nothing without a check; a container that ended is unhealthy."""
+    if not row.document.get("health"):
+        return {}
+    try:
+        said = loads(state.read_file(f"{directory}/health.json").decode())
+    except (OSError, ValueError):
+        said = {"failing": 0, "results": []}
+    log = [
+        {
+            "Start": _time(result["started"]),
+            "End": _time(result["ended"]),
+            "ExitCode": result["code"],
+            "Output": result["output"],
+        }
+        for result in said["results"]
+    ]
+    status = found.health or ("unhealthy" if found.started else "starting")
+    return {"Health": {"Status": status, "FailingStreak": said["failing"], "Log": log}}
+
+
 def _config(row: Row, options: ContainerOptions, spec: dict[str, Any]) -> dict[str, Any]:
     process = spec["process"]
     return {
@@ -115,6 +141,7 @@ def _config(row: Row, options: ContainerOptions, spec: dict[str, Any]) -> dict[s
         "Image": row.image,
         "WorkingDir": process["cwd"],
         "Labels": row.document["all_labels"],
+        **({"Healthcheck": as_docker(check)} if (check := row.document.get("health")) else {}),
         "StopSignal": spec["annotations"]["limpet.stop-signal"],
         "StopTimeout": options.stop_timeout_s if options.stop_timeout_s >= 0 else None,
         "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in options.publish},

@@ -150,6 +150,7 @@ class Containers:
             finished=found.finished,
             restarts=found.restarts,
             next_start=found.next_start,
+            health=found.health,
             run_codes=tuple((code, oom) for _, _, code, oom in found.runs),
             tty=row.document["tty"],
             ports=tuple(Port(*port) for port in found.ports),

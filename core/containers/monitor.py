@@ -17,6 +17,7 @@ import sys
 import time
 
 from core.containers import cgroups, child, init, plan, protocol, state
+from core.containers.health import STARTING, Health
 from core.containers.log_writer import LogWriter
 from core.containers.pump import Client, Loop, Pump
 from core.containers.restarts import Restarts
@@ -78,6 +79,7 @@ class Monitor:
         self._published = self._due = False
         self._socket: _socket.socket | None = None
         self._state = State()
+        self._health = self._make_health()
 
     def main(self, report: int, owner: int) -> None:
         """Start the container, watch over it, and clean up."""
@@ -108,6 +110,16 @@ class Monitor:
         if self._job["auto_remove"] and os.path.exists(self._directory):
             self._remove()
 
+    def _make_health(self) -> Health | None:
+        check, plan_ = self._job["health"], self._job["plan"]
+        if not check:
+            return None
+        target = {
+            "spec": plan_["spec"], "container_id": plan_["container_id"], "env": (), "cwd": "",
+            "user": "", "tty": False, "privileged": False, "seccomp": plan_["seccomp"],
+        }  # fmt: skip
+        return Health(check, target, self._loop, self._directory, self._set_health, self._reap)
+
     # -- the start -------------------------------------------------------------------
 
     def _start(self) -> None:
@@ -130,6 +142,9 @@ class Monitor:
         self._pidfd = process.pidfd_open(self._pid)
         self._loop.add(self._pidfd, self._reap)
         self._state = self._state.replace(started=time.time())
+        if self._health is not None:
+            self._health.begin(self._pid, self._state.ticks)
+            self._state = self._state.replace(health=STARTING)
         self._write_state()
 
     def _prepare(self) -> None:
@@ -213,12 +228,14 @@ class Monitor:
             cgroups.kill(self._cgroup["dirs"])  # no pid namespace ends with the first process
         self._pump.drain()
         self._log.end_lines()
+        if self._health is not None:
+            self._health.end()
         oom = cgroups.oom_kills(self._cgroup["dirs"]) > 0
         run = (self._state.started, time.time(), code, oom)
         self._restarts.note(run)
         self._state = self._state.replace(
             pid=0, ticks=0, finished=run[1], exit_code=code, oom=oom, error=self._error, cgroup=(),
-            runs=self._restarts.runs,
+            runs=self._restarts.runs, health="",
         )  # fmt: skip
         return run
 
@@ -291,22 +308,36 @@ class Monitor:
             return bytes((protocol.ANSWER, error.errno or 255)) + str(error).encode()
         self._state = self._state.replace(state=state.PAUSED if frozen else state.RUNNING)
         self._write_state()
+        if self._health is not None:
+            if frozen:
+                self._health.pause()
+            else:
+                self._health.resume()
         return bytes((protocol.ANSWER, 0))
 
     def _gone(self, client: Client) -> None:
         if client.owner and not client.left and self._job["stdin_once"]:
             self._pump.close_stdin()
 
+    def _set_health(self, status: str) -> None:
+        self._state = self._state.replace(health=status)
+        self._write_state()
+
     def _reap(self) -> None:
-        """Collect the first process, and orphans that came to us as their subreaper."""
-        while self._status is None:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+        """Collect the first process, checks, and orphans: we are their subreaper."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
             if pid == self._pid:
                 self._pid, self._status = 0, status
                 self._loop.drop(self._pidfd)
                 os.close(self._pidfd)
-            elif pid == 0:
-                return
+            elif self._health is not None:
+                self._health.reaped(pid, status)
 
     # -- the end ---------------------------------------------------------------------
 

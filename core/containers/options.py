@@ -96,3 +96,11 @@ class ContainerOptions(Record):
     """-1: the configured default."""
     restart: str = ""
     """no (also empty), always, unless-stopped, on-failure[:N]."""
+    health_cmd: str = ""
+    """For a shell; empty: the image's check.  Of the others 0 means the image's, or docker's."""
+    health_interval_s: float = 0
+    health_timeout_s: float = 0
+    health_retries: int = 0
+    health_start_period_s: float = 0
+    health_start_interval_s: float = 0
+    no_healthcheck: bool = False

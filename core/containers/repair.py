@@ -57,7 +57,7 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
     repaired = found.replace(
         state=state.EXITED, pid=0, ticks=0,
         error="its monitor was killed" if same_boot else "the host was restarted",
-        ports=(), address="", gateway="", cgroup=(), next_start=0,
+        ports=(), address="", gateway="", cgroup=(), next_start=0, health="",
     )  # fmt: skip
     if found.state not in state.WAITING:
         code, now = KILLED if same_boot else RESTARTED, time.time()

@@ -55,6 +55,7 @@ def make_job(
             "count": before.restarts,
             "runs": before.runs,
         },
+        "health": row.document.get("health"),
         "auto_remove": options.auto_remove,
         "remove": [sys.executable, "-I", "-S", "-E", CLEANUP, paths.data, paths.run, row.id],
     }

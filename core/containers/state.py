@@ -59,17 +59,25 @@ class State(Record):
     """While it waits: when it is started again."""
     runs: tuple[Run, ...] = ()
     """The last ones, the oldest first; only with a restart policy."""
+    health: str = ""
+    """starting, healthy or unhealthy; empty without a check and while it does not run."""
 
 
 def write_state(directory: str, state: State) -> None:
     """Replace `directory`/state.json; OSError (ENOSPC, the directory is gone) passes."""
-    temporary = f"{directory}/state.json.{os.getpid()}"
+    text = dumps(state.as_dict())
+    replace_file(f"{directory}/state.json", text.encode("utf-8", "surrogateescape"))
+
+
+def replace_file(path: str, data: bytes) -> None:
+    """Replace a small file as a whole, not synced.  Raises OSError."""
+    temporary = f"{path}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, dumps(state.as_dict()).encode("utf-8", "surrogateescape"))
+        os.write(fd, data)
     finally:
         os.close(fd)
-    os.rename(temporary, f"{directory}/state.json")
+    os.rename(temporary, path)
 
 
 def read_state(directory: str) -> State:
@@ -78,7 +86,7 @@ def read_state(directory: str) -> State:
     A damaged file counts as `dead`, with the reason in `error`.
     """
     try:
-        text = _read(f"{directory}/state.json")
+        text = read_file(f"{directory}/state.json")
     except FileNotFoundError:
         return State()
     try:
@@ -131,7 +139,7 @@ def process_stat(pid: int) -> tuple[str, int] | None:
     if pid <= 0:
         return None
     try:
-        text = _read(f"/proc/{pid}/stat")
+        text = read_file(f"/proc/{pid}/stat")
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command's name may hold spaces and parentheses; the last ")" ends it.
@@ -142,14 +150,15 @@ def process_stat(pid: int) -> tuple[str, int] | None:
 def boot_id() -> str:
     """Return the ID the kernel made for this boot."""
     if not _boot:
-        _boot.append(_read("/proc/sys/kernel/random/boot_id").decode().strip())
+        _boot.append(read_file("/proc/sys/kernel/random/boot_id").decode().strip())
     return _boot[0]
 
 
 _boot: list[str] = []
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
+    """Return a file's contents.  Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []

@@ -31,7 +31,7 @@ class Row(Record):
     image_digest: str
     created: float
     document: dict[str, Any]
-    """The options as asked for, and what they came to: `args`, `all_labels`."""
+    """The options as asked for, and what they came to: `args`, `all_labels`, `health`."""
 
     @property
     def options(self) -> ContainerOptions:
@@ -54,12 +54,17 @@ class Row(Record):
         )
 
 
-def document_of(options: ContainerOptions, args: list[str], labels: dict[str, str]) -> str:
+def document_of(
+    options: ContainerOptions,
+    args: list[str],
+    labels: dict[str, str],
+    health: dict[str, Any] | None = None,
+) -> str:
     """Return the JSON that is stored for a new container."""
     values = options.as_dict()
     values["mounts"] = [mount.as_dict() for mount in options.mounts]
     values["publish"] = [port.as_dict() for port in options.publish]
-    return dumps({**values, "args": args, "all_labels": labels})
+    return dumps({**values, "args": args, "all_labels": labels, "health": health})
 
 
 def _tuples(value: Any) -> Any:

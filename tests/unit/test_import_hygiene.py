@@ -29,6 +29,7 @@ LEAN = (
     "core.containers.device_steps",
     "core.containers.enter",
     "core.containers.exec_session",
+    "core.containers.health",
     "core.containers.init",
     "core.containers.limits",
     "core.lean_json",
