@@ -186,6 +186,15 @@ class Engine:
         found = self.lifecycle.running(container)
         return list_processes(found), read_users(found)
 
+    def container_size(self, container: str) -> tuple[int, int]:
+        """Return the bytes of the files a container wrote, and of these with its image's."""
+        from core.containers import changes, stored
+
+        row = stored.find(self.database, container)
+        written = changes.written_bytes(f"{self.paths.container(row.id)}/upper")
+        sizes = {image.digest: image.size_bytes for image in self.store.images()}
+        return written, written + sizes.get(row.image_digest, 0)
+
     def changes(self, container: str) -> list[Change]:
         """Return which paths of its image a container changed, running or not."""
         from core.containers import changes, stored

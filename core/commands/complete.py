@@ -52,6 +52,8 @@ class Names:
         }
 
     def _collect(self) -> dict[str, dict[str, str]]:
+        from core.commands.container_filters import FILTERS
+
         containers = self._engine.containers()
         images = {
             tag: f"{info.platform}, {info.layers} layers"
@@ -67,6 +69,7 @@ class Names:
             "running": {name: text for name, text in said.items() if name in running},
             "stopped": {name: text for name, text in said.items() if name not in running},
             "registry": {info.host: info.state for info in self._engine.registries()},
+            "container-filter": {f"{key}=": "" for key in FILTERS},
             "signal": {name: f"signal {number}" for name, number in SIGNALS.items()},
         }
 

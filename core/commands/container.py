@@ -100,6 +100,18 @@ class Exec(Args):
     command: tuple[str, ...] = rest("command and its arguments", metavar="COMMAND")
 
 
+class Wait(Named):
+    """Options of `wait`."""
+
+    condition: str = option(
+        "--condition",
+        help="until when: not-running, next-exit or removed",
+        default="not-running",
+        metavar="CONDITION",
+        choices=("not-running", "next-exit", "removed"),
+    )
+
+
 class Remove(Args):
     """Options of `rm`."""
 
@@ -228,14 +240,18 @@ def attach(engine: Engine, args: Attach) -> Result:
 
 @verb(
     "container wait",
-    Named,
+    Wait,
     "Wait until containers end, print their exit codes",
     "wait",
     changes=False,
 )
-def wait(engine: Engine, args: Named) -> Result:
+def wait(engine: Engine, args: Wait) -> Result:
     """Wait for each in turn."""
-    return Text("\n".join(str(engine.lifecycle.wait(name)) for name in args.containers))
+    from core.containers.waiting import wait_for
+
+    return Text("\n".join(
+        str(wait_for(engine.lifecycle, name, args.condition)) for name in args.containers
+    ))  # fmt: skip
 
 
 @verb("container rename", Rename, "Give a container another name", "rename")

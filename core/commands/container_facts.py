@@ -29,13 +29,11 @@ class Ps(Listing):
         convert=values.whole,
     )
     latest: bool = flag("-l", "--latest", help="the newest, in any state")
+    size: bool = flag("-s", "--size", help="what each has written, and that with its image")
     filter: tuple[str, ...] = option(
-        "-f",
-        "--filter",
-        help="name=, id=, image=, status=, health=, label=",
-        many=True,
-        metavar="KEY=VALUE",
-    )
+        "-f", "--filter", help="name=, status=, health=, label=, ancestor=, volume=, publish=, …",
+        many=True, metavar="KEY=VALUE", complete="container-filter",
+    )  # fmt: skip
 
 
 class Logs(Args):
@@ -69,6 +67,11 @@ class PortArgs(Args):
     """Arguments of `port`."""
 
     container: str = positional("name or ID", complete="running")
+    port: str = positional(
+        "only where this port of the container is published",
+        default="",
+        metavar="PORT[/PROTOCOL]",
+    )
 
 
 class Stats(Listing):
@@ -87,15 +90,23 @@ class Stats(Listing):
 def ps(engine: Engine, args: Ps) -> Result:
     """List the running containers, or all."""
     found = engine.containers()
-    if args.latest or args.last > 0:
-        found = found[: args.last or 1]
-    elif not args.all and not any(word.startswith("status=") for word in args.filter):
+    newest = args.last if args.last > 0 else int(args.latest)
+    any_state = args.all or newest
+    if args.filter:
+        from core.commands.container_filters import names_states, select
+
+        found = select(engine, found, args.filter)
+        any_state = any_state or names_states(args.filter)
+    if not any_state:
         found = [info for info in found if info.state in ALIVE]
-    for word in args.filter:
-        found = [info for info in found if values.container_filter(word)(info)]
+    found = found[: newest or None]
+    rows = [_row(info, args.no_trunc) for info in found]
+    if args.size:
+        for row in rows:
+            row["Size"] = _size_text(*engine.container_size(row["ID"]))
     return Table(
-        PS_COLUMNS,
-        tuple(_row(info, args.no_trunc) for info in found),
+        (*PS_COLUMNS, Column("Size", "SIZE")) if args.size else PS_COLUMNS,
+        tuple(rows),
         args.format,
         "ID" if args.quiet else "",
         full=args.no_trunc,
@@ -125,13 +136,27 @@ def inspect(engine: Engine, args: Inspect) -> Result:
 
 @verb("container port", PortArgs, "List a container's published ports", "port", changes=False)
 def port(engine: Engine, args: PortArgs) -> Result:
-    """One line a port, as docker writes it."""
+    """One line a port, as docker writes it; of one that is asked for only the address."""
+    from core.errors import NotFound
+
     info = engine.lifecycle.resolve(args.container)
-    return Text(
-        "\n".join(
-            f"{p.container_port}/{p.protocol} -> {p.host_ip}:{p.host_port}" for p in info.ports
+    number, _, protocol = args.port.partition("/")
+    if not args.port:
+        return Text("\n".join(
+            f"{p.container_port}/{p.protocol} -> {host_text(p)}" for p in info.ports
+        ))  # fmt: skip
+    found = [
+        host_text(p)
+        for p in info.ports
+        if str(p.container_port) == number and p.protocol == (protocol or "tcp")
+    ]
+    if not found:
+        raise NotFound(
+            f"container {info.name} does not publish port {number}/{protocol or 'tcp'}",
+            hint=f"limpet port {info.name} lists what it does publish",
+            subject=args.port,
         )
-    )
+    return Text("\n".join(found))
 
 
 @verb("container stats", Stats, "Show what running containers use, once", "stats", changes=False)
@@ -228,4 +253,16 @@ def status(info: ContainerInfo) -> str:
 
 def port_text(port: Port) -> str:
     """Return docker's arrow: `0.0.0.0:8080->80/tcp`."""
-    return f"{port.host_ip}:{port.host_port}->{port.container_port}/{port.protocol}"
+    return f"{host_text(port)}->{port.container_port}/{port.protocol}"
+
+
+def host_text(port: Port) -> str:
+    """Return where a published port is on the host: `0.0.0.0:8080`, `[::]:8080`."""
+    address = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
+    return f"{address}:{port.host_port}"
+
+
+def _size_text(written: int, whole: int) -> str:
+    from core.commands.show import size
+
+    return f"{size(written)} (virtual {size(whole)})"

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from core.model import ContainerInfo
-
     Converted = TypeVar("Converted")
 
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -220,30 +218,3 @@ def lines_of(
                 except ValueError as error:
                     raise UsageError(f"{path}, line {number}: {error}") from error
     return tuple(found)
-
-
-def container_filter(word: str) -> Callable[[ContainerInfo], bool]:
-    """Parse one of ps's filters: name=, id=, image=, status=, exited=, label=NAME[=VALUE].
-
-    Raises UsageError for a filter that does not exist.
-    """
-    from core.errors import UsageError
-
-    key, _, wanted = word.partition("=")
-    tests: dict[str, Callable[[ContainerInfo], bool]] = {
-        "name": lambda info: wanted in info.name,
-        "id": lambda info: info.id.startswith(wanted),
-        "image": lambda info: wanted in (info.image, info.image_digest),
-        "ancestor": lambda info: wanted in (info.image, info.image_digest),
-        "status": lambda info: (
-            info.state == wanted or (wanted == "restarting" and info.state == "crash-looping")
-        ),
-        "exited": lambda info: info.state == "exited" and str(info.exit_code) == wanted,
-        "health": lambda info: wanted == (info.health or "none"),
-        "label": lambda info: any(
-            wanted in (name, f"{name}={value}") for name, value in info.labels
-        ),
-    }
-    if key not in tests:
-        raise UsageError(f"no filter {key!r}", hint=f"filters are: {', '.join(tests)}")
-    return tests[key]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
+from core.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -50,6 +51,41 @@ def mount_points(spec: dict[str, Any]) -> frozenset[str]:
     return frozenset(
         {entry["destination"].rstrip("/") for entry in spec["mounts"]} | {"/dev/console"}
     )
+
+
+def written_bytes(upper: str) -> int:
+    """Return the bytes of all files in the layer at `upper`, a hard link counted once.
+
+    Files that cannot be looked at, because they are being changed, do not count.
+    """
+    total, seen, todo = 0, set(), ["."]
+    top = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        while todo:
+            path = todo.pop()
+            try:
+                here = openat2(
+                    top, path, os.O_RDONLY | os.O_DIRECTORY, 0,
+                    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+                )  # fmt: skip
+            except OSError:
+                continue
+            try:
+                with os.scandir(here) as entries:
+                    for entry in entries:
+                        facts = entry.stat(follow_symlinks=False)
+                        if stat.S_ISDIR(facts.st_mode):
+                            todo.append(f"{path}/{entry.name}")
+                        elif facts.st_nlink == 1 or facts.st_ino not in seen:
+                            seen.add(facts.st_ino)
+                            total += facts.st_size
+            except OSError:
+                continue
+            finally:
+                os.close(here)
+    finally:
+        os.close(top)
+    return total
 
 
 class _Layer:

@@ -153,6 +153,12 @@ class Copying:
             # Nobody starts it while its file system is mounted here as well.
             stack.enter_context(Lock(self._paths, row.id))
             found = repair.locked_state(self._paths, self._network, row.id)
+        if found.state in state.WAITING:
+            raise Conflict(
+                f"container {row.name} is {found.state}: it has no files between two runs",
+                hint=f"limpet stop {row.name}, then copy",
+                subject=row.name,
+            )
         if found.state in state.ALIVE:
             return root.open_running(found.pid, found.ticks)
         return root.open_stopped(

@@ -111,10 +111,10 @@ class Containers:
         return Usage(*cgroups.usage(found.cgroup)) if found.pid else None
 
     def running(self, reference: str) -> State:
-        """Return the state of a container that runs or is paused, else raise Conflict."""
+        """Return the state of a container that has processes, else raise Conflict."""
         row = stored.find(self._database, reference)
         found = self._state(row.id)
-        if found.state not in state.ALIVE:
+        if not found.pid:
             raise _not_running(row, found.state)
         return found
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from core.commands import limit_values, mount_values, show, values
 from core.containers.options import Mount
 from core.errors import UsageError
-from core.model import ContainerInfo, Port
+from core.model import Port
 
 
 @pytest.mark.parametrize(
@@ -134,18 +134,6 @@ def test_env_files(tmp_path: Path) -> None:
         read(str(file))
     with pytest.raises(UsageError, match="nowhere"):
         read("nowhere")
-
-
-def test_filters() -> None:
-    info = ContainerInfo("abc", "web", "nginx", "sha256:1", (), 0, "exited", exit_code=3,
-                         labels=(("team", "red"),))  # fmt: skip
-    for word in ("name=we", "id=ab", "image=nginx", "status=exited", "exited=3", "label=team",
-                 "label=team=red"):  # fmt: skip
-        assert values.container_filter(word)(info), word
-    for word in ("name=x", "status=running", "exited=0", "label=team=blue"):
-        assert not values.container_filter(word)(info), word
-    with pytest.raises(UsageError, match="colour"):
-        values.container_filter("colour=red")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""The verbs of containers that look and copy, through the real command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from core.paths import Paths
+from tests.e2e.command_line import LIMPET, environment, limpet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
+    made = environment(paths, tmp_path)
+    limpet(made, "image", "starter")
+    yield made
+    for name in limpet(made, "ps", "-aq").split():
+        limpet(made, "rm", "-f", name)
+
+
+def names(env: dict[str, str], *words: str) -> list[str]:
+    return limpet(env, "ps", "--format", "{{.Names}}", *words).split()
+
+
+def test_files_go_in_and_come_out(env: dict[str, str], tmp_path: Path) -> None:
+    limpet(env, "run", "-d", "--name", "web", "--network", "none", "starter", "sleep", "1000")
+    limpet(env, "create", "--name", "cold", "--network", "none", "starter", "cat", "/etc/my.conf")
+    (tmp_path / "my.conf").write_text("setting")
+    said = limpet(env, "cp", str(tmp_path / "my.conf"), "web:/etc")
+    assert "Successfully copied 7B to web:/etc" in said
+    assert limpet(env, "cp", "-q", "web:/etc/my.conf", "cold:/etc/") == ""
+    assert limpet(env, "start", "-a", "cold") == "setting"
+    limpet(env, "cp", "cold:/etc/my.conf", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_text() == "setting"
+    with open(tmp_path / "tar", "wb") as file:
+        subprocess.run([LIMPET, "cp", "web:/etc", "-"], env=env, stdout=file, check=True)
+    with tarfile.open(tmp_path / "tar") as tar:
+        assert "etc/my.conf" in tar.getnames()
+    with open(tmp_path / "tar", "rb") as file:
+        subprocess.run([LIMPET, "cp", "-q", "-", "cold:/tmp"], env=env, stdin=file, check=True)
+    limpet(env, "cp", "-L", "cold:/tmp/etc/my.conf", str(tmp_path / "again"))
+    assert (tmp_path / "again").read_text() == "setting"
+    assert "web:/nowhere does not exist" in limpet(env, "cp", "web:/nowhere", ".", code=3)
+    assert "CONTAINER:PATH" in limpet(env, "cp", "a", "b", code=2)
+    assert "nobody" in limpet(env, "cp", "nobody:/x", ".", code=3)
+    damaged = limpet(env, "cp", "-", "web:/tmp", text="this is no tar" * 100, code=1)
+    assert "tar" in damaged
+
+
+def test_changes_processes_and_sizes(env: dict[str, str]) -> None:
+    script = "echo hello > /etc/new; rm /etc/passwd; sleep 1000 & exec sleep 2000"
+    limpet(env, "run", "-d", "--name", "web", "--network", "none", "starter", "sh", "-c", script)
+    time.sleep(0.3)
+    assert limpet(env, "diff", "web") == "C /etc\nA /etc/new\nD /etc/passwd\n"
+    table = [line.split() for line in limpet(env, "top", "web").splitlines()]
+    assert table[0][:3] == ["USER", "PID", "CPID"]
+    assert table[1][2] == "1"
+    assert table[1][-2:] == ["sleep", "2000"]
+    assert limpet(env, "top", "web", "-o", "pid,comm").splitlines()[0].split() == ["PID", "CMD"]
+    assert "6B (virtual" in limpet(env, "ps", "-s")
+    limpet(env, "stop", "-t", "0", "web")
+    assert "not running" in limpet(env, "top", "web", code=4)
+
+
+def test_ps_chooses(env: dict[str, str], tmp_path: Path) -> None:
+    for name, more in (("one", ()), ("two", ("-v", f"{tmp_path}:/data", "-l", "team=red"))):
+        limpet(env, "run", "-d", "--name", name, "--network", "none", *more, "starter",
+               "sleep", "1000")  # fmt: skip
+    limpet(env, "create", "--name", "three", "starter", "true")
+    assert names(env) == ["two", "one"]
+    assert names(env, "--filter", "label=team") == ["two"]
+    assert names(env, "--filter", "volume=/data") == ["two"]
+    assert names(env, "--filter", f"volume={tmp_path}") == ["two"]
+    assert names(env, "--filter", "status=created") == ["three"]
+    assert names(env, "-a", "--filter", "since=one") == ["three", "two"]
+    assert names(env, "-a", "--filter", "before=two") == ["one"]
+    assert names(env, "-a", "--filter", "ancestor=starter", "-n", "1") == ["three"]
+    assert names(env, "--filter", "ancestor=nothing") == []
+    assert "did you mean name=" in limpet(env, "ps", "--filter", "nmae=x", code=2)
+
+
+def test_waiting(env: dict[str, str]) -> None:
+    limpet(env, "run", "-d", "--name", "web", "--network", "none", "starter",
+           "sh", "-c", "sleep 0.3; exit 3")  # fmt: skip
+    assert limpet(env, "wait", "web") == "3\n"
+    waiting = subprocess.Popen(
+        [LIMPET, "wait", "--condition", "next-exit", "web"], env=env, stdout=subprocess.PIPE
+    )
+    removed = subprocess.Popen(
+        [LIMPET, "wait", "--condition", "removed", "web"], env=env, stdout=subprocess.PIPE
+    )
+    time.sleep(0.3)
+    assert waiting.poll() is None
+    limpet(env, "start", "web")
+    assert waiting.communicate(timeout=10)[0] == b"3\n"
+    assert removed.poll() is None
+    limpet(env, "rm", "web")
+    assert removed.communicate(timeout=10)[0] == b"3\n"
+    assert "is none of" in limpet(env, "wait", "--condition", "never", "web", code=2)
+
+
+def test_where_a_port_is(env: dict[str, str]) -> None:
+    limpet(env, "run", "-d", "--name", "web", "-p", "127.0.0.1:18099:80", "starter",
+           "sleep", "1000")  # fmt: skip
+    try:
+        assert limpet(env, "port", "web") == "80/tcp -> 127.0.0.1:18099\n"
+        assert limpet(env, "port", "web", "80") == "127.0.0.1:18099\n"
+        assert "does not publish port 81/tcp" in limpet(env, "port", "web", "81", code=3)
+        assert names(env, "--filter", "publish=18099") == ["web"]
+        assert names(env, "--filter", "expose=80") == ["web"]
+    finally:
+        limpet(env, "rm", "-f", "web")
+        limpet(env, "network", "prune", "-f")
+    assert os.listdir(env["LIMPET_DATA_ROOT"] + "/containers") == []
