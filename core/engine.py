@@ -163,7 +163,9 @@ class Engine:
         follow: bool = False,
         tail: int | None = None,
         since: float = 0,
+        until: float = 0,
         timestamps: bool = False,
+        grep: str = "",
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[int, bytes]]:
         """Return an iterator of (1 for stdout or 2 for stderr, line) over a container's log.
@@ -175,7 +177,9 @@ class Engine:
             follow=follow,
             tail=tail,
             since=since,
+            until=until,
             timestamps=timestamps,
+            grep=grep,
             stopped=stopped,
         )
 

@@ -50,6 +50,19 @@ class Logs(Args):
         metavar="WHEN",
         convert=values.moment,
     )
+    until: float = option(
+        "--until",
+        help="only up to then: 10m (ago), or a date",
+        default=0.0,
+        metavar="WHEN",
+        convert=values.moment,
+    )
+    grep: str = option(
+        "-g",
+        "--grep",
+        help="only lines that match; -n counts those",
+        metavar="PATTERN",
+    )
     timestamps: bool = flag("-t", "--timestamps", help="with the time of each line")
     container: str = positional("name or ID", complete="container")
 
@@ -122,6 +135,8 @@ def logs(engine: Engine, args: Logs) -> Result:
             args.container,
             follow=args.follow,
             since=args.since,
+            until=args.until,
+            grep=args.grep,
             tail=None if args.tail < 0 else args.tail,
             timestamps=args.timestamps,
         )

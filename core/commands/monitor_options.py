@@ -11,12 +11,21 @@ if TYPE_CHECKING:
 
 
 class Monitored(Args):
-    """Restarts and health checks."""
+    """Restarts, health checks, logs."""
 
     restart: str = option(
         "--restart", help="start it again when it ends: no, always, unless-stopped, on-failure[:N]",
         metavar="POLICY", choices=("no", "always", "unless-stopped", "on-failure"),
         convert=values.restart_policy,
+    )  # fmt: skip
+    log_driver: str = option(
+        "--log-driver", help="where its output is kept: json-file, none or journald",
+        metavar="DRIVER", choices=("json-file", "none", "journald"),
+    )  # fmt: skip
+    log_opt: tuple[tuple[str, str], ...] = option(
+        "--log-opt", help="max-size=SIZE and max-file=N of json-file, tag=TEXT of journald",
+        many=True, metavar="NAME=VALUE", choices=("max-size=", "max-file=", "tag="),
+        convert=values.log_option,
     )  # fmt: skip
     health_cmd: str = option(
         "--health-cmd", help="a shell command whose exit code tells whether all is well",
@@ -49,6 +58,8 @@ def monitor_options(args: Monitored) -> dict[str, Any]:
     """Return the fields of ContainerOptions that these options set."""
     return {
         "restart": args.restart,
+        "log_driver": args.log_driver,
+        "log_opts": args.log_opt,
         "health_cmd": args.health_cmd,
         "health_interval_s": args.health_interval,
         "health_timeout_s": args.health_timeout,

@@ -189,6 +189,14 @@ def restart_policy(word: str) -> str:
     return word
 
 
+def log_option(word: str) -> tuple[str, str]:
+    """Parse NAME=VALUE of --log-opt."""
+    name, equals, value = word.partition("=")
+    if not (name and equals and value):
+        raise ValueError(f"{word!r} is not NAME=VALUE, such as max-size=10m")
+    return name, value
+
+
 def signal_name(word: str) -> str:
     """Check a signal's name or number and keep it as it is written."""
     signal(word)

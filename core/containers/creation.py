@@ -8,6 +8,7 @@ from _sqlite3 import IntegrityError
 
 from core.containers import names, spec, stored
 from core.containers.healthcheck import make_healthcheck
+from core.containers.log_drivers import check_log
 from core.errors import Conflict, UsageError
 from core.lean_json import dumps, loads
 from core.record import Record
@@ -48,6 +49,7 @@ def draft(
             f"--rm removes the container at its end, --restart {options.restart} starts it then",
             hint="leave one of the two out",
         )
+    check_log(options)
     container_id = os.urandom(32).hex()
     hosts = options.network == "host" or options.uts == "host"
     own_name = os.uname().nodename if hosts else container_id[:12]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from core.containers import state
 from core.containers.healthcheck import as_docker
+from core.containers.log_drivers import log_config
 from core.containers.log_writer import timestamp
 from core.containers.mounts import PROPAGATIONS, SHM_BYTES
 from core.containers.restarts import parse_policy
@@ -163,10 +164,7 @@ def _host_config(config: Config, options: ContainerOptions, spec: dict[str, Any]
         "PortBindings": bindings,
         "AutoRemove": options.auto_remove,
         "RestartPolicy": {"Name": policy.name, "MaximumRetryCount": policy.retries},
-        "LogConfig": {"Type": "json-file", "Config": {
-            "max-size": str(config["container", "log_max_bytes"]),
-            "max-file": str(config["container", "log_max_files"]),
-        }},
+        "LogConfig": log_config(config, options),
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
         "CapAdd": list(options.cap_add) or None,

@@ -430,26 +430,47 @@ class Containers:
         since: float = 0,
         until: float = 0,
         timestamps: bool = False,
+        grep: str = "",
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[int, bytes]]:
         """Return (1 for stdout or 2 for stderr, text) for what the container wrote.
 
         `follow` goes on until the container ends, or for at most a second after `stopped()`
-        is true.  Times are seconds since the epoch.
+        is true.  Times are seconds since the epoch.  With a regular expression `grep`, only
+        lines in which it is found; `tail` counts those.  Raises Conflict when the container
+        keeps no log.
         """
-        from core.containers import logs
+        from core.containers import log_drivers, logs
 
         row = stored.find(self._database, reference)
+        wanted = logs.Matching(grep, tail) if grep else iter
+        tail = None if grep else tail
+
+        def running() -> bool:
+            over = stopped() or (until and time.time() > until)
+            return not over and self._state(row.id).state in state.ALIVE
+
+        driver = row.options.log_driver
+        if driver == log_drivers.NONE:
+            raise Conflict(
+                f"container {row.name} keeps no log: it has --log-driver none",
+                hint=f"limpet attach {row.name} shows what it writes from now on",
+                subject=row.name,
+            )
+        if driver == log_drivers.JOURNALD:
+            from core.containers.journal_reader import follow_journal, read_journal
+
+            if follow:
+                entries = follow_journal(row.id, running, tail=tail, since=since, until=until)
+            else:
+                entries = read_journal(row.id, tail=tail, since=since, until=until)
+            return logs.show(wanted(entries), timestamps=timestamps)
         directory = self._paths.container(row.id)
         if not follow:
-            entries = logs.read_log(f"{directory}/log", tail=tail, since=since, until=until)
-        else:
-            follower = logs.Follower(f"{directory}/log", tail=tail, since=since, until=until)
-            entries = logs.follow(
-                directory,
-                follower,
-                lambda: not stopped() and self._state(row.id).state in state.ALIVE,
-            )
+            found = logs.read_log(f"{directory}/log", tail=tail, since=since, until=until)
+            return logs.show(wanted(found), timestamps=timestamps)
+        follower = logs.Follower(f"{directory}/log", tail=tail, since=since, until=until)
+        entries = logs.follow(directory, follower, running, wanted)
         return logs.show(entries, timestamps=timestamps)
 
     # -- ending ----------------------------------------------------------------------

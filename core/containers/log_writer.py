@@ -40,25 +40,19 @@ def timestamp(ns: int) -> bytes:
     )  # fmt: skip
 
 
-class LogWriter:
-    """Appends output to a log and rotates it.
+class LineWriter:
+    """Cuts output into entries, one a line; what becomes of them is a subclass's."""
 
-    `max_bytes` 0 means no limit.  A full disk loses lines, counted in `lost`, and never
-    stops the container; what is on disk stays whole lines.
-    """
-
-    def __init__(self, path: str, max_bytes: int, max_files: int) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
-        self._max_files = max(1, max_files)
+    def __init__(self) -> None:
         self._partial = {1: b"", 2: b""}
         self.lost = 0
-        self._open()
+        """Entries that could not be kept; that never stops a container."""
 
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self._path, flags, 0o600)
-        self._size = os.fstat(self._fd).st_size
+    def _entry(self, stream: int, text: bytes, stamp: bytes) -> bytes:
+        raise NotImplementedError
+
+    def _append(self, entries: list[bytes]) -> None:
+        raise NotImplementedError
 
     def write(self, stream: int, data: bytes) -> None:
         """Log the complete lines in `data`; a started line waits for its end."""
@@ -69,11 +63,11 @@ class LogWriter:
         for line in lines:
             text = line + b"\n"
             while len(text) > MAX_LINE:
-                entries.append(entry(stream, text[:MAX_LINE], stamp))
+                entries.append(self._entry(stream, text[:MAX_LINE], stamp))
                 text = text[MAX_LINE:]
-            entries.append(entry(stream, text, stamp))
+            entries.append(self._entry(stream, text, stamp))
         while len(rest) >= MAX_LINE:
-            entries.append(entry(stream, rest[:MAX_LINE], stamp))
+            entries.append(self._entry(stream, rest[:MAX_LINE], stamp))
             rest = rest[MAX_LINE:]
         self._partial[stream] = rest
         if entries:
@@ -82,14 +76,47 @@ class LogWriter:
     def end_lines(self) -> None:
         """Log the lines that never ended."""
         stamp = timestamp(time.time_ns())
-        rest = [entry(stream, text, stamp) for stream, text in self._partial.items() if text]
+        rest = [self._entry(stream, text, stamp) for stream, text in self._partial.items() if text]
         self._partial = {1: b"", 2: b""}
         if rest:
             self._append(rest)
 
     def close(self) -> None:
-        """Log the lines that never ended, and close the file."""
+        """Log the lines that never ended, and let go of the log."""
         self.end_lines()
+
+
+class NoLog(LineWriter):
+    """Keeps nothing."""
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Drop the output."""
+
+
+class LogWriter(LineWriter):
+    """Appends output to a log file and rotates it.
+
+    `max_bytes` 0 means no limit.  A full disk loses lines; what is on disk stays whole lines.
+    """
+
+    def __init__(self, path: str, max_bytes: int, max_files: int) -> None:
+        super().__init__()
+        self._path = path
+        self._max_bytes = max_bytes
+        self._max_files = max(1, max_files)
+        self._open()
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def _entry(self, stream: int, text: bytes, stamp: bytes) -> bytes:
+        return entry(stream, text, stamp)
+
+    def close(self) -> None:
+        """Log the lines that never ended, and close the file."""
+        super().close()
         os.close(self._fd)
 
     def _append(self, entries: list[bytes]) -> None:

@@ -218,10 +218,16 @@ class _File:
         return found + (count > 0 and end > 0)
 
 
-def follow(directory: str, follower: Follower, running: Callable[[], bool]) -> Iterator[Entry]:
+def follow(
+    directory: str,
+    follower: Follower,
+    running: Callable[[], bool],
+    wanted: Callable[[Iterator[Entry]], Iterator[Entry]] = lambda entries: entries,
+) -> Iterator[Entry]:
     """Yield entries as they come, until `running()` is false and all has been read.
 
-    `directory` holds the log and state.json: a change in it is what wakes us.
+    `wanted` chooses from each lot; the first is what is there already.  `directory` holds
+    the log and state.json: a change in it is what wakes us.
     """
     from core.linux import inotify
 
@@ -236,7 +242,7 @@ def follow(directory: str, follower: Follower, running: Callable[[], bool]) -> I
                 inotify.inotify_add_watch(events, directory, kinds)
             while True:
                 alive = running()  # asked first: what is read after it is all there is
-                yield from follower.read()
+                yield from wanted(follower.read())
                 if not alive:
                     return
                 _wait(events)
@@ -252,6 +258,40 @@ def _wait(events: int) -> None:
         time.sleep(POLL_S / 5)
     elif select.select([events], [], [], POLL_S)[0]:
         os.read(events, BLOCK)
+
+
+class Matching:
+    """Lets through the entries in which a pattern is found; of the first lot the last `tail`.
+
+    A pattern without a capital letter is found in any case, as journalctl(1) does.  Raises
+    UsageError for a pattern that is none.
+    """
+
+    def __init__(self, pattern: str, tail: int | None) -> None:
+        import re
+
+        from core.errors import UsageError
+
+        flags = re.IGNORECASE if pattern == pattern.lower() else re.NOFLAG
+        try:
+            self._found = re.compile(pattern.encode("utf-8", "surrogateescape"), flags).search
+        except re.error as error:
+            raise UsageError(
+                f"{pattern!r} is no regular expression: {error}",
+                hint="put a backslash before . * + ? [ ] ( ) { } | ^ $ that are meant as such",
+            ) from None
+        self._tail = tail
+
+    def __call__(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Return those of a lot that match."""
+        found = (entry for entry in entries if self._found(entry.text))
+        if self._tail is not None:
+            from collections import deque
+
+            last = deque(found, self._tail)
+            self._tail = None
+            return iter(last)
+        return found
 
 
 def show(entries: Iterator[Entry], *, timestamps: bool) -> Iterator[tuple[int, bytes]]:

@@ -18,7 +18,7 @@ import time
 
 from core.containers import cgroups, child, init, plan, protocol, state
 from core.containers.health import STARTING, Health
-from core.containers.log_writer import LogWriter
+from core.containers.log_drivers import open_log
 from core.containers.pump import Client, Loop, Pump
 from core.containers.restarts import Restarts
 from core.containers.state import State
@@ -68,7 +68,7 @@ class Monitor:
         self._cgroup = plan.make_cgroup(job["plan"]["spec"], job["plan"]["container_id"])
         self._network: dict[str, Any] = job["plan"]["network"] or {}
         self._loop = Loop()
-        self._log = LogWriter(job["log"], job["log_max_bytes"], job["log_max_files"])
+        self._log = open_log(job["log"])
         self._pump = Pump(self._loop, self._log.write, self._order, self._gone)
         self._restarts = Restarts(**job["restart"])
         self._pid = self._pidfd = 0

@@ -96,6 +96,9 @@ class ContainerOptions(Record):
     """-1: the configured default."""
     restart: str = ""
     """no (also empty), always, unless-stopped, on-failure[:N]."""
+    log_driver: str = ""
+    """json-file (also empty), none, journald."""
+    log_opts: tuple[tuple[str, str], ...] = ()
     health_cmd: str = ""
     """For a shell; empty: the image's check.  Of the others 0 means the image's, or docker's."""
     health_interval_s: float = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from core.containers import log_drivers
 from core.errors import UsageError
 
 TYPE_CHECKING = False
@@ -43,9 +44,7 @@ def make_job(
         "directory": directory,
         "run": paths.container_run(row.id),
         "changed": paths.changed,
-        "log": f"{directory}/log",
-        "log_max_bytes": config["container", "log_max_bytes"],
-        "log_max_files": config["container", "log_max_files"],
+        "log": log_drivers.make_log(config, row, f"{directory}/log"),
         "stdin": options.stdin_open,
         # docker's StdinOnce: the input ends when the front end that began it goes away.
         "stdin_once": foreground and not options.tty,

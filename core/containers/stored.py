@@ -42,6 +42,7 @@ class Row(Record):
         values = {name: _tuples(value) for name, value in values.items()}
         values["mounts"] = tuple(Mount(**mount) for mount in values.get("mounts", ()))
         values["publish"] = tuple(Port(**port) for port in values.get("publish", ()))
+        values["log_opts"] = tuple((name, value) for name, value in values.get("log_opts", ()))
         return ContainerOptions(**values)
 
     @property

@@ -1,0 +1,185 @@
+"""Log drivers and their options, and what `logs` chooses from a log."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from core.containers import journal
+from core.engine import Engine
+from core.errors import Conflict, HostError, UsageError
+from core.linux import mount
+from core.paths import Paths
+from tests.containers import make_engine, reap, run, shell, until
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from core.containers.lifecycle import Containers
+
+JOURNALD = "/lib/systemd/systemd-journald"
+
+
+@pytest.fixture
+def engine(paths: Paths) -> Iterator[Engine]:
+    made = make_engine(paths, "fork")
+    yield made
+    made.close()
+    reap()
+
+
+@pytest.fixture
+def containers(engine: Engine) -> Iterator[Containers]:
+    yield engine.lifecycle
+    for info in engine.lifecycle.list():
+        engine.lifecycle.rm(info.id, force=True)
+
+
+@pytest.fixture
+def journald() -> Iterator[None]:
+    """Run a journald of the test's own, on its own /run/systemd and /run/log."""
+    if not os.path.exists(JOURNALD):
+        pytest.skip("this host has no journald")
+    places = ("/run/systemd", "/run/log")
+    for place in places:
+        os.makedirs(place, exist_ok=True)
+        mount.mount("tmpfs", place, "tmpfs", 0, "")
+    os.makedirs("/run/systemd/journal")
+    os.makedirs("/run/log/journal")
+    daemon = subprocess.Popen([JOURNALD], stderr=subprocess.DEVNULL)
+    try:
+        until(journal.is_here)
+        yield
+    finally:
+        daemon.terminate()
+        daemon.wait()
+        for place in places:
+            mount.umount2(place, mount.MNT_DETACH)
+
+
+def finished(containers: Containers, script: str, **more: Any) -> str:
+    """Run a script to its end and return its container."""
+    container = containers.create(shell(script, **more))
+    containers.start(container)
+    containers.wait(container)
+    return container
+
+
+def output(containers: Containers, container: str, **more: Any) -> list[bytes]:
+    return [text for _, text in containers.logs(container, **more)]
+
+
+def test_a_log_is_rotated_at_its_own_size(containers: Containers, engine: Engine) -> None:
+    container = finished(containers, "seq 2000", log_opts=(("max-size", "10k"), ("max-file", "2")))
+    directory = Path(engine.paths.container(container))
+    assert sorted(path.name for path in directory.glob("log*")) == ["log", "log.1"]
+    assert all(path.stat().st_size <= 10 << 10 for path in directory.glob("log*"))
+    assert output(containers, container)[-1] == b"2000\n"
+    assert containers.inspect(container)["HostConfig"]["LogConfig"] == {
+        "Type": "json-file", "Config": {"max-size": "10240", "max-file": "2"},
+    }  # fmt: skip
+
+
+def test_followers_survive_rotation(containers: Containers) -> None:
+    script = "for n in $(seq 300); do echo line $n; sleep 0.002; done"
+    container = containers.create(shell(script, log_opts=(("max-size", "4k"),)))
+    containers.start(container)
+    seen = output(containers, container, follow=True)
+    assert seen == [f"line {n}\n".encode() for n in range(1, 301)]
+
+
+def test_no_log_is_kept_but_the_output_arrives(containers: Containers, engine: Engine) -> None:
+    session = containers.run(shell("echo hello; seq 100000 | tail -n 1", log_driver="none"))
+    assert run(session) == (0, b"hello\n100000\n", b"")
+    container = containers.list()[0].id
+    assert not os.path.exists(f"{engine.paths.container(container)}/log")
+    with pytest.raises(Conflict, match="log-driver none"):
+        containers.logs(container)
+
+
+@pytest.mark.parametrize(
+    ("driver", "opts", "said"),
+    [
+        ("syslog", (), "no log driver 'syslog'"),
+        ("json-file", (("max-sise", "1m"),), "no option 'max-sise'"),
+        ("json-file", (("max-size", "much"),), "not a size"),
+        ("json-file", (("max-file", "0"),), "number of files"),
+        ("none", (("max-size", "1m"),), "no option"),
+    ],
+)
+def test_what_cannot_be(
+    containers: Containers, driver: str, opts: tuple[tuple[str, str], ...], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        containers.create(shell("true", log_driver=driver, log_opts=opts))
+
+
+def test_without_a_journald_it_is_told(containers: Containers) -> None:
+    if journal.is_here():
+        pytest.skip("this host has a journald")
+    with pytest.raises(HostError, match="no journald"):
+        containers.create(shell("true", log_driver="journald"))
+
+
+def test_the_journal_keeps_the_output_with_dockers_fields(
+    containers: Containers, journald: None
+) -> None:
+    script = "echo out; echo err >&2; printf '\\377 odd\\n'; printf end"
+    container = finished(
+        containers, script, log_driver="journald", log_opts=(("tag", "mine"),), name="jay"
+    )
+    wanted = [(1, b"out\n"), (2, b"err\n"), (1, b"\xff odd\n"), (1, b"end")]
+    until(lambda: sorted(containers.logs(container)) == sorted(wanted))
+    fields = "CONTAINER_NAME=jay", "CONTAINER_TAG=mine", "PRIORITY=3"
+    ran = subprocess.run(["journalctl", "-o", "cat", *fields], capture_output=True)
+    assert ran.stdout == b"err\n"
+    assert output(containers, container, grep="ODD") == []
+    assert output(containers, container, tail=1) == [b"end"]
+
+
+def test_the_journal_is_followed(containers: Containers, journald: None) -> None:
+    script = "for n in 1 2 3; do echo $n; sleep 0.2; done"
+    container = containers.create(shell(script, log_driver="journald"))
+    containers.start(container)
+    assert output(containers, container, follow=True) == [b"1\n", b"2\n", b"3\n"]
+
+
+def test_until_and_since_cut_both_ends(containers: Containers) -> None:
+    container = finished(containers, "echo one; sleep 0.3; echo two; sleep 0.3; echo three")
+    end = containers.resolve(container).finished
+    assert output(containers, container, until=end - 0.45) == [b"one\n"]
+    assert output(containers, container, since=end - 0.45, until=end - 0.15) == [b"two\n"]
+    assert output(containers, container, since=end - 0.15) == [b"three\n"]
+
+
+def test_grep_finds_lines_and_tail_counts_those(containers: Containers) -> None:
+    container = finished(containers, "seq 100; echo Error: one; seq 100; echo error: two; seq 100")
+    assert output(containers, container, grep="^error") == [b"Error: one\n", b"error: two\n"]
+    assert output(containers, container, grep="Error") == [b"Error: one\n"]
+    assert output(containers, container, grep="error", tail=1) == [b"error: two\n"]
+    assert output(containers, container, grep="7$", tail=2) == [b"87\n", b"97\n"]
+    with pytest.raises(UsageError, match="no regular expression"):
+        containers.logs(container, grep="(")
+
+
+def test_grep_follows(containers: Containers) -> None:
+    script = "seq 20; while [ ! -e /go ]; do sleep 0.02; done; seq 21 40"
+    container = containers.create(shell(script))
+    containers.start(container)
+    seen: list[bytes] = []
+    reader = threading.Thread(
+        target=lambda: seen.extend(output(containers, container, follow=True, grep="9", tail=1))
+    )
+    until(lambda: output(containers, container))
+    reader.start()
+    time.sleep(0.2)
+    containers.exec(container, ["touch", "/go"], detach=True).close()
+    reader.join(10)
+    assert seen == [b"19\n", b"29\n", b"39\n"]
