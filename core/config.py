@@ -58,7 +58,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         ),
     ),
     "container": (
-        Key("network", "bridge", "network of a container that names none: bridge, host or none"),
+        Key("network", "bridge", "network of a container that names none"),
         Key(
             "pids_limit",
             4096,
@@ -80,6 +80,13 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "10.89.0.0/16",
             "the default network's IPv4 subnet; the first address is the gateway's",
         ),
+        Key(
+            "subnet6",
+            "",
+            "the default network's IPv6 subnet, e.g. fd00:1::/64; empty: it has no IPv6",
+        ),
+        Key("mtu", 1500, "largest packet on the default network, in bytes"),
+        Key("pool", "10.90.0.0/15", "network create takes its subnets from here, a /24 each"),
         Key("publish_ip", "0.0.0.0", "address that -p PORT:PORT binds when it names none"),
         Key("dns", (), "name servers for containers; empty: the host's, loopback ones left out"),
     ),

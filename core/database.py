@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _sqlite3  # the module beneath sqlite3, which loads datetime for its own adapters
 import os
+import time
 from _thread import _local as _Local  # threading's own local, without the rest of threading
 
 from core.errors import HostError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from core.paths import Paths
 
+OPEN_TRIES = 500
+"""Each after a hundredth of a second."""
 CHECKPOINT_PAGES = 100
 """The log's length.  Whoever opens the file first reads all of it: SQLite's own 1000 pages
 cost every command three milliseconds."""
@@ -187,8 +190,9 @@ class Database:
             if not os.path.exists(path):
                 self._paths.make()
             connection = _sqlite3.connect(path, timeout=30, isolation_level=None)
+            _use_log(connection)
             connection.executescript(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
                 f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};"
             )
         except (OSError, _sqlite3.Error) as error:
@@ -212,6 +216,19 @@ class Database:
                     for statement in script.split(";\n"):
                         sql.execute(statement)
                 sql.execute(f"PRAGMA user_version={len(SCHEMAS)}")
+
+
+def _use_log(connection: _sqlite3.Connection) -> None:
+    """Turn to WAL; of several that do so with a new file at once SQLite lets only one wait."""
+    for attempt in range(OPEN_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except _sqlite3.OperationalError:
+            if attempt == OPEN_TRIES - 1:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _version(connection: _sqlite3.Connection) -> int:

@@ -49,6 +49,17 @@ class Port(Record):
     protocol: str = "tcp"
 
 
+class Endpoint(Record):
+    """A container's place on a network; what is empty is chosen."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    """More names under which the network's other containers find it."""
+    ip: str = ""
+    ip6: str = ""
+    mac: str = ""
+
+
 class ContainerInfo(Record):
     """A container, running or not."""
 
@@ -77,6 +88,7 @@ class ContainerInfo(Record):
     ports: tuple[Port, ...] = ()
     networks: tuple[str, ...] = ()
     address: str = ""
+    """On the network it is reached by; empty while it does not run."""
     labels: tuple[tuple[str, str], ...] = ()
 
 

@@ -120,10 +120,11 @@ class Container(Namespace):
         self.address: str = prepared["address"]
         fd = os.open(self.path, os.O_RDONLY)
         try:
-            hot.attach(fd, prepared["attachment"])
+            for attachment in prepared["attachments"]:
+                hot.attach(fd, attachment)
         finally:
             os.close(fd)
-        self.run(*_python(CONFIGURE), stdin=marshal.dumps(prepared["attachment"]))
+        self.run(*_python(CONFIGURE), stdin=marshal.dumps(prepared["attachments"]))
 
 
 def ask_here(protocol: str, address: str, port: int, source_port: int = 0) -> str:

@@ -13,6 +13,7 @@ from core.commands.lines import last_part, split_pipe
 from core.commands.scan import expected, quote
 from core.containers.signals import SIGNALS
 from core.errors import Error
+from core.network.definition import MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Names:
             "container": said,
             "running": {name: text for name, text in said.items() if name in running},
             "stopped": {name: text for name, text in said.items() if name not in running},
+            "network": dict.fromkeys((*MODES, *(n.name for n in self._engine.network.all())), ""),
             "registry": {info.host: info.state for info in self._engine.registries()},
             "container-filter": {f"{key}=": "" for key in FILTERS},
             "signal": {name: f"signal {number}" for name, number in SIGNALS.items()},

@@ -6,7 +6,8 @@ import os
 
 from core.commands import limit_values, mount_values, values
 from core.commands.grammar import flag, option, positional, rest
-from core.commands.monitor_options import Monitored, monitor_options
+from core.commands.monitor_options import monitor_options
+from core.commands.network_options import Networked, network_options
 from core.containers.options import ContainerOptions
 from core.errors import Conflict, UsageError
 
@@ -14,13 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.containers.options import Mount
     from core.engine import Engine
-    from core.model import Port
 
 THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice",
              "throttleWriteIOPSDevice")  # fmt: skip
 
 
-class Create(Monitored):
+class Create(Networked):
     """Options of `create`."""
 
     name: str = option("--name", help="its name", metavar="NAME", convert=values.container_name)
@@ -61,14 +61,6 @@ class Create(Monitored):
     entrypoint: str | None = option(
         "--entrypoint", help="program instead of the image's", default=None, metavar="PROGRAM"
     )
-    network: str = option(
-        "--network", "--net", help="none, host or bridge", metavar="NETWORK",
-        choices=("none", "host", "bridge"),
-    )  # fmt: skip
-    publish: tuple[tuple[Port, ...], ...] = option(
-        "-p", "--publish", help="reach a port from outside", many=True,
-        metavar="[[IP:]HOST:]PORT", convert=values.publish,
-    )  # fmt: skip
     memory: int = option(
         "-m", "--memory", help="memory limit", default=0, metavar="SIZE", convert=values.size
     )
@@ -242,8 +234,6 @@ def container_options(
         user=args.user,
         groups=args.group_add,
         mounts=_mounts(engine, args),
-        network=args.network or engine.config["container", "network"],
-        publish=tuple(port for ports in args.publish for port in ports),
         memory_bytes=args.memory,
         memory_swap_bytes=args.memory_swap,
         memory_reservation_bytes=args.memory_reservation,
@@ -281,7 +271,10 @@ def container_options(
         labels=(*labels, *args.label),
         stop_signal=args.stop_signal,
         stop_timeout_s=args.stop_timeout,
-    ).replace(**monitor_options(args))
+    ).replace(
+        **monitor_options(args),
+        **network_options(args, engine.config["container", "network"]),
+    )
 
 
 def _mounts(engine: Engine, args: Create) -> tuple[Mount, ...]:

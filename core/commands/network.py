@@ -2,26 +2,81 @@
 
 from __future__ import annotations
 
+from core.commands import network_values, values
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
 from core.commands.result import Column, Document, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.engine import Engine
-    from core.model import ContainerInfo
+    from collections.abc import Callable
+    from typing import Any
 
-KINDS = ("bridge", "host", "none")
+    from core.engine import Engine
+    from core.network.definition import BridgeNetwork
+
+MODES = {"host": "host", "none": "null"}
+"""Networks without a bridge, with docker's name for their driver."""
+OWN = ("bridge", *MODES)
 
 
 class List(Listing):
     """Options of `network ls`."""
+
+    filter: tuple[str, ...] = option(
+        "-f", "--filter", help="name=, driver=, label=", many=True, metavar="KEY=VALUE"
+    )
+
+
+class Create(Args):
+    """Options of `network create`."""
+
+    driver: str = option(
+        "-d", "--driver", help="bridge", default="bridge", metavar="DRIVER", choices=("bridge",)
+    )
+    subnet: tuple[str, ...] = option(
+        "--subnet", help="IPv4 or IPv6 subnet", many=True, metavar="CIDR"
+    )
+    gateway: tuple[str, ...] = option(
+        "--gateway", help="the bridge's address in it", many=True, metavar="IP"
+    )
+    ip_range: str = option(
+        "--ip-range", help="the part containers get addresses from", metavar="CIDR"
+    )
+    internal: bool = flag("--internal", help="cut off from the host and the world")
+    ipv6: bool = flag("--ipv6", help="with IPv6, by NAT; a subnet is made up if none is given")
+    mtu: int = option(
+        "--mtu", help="largest packet in bytes", default=0, metavar="N", convert=values.whole
+    )
+    opt: tuple[tuple[str, str], ...] = option(
+        "-o",
+        "--opt",
+        help="docker's driver options: mtu=, com.docker.network.bridge.name=",
+        many=True,
+        metavar="NAME=VALUE",
+        convert=values.label,
+    )
+    label: tuple[tuple[str, str], ...] = option(
+        "--label", help="NAME=VALUE", many=True, metavar="NAME=VALUE", convert=values.label
+    )
+    name: str = positional("its name", metavar="NETWORK")
 
 
 class Inspect(Args):
     """Options of `network inspect`."""
 
     format: str = option("-f", "--format", help="a Go-like template", metavar="FORMAT")
-    network: str = positional("which network", default="bridge", metavar="NETWORK", choices=KINDS)
+    networks: tuple[str, ...] = positional(
+        "which networks", default=("bridge",), many=True, metavar="NETWORK", complete="network"
+    )
+
+
+class Remove(Args):
+    """Options of `network rm`."""
+
+    force: bool = flag("-f", "--force", help="no error for one that is not there")
+    networks: tuple[str, ...] = positional(
+        "which networks", many=True, metavar="NETWORK", complete="network"
+    )
 
 
 class Prune(Args):
@@ -30,55 +85,154 @@ class Prune(Args):
     force: bool = flag("-f", "--force", help="do not ask")
 
 
+class Connect(Args):
+    """Options of `network connect`."""
+
+    alias: tuple[str, ...] = option(
+        "--alias",
+        help="one more name there",
+        many=True,
+        metavar="NAME",
+        convert=network_values.host_name,
+    )
+    ip: str = option("--ip", help="IPv4 address", metavar="IP", convert=network_values.ipv4)
+    ip6: str = option("--ip6", help="IPv6 address", metavar="IP", convert=network_values.ipv6)
+    mac_address: str = option(
+        "--mac-address", help="MAC address", metavar="MAC", convert=network_values.mac
+    )
+    network: str = positional("which network", complete="network")
+    container: str = positional("name or ID", complete="container")
+
+
+class Disconnect(Args):
+    """Options of `network disconnect`."""
+
+    force: bool = flag("-f", "--force", help="no error for a container that is not on it")
+    network: str = positional("which network", complete="network")
+    container: str = positional("name or ID", complete="container")
+
+
 @verb("network ls", List, "List networks", "network list", changes=False)
 def networks(engine: Engine, args: List) -> Result:
-    """The three there are, with who runs on each."""
-    subnet = engine.network.subnet
-    rows = []
-    for name in KINDS:
-        users = _running(engine, name)
-        rows.append({"Name": name, "Driver": name if name != "none" else "null",
-                     "Subnet": str(subnet) if name == "bridge" else "",
-                     "Device": engine.network.bridge if name == "bridge" else "",
-                     "Containers": len(users)})  # fmt: skip
+    """List all there are, with how many run on each."""
+    running = _running(engine)
+    rows: list[dict[str, Any]] = [
+        {"Name": one.name, "Driver": "bridge", "ID": one.id, "Subnet": _subnets(one),
+         "Device": one.device, "Internal": one.internal, "IPv6": bool(one.subnet6),
+         "CreatedAt": one.created, "Labels": _pairs(one.labels), "Scope": "local",
+         "Kind": "internal" if one.internal else "", "Containers": running.count(one.name)}
+        for one in engine.network.all()
+    ]  # fmt: skip
+    rows += [
+        {"Name": name, "Driver": driver, "ID": "", "Subnet": "", "Device": "", "Internal": False,
+         "IPv6": False, "CreatedAt": 0.0, "Labels": "", "Scope": "local", "Kind": "",
+         "Containers": running.count(name)}
+        for name, driver in MODES.items()
+    ]  # fmt: skip
+    rows = [row for row in rows if all(_passes(row, word) for word in args.filter)]
     return Table(NETWORK_COLUMNS, tuple(rows), args.format, "Name" if args.quiet else "")
 
 
-@verb("network inspect", Inspect, "Show a network, its device and its containers", changes=False)
+@verb(
+    "network create",
+    Create,
+    "Make a network, whose containers find each other by name",
+    examples=("network create shop", "network create --internal --subnet 10.5.0.0/24 back"),
+)
+def create(engine: Engine, args: Create) -> Result:
+    """Store it; its bridge is made by its first container."""
+    from core.network.definition import NetworkOptions
+    from core.privileges import require_root
+
+    require_root("making a network")
+    if args.driver != "bridge":
+        from core.errors import UsageError
+
+        raise UsageError(f"there is no network driver {args.driver!r}", hint="bridge is the one")
+    made = engine.network.create(
+        NetworkOptions(
+            name=args.name,
+            subnets=args.subnet,
+            gateways=args.gateway,
+            ip_range=args.ip_range,
+            internal=args.internal,
+            ipv6=args.ipv6,
+            mtu=args.mtu,
+            labels=args.label,
+            options=args.opt,
+        )
+    )
+    return Text(made.id)
+
+
+@verb(
+    "network inspect", Inspect, "Show networks, their devices and their containers", changes=False
+)
 def inspect(engine: Engine, args: Inspect) -> Result:
-    """Ask the kernel what is on the bridge."""
-    from core.network.inspection import inspect_bridge
-
-    containers = {info.name: info.address for info in _running(engine, args.network)}
-    document: dict[str, object] = {"Name": args.network, "Containers": containers}
-    if args.network == "bridge":
-        subnet = engine.network.subnet
-        document |= {"Subnet": str(subnet), "Gateway": subnet.gateway,
-                     "Device": inspect_bridge(engine.network.bridge).as_dict()}  # fmt: skip
-    return Document([document], args.format)
+    """Ask the database what is wanted and the kernel what is there."""
+    return Document([_document(engine, name) for name in args.networks], args.format)
 
 
-@verb("network prune", Prune, "Remove limpet's bridge and firewall table from this host")
+@verb("network rm", Remove, "Remove networks that no container names", "network remove")
+def remove(engine: Engine, args: Remove) -> Result:
+    """Remove one after the other; the first that cannot be is named."""
+    from core.errors import NotFound
+
+    for name in args.networks:
+        try:
+            found = engine.network.find(name).name if name not in OWN else name
+            engine.network.remove(found, engine.lifecycle.users_of_network(found))
+        except NotFound:
+            if not args.force:
+                raise
+    return Text("\n".join(args.networks))
+
+
+@verb("network prune", Prune, "Remove networks that no container names")
 def prune(engine: Engine, args: Prune) -> Result:
-    """Only while no container runs on it; the next one that needs it makes both again."""
-    from core.errors import InUse
+    """Remove those that were made; of the default one the bridge, which a start makes again."""
+    from core.network import bridge
 
-    if users := _running(engine, "bridge"):
-        names = " ".join(info.name for info in users)
-        raise InUse(f"the bridge network is used by {names}", hint=f"stop {names} first")
-    device = engine.network.bridge
-    lines = (f"device {device}", f"nftables table ip {device}")
+    unused = [one for one in engine.network.all()
+              if not engine.lifecycle.users_of_network(one.name)]  # fmt: skip
+    there = [one for one in unused if one.id or bridge.exists(one.device)]
+    lines = tuple(
+        f"network {one.name} ({one.subnet})" if one.id else f"device and table {one.device}"
+        for one in there
+    )
 
     def apply() -> Result:
-        engine.network.teardown()
-        return Text("\n".join(lines))
+        for one in there:
+            if one.id:
+                engine.network.remove(one.name, engine.lifecycle.users_of_network(one.name))
+            else:
+                engine.network.teardown()
+        return Text("\n".join(lines) or "no network is unused")
 
-    return Plan("remove the bridge network", lines, apply, ask=not args.force)
+    return Plan("remove unused networks", lines, apply, ask=not args.force and bool(lines))
 
 
-def _running(engine: Engine, network: str) -> list[ContainerInfo]:
-    return [info for info in engine.containers()
-            if info.state in ("running", "paused") and network in info.networks]  # fmt: skip
+@verb("network connect", Connect, "Put a container on one more network")
+def connect(engine: Engine, args: Connect) -> Result:
+    """A running container is on it at once."""
+    from core.model import Endpoint
+
+    endpoint = Endpoint(args.network, args.alias, args.ip, args.ip6, args.mac_address)
+    engine.lifecycle.connect(args.container, endpoint)
+    return Text("")
+
+
+@verb("network disconnect", Disconnect, "Take a container off a network")
+def disconnect(engine: Engine, args: Disconnect) -> Result:
+    """A running container is off it at once."""
+    from core.errors import Conflict
+
+    try:
+        engine.lifecycle.disconnect(args.container, args.network)
+    except Conflict:
+        if not args.force:
+            raise
+    return Text("")
 
 
 NETWORK_COLUMNS = (
@@ -86,5 +240,93 @@ NETWORK_COLUMNS = (
     Column("Driver", "DRIVER"),
     Column("Subnet", "SUBNET"),
     Column("Device", "DEVICE"),
+    Column("Kind", "KIND"),
     Column("Containers", "RUNNING"),
 )
+
+
+def _running(engine: Engine) -> list[str]:
+    return [name for info in engine.containers() if info.state in ("running", "paused")
+            for name in info.networks]  # fmt: skip
+
+
+def _document(engine: Engine, name: str) -> dict[str, Any]:
+    """Return docker's document of a network, with what the kernel has of it."""
+    if name in MODES:
+        users = {info.id: {"Name": info.name} for info in engine.containers()
+                 if name in info.networks and info.state in ("running", "paused")}  # fmt: skip
+        return {"Name": name, "Driver": MODES[name], "Scope": "local", "Containers": users}
+    from core.containers.log_writer import timestamp
+    from core.network.inspection import inspect_bridge
+
+    one = engine.network.find(name)
+    pools = [{"Subnet": one.subnet, "Gateway": one.gateway}]
+    if one.ip_range:
+        pools[0]["IPRange"] = one.ip_range
+    if one.subnet6:
+        pools.append({"Subnet": one.subnet6, "Gateway": one.gateway6})
+    return {
+        "Name": one.name,
+        "Id": one.id,
+        "Created": timestamp(int(one.created * 1e9)).decode() if one.created else "",
+        "Scope": "local",
+        "Driver": "bridge",
+        "EnableIPv6": bool(one.subnet6),
+        "IPAM": {"Driver": "default", "Config": pools},
+        "Internal": one.internal,
+        "MTU": one.mtu,
+        "Containers": _members(engine, one),
+        "Options": dict(one.options),
+        "Labels": dict(one.labels),
+        "Subnet": one.subnet,
+        "Gateway": one.gateway,
+        "Device": inspect_bridge(one.device).as_dict(),
+    }
+
+
+def _members(engine: Engine, network: BridgeNetwork) -> dict[str, dict[str, Any]]:
+    """Return who is on a network now, by ID."""
+    from core.network import names
+    from core.network.addresses import Subnet
+
+    prefix = Subnet(network.subnet).prefix
+    found = {}
+    places = {one.container: one for one in names.members(engine.network.zones, network.name)}
+    for info in engine.containers():
+        if info.state not in ("running", "paused") or network.name not in info.networks:
+            continue
+        place = places.get(info.id)
+        address = place.address if place else info.address
+        found[info.id] = {
+            "Name": info.name,
+            "MacAddress": place.mac if place else "",
+            "IPv4Address": f"{address}/{prefix}" if address else "",
+            "IPv6Address": place.address6 if place else "",
+            "Names": list(place.names) if place else [],
+        }
+    return found
+
+
+def _subnets(network: BridgeNetwork) -> str:
+    return ", ".join(filter(None, (network.subnet, network.subnet6)))
+
+
+def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:
+    return ",".join(f"{key}={value}" for key, value in pairs)
+
+
+def _passes(row: dict[str, Any], word: str) -> bool:
+    """Apply one filter; UsageError for one that does not exist."""
+    key, _, wanted = word.partition("=")
+    tests: dict[str, Callable[[], bool]] = {
+        "name": lambda: wanted in row["Name"],
+        "id": lambda: row["ID"].startswith(wanted),
+        "driver": lambda: row["Driver"] == wanted,
+        "label": lambda: any(wanted in (pair, pair.partition("=")[0])
+                             for pair in row["Labels"].split(",")),
+    }  # fmt: skip
+    if key not in tests:
+        from core.errors import UsageError
+
+        raise UsageError(f"no filter {key!r}", hint=f"filters are: {', '.join(tests)}")
+    return tests[key]()

@@ -5,8 +5,6 @@ Every function takes one word and raises ValueError saying what was expected.
 
 from __future__ import annotations
 
-from core.model import Port
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,49 +112,6 @@ def label(word: str) -> tuple[str, str]:
     if not name:
         raise ValueError(f"{word!r} is not NAME=VALUE")
     return name, value
-
-
-def publish(word: str) -> tuple[Port, ...]:
-    """Parse [HOST-IP:][HOST-PORT:]PORT[/tcp|udp]; ports may be ranges FIRST-LAST."""
-    body, _, protocol = word.partition("/")
-    protocol = protocol or "tcp"
-    if protocol not in ("tcp", "udp"):
-        raise ValueError(f"{protocol!r} is neither tcp nor udp")
-    host, _, inside = body.rpartition(":")
-    host_ip, host_ports = "", host
-    if ":" in host:
-        host_ip, _, host_ports = host.rpartition(":")
-    elif host.count(".") == 3:
-        host_ip, host_ports = host, ""
-    if host_ip:
-        _check_address(host_ip)
-    ports = _ports(word, inside)
-    hosts = _ports(word, host_ports) if host_ports else [0] * len(ports)
-    if len(hosts) != len(ports):
-        raise ValueError(f"{word!r}: the two ranges differ in length")
-    return tuple(
-        Port(host_ip, outer, inner, protocol) for outer, inner in zip(hosts, ports, strict=True)
-    )
-
-
-def _check_address(word: str) -> None:
-    import _socket
-
-    try:
-        _socket.inet_aton(word)
-    except OSError:
-        raise ValueError(f"{word!r} is not an IPv4 address") from None
-
-
-def _ports(word: str, part: str) -> list[int]:
-    first, dash, last = part.partition("-")
-    last = last if dash else first
-    if not (first.isdecimal() and last.isdecimal()):
-        raise ValueError(f"{word!r} is not [HOST-IP:][HOST-PORT:]PORT[/tcp|udp]")
-    low, high = int(first), int(last)
-    if not 0 < low <= high < 65536:
-        raise ValueError(f"{part!r}: ports go from 1 to 65535")
-    return list(range(low, high + 1))
 
 
 def container_name(word: str) -> str:

@@ -6,7 +6,7 @@ import os
 import time
 from _sqlite3 import IntegrityError
 
-from core.containers import names, spec, stored
+from core.containers import names, networking, spec, stored
 from core.containers.healthcheck import make_healthcheck
 from core.containers.log_drivers import check_log
 from core.errors import Conflict, UsageError
@@ -51,13 +51,16 @@ def draft(
         )
     check_log(options)
     container_id = os.urandom(32).hex()
+    options = options.replace(expose=networking.exposed(options, image_config.get("config") or {}))
     hosts = options.network == "host" or options.uts == "host"
     own_name = os.uname().nodename if hosts else container_id[:12]
+    # Who shares another's network is called as that is.
+    shared = options.network.partition(networking.SHARED)[2]
     made = spec.build_spec(
         options,
         image_config,
         config,
-        hostname=options.hostname or own_name,
+        hostname=options.hostname or shared[:12] or own_name,
         directory=paths.container(container_id),
         volumes=paths.volumes,
     )

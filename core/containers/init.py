@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 READY, TTY, FAILED, GO = b"namespaces", b"tty", b"error", b"go"
 """The messages on the sync socket; its end without an error means that execve worked."""
+SHARED = ("host", "container")
+"""Networks that are set up already."""
 EXIT_OURS = 125
 MAX_MESSAGE = 16 << 10
 
@@ -95,8 +97,8 @@ def _await_host(channel: _socket.socket, network: dict[str, Any] | None) -> None
     """Wait until cgroup and network are there, and set the network up from inside."""
     if channel.recv(64) != GO:
         os._exit(EXIT_OURS)  # the monitor has failed and says so itself
-    if network is None or network["mode"] != "host":
-        hot.configure(network.get("attachment") if network else None)
+    if network is None or network["mode"] not in SHARED:
+        hot.configure(network["attachments"] if network else ())
 
 
 def _send_master(channel: _socket.socket, context: steps.Context) -> None:

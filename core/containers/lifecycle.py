@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 
-from core.containers import protocol, repair, restarts, state, stored
+from core.containers import networking, protocol, repair, restarts, state, stored
 from core.containers.attach import Session, connect, load_relay, read_exit
 from core.containers.options import ContainerOptions, Mount
 from core.containers.stored import Lock, Row
 from core.errors import Conflict, Error
-from core.model import ContainerInfo, Port, Usage
+from core.model import ContainerInfo, Endpoint, Port, Usage
 from core.privileges import is_root, require_root
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.containers.state import State
     from core.database import Database
     from core.images.store import ImageStore
-    from core.network.network import Network
+    from core.network.network import Holder, Network
     from core.paths import Paths
 
 
@@ -154,7 +154,7 @@ class Containers:
             run_codes=tuple((code, oom) for _, _, code, oom in found.runs),
             tty=row.document["tty"],
             ports=tuple(Port(*port) for port in found.ports),
-            networks=(row.document["network"],),
+            networks=networking.names_of(row.document),
             address=found.address,
             labels=tuple(row.document["all_labels"].items()),
         )
@@ -191,7 +191,8 @@ class Containers:
         row = made.row
         made_of = starting.make_plan(
             self._paths, row, made.spec, self._images().lowerdirs(row.image_digest),
-            {"mode": row.document["network"], "ports": []}, self._peers(made.spec),
+            {"mode": row.document["network"].partition(":")[0], "ports": [], "attachments": []},
+            self._peers(made.spec),
         )  # fmt: skip
         return plan.show(plan.make_launch(**made_of, host=plan.this_host()))
 
@@ -201,16 +202,17 @@ class Containers:
         network = options.network or self._config["container", "network"]
         image = self._images().resolve(options.image)
         image_config = self._images().config(image.digest)
-        return creation.draft(
-            self._paths, self._config, options.replace(network=network), image.digest, image_config
-        )
+        checked = networking.check(self._database, self._network, options.replace(network=network))
+        return creation.draft(self._paths, self._config, checked, image.digest, image_config)
 
     def rename(self, reference: str, name: str) -> None:
         """Give a container another name; Conflict when it is taken."""
 
         from core.containers import creation
 
-        creation.rename(self._database, stored.find(self._database, reference), name)
+        row = stored.find(self._database, reference)
+        creation.rename(self._database, row, name)
+        self._network.renamed(row.id, row.name, name)
 
     # -- starting --------------------------------------------------------------------
 
@@ -325,9 +327,8 @@ class Containers:
     def _launch(self, row: Row, owner: int, before: State) -> None:
         from core.containers import starting
 
-        options = row.options
         spec = stored.spec_of(self._database, row.id)
-        network = self._network.prepare(row.id, options.network, options.publish, self._ports)
+        network = networking.prepare(self._network, row, self._ports)
         hostname = spec["hostname"] or os.uname().nodename
         starting.write_files(self._paths, self._config, row, hostname, network)
         peers = self._peers(spec)
@@ -359,12 +360,48 @@ class Containers:
         state.write_state(self._paths.container(container_id), kept)
         self._paths.touch_changed()
 
-    def _ports(self) -> dict[tuple[str, int, int, str], str]:
-        return {
-            port: row.name
+    def _ports(self) -> dict[tuple[str, int, int, str], Holder]:
+        from core.network.network import Holder
+
+        holders = {}
+        for row in stored.all_rows(self._database):
+            found = self._state(row.id)
+            holder = Holder(row.name, found.address, found.address6, found.table)
+            holders.update(dict.fromkeys(found.ports, holder))
+        return holders
+
+    # -- networks --------------------------------------------------------------------
+
+    def connect(self, reference: str, endpoint: Endpoint) -> None:
+        """Put a container on one more network, at once if it runs.
+
+        Raises NotFound, Conflict, UsageError or HostError, and nothing has changed then.
+        """
+        require_root("connecting a container")
+        row = stored.find(self._database, reference)
+        with Lock(self._paths, row.id):
+            row = stored.find(self._database, row.id)
+            found = repair.locked_state(self._paths, self._network, row.id)
+            networking.connect(
+                self._paths, self._database, self._network, row, found, endpoint, self._ports
+            )
+
+    def disconnect(self, reference: str, network: str) -> None:
+        """Take a container off a network, at once if it runs; Conflict when it is not on it."""
+        require_root("disconnecting a container")
+        row = stored.find(self._database, reference)
+        with Lock(self._paths, row.id):
+            row = stored.find(self._database, row.id)
+            found = repair.locked_state(self._paths, self._network, row.id)
+            networking.disconnect(self._paths, self._database, self._network, row, found, network)
+
+    def users_of_network(self, name: str) -> Sequence[str]:
+        """Return the names of the containers that are on a network, running or not."""
+        return [
+            row.name
             for row in stored.all_rows(self._database)
-            for port in self._state(row.id).ports
-        }
+            if name in networking.names_of(row.document)
+        ]
 
     # -- joining ---------------------------------------------------------------------
 

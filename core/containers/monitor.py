@@ -23,7 +23,7 @@ from core.containers.pump import Client, Loop, Pump
 from core.containers.restarts import Restarts
 from core.containers.state import State
 from core.linux import process
-from core.network import hot
+from core.network import hot, names, rewire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Monitor:
         self._error = ""
         self._stop = b""
         """Who stops it: it is not started again."""
-        self._published = self._due = False
+        self._published = self._joined = self._due = False
         self._socket: _socket.socket | None = None
         self._state = State()
         self._health = self._make_health()
@@ -178,6 +178,8 @@ class Monitor:
             ports=tuple(self._network.get("ports", ())),
             address=self._network.get("address", ""),
             gateway=self._network.get("gateway", ""),
+            address6=self._network.get("address6", ""),
+            table=self._network.get("table", ""),
             cgroup=tuple(self._cgroup["dirs"]),
             wanted=self._restarts.wanted,
             restarts=self._restarts.count,
@@ -185,17 +187,30 @@ class Monitor:
         )
 
     def _connect(self, pid: int) -> None:
-        attachment = self._network.get("attachment")
-        if attachment is None:
+        attachments = self._network.get("attachments")
+        if not attachments:
             return
         netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            hot.attach(netns, attachment)
+            for attachment in attachments:
+                hot.attach(netns, attachment)
         finally:
             os.close(netns)
         if self._network["ports"] and not self._published:
             self._published = True
-            hot.publish(self._network["table"], self._network["address"], self._network["ports"])
+            hot.publish(
+                self._network["table"],
+                self._network["address"],
+                self._network["ports"],
+                self._network["address6"],
+            )
+        if not self._joined:
+            self._joined = True
+            for name, values in self._network["members"]:
+                names.join(self._zones(), name, names.Member(*values))
+
+    def _zones(self) -> names.Zones:
+        return names.Zones(*self._network["zones"])
 
     def _accept(self, channel: _socket.socket) -> None:
         try:
@@ -286,6 +301,8 @@ class Monitor:
             self._signal(message[1])
         elif kind in (protocol.PAUSE, protocol.UNPAUSE):
             self._pump.send(client, self._freeze(frozen=kind == protocol.PAUSE))
+        elif kind == protocol.NETWORK:
+            self._pump.send(client, self._rewire(marshal.loads(message[1:])))  # noqa: S302 - only root gets at the socket
         elif kind == protocol.GO:
             self._wake()
         elif kind == protocol.POLICY:
@@ -313,6 +330,22 @@ class Monitor:
                 self._health.pause()
             else:
                 self._health.resume()
+        return bytes((protocol.ANSWER, 0))
+
+    def _rewire(self, change: dict[str, Any]) -> bytes:
+        """Put the container on a network or take it off one; returns the answer."""
+        ports = self._network["ports"] if self._published else []
+        try:
+            self._network = rewire.apply(self._pid, self._network, ports, change)
+        except OSError as error:
+            return bytes((protocol.ANSWER, error.errno or 255)) + str(error).encode()
+        self._job["plan"]["network"] = self._network  # for the next run
+        self._published = bool(ports and self._network["ports"])
+        self._state = self._state.replace(
+            **{name: self._network[name] for name in ("address", "address6", "gateway", "table")},
+            ports=tuple(self._network["ports"]),
+        )
+        self._write_state()
         return bytes((protocol.ANSWER, 0))
 
     def _gone(self, client: Client) -> None:
@@ -346,14 +379,15 @@ class Monitor:
         self._log.close()
         self._give_back()
         self._state = self._state.replace(
-            state=state.EXITED, ports=(), address="", gateway="", next_start=0, wanted=False,
+            state=state.EXITED, ports=(), address="", gateway="", address6="",
+            table="", next_start=0, wanted=False,
             stopped=self._stop == protocol.BY_PERSON,
         )  # fmt: skip
         self._write_state()
         self._pump.send_all(bytes((protocol.EXIT, self._state.exit_code)))
 
     def _give_back(self) -> None:
-        """Take the socket, the published ports and the cgroup away."""
+        """Take the socket, the names, the published ports and the cgroup away."""
         for path, remove in (
             (f"{self._job['run']}/{protocol.SOCKET_NAME}", os.unlink),
             (self._job["run"], os.rmdir),
@@ -362,12 +396,15 @@ class Monitor:
                 remove(path)
             except OSError:
                 pass
+        if "zones" in self._network:
+            try:
+                names.leave(self._zones(), self._job["plan"]["container_id"])
+            except OSError:
+                pass  # the disk is full; the next that comes or goes will do it
         if self._published:
             self._published = False
             try:
-                hot.unpublish(
-                    self._network["table"], self._network["address"], self._network["ports"]
-                )
+                hot.unpublish(self._network["table"], self._network["ports"])
             except OSError:
                 pass  # the table has been torn down
         cgroups.remove(self._cgroup["dirs"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from core.errors import UsageError
 
 TYPE_CHECKING = False
@@ -43,6 +45,9 @@ def _place(entry: dict[str, Any]) -> str:
 
 
 def _standard(options: ContainerOptions, directory: str) -> list[dict[str, Any]]:
+    # Who shares another's network has the files that go with it.
+    other = options.network.partition("container:")[2]
+    names = f"{os.path.dirname(directory)}/{other}" if other else directory
     kernel = ["nosuid", "noexec", "nodev"] + ([] if options.privileged else ["ro"])
     shm = f"size={options.shm_bytes or SHM_BYTES}"
     queues = _entry("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
@@ -64,7 +69,7 @@ def _standard(options: ContainerOptions, directory: str) -> list[dict[str, Any]]
         *shared,
         _entry("/sys", "sysfs", "sysfs", *kernel),
         _entry("/sys/fs/cgroup", "cgroup", "cgroup", *kernel),
-        *(_entry(f"/etc/{name}", "bind", f"{directory}/{name}", "rbind") for name in OWN_FILES),
+        *(_entry(f"/etc/{name}", "bind", f"{names}/{name}", "rbind") for name in OWN_FILES),
     ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.model import Port
+from core.model import Endpoint, Port
 from core.record import Record
 
 
@@ -39,9 +39,21 @@ class ContainerOptions(Record):
     user: str = ""
     mounts: tuple[Mount, ...] = ()
     network: str = ""
-    """none, host, bridge; empty: the configured default."""
+    """none, host, container:ID, or the first of its networks; empty: the configured default."""
+    endpoints: tuple[Endpoint, ...] = ()
+    """Its networks and what it is there; empty: `network` alone."""
     publish: tuple[Port, ...] = ()
     """host_port 0: any free port."""
+    publish_all: bool = False
+    """Publish what is exposed, by the image or by `expose`, on free ports."""
+    expose: tuple[Port, ...] = ()
+    dns: tuple[str, ...] = ()
+    """Name servers; empty: the configured ones, or the host's."""
+    dns_search: tuple[str, ...] = ()
+    """Domains to search; `.`: none."""
+    dns_options: tuple[str, ...] = ()
+    add_hosts: tuple[tuple[str, str], ...] = ()
+    """Names with addresses for /etc/hosts; `host-gateway` is the host's."""
     memory_bytes: int = 0
     memory_swap_bytes: int = 0
     """Memory and swap together; 0: twice the memory, -1: no limit to swap."""

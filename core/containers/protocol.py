@@ -15,10 +15,11 @@ The first byte of a message is its kind.  At most MAX_DATA bytes of data follow.
     g         start now, do not wait any longer before the next run
     t text    follow this restart policy from now on
     p, u      freeze, thaw all its processes
+    n data    another network; the data is marshalled, see core.network.rewire
     monitor -> front end
     1 data, 2 data    stdout, stderr
     0                 one `0 data` has been taken
-    r n text          answer to p or u: an errno, 0 for done
+    r n text          answer to p, u or n: an errno, 0 for done
     e n               a run has ended with exit code n, another will begin
     x n               the container's exit code; the last message
 """
@@ -35,7 +36,7 @@ MAX_DATA = 32 << 10
 WINDOW = 4
 
 ATTACH, DATA, CLOSE, DETACH = 97, 48, 99, 100
-WINDOW_SIZE, SIGNAL, PAUSE, UNPAUSE, GO, POLICY = 119, 107, 112, 117, 103, 116
+WINDOW_SIZE, SIGNAL, PAUSE, UNPAUSE, GO, POLICY, NETWORK = 119, 107, 112, 117, 103, 116, 110
 STDOUT, STDERR, TAKEN, ANSWER, ENDED, EXIT = 49, 50, 48, 114, 101, 120
 BY_PERSON, BY_HOST = b"s", b"h"
 """Who stops a container."""

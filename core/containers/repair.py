@@ -50,14 +50,15 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
         cgroups.kill(found.cgroup)
         cgroups.remove(found.cgroup)
         try:
-            network.unpublish(found.address, found.ports)
+            network.withdraw(container_id, found.table, found.ports)
         except OSError:
             pass  # the table is gone, and the ports with it
     _remove_socket(paths.container_run(container_id))
     repaired = found.replace(
         state=state.EXITED, pid=0, ticks=0,
         error="its monitor was killed" if same_boot else "the host was restarted",
-        ports=(), address="", gateway="", cgroup=(), next_start=0, health="",
+        ports=(), address="", gateway="", address6="", table="", cgroup=(), next_start=0,
+        health="",
     )  # fmt: skip
     if found.state not in state.WAITING:
         code, now = KILLED if same_boot else RESTARTED, time.time()

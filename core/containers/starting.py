@@ -6,6 +6,7 @@ import os
 import sys
 
 from core.containers import log_drivers
+from core.containers.networking import hosts_of
 from core.errors import UsageError
 
 TYPE_CHECKING = False
@@ -125,14 +126,26 @@ def write_files(
     paths: Paths, config: Config, row: Row, hostname: str, network: dict[str, Any]
 ) -> None:
     """Write the files that tell the container who it is and whom to ask for names."""
-    from core.network.files import host_resolv_conf, hosts_file, resolv_conf
+    from core.network.files import host_resolv_conf, hosts_file, resolv_conf, zone_parts
 
+    if network["mode"] == "container":
+        return  # it uses those of the other
+    options = row.options
     names = (hostname,) if hostname == row.name else (hostname, row.name)
+    on_host = network["mode"] == "host"
+    addresses = (network.get("address", ""), network.get("address6", ""))
+    gateway = "127.0.0.1" if on_host else network.get("gateway", "")
     files = {
-        "hosts": hosts_file(network.get("address", ""), names),
+        "hosts": hosts_file(addresses, names, hosts_of(options.add_hosts, gateway))
+        + zone_parts(network),
         "hostname": hostname + "\n",
         "resolv.conf": resolv_conf(
-            host_resolv_conf(), config["network", "dns"], host_network=network["mode"] == "host"
+            host_resolv_conf(),
+            options.dns or config["network", "dns"],
+            host_network=on_host,
+            ipv6=bool(addresses[1]),
+            search=options.dns_search,
+            options=options.dns_options,
         ),
     }
     for name, text in files.items():

@@ -48,6 +48,9 @@ class State(Record):
     """Published: host address, host port, container port, protocol."""
     address: str = ""
     gateway: str = ""
+    address6: str = ""
+    table: str = ""
+    """The nftables table that the ports are in."""
     cgroup: tuple[str, ...] = ()
     """Directories to remove if the monitor cannot."""
     wanted: bool = False

@@ -8,7 +8,7 @@ import os
 from core.containers.options import ContainerOptions, Mount
 from core.errors import Conflict, NotFound
 from core.lean_json import dumps, loads
-from core.model import Port
+from core.model import Endpoint, Port
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -43,6 +43,9 @@ class Row(Record):
         values["mounts"] = tuple(Mount(**mount) for mount in values.get("mounts", ()))
         values["publish"] = tuple(Port(**port) for port in values.get("publish", ()))
         values["log_opts"] = tuple((name, value) for name, value in values.get("log_opts", ()))
+        values["expose"] = tuple(Port(**port) for port in values.get("expose", ()))
+        values["endpoints"] = tuple(Endpoint(**{**one, "aliases": tuple(one["aliases"])})
+                                    for one in values.get("endpoints", ()))  # fmt: skip
         return ContainerOptions(**values)
 
     @property
@@ -64,7 +67,8 @@ def document_of(
     """Return the JSON that is stored for a new container."""
     values = options.as_dict()
     values["mounts"] = [mount.as_dict() for mount in options.mounts]
-    values["publish"] = [port.as_dict() for port in options.publish]
+    for name in ("publish", "expose", "endpoints"):
+        values[name] = [one.as_dict() for one in values[name]]
     return dumps({**values, "args": args, "all_labels": labels, "health": health})
 
 

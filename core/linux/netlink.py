@@ -31,6 +31,8 @@ IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MODE = 4, 5, 4
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_OIF, RTA_GATEWAY = 4, 5
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
+IFA_F_NODAD = 2
+"""Usable at once: nobody else can have an address that limpet leased."""
 IFF_UP = 1
 LOOPBACK_INDEX = 1
 """Of `lo`, in every network namespace: the kernel's LOOPBACK_IFINDEX."""
@@ -74,13 +76,14 @@ def link(kind: int, flags: int, *attributes: bytes, index: int = 0, up: bool = F
     return message(kind, flags | NLM_F_ACK, info + b"".join(attributes))
 
 
-def bridge(name: str, mac: bytes) -> bytes:
+def bridge(name: str, mac: bytes, mtu: int) -> bytes:
     """Return a message that makes a bridge."""
     return link(
         RTM_NEWLINK,
         NLM_F_CREATE | NLM_F_EXCL,
         attribute(IFLA_IFNAME, text(name)),
         attribute(IFLA_ADDRESS, mac),
+        attribute(IFLA_MTU, number(mtu)),
         nested(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"bridge")),
     )
 
@@ -142,30 +145,39 @@ def link_up(index: int) -> bytes:
     return link(RTM_NEWLINK, 0, index=index, up=True)
 
 
-def address(index: int, ip: str, prefix: int, broadcast: str) -> bytes:
-    """Return a message that gives a device an IPv4 address."""
-    own = _socket.inet_aton(ip)
+def address(index: int, ip: str, prefix: int, broadcast: str = "") -> bytes:
+    """Return a message that gives a device an IPv4 or IPv6 address."""
+    family, own = packed(ip)
+    other = attribute(IFA_BROADCAST, _socket.inet_aton(broadcast)) if broadcast else b""
+    flags = IFA_F_NODAD if family == _socket.AF_INET6 else 0
     return message(
         RTM_NEWADDR,
         NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-        bytes((_socket.AF_INET, prefix, 0, 0))
+        bytes((family, prefix, flags, 0))
         + number(index)
         + attribute(IFA_LOCAL, own)
         + attribute(IFA_ADDRESS, own)
-        + attribute(IFA_BROADCAST, _socket.inet_aton(broadcast)),
+        + other,
     )
 
 
 def default_route(index: int, gateway: str) -> bytes:
-    """Return a message that sends everything else through a gateway."""
+    """Return a message that sends everything else of a gateway's family through it."""
     route = (RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST)
+    family, through = packed(gateway)
     return message(
         RTM_NEWROUTE,
         NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-        bytes((_socket.AF_INET, 0, 0, 0, *route, 0, 0, 0, 0))
+        bytes((family, 0, 0, 0, *route, 0, 0, 0, 0))
         + attribute(RTA_OIF, number(index))
-        + attribute(RTA_GATEWAY, _socket.inet_aton(gateway)),
+        + attribute(RTA_GATEWAY, through),
     )
+
+
+def packed(ip: str) -> tuple[int, bytes]:
+    """Return an address's family and its bytes; OSError for what is none."""
+    family = _socket.AF_INET6 if ":" in ip else _socket.AF_INET
+    return family, _socket.inet_pton(family, ip)
 
 
 def request(

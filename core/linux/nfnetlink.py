@@ -27,14 +27,14 @@ NFT_MSG_GETCHAIN, NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM = 4, 12, 14
 NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME = 1, 3
 NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_ELEMENTS = 1, 2, 3
 NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_DATA_VALUE = 1, 1, 2, 1
-NFPROTO_IPV4 = 2
-FAMILY = bytes((NFPROTO_IPV4, 0, 0, 0))
+NFPROTO_INET = 1
+FAMILY = bytes((NFPROTO_INET, 0, 0, 0))
 MESSAGE_ELEMENTS = 1000
 """Elements in one message: an attribute's length has 16 bits."""
 
 
 def add_elements(table: str, elements: Sequence[tuple[str, bytes, bytes]]) -> list[bytes]:
-    """Return the batch that puts (map, key, value) into maps of an `ip` table.
+    """Return the batch that puts (map, key, value) into maps of an `inet` table.
 
     It fails with EEXIST when a key is there already, with ENOENT without table or map.
     """
@@ -48,7 +48,7 @@ def delete_elements(table: str, elements: Sequence[tuple[str, bytes, bytes]]) ->
 
 
 def has_chain(table: str, chain: str) -> bool:
-    """Return whether an `ip` table is there and has this chain; OSError for other failures."""
+    """Return whether an `inet` table is there and has this chain; OSError for other failures."""
     names = attribute(NFTA_CHAIN_TABLE, text(table)) + attribute(NFTA_CHAIN_NAME, text(chain))
     query = message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN, NLM_F_ACK, FAMILY + names)
     try:

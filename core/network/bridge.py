@@ -1,4 +1,4 @@
-"""The default network's bridge device, made when it is missing.
+"""A network's bridge device, made when it is missing.
 
 pyroute2 is left to what nobody waits for: a monitor that is forked after its import would
 keep it in memory as long as the container runs.
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
 
+    from core.network.definition import BridgeNetwork
+
     T = TypeVar("T")
 
 SIOCGIFFLAGS, IFREQ_BYTES = 0x8913, 40
 """netdevice(7)"""
-FORWARD = "net/ipv4/ip_forward"
+FORWARD, FORWARD6 = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"
+INTERFACES6 = "/proc/sys/net/ipv6/conf"
 
 
 def exists(device: str) -> bool:
@@ -39,18 +42,23 @@ def exists(device: str) -> bool:
     return True
 
 
-def ready(name: str, gateway: str) -> bool:
-    """Return whether the bridge is up with its address, and packets are forwarded.
+def ready(network: BridgeNetwork) -> bool:
+    """Return whether the bridge is up with its addresses, and packets are forwarded.
 
-    Costs some microseconds: two questions, and one look at /proc.
+    Costs some microseconds: two questions, and one look at /proc; twice that with IPv6.
     """
-    return has_address(name, gateway) and get_sysctl(FORWARD) == "1"
+    if not (has_address(network.device, network.gateway) and get_sysctl(FORWARD) == "1"):
+        return False
+    return not network.subnet6 or (
+        has_address(network.device, network.gateway6) and get_sysctl(FORWARD6) == "1"
+    )
 
 
 def has_address(device: str, address: str) -> bool:
-    """Return whether a device is up and this IPv4 address is one of the host's."""
+    """Return whether a device is up and this address is one of the host's."""
     request = device.encode().ljust(IFREQ_BYTES, b"\0")
-    with Socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC) as probe:
+    family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
+    with Socket(family, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC) as probe:
         try:
             flags = fcntl.ioctl(probe.fileno(), SIOCGIFFLAGS, request)
             probe.bind((address, 0))
@@ -59,25 +67,31 @@ def has_address(device: str, address: str) -> bool:
     return bool(int.from_bytes(flags[16:18], byteorder) & netlink.IFF_UP)
 
 
-def make_bridge(name: str, subnet: Subnet) -> None:
-    """Make the bridge with the gateway's address and set it up; one that is there stays.
+def make_bridge(network: BridgeNetwork) -> None:
+    """Make the bridge with the gateways' addresses and set it up; one that is there stays.
 
-    Raises Conflict when the subnet overlaps one of the host's, NotPermitted without
+    Raises Conflict when a subnet overlaps one of the host's, NotPermitted without
     CAP_NET_ADMIN, HostError for what else the kernel refuses.
     """
+    name, subnet = network.device, Subnet(network.subnet)
     check_overlap(name, subnet)
     try:
         # A MAC of its own: else the bridge has that of a container, and not for long.
-        _request_unless_there(netlink.bridge(name, mac_address(subnet.gateway)))
-        _refuse_ipv6(name)
+        _request_unless_there(netlink.bridge(name, mac_address(network.gateway), network.mtu))
+        _set_ipv6(name, wanted=bool(network.subnet6))
         index = _socket.if_nametoindex(name)
         _request_unless_there(
-            netlink.address(index, subnet.gateway, subnet.prefix, subnet.broadcast)
+            netlink.address(index, network.gateway, subnet.prefix, subnet.broadcast)
         )
+        if network.subnet6:
+            prefix = Subnet(network.subnet6).prefix
+            _request_unless_there(netlink.address(index, network.gateway6, prefix))
         netlink.request(netlink.NETLINK_ROUTE, [netlink.link_up(index)])
     except OSError as error:
         raise _refused(name, error.errno or 0) from error
     set_sysctl(FORWARD, "1")
+    if network.subnet6:
+        _forward_ipv6()
 
 
 def _request_unless_there(message: bytes) -> None:
@@ -137,7 +151,8 @@ def check_overlap(name: str, subnet: Subnet) -> None:
         if device != name and subnet.overlaps(other):
             raise Conflict(
                 f"the containers' subnet {subnet} overlaps {other} on {device}",
-                hint="set network.subnet in config.toml to one that this host does not use",
+                hint="give the network another: network.subnet in config.toml, or "
+                "network create --subnet",
                 subject=str(subnet),
             )
 
@@ -155,11 +170,25 @@ def host_routes() -> Iterator[tuple[str, Subnet]]:
                 yield fields[0], Subnet(f"{dotted(address)}/{mask.bit_count()}")
 
 
-def _refuse_ipv6(name: str) -> None:
-    """Keep IPv6 off the bridge: a container's router advertisements would reach the host."""
-    setting = f"net/ipv6/conf/{name}/disable_ipv6"
-    if get_sysctl(setting):
-        set_sysctl(setting, "1")
+def _set_ipv6(name: str, *, wanted: bool) -> None:
+    """Keep IPv6 off the bridge, or router advertisements at least, which containers may send."""
+    for setting, value in (("accept_ra", "0"), ("disable_ipv6", "0" if wanted else "1")):
+        path = f"net/ipv6/conf/{name}/{setting}"
+        if get_sysctl(path):
+            set_sysctl(path, value)
+
+
+def _forward_ipv6() -> None:
+    """Forward IPv6 packets; a host that has its own route by advertisements keeps it.
+
+    The kernel takes none any more once it forwards, unless accept_ra is 2 (ip-sysctl.rst).
+    """
+    if get_sysctl(FORWARD6) == "1":
+        return
+    for device in os.listdir(INTERFACES6):
+        if get_sysctl(f"net/ipv6/conf/{device}/accept_ra") == "1" and device != "all":
+            set_sysctl(f"net/ipv6/conf/{device}/accept_ra", "2")
+    set_sysctl(FORWARD6, "1")
 
 
 def _refused(name: str, code: int) -> HostError:

@@ -1,7 +1,7 @@
-"""limpet's own nftables table: published ports, NAT, and nothing of anybody else's.
+"""limpet's own nftables tables: published ports, NAT, and nothing of anybody else's.
 
-The table is named after the bridge and made once; a published port is one map element.
-nft(8), https://wiki.nftables.org
+Each network has one, named after its bridge and made once; a published port is one map
+element.  nft(8), https://wiki.nftables.org
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import os
 
 from core.errors import HostError, NotPermitted, NotSupported
 from core.linux import nfnetlink
-from core.network.hot import ANY, ANY_ADDRESS, ONE
+from core.network.hot import ANY, ANY6, ANY_ADDRESS, ANY_ADDRESS6, ONE, ONE6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from core.network.definition import BridgeNetwork
     from core.network.hot import Published
 
 SYSTEM_PATH = ("/usr/sbin", "/sbin", "/usr/local/sbin")
-RULES = """\
-add table ip {table}
-delete table ip {table}
-table ip {table} {{
+FRAME = """\
+add table inet {table}
+delete table inet {table}
+table inet {table} {{
     # Says that the table is this one; limpet makes it anew when it finds another.
     chain {marker} {{
     }}
@@ -34,9 +35,31 @@ table ip {table} {{
         type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service;
         {one_elements}
     }}
+    map {any6} {{
+        type inet_proto . inet_service : ipv6_addr . inet_service;
+        {any6_elements}
+    }}
+    map {one6} {{
+        type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service;
+        {one6_elements}
+    }}
+    # Nobody on the bridge may send from addresses that are not the bridge's, nor make use of
+    # 127.0.0.0/8, which it routes for published ports.
+    chain guard {{
+        type filter hook prerouting priority -300; policy accept;
+        iifname != "{bridge}" return
+        ip daddr 127.0.0.0/8 drop
+        icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit }} return
+        fib saddr . iif oif missing drop
+    }}
+{chains}}}
+"""
+CONNECTED = """\
     chain publish {{
         dnat ip addr . port to ip daddr . meta l4proto . th dport map @{one}
-        dnat ip addr . port to meta l4proto . th dport map @{any}
+        meta nfproto ipv4 dnat ip addr . port to meta l4proto . th dport map @{any}
+        dnat ip6 addr . port to ip6 daddr . meta l4proto . th dport map @{one6}
+        meta nfproto ipv6 dnat ip6 addr . port to meta l4proto . th dport map @{any6}
     }}
     # What other machines send to 127.0.0.1 must not be redirected: the kernel then drops it.
     chain prerouting {{
@@ -54,12 +77,7 @@ table ip {table} {{
         ip saddr {subnet} oifname != "{bridge}" masquerade
         ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
         ip saddr {subnet} oifname "{bridge}" ct status dnat masquerade
-    }}
-    # The bridge routes 127.0.0.0/8 for published ports; nobody on it may make use of that.
-    chain guard {{
-        type filter hook prerouting priority -300; policy accept;
-        iifname "{bridge}" ip daddr 127.0.0.0/8 drop
-    }}
+{postrouting6}    }}
     # From outside only published ports are reachable, whatever routes others have.
     chain forward {{
         type filter hook forward priority 0; policy accept;
@@ -69,64 +87,94 @@ table ip {table} {{
         ct status dnat return
         drop
     }}
-}}
+"""
+POSTROUTING6 = """\
+        ip6 saddr {subnet6} oifname != "{bridge}" masquerade
+        ip6 saddr {subnet6} oifname "{bridge}" ct status dnat masquerade
+"""
+INTERNAL = """\
+    # Nothing is routed to or from this bridge, and nobody on it reaches the host; the host
+    # reaches them.
+    chain forward {{
+        type filter hook forward priority 0; policy accept;
+        iifname "{bridge}" oifname "{bridge}" return
+        iifname "{bridge}" drop
+        oifname "{bridge}" drop
+    }}
+    chain input {{
+        type filter hook input priority 0; policy accept;
+        iifname != "{bridge}" return
+        ct state established,related return
+        icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} return
+        drop
+    }}
 """
 
 
 def make_table(
-    bridge: str, subnet: str, published: Sequence[tuple[str, Sequence[Published]]] = ()
+    network: BridgeNetwork, published: Sequence[tuple[str, str, Sequence[Published]]] = ()
 ) -> None:
     """Make the table, in place of one that is there, with the ports of running containers.
 
-    `published` has container addresses with their ports.  It is one transaction: no packet
-    sees half of it.  Raises NotSupported without nft, NotPermitted, HostError.
+    `published` has containers' IPv4 and IPv6 addresses with their ports.  It is one
+    transaction: no packet sees half of it.  Raises NotSupported without nft, NotPermitted,
+    HostError.
     """
-    elements: dict[str, list[str]] = {ANY: [], ONE: []}
-    for address, ports in published:
+    elements: dict[str, list[str]] = {name: [] for name in (ANY, ONE, ANY6, ONE6)}
+    for address, address6, ports in published:
         for host_ip, host_port, container_port, protocol in ports:
-            key = f"{protocol} . {host_port} : {address} . {container_port}"
-            if host_ip == ANY_ADDRESS:
-                elements[ANY].append(key)
+            key = f"{protocol} . {host_port}"
+            if ":" in host_ip:
+                entry = f"{key} : {address6} . {container_port}"
+                place = ANY6 if host_ip == ANY_ADDRESS6 else ONE6
             else:
-                elements[ONE].append(f"{host_ip} . {key}")
-    _nft(_script(bridge, subnet, elements))
+                entry = f"{key} : {address} . {container_port}"
+                place = ANY if host_ip == ANY_ADDRESS else ONE
+            elements[place].append(entry if place in (ANY, ANY6) else f"{host_ip} . {entry}")
+    _nft(_script(network, elements))
 
 
-def is_current(bridge: str, subnet: str) -> bool:
+def is_current(network: BridgeNetwork) -> bool:
     """Return whether the table is there with these very rules; one question to the kernel.
 
     Raises OSError: EPERM without CAP_NET_ADMIN.
     """
-    return nfnetlink.has_chain(bridge, _marker(bridge, subnet))
+    return nfnetlink.has_chain(network.device, marker(network))
 
 
-def remove_table(bridge: str) -> None:
+def remove_table(device: str) -> None:
     """Remove the table, if it is there."""
-    _nft(f"add table ip {bridge}\ndelete table ip {bridge}\n")
+    _nft(f"add table inet {device}\ndelete table inet {device}\n")
 
 
-def _script(bridge: str, subnet: str, elements: dict[str, list[str]], marker: str = "") -> str:
-    return RULES.format(
-        table=bridge,
-        bridge=bridge,
-        subnet=subnet,
-        any=ANY,
-        one=ONE,
-        any_elements=_elements(elements[ANY]),
-        one_elements=_elements(elements[ONE]),
-        marker=marker or _marker(bridge, subnet),
+def _script(network: BridgeNetwork, elements: dict[str, list[str]], mark: str = "") -> str:
+    words = {
+        "table": network.device, "bridge": network.device, "subnet": network.subnet,
+        "subnet6": network.subnet6, "any": ANY, "one": ONE, "any6": ANY6, "one6": ONE6,
+    }  # fmt: skip
+    postrouting6 = POSTROUTING6.format(**words) if network.subnet6 else ""
+    chains = (INTERNAL if network.internal else CONNECTED).format(
+        **words, postrouting6=postrouting6
+    )
+    return FRAME.format(
+        **words,
+        chains=chains,
+        any_elements=_elements(elements.get(ANY)),
+        one_elements=_elements(elements.get(ONE)),
+        any6_elements=_elements(elements.get(ANY6)),
+        one6_elements=_elements(elements.get(ONE6)),
+        marker=mark or marker(network),
     )
 
 
-def _marker(bridge: str, subnet: str) -> str:
-    """Return the name of a chain that only a table of these rules has."""
+def marker(network: BridgeNetwork) -> str:
+    """Return the name of a chain that only a table of this network's rules has."""
     from binascii import crc32
 
-    rules = _script(bridge, subnet, {ANY: [], ONE: []}, marker="rules")
-    return f"rules_{crc32(rules.encode()):08x}"
+    return f"rules_{crc32(_script(network, {}, mark='rules').encode()):08x}"
 
 
-def _elements(lines: list[str]) -> str:
+def _elements(lines: Sequence[str] | None) -> str:
     return f"elements = {{ {', '.join(lines)} }}" if lines else ""
 
 

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     """Host address, host port, container port, protocol."""
     Element = tuple[str, bytes, bytes]
 
-INSIDE = "eth0"
-ANY_ADDRESS = "0.0.0.0"
-ANY, ONE = "any_address", "one_address"
+ANY_ADDRESS, ANY_ADDRESS6 = "0.0.0.0", "::"
+ANY, ONE, ANY6, ONE6 = "any_address", "one_address", "any_address6", "one_address6"
 """The table's maps: ports published on all addresses of the host, and on one of them."""
 PROTOCOLS = {"tcp": 6, "udp": 17}
 RESERVED_MAX = 256
@@ -36,7 +35,7 @@ _closed_at_exit: list[Socket] = []
 
 
 def attach(netns_fd: int, attachment: dict[str, Any]) -> None:
-    """Make the veth pair: one end in the bridge, the other in the namespace as eth0.
+    """Make the veth pair: one end in the bridge, the other in the namespace.
 
     A device of the same name that an earlier start left is replaced.  The kernel removes
     the pair together with the namespace.  Raises OSError: ENODEV without the bridge.
@@ -44,7 +43,7 @@ def attach(netns_fd: int, attachment: dict[str, Any]) -> None:
     device = attachment["device"]
     make = netlink.veth(
         device,
-        INSIDE,
+        attachment["inside"],
         netns_fd,
         master=_index(attachment["bridge"]),
         peer_mac=attachment["mac"],
@@ -53,35 +52,58 @@ def attach(netns_fd: int, attachment: dict[str, Any]) -> None:
     try:
         netlink.request(netlink.NETLINK_ROUTE, [make, netlink.hairpin(device)])
     except FileExistsError:
-        again = [netlink.delete_link(device), make, netlink.hairpin(device)]
-        netlink.request(netlink.NETLINK_ROUTE, again)
+        remove_device(device)
+        netlink.request(netlink.NETLINK_ROUTE, [make, netlink.hairpin(device)])
 
 
-def configure(attachment: dict[str, Any] | None) -> None:
-    """Set up loopback, and eth0 with address and default route, in this namespace.
+def remove_device(device: str) -> None:
+    """Remove a device; the kernel may be faster, when its namespace has just ended."""
+    try:
+        netlink.request(netlink.NETLINK_ROUTE, [netlink.delete_link(device)])
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
 
-    Without an attachment loopback is all there is.  Raises OSError.
+
+def configure(attachments: Sequence[dict[str, Any]]) -> None:
+    """Set up loopback and each attachment's device, in this network namespace.
+
+    Without attachments loopback is all there is.  Raises OSError.
     """
     messages = [netlink.link_up(netlink.LOOPBACK_INDEX)]
-    if attachment:
-        index = _index(INSIDE)
-        messages += [
-            netlink.address(
-                index, attachment["address"], attachment["prefix"], attachment["broadcast"]
-            ),
-            netlink.link_up(index),
-            netlink.default_route(index, attachment["gateway"]),
-        ]
+    for attachment in attachments:
+        messages += device_messages(attachment)
     netlink.request(netlink.NETLINK_ROUTE, messages)
 
 
-def publish(table: str, address: str, ports: Sequence[Published]) -> None:
-    """Send the host's ports to a container's address, and keep them from other programs.
+def device_messages(attachment: dict[str, Any]) -> list[bytes]:
+    """Return what gives a container's device its addresses, and a default route if it has one."""
+    index = _index(attachment["inside"])
+    messages = [
+        netlink.address(
+            index, attachment["address"], attachment["prefix"], attachment["broadcast"]
+        ),
+        netlink.link_up(index),
+    ]
+    if attachment["address6"]:
+        messages.append(netlink.address(index, attachment["address6"], attachment["prefix6"]))
+    return messages + route_messages(attachment)
+
+
+def route_messages(attachment: dict[str, Any]) -> list[bytes]:
+    """Return what sends everything else through an attachment's gateways; it may have none."""
+    gateways = filter(None, (attachment["gateway"], attachment["gateway6"]))
+    index = _index(attachment["inside"])
+    return [netlink.default_route(index, gateway) for gateway in gateways]
+
+
+def publish(table: str, address: str, ports: Sequence[Published], address6: str = "") -> None:
+    """Send the host's ports to a container's addresses, and keep them from other programs.
 
     All ports or none.  Raises OSError: ENOENT when the table is gone, EADDRINUSE when a
     program of the host, or another monitor, has a port.
     """
-    elements = [element(port, address) for port in ports]
+    elements = [element(port, address6 if ":" in port[0] else address) for port in ports]
     try:
         for port in ports[:RESERVED_MAX]:
             _reserved.append(reserve(port))
@@ -99,9 +121,9 @@ def publish(table: str, address: str, ports: Sequence[Published]) -> None:
     _forget_flows(ports)
 
 
-def unpublish(table: str, address: str, ports: Sequence[Published]) -> None:
+def unpublish(table: str, ports: Sequence[Published]) -> None:
     """Take published ports back; those that are gone already do not matter."""
-    elements = [element(port, address) for port in ports]
+    elements = [element(port) for port in ports]
     try:
         _delete(table, elements)
     except FileNotFoundError:
@@ -119,8 +141,11 @@ def reserve(port: Published) -> Socket:
     """
     host_ip, host_port, _, protocol = port
     kind = _socket.SOCK_STREAM if protocol == "tcp" else _socket.SOCK_DGRAM
-    channel = Socket(_socket.AF_INET, kind | _socket.SOCK_CLOEXEC)
+    family = _socket.AF_INET6 if ":" in host_ip else _socket.AF_INET
+    channel = Socket(family, kind | _socket.SOCK_CLOEXEC)
     try:
+        if family == _socket.AF_INET6:
+            channel.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
         try:
             channel.bind((host_ip, host_port))
         except OSError as error:
@@ -136,17 +161,19 @@ def reserve(port: Published) -> Socket:
     return channel
 
 
-def element(port: Published, address: str) -> Element:
-    """Return map, key and value of a published port.
+def element(port: Published, address: str = "") -> Element:
+    """Return map, key and value of a published port; without an address, no value.
 
     Keys and values are concatenations in network order, each part padded to four bytes.
     """
     host_ip, host_port, container_port, protocol = port
     key = bytes((PROTOCOLS[protocol], 0, 0, 0)) + host_port.to_bytes(2, "big") + bytes(2)
-    value = _socket.inet_aton(address) + container_port.to_bytes(2, "big") + bytes(2)
-    if host_ip == ANY_ADDRESS:
-        return ANY, key, value
-    return ONE, _socket.inet_aton(host_ip) + key, value
+    value = b""
+    if address:
+        value = netlink.packed(address)[1] + container_port.to_bytes(2, "big") + bytes(2)
+    if host_ip in (ANY_ADDRESS, ANY_ADDRESS6):
+        return ANY6 if ":" in host_ip else ANY, key, value
+    return ONE6 if ":" in host_ip else ONE, netlink.packed(host_ip)[1] + key, value
 
 
 def _add(table: str, elements: list[Element]) -> None:

@@ -1,4 +1,4 @@
-"""Gives containers a network: none, the host's, or an address on the bridge.
+"""Gives containers their networks: none, the host's, another container's, or bridges.
 
 What can be done ahead is done here; what must happen while the container starts is plain
 data for `core.network.hot`.  When bridge and table are there already, `prepare` costs a few
@@ -8,10 +8,11 @@ one: what the bridge takes is imported where it is used.
 
 from __future__ import annotations
 
-import fcntl
-import os
-
-from core.errors import ConfigError, Conflict, HostError, NotFound, NotPermitted
+from core.errors import ConfigError, Conflict, HostError, InUse, NotFound, NotPermitted, UsageError
+from core.model import Endpoint
+from core.network.definition import DEFAULT, MODES, BridgeNetwork, is_device_name
+from core.network.lock import FileLock
+from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,15 +23,21 @@ if TYPE_CHECKING:
     from core.database import Database
     from core.model import Fact, Port
     from core.network.addresses import Subnet
+    from core.network.definition import NetworkOptions
     from core.network.hot import Published
+    from core.network.names import Zones
     from core.paths import Paths
 
-    Taken = Callable[[], Mapping[Published, str]]
+    Taken = Callable[[], Mapping[Published, "Holder"]]
 
-MODES = ("bridge", "host", "none")
-MTU = 1500
-NAME_BYTES = 15
-"""Of a network device: IFNAMSIZ without the zero byte."""
+
+class Holder(Record):
+    """The running container that a published port belongs to."""
+
+    name: str
+    address: str = ""
+    address6: str = ""
+    table: str = ""
 
 
 class Network:
@@ -41,126 +48,249 @@ class Network:
         self._database = database
         self._config = config
 
+    # -- which networks there are ----------------------------------------------------
+
     @property
     def bridge(self) -> str:
-        """The bridge's device, and the name of the nftables table; ConfigError if it is none."""
+        """The default bridge's device, and its table; ConfigError if it is none."""
         name: str = self._config["network", "bridge"]
-        plain = name.replace("_", "").replace(".", "").replace("-", "")
-        if len(name) > NAME_BYTES or not (plain.isalnum() and name.isascii() and name[0].isalpha()):
+        if not is_device_name(name):
             raise ConfigError(
-                f"network.bridge = {name!r}: a device's name has at most {NAME_BYTES} letters, "
+                f"network.bridge = {name!r}: a device's name has at most 15 letters, "
                 "digits and . _ -, a letter first",
             )
         return name
 
     @property
     def subnet(self) -> Subnet:
-        """The bridge's addresses; ConfigError for a text that is no subnet."""
-        from core.network.addresses import Subnet
+        """The default bridge's addresses; ConfigError for a text that is no subnet."""
+        return self._subnet("subnet", 32)
 
-        text = self._config["network", "subnet"]
-        try:
-            subnet = Subnet(text)
-        except ValueError as error:
-            raise ConfigError(f"network.subnet: {error}") from None
-        if not 8 <= subnet.prefix <= 30:
-            raise ConfigError(f"network.subnet = {text!r}: the prefix must be from 8 to 30")
-        return subnet
+    @property
+    def default(self) -> BridgeNetwork:
+        """The default network, as config.toml has it.  Raises ConfigError."""
+        subnet, text6 = self.subnet, self._config["network", "subnet6"]
+        subnet6 = self._subnet("subnet6", 128) if text6 else None
+        return BridgeNetwork(
+            name=DEFAULT,
+            device=self.bridge,
+            subnet=str(subnet),
+            gateway=subnet.gateway,
+            subnet6=str(subnet6 or ""),
+            gateway6=subnet6.gateway if subnet6 else "",
+            mtu=self._config["network", "mtu"],
+        )
+
+    @property
+    def zones(self) -> Zones:
+        """Who is on which network now."""
+        from core.network.names import Zones
+
+        return Zones(f"{self._paths.run}/networks", self._paths.containers)
+
+    def all(self) -> list[BridgeNetwork]:
+        """Return the default network and those that were made, the oldest first."""
+        from core.network import stored
+
+        return [self.default, *stored.all_networks(self._database)]
+
+    def find(self, name: str) -> BridgeNetwork:
+        """Return a network by name or ID; NotFound with names like it."""
+        if name == DEFAULT:
+            return self.default
+        from core.network import stored
+
+        found = stored.find(self._database, name)
+        if found is None:
+            raise self._unknown(name)
+        return found
+
+    def create(self, options: NetworkOptions) -> BridgeNetwork:
+        """Make a network; its bridge comes with its first container.
+
+        Raises UsageError for options that make no sense, Conflict for a name or a subnet
+        that is taken, HostError.
+        """
+        from core.network import bridge, stored
+        from core.network.addresses import Subnet
+        from core.network.definition import define
+
+        others = self.all()
+        used = [Subnet(text) for one in others for text in (one.subnet, one.subnet6) if text]
+        used += [subnet for _, subnet in bridge.host_routes()]
+        made = define(options, self._config["network", "pool"], used)
+        if bridge.exists(made.device):
+            raise Conflict(f"this host has a device {made.device} already", subject=made.device)
+        stored.insert(self._database, made)
+        return made
+
+    def remove(self, name: str, users: Sequence[str]) -> None:
+        """Remove a network, its bridge and its table.
+
+        `users` are the containers that name it.  Raises InUse naming them, NotFound,
+        Conflict for a network of limpet's own.
+        """
+        from core.network import stored
+
+        if name in (DEFAULT, *MODES):
+            raise Conflict(
+                f"{name} is a network of limpet's own",
+                hint="limpet network prune removes its bridge while nobody uses it",
+            )
+        found = self.find(name)
+        if users:
+            names = " ".join(users)
+            raise InUse(
+                f"network {found.name} is used by {', '.join(users)}",
+                hint=f"limpet network disconnect {found.name} {users[0]}, or limpet rm {names}",
+                subject=found.name,
+            )
+        self.teardown(found)
+        stored.delete(self._database, found.name)
+
+    # -- a container's start and end -------------------------------------------------
 
     def prepare(
-        self, container_id: str, mode: str, publish: Sequence[Port], taken: Taken
+        self,
+        container_id: str,
+        mode: str,
+        publish: Sequence[Port],
+        taken: Taken,
+        endpoints: Sequence[Endpoint] = (),
+        names: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Return what a container's start needs to know of its network, plain data.
 
-        Makes the bridge and its table when they are missing and leases an address, which the
-        container keeps until `release`.  `taken` tells which published ports belong to which
-        running container (by name).  Raises NotFound for an unknown network, Conflict for a
-        port that is taken (naming the holder) or when no address is free, HostError when the
-        host refuses.
+        `mode` is `host`, `none`, or the network of a container without `endpoints`; `names`
+        are what others on its networks call it.  Makes bridges and tables when they are
+        missing and leases addresses, which the container keeps until `release`.  `taken`
+        tells which published ports belong to which running container.  Raises NotFound for
+        an unknown network, Conflict for a port that is taken (naming the holder) or when no
+        address is free, HostError when the host refuses.
         """
-        if mode not in MODES:
-            raise NotFound(
-                f"there is no network {mode!r}", hint=f"networks are: {', '.join(MODES)}"
-            )
-        if mode != "bridge":
+        if mode in MODES:
             if publish:
                 raise Conflict(
                     f"--network {mode} has no ports to publish",
                     hint="leave -p out, or use --network bridge",
                 )
-            return {"mode": mode, "ports": []}
-        from core.network import addresses, bridge
+            return {"mode": mode, "ports": [], "attachments": []}
+        from core.network import wiring
 
-        name, subnet = self.bridge, self.subnet
-        self._ensure(name, subnet, taken)
-        ports = self._resolve(name, publish, taken) if publish else []
-        address = addresses.lease(self._database, subnet, container_id, _is_attached)
-        attachment = {
-            "device": device_name(container_id),
-            "bridge": name,
-            "mac": bridge.mac_address(address),
-            "mtu": MTU,
-            "address": address,
-            "prefix": subnet.prefix,
-            "broadcast": subnet.broadcast,
-            "gateway": subnet.gateway,
-        }
+        endpoints = endpoints or (Endpoint(mode),)
+        networks = [self.find(endpoint.network) for endpoint in endpoints]
+        for network in networks:
+            self.ensure(network, taken)
+        exit_ = wiring.way_out(networks)
+        ports = self._resolve(exit_, publish, taken) if publish else []
+        attachments, members = [], []
+        main: dict[str, Any] = {}
+        for number, (network, endpoint) in enumerate(zip(networks, endpoints, strict=True)):
+            made = wiring.attach(self._database, network, endpoint, container_id, number)
+            if network is exit_:
+                main = made = wiring.route(made, network)
+            attachments.append(made)
+            if number or network.resolves:
+                members.append(wiring.member(made, network, container_id, names, endpoint.aliases))
+        main = main or attachments[0]
         return {
-            "mode": mode,
+            "mode": networks[0].name,
             "ports": ports,
-            "table": name,
-            "address": address,
-            "gateway": subnet.gateway,
-            "attachment": attachment,
+            "table": exit_.device if exit_ else "",
+            "address": main["address"],
+            "gateway": main["gateway"],
+            "address6": main["address6"],
+            "gateway6": main["gateway6"],
+            "attachments": attachments,
+            "members": members,
+            "zones": tuple(self.zones.as_dict().values()),
         }
 
-    def release(self, container_id: str) -> None:
-        """Give a container's address back; nothing happens when it has none."""
+    def release(self, container_id: str, networks: Sequence[str] = ()) -> None:
+        """Give a container's addresses back, on some networks or all; it may have none."""
         from core.network import addresses
 
-        addresses.release(self._database, container_id)
+        addresses.release(self._database, container_id, networks)
 
-    def unpublish(self, address: str, ports: Sequence[Published]) -> None:
-        """Take ports back that a killed monitor left published.  Raises OSError."""
-        if ports:
+    def withdraw(self, container_id: str, table: str, ports: Sequence[Published]) -> None:
+        """Take back what a killed monitor left: published ports and names.  Raises OSError."""
+        from core.network import names
+
+        names.leave(self.zones, container_id)
+        if ports and table:
             from core.network import hot
 
-            hot.unpublish(self.bridge, address, ports)
+            hot.unpublish(table, ports)
 
-    def teardown(self) -> None:
-        """Remove bridge and table; they are made again by the next container."""
+    def renamed(self, container_id: str, old: str, new: str) -> None:
+        """Let a running container be found under its new name."""
+        from core.network import names
+
+        names.rename(self.zones, container_id, old, new)
+
+    # -- bridge and table ------------------------------------------------------------
+
+    def ensure(self, network: BridgeNetwork, taken: Taken) -> None:
+        """Make what is missing of a network's bridge, table and settings."""
         from core.network import bridge, firewall
 
-        with self._lock():
-            bridge.remove_bridge(self.bridge)
-            firewall.remove_table(self.bridge)
-
-    def facts(self) -> list[Fact]:
-        """Return what is known of the bridge network and of firewalls in its way."""
-        from core.network import status
-
-        return list(status.facts(self.bridge, self.subnet))
-
-    def _ensure(self, name: str, subnet: Subnet, taken: Taken) -> None:
-        """Make what is missing of bridge, table and settings."""
-        from core.network import bridge, firewall
-
-        if self._is_ready(name, subnet):
+        if self._is_ready(network):
             return
         # Asked before the lock: whoever answers may wait for a container's lock.
-        ports = taken()
+        held = taken()
         with self._lock():
-            if self._is_ready(name, subnet):
+            if self._is_ready(network):
                 return
-            bridge.make_bridge(name, subnet)
-            if not firewall.is_current(name, str(subnet)):
-                firewall.make_table(name, str(subnet), list(self._published(ports)))
+            bridge.make_bridge(network)
+            if not firewall.is_current(network):
+                firewall.make_table(network, list(_published(network, held)))
 
-    def _is_ready(self, name: str, subnet: Subnet) -> bool:
+    def teardown(self, network: BridgeNetwork | None = None) -> None:
+        """Remove a network's bridge and table (the default one's); a start makes them again."""
+        from core.network import bridge, firewall
+
+        device = network.device if network else self.bridge
+        with self._lock():
+            bridge.remove_bridge(device)
+            firewall.remove_table(device)
+
+    def facts(self) -> list[Fact]:
+        """Return what is known of the networks and of firewalls in their way."""
+        from core.network import status
+
+        return list(status.facts(self.all()))
+
+    def _subnet(self, key: str, bits: int) -> Subnet:
+        from core.network.addresses import Subnet
+
+        text = self._config["network", key]
+        try:
+            subnet = Subnet(text)
+        except ValueError as error:
+            raise ConfigError(f"network.{key}: {error}") from None
+        if subnet.bits != bits:
+            raise ConfigError(f"network.{key} = {text!r} is of the other family")
+        if not 8 <= subnet.prefix <= bits - 2:
+            raise ConfigError(f"network.{key} = {text!r}: the prefix must be from 8 to {bits - 2}")
+        return subnet
+
+    def _unknown(self, name: str) -> NotFound:
+        import difflib
+
+        known = [*(network.name for network in self.all()), *MODES]
+        near = difflib.get_close_matches(name, known, 3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"networks are: {', '.join(known)}"
+        return NotFound(
+            f"there is no network {name!r}",
+            hint=f"{hint}; limpet network create {name} makes one",
+            subject=name,
+        )
+
+    def _is_ready(self, network: BridgeNetwork) -> bool:
         from core.network import bridge, firewall
 
         try:
-            return bridge.ready(name, subnet.gateway) and firewall.is_current(name, str(subnet))
+            return bridge.ready(network) and firewall.is_current(network)
         except PermissionError as error:
             raise NotPermitted(
                 "a bridge network takes root",
@@ -174,56 +304,37 @@ class Network:
                 errno=error.errno or 0,
             ) from error
 
-    def _resolve(self, name: str, publish: Sequence[Port], taken: Taken) -> list[Published]:
+    def _resolve(
+        self, network: BridgeNetwork | None, publish: Sequence[Port], taken: Taken
+    ) -> list[Published]:
         from core.network import bridge, hot
         from core.network.ports import resolve
 
-        ports = resolve(publish, self._config["network", "publish_ip"], taken())
+        if network is None:
+            raise UsageError(
+                "ports cannot be published on an internal network",
+                hint="leave -p out, or add --network bridge",
+            )
+        ports = resolve(
+            publish,
+            self._config["network", "publish_ip"],
+            {port: holder.name for port, holder in taken().items()},
+            ipv6=bool(network.subnet6),
+        )
         if any(port[0] == hot.ANY_ADDRESS or port[0].startswith("127.") for port in ports):
-            bridge.allow_loopback(name)
+            bridge.allow_loopback(network.device)
         return ports
 
-    def _published(self, ports: Mapping[Published, str]) -> Iterator[tuple[str, list[Published]]]:
-        """Yield the addresses of running containers with the ports they have published."""
-        from core.network import addresses
-
-        rows = self._database.query(
-            "SELECT name, address FROM addresses JOIN containers ON id=container WHERE network=?",
-            (addresses.NETWORK,),
-        )
-        for name, address in rows:
-            own = [port for port, holder in ports.items() if holder == name]
-            if own:
-                yield address, own
-
-    def _lock(self) -> _FileLock:
+    def _lock(self) -> FileLock:
         self._paths.make()
-        return _FileLock(f"{self._paths.run}/network.lock")
+        return FileLock(f"{self._paths.run}/network.lock")
 
 
-class _FileLock:
-    """One process at a time: flock(2) on a file, as a context."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._fd = -1
-
-    def __enter__(self) -> None:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        # Unlocked by name: a process forked meanwhile shares the lock until it closes it.
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-        os.close(self._fd)
-
-
-def device_name(container_id: str) -> str:
-    """Return the host's end of a container's cable: `veth`, so that other programs let it be."""
-    return "veth" + container_id[: NAME_BYTES - 4]
-
-
-def _is_attached(container_id: str) -> bool:
-    from core.network import bridge
-
-    return bridge.exists(device_name(container_id))
+def _published(
+    network: BridgeNetwork, held: Mapping[Published, Holder]
+) -> Iterator[tuple[str, str, list[Published]]]:
+    """Yield the addresses of running containers with the ports they have in this table."""
+    for holder in dict.fromkeys(held.values()):
+        if holder.table == network.device:
+            own = [port for port, other in held.items() if other == holder]
+            yield holder.address, holder.address6, own

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 
 from core.errors import Conflict, HostError, NotPermitted
-from core.network.addresses import parse_address
-from core.network.hot import ANY_ADDRESS, reserve
+from core.network.addresses import parse_address, parse_address6
+from core.network.hot import ANY_ADDRESS, ANY_ADDRESS6, reserve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,45 +15,79 @@ if TYPE_CHECKING:
     from core.model import Port
     from core.network.hot import Published
 
+LOOPBACK6 = ("::1", "0:0:0:0:0:0:0:1")
 TRIES = 50
 """Free ports that may turn out to be published before we give up."""
 
 
 def resolve(
-    publish: Sequence[Port], default_ip: str, taken: Mapping[Published, str]
+    publish: Sequence[Port],
+    default_ip: str,
+    taken: Mapping[Published, str],
+    *,
+    ipv6: bool = False,
 ) -> list[Published]:
     """Return the ports with host addresses and, in place of 0, free host ports filled in.
 
+    With `ipv6`, what is published on all IPv4 addresses is so on all IPv6 ones, too.
     `taken` has the published ports of running containers with the containers' names.  Raises
     Conflict naming who holds a port, HostError for an address the host does not have.
     """
     held = [(published, f"container {name}") for published, name in taken.items()]
-    found = []
+    found: list[Published] = []
     for port in publish:
-        wanted = (port.host_ip or default_ip, port.host_port, port.container_port, port.protocol)
-        if parse_address(wanted[0]) is None:
-            raise HostError(
-                f"ports are published on IPv4 addresses, not on {wanted[0]!r}",
-                hint="leave the address out, or use one that ip -4 addr shows",
-            )
-        ready = _check(wanted, held) if wanted[1] else _choose(wanted, held)
-        held.append((ready, "the same container"))
-        found.append(ready)
+        places = _places(port.host_ip, default_ip, ipv6=ipv6)
+        if port.host_port:
+            ready = [
+                _check((place, port.host_port, port.container_port, port.protocol), held)
+                for place in places
+            ]
+        else:
+            ready = _choose(places, port, held)
+        held += [(one, "the same container") for one in ready]
+        found += ready
     return found
+
+
+def _places(host_ip: str, default_ip: str, *, ipv6: bool) -> list[str]:
+    place = host_ip or default_ip
+    if parse_address(place) is None and parse_address6(place) is None:
+        raise HostError(
+            f"ports are published on addresses of this host, not on {place!r}",
+            hint="leave the address out, or use one that ip -br addr shows",
+        )
+    if ":" in place and not ipv6:
+        raise HostError(
+            f"the container has no IPv6 address, so no port of it is published on {place}",
+            hint="put it on a network made with network create --ipv6, or set network.subnet6 "
+            "in config.toml for the default one",
+            subject=place,
+        )
+    if place in LOOPBACK6:
+        raise HostError(
+            "the kernel redirects nothing that is sent to ::1",
+            hint="publish on 127.0.0.1, or on another IPv6 address of this host",
+            subject=place,
+        )
+    everywhere = place == ANY_ADDRESS and not host_ip and ipv6
+    return [place, ANY_ADDRESS6] if everywhere else [place]
 
 
 def exposure(host_ip: str) -> str:
     """Return from where a port published on this address can be reached, in a few words."""
     if host_ip.startswith("127."):
         return "this host only"
-    if host_ip in ("", ANY_ADDRESS):
+    if host_ip in ("", ANY_ADDRESS, ANY_ADDRESS6):
         return "all networks of this host"
     return f"networks that reach {host_ip}"
 
 
 def clash(one: Published, other: Published) -> bool:
     """Return whether two ports cannot be published at the same time."""
-    same_place = one[0] == other[0] or ANY_ADDRESS in (one[0], other[0])
+    if (":" in one[0]) != (":" in other[0]):
+        return False
+    both = (one[0], other[0])
+    same_place = one[0] == other[0] or ANY_ADDRESS in both or ANY_ADDRESS6 in both
     return same_place and one[1] == other[1] and one[3] == other[3]
 
 
@@ -74,19 +108,29 @@ def _check(wanted: Published, held: Sequence[tuple[Published, str]]) -> Publishe
     return wanted
 
 
-def _choose(wanted: Published, held: Sequence[tuple[Published, str]]) -> Published:
-    """Let the kernel choose a port: it knows which are free."""
-    host_ip, _, container_port, protocol = wanted
+def _choose(
+    places: Sequence[str], port: Port, held: Sequence[tuple[Published, str]]
+) -> list[Published]:
+    """Let the kernel choose a port: it knows which are free.  The same on all places."""
     for _ in range(TRIES):
+        first = (places[0], 0, port.container_port, port.protocol)
         try:
-            with reserve(wanted) as probe:
-                found = (host_ip, int(probe.getsockname()[1]), container_port, protocol)
+            with reserve(first) as probe:
+                number = int(probe.getsockname()[1])
         except OSError as error:
-            raise _refused(wanted, error) from error
-        if not any(clash(found, other) for other, _ in held):
-            return found
+            raise _refused(first, error) from error
+        found = [(place, number, port.container_port, port.protocol) for place in places]
+        if any(clash(one, other) for one in found for other, _ in held):
+            continue
+        try:
+            for one in found[1:]:
+                reserve(one).close()
+        except OSError:
+            continue
+        return found
     raise Conflict(
-        f"no free {protocol} port was found on {host_ip}", hint="name one: -p HOST-PORT:PORT"
+        f"no free {port.protocol} port was found on {places[0]}",
+        hint="name one: -p HOST-PORT:PORT",
     )
 
 
@@ -103,7 +147,7 @@ def _refused(port: Published, error: OSError) -> Conflict | HostError:
         return HostError(
             f"{host_ip} is not an address of this host",
             errno=code,
-            hint="ip -4 addr shows them; 0.0.0.0 means all",
+            hint="ip -br addr shows them; 0.0.0.0 means all",
             subject=host_ip,
         )
     if error.errno == errno.EACCES:

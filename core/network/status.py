@@ -8,40 +8,62 @@ containers off until the host's owner lets the bridge pass; here is how.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 
 from core.errors import Conflict, NotSupported
 from core.model import Fact
 from core.network import bridge, firewall
+from core.network.addresses import Subnet
 from core.network.sysctl import get_sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from core.network.addresses import Subnet
+    from core.network.definition import BridgeNetwork
 
+LOW_PORTS = "net/ipv4/ip_unprivileged_port_start"
 LEGACY_TABLES = "/proc/net/ip_tables_names"
 
 
-def facts(name: str, subnet: Subnet) -> Iterator[Fact]:
-    """Yield what is known of the bridge network `name`."""
+def facts(networks: Sequence[BridgeNetwork]) -> Iterator[Fact]:
+    """Yield what is known of bridge networks, the default one first."""
     try:
         nft = firewall.find_nft()
     except NotSupported as error:
         yield Fact("nft", False, error.message, error.hint)
         return
-    yield _bridge(name, subnet)
-    yield _table(name, subnet)
-    forwarding = get_sysctl(bridge.FORWARD) == "1" or not bridge.exists(name)
-    yield Fact(
-        "ip_forward",
-        forwarding,
-        "packets are forwarded" if forwarding else "the kernel does not forward packets",
-        "" if forwarding else "sysctl -w net.ipv4.ip_forward=1",
-    )
-    yield from foreign_firewalls(name, nft)
+    there = [network for network in networks if bridge.exists(network.device)]
+    # The default one is always told of, others once they are in use.
+    for network in dict.fromkeys((networks[0], *there)):
+        yield _bridge(network)
+        yield _table(network)
+    yield _forwarding("ip_forward", bridge.FORWARD, needed=bool(there))
+    if any(network.subnet6 for network in there):
+        yield _forwarding("ip6_forward", bridge.FORWARD6, needed=True)
+    yield _low_ports()
+    for network in there or networks[:1]:
+        yield from foreign_firewalls(network.device, nft)
+
+
+def _forwarding(name: str, setting: str, *, needed: bool) -> Fact:
+    if get_sysctl(setting) == "1":
+        return Fact(name, True, "packets are forwarded")
+    if not needed:
+        return Fact(name, True, "the first container on a bridge lets packets be forwarded")
+    remedy = f"sysctl -w {setting.replace('/', '.')}=1"
+    return Fact(name, False, "the kernel does not forward packets", remedy)
+
+
+def _low_ports() -> Fact:
+    """Tell from where on an ordinary user may publish; root may everywhere."""
+    first = get_sysctl(LOW_PORTS) or "1024"
+    if os.geteuid() == 0 or first == "0":
+        return Fact("low ports", True, "all ports can be published")
+    remedy = f"sysctl -w {LOW_PORTS.replace('/', '.')}=0, or publish from {first} on"
+    return Fact("low ports", False, f"ports below {first} take root", remedy)
 
 
 def foreign_firewalls(name: str, nft: str) -> Iterator[Fact]:
@@ -61,28 +83,32 @@ def foreign_firewalls(name: str, nft: str) -> Iterator[Fact]:
         yield _stops("iptables-legacy FORWARD", f" {name} " in legacy, _iptables(name, "FORWARD"))
 
 
-def _bridge(name: str, subnet: Subnet) -> Fact:
+def _bridge(network: BridgeNetwork) -> Fact:
+    name = network.device
     try:
-        bridge.check_overlap(name, subnet)
+        bridge.check_overlap(name, Subnet(network.subnet))
     except Conflict as error:
         return Fact("bridge", False, error.message, error.hint)
     if not bridge.exists(name):
         return Fact("bridge", True, f"{name} is made by the first container that needs it")
-    if bridge.has_address(name, subnet.gateway):
-        return Fact("bridge", True, f"{name} is up with {subnet}")
+    if bridge.has_address(name, network.gateway):
+        return Fact("bridge", True, f"{name} is up with {network.subnet}")
     return Fact("bridge", False, f"{name} is down or has another address",
                 "it is mended by the next container that starts")  # fmt: skip
 
 
-def _table(name: str, subnet: Subnet) -> Fact:
+def _table(network: BridgeNetwork) -> Fact:
+    name = network.device
     try:
-        current = firewall.is_current(name, str(subnet))
+        current = firewall.is_current(network)
     except OSError as error:
         return Fact("table", False, f"nftables cannot be asked: {error.strerror}", "run as root")
     if current or not bridge.exists(name):
-        return Fact("table", True, f"table ip {name} is " + ("there" if current else "not needed"))
-    return Fact("table", False, f"table ip {name} is missing: no published port answers",
-                "start any container on the bridge: it is made again, with all ports")  # fmt: skip
+        found = "there" if current else "not needed"
+        return Fact("table", True, f"table inet {name} is {found}")
+    remedy = f"start any container on {network.name}: it is made again, with all ports"
+    lost = f"table inet {name} is missing: no published port answers"
+    return Fact("table", False, lost, remedy)
 
 
 def _stops(place: str, passes: bool, remedy: str) -> Fact:

@@ -17,7 +17,7 @@ from core.database import Database
 from core.errors import Conflict, HostError, NotFound, NotSupported
 from core.model import Port
 from core.network import firewall, hot
-from core.network.network import Network
+from core.network.network import Holder, Network
 from tests.namespaces import Container, Namespace, ask_here
 
 TYPE_CHECKING = False
@@ -52,9 +52,9 @@ class Lab:
         return container
 
     def publish(self, prepared: dict[str, Any]) -> None:
-        where = (prepared["table"], prepared["address"], prepared["ports"])
+        where = (prepared["table"], prepared["address"], prepared["ports"], prepared["address6"])
         hot.publish(*where)
-        self.stack.callback(hot.unpublish, *where)
+        self.stack.callback(hot.unpublish, where[0], where[2])
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_without_an_attachment_there_is_loopback_only() -> None:
     with Namespace() as container:
         import marshal
 
-        container.run(*_python(CONFIGURE), stdin=marshal.dumps(None))
+        container.run(*_python(CONFIGURE), stdin=marshal.dumps(()))
         assert "127.0.0.1" in container.run("ip", "-br", "-4", "addr")
         assert container.run("ip", "-br", "link").count("\n") == 1
         assert container.run("ip", "route") == ""
@@ -123,7 +123,9 @@ def test_without_an_attachment_there_is_loopback_only() -> None:
 
 @pytest.mark.parametrize("mode", ["host", "none"])
 def test_other_networks_need_nothing(lab: Lab, mode: str) -> None:
-    assert lab.network.prepare(SOME, mode, (), dict) == {"mode": mode, "ports": []}
+    assert lab.network.prepare(SOME, mode, (), dict) == {
+        "mode": mode, "ports": [], "attachments": [],
+    }  # fmt: skip
     assert BRIDGE not in run("ip link")
     with pytest.raises(Conflict, match="no ports"):
         lab.network.prepare(SOME, mode, (Port("", 80, 80),), dict)
@@ -148,7 +150,7 @@ def test_a_missing_bridge_is_named(lab: Lab) -> None:
         fd = os.open(other.path, os.O_RDONLY)
         try:
             with pytest.raises(OSError, match=BRIDGE):
-                hot.attach(fd, prepared["attachment"])
+                hot.attach(fd, prepared["attachments"][0])
         finally:
             os.close(fd)
 
@@ -204,9 +206,9 @@ def test_a_thousand_ports_and_back(lab: Lab) -> None:
     prepared = lab.prepare("a", *publish)
     where = (prepared["table"], prepared["address"], prepared["ports"])
     hot.publish(*where)
-    assert run(f"nft list map ip {BRIDGE} one_address").count("10.77.0.2") == len(publish)
-    hot.unpublish(*where)
-    assert "10.77.0.2" not in run(f"nft list map ip {BRIDGE} one_address")
+    assert run(f"nft list map inet {BRIDGE} one_address").count("10.77.0.2") == len(publish)
+    hot.unpublish(where[0], where[2])
+    assert "10.77.0.2" not in run(f"nft list map inet {BRIDGE} one_address")
 
 
 def test_no_port_is_reachable_that_was_not_published(lab: Lab, neighbour: Namespace) -> None:
@@ -240,7 +242,7 @@ def test_a_udp_sender_that_goes_on_reaches_the_next_container(
         where = (prepared["table"], prepared["address"], prepared["ports"])
         hot.publish(*where)
         assert neighbour.ask("udp", HOST, 5300, source_port=4444) == f"a {NEIGHBOUR}"
-        hot.unpublish(*where)
+        hot.unpublish(where[0], where[2])
         assert neighbour.ask("udp", HOST, 5300, source_port=4444) == "nothing"
         lab.start("b", Port("", 5300, 53, "udp"), serve=["53/udp"])
         assert neighbour.ask("udp", HOST, 5300, source_port=4444) == f"b {NEIGHBOUR}"
@@ -250,7 +252,7 @@ def test_a_udp_sender_that_goes_on_reaches_the_next_container(
 
 
 def test_a_port_of_a_container_names_the_container(lab: Lab) -> None:
-    held = {("0.0.0.0", 8080, 80, "tcp"): "web"}
+    held = {("0.0.0.0", 8080, 80, "tcp"): Holder("web")}
     for ip in ("", "127.0.0.1"):
         with pytest.raises(Conflict, match="8080/tcp is published by container web") as caught:
             lab.prepare("a", Port(ip, 8080, 81), taken=lambda: held)
@@ -300,12 +302,12 @@ def test_an_address_that_is_not_the_hosts(lab: Lab) -> None:
 
 def test_what_a_killed_monitor_left_published_is_replaced(lab: Lab) -> None:
     left = lab.prepare("a", Port("", 8080, 80))
-    run(f"nft add element ip {BRIDGE} any_address {{ tcp . 8080 : 10.77.0.99 . 80 }}")
-    lab.network.unpublish("10.77.0.99", left["ports"])
-    assert "8080" not in run(f"nft list map ip {BRIDGE} any_address")
-    run(f"nft add element ip {BRIDGE} any_address {{ tcp . 8080 : 10.77.0.99 . 80 }}")
+    run(f"nft add element inet {BRIDGE} any_address {{ tcp . 8080 : 10.77.0.99 . 80 }}")
+    lab.network.withdraw("a" * 64, left["table"], left["ports"])
+    assert "8080" not in run(f"nft list map inet {BRIDGE} any_address")
+    run(f"nft add element inet {BRIDGE} any_address {{ tcp . 8080 : 10.77.0.99 . 80 }}")
     lab.publish(left)
-    assert "10.77.0.2 . 80" in run(f"nft list map ip {BRIDGE} any_address")
+    assert "10.77.0.2 . 80" in run(f"nft list map inet {BRIDGE} any_address")
 
 
 # -- bridge and table ----------------------------------------------------------------
@@ -317,11 +319,10 @@ def test_a_flushed_ruleset_comes_back_with_the_ports_of_running_containers(
     lab.start(
         "a", Port("", 8080, 80), Port("127.0.0.1", 5300, 53, "udp"), serve=["80/tcp", "53/udp"]
     )
-    with Database(paths).write() as sql:
-        sql.execute("INSERT INTO containers VALUES (?, 'web', '', '', 0, '', '')", ("a" * 64,))
     run("nft flush ruleset")
     assert ask_here("tcp", "127.0.0.1", 8080) == "nothing"
-    held = {("0.0.0.0", 8080, 80, "tcp"): "web", ("127.0.0.1", 5300, 53, "udp"): "web"}
+    web = Holder("web", "10.77.0.2", "", BRIDGE)
+    held = {("0.0.0.0", 8080, 80, "tcp"): web, ("127.0.0.1", 5300, 53, "udp"): web}
     lab.prepare("b", taken=lambda: held)
     assert ask_here("tcp", "127.0.0.1", 8080) == "a 10.77.0.1"
     assert ask_here("udp", "127.0.0.1", 5300) == "a 10.77.0.1"
@@ -330,7 +331,7 @@ def test_a_flushed_ruleset_comes_back_with_the_ports_of_running_containers(
 @pytest.mark.parametrize(
     "damage",
     [f"ip link del {BRIDGE}", f"ip link set {BRIDGE} down", f"ip addr flush dev {BRIDGE}",
-     f"nft delete table ip {BRIDGE}", "sysctl -qw net.ipv4.ip_forward=0"],
+     f"nft delete table inet {BRIDGE}", "sysctl -qw net.ipv4.ip_forward=0"],
 )  # fmt: skip
 def test_what_somebody_took_away_is_made_again(lab: Lab, damage: str) -> None:
     lab.prepare("a")
@@ -502,7 +503,7 @@ def test_all_is_well(lab: Lab) -> None:
     assert all(fact.ok for fact in lab.network.facts())
     lab.prepare("a")
     facts = {fact.name: fact for fact in lab.network.facts()}
-    assert set(facts) == {"bridge", "table", "ip_forward"}
+    assert set(facts) == {"bridge", "table", "ip_forward", "low ports"}
     assert all(fact.ok for fact in facts.values())
 
 
@@ -529,7 +530,7 @@ def test_a_firewall_that_drops_is_named_with_the_remedy(lab: Lab) -> None:
 
 def test_a_lost_table_is_told(lab: Lab) -> None:
     lab.prepare("a")
-    run(f"nft delete table ip {BRIDGE}")
+    run(f"nft delete table inet {BRIDGE}")
     facts = {fact.name: fact for fact in lab.network.facts()}
     assert not facts["table"].ok
     assert facts["bridge"].ok

@@ -61,6 +61,9 @@ LEAN = (
     "core.linux.sockets",
     "core.linux.terminal",
     "core.network.hot",
+    "core.network.lock",
+    "core.network.names",
+    "core.network.rewire",
 )
 """Modules of the spawner, the monitor and the init: their imports are every monitor's memory."""
 

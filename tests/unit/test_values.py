@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.commands import limit_values, mount_values, show, values
+from core.commands import limit_values, mount_values, network_values, show, values
 from core.containers.options import Mount
 from core.errors import UsageError
 from core.model import Port
@@ -45,7 +45,7 @@ def test_durations(word: str, seconds: float) -> None:
     ],
 )
 def test_published_ports(word: str, ports: list[tuple[str, int, int, str]]) -> None:
-    assert values.publish(word) == tuple(Port(*port) for port in ports)
+    assert network_values.publish(word) == tuple(Port(*port) for port in ports)
 
 
 def test_mounts() -> None:
@@ -79,8 +79,9 @@ def test_limits() -> None:
     [
         (values.size, "0"), (values.size, "m"), (values.size, "-1"), (values.size, "1e99g"),
         (values.size, "nan"), (values.duration, ""), (values.duration, "5x"),
-        (values.duration, "h"), (values.publish, "0:80"), (values.publish, "80/icmp"),
-        (values.publish, "1-3:1-2"), (values.publish, "host:80:80"), (mount_values.volume, "a"),
+        (values.duration, "h"), (network_values.publish, "0:80"),
+        (network_values.publish, "80/icmp"), (network_values.publish, "1-3:1-2"),
+        (network_values.publish, "host:80:80"), (mount_values.volume, "a"),
         (mount_values.volume, "/a:b"), (mount_values.volume, "/a:/b:banana"),
         (mount_values.volume, "data:/b:rshared"), (mount_values.volume, "a b:/c"),
         (mount_values.mount, "type=bind,source=data,target=/b"),
@@ -105,7 +106,9 @@ def test_wrong_words_are_value_errors(parse: Callable[[str], Any], word: str) ->
 
 @given(st.text(max_size=12))
 def test_no_parser_raises_anything_else(word: str) -> None:
-    for parse in (values.size, values.duration, values.moment, values.publish, values.number,
+    for parse in (values.size, values.duration, values.moment, values.number,
+                  network_values.publish, network_values.expose, network_values.add_host,
+                  network_values.endpoint, network_values.mac, network_values.domain,
                   values.whole, values.signal, values.environment, values.tail,
                   values.container_name, values.label, mount_values.volume, mount_values.mount,
                   mount_values.tmpfs, limit_values.security, limit_values.ulimit,

@@ -1,0 +1,86 @@
+"""Connecting and disconnecting containers that run: the plain data for `core.network.rewire`."""
+
+from __future__ import annotations
+
+from core.network import bridge, names, wiring
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from core.database import Database
+    from core.model import Endpoint
+    from core.network.definition import BridgeNetwork
+    from core.network.names import Zones
+
+
+def connecting(
+    database: Database,
+    container_id: str,
+    called: Sequence[str],
+    before: Sequence[BridgeNetwork],
+    network: BridgeNetwork,
+    endpoint: Endpoint,
+) -> dict[str, Any]:
+    """Return the change that puts a container on one more network.
+
+    It keeps its way out; one that had none gets this.  `called` are its names.  Raises
+    Conflict or UsageError for an address that cannot be had.
+    """
+    number = wiring.free_number(lambda one: bridge.exists(wiring.device_name(container_id, one)))
+    made = wiring.attach(database, network, endpoint, container_id, number)
+    main: dict[str, Any] = {}
+    if wiring.way_out(before) is None and wiring.way_out((network,)):
+        made = wiring.route(made, network)
+        main = _main(network, made["address"], made["address6"])
+    return {
+        "container": container_id,
+        "plug": made,
+        "member": wiring.member(made, network, container_id, called, endpoint.aliases),
+        "unplug": None,
+        "routes": None,
+        "main": main,
+    }
+
+
+def disconnecting(
+    zones: Zones, container_id: str, before: Sequence[BridgeNetwork], network: BridgeNetwork
+) -> dict[str, Any]:
+    """Return the change that takes a container off a network.
+
+    When that was its way out, the next of its networks that can be is.
+    """
+    places = names.attachments(zones, container_id)
+    after = [one for one in before if one.name != network.name]
+    # The first device on the default network, where there are no names, is in no zone.
+    place = places.get(network.name)
+    device = place.device if place else wiring.device_name(container_id)
+    main: dict[str, Any] = {}
+    routes = None
+    if wiring.way_out(before) == network:
+        found = wiring.way_out(after)
+        main = _main(None, "", "")
+        if found:
+            bridge.allow_loopback(found.device)  # ports may move there
+            other = places[found.name]
+            main = _main(found, other.address, other.address6)
+            routes = {"inside": other.inside, "gateway": found.gateway, "gateway6": found.gateway6}
+    return {
+        "container": container_id,
+        "plug": None,
+        "member": None,
+        "unplug": (device, network.name),
+        "routes": routes,
+        "main": main,
+    }
+
+
+def _main(network: BridgeNetwork | None, address: str, address6: str) -> dict[str, Any]:
+    return {
+        "address": address,
+        "address6": address6,
+        "gateway": network.gateway if network else "",
+        "gateway6": network.gateway6 if network else "",
+        "table": network.device if network else "",
+    }

@@ -1,0 +1,106 @@
+"""Puts a running container on a network, or takes it off one; done by its monitor.
+
+What is to be done is plain data, made by `core.network.changes`:
+
+    plug      an attachment to make, or None
+    member    the network and a zone's line for it, or None
+    unplug    the host's device to remove and its network, or None
+    routes    what is then to have the default routes: device inside, gateways; or None
+    zones     where the zones are
+    main      the network dictionary's new address, address6, gateway, gateway6 and table
+"""
+
+from __future__ import annotations
+
+import os
+
+from core.linux import netlink, process
+from core.network import hot, names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from core.network.hot import Published
+
+
+NOWHERE = {"address": "", "address6": "", "gateway": "", "gateway6": "", "table": ""}
+
+
+def apply(
+    pid: int, network: dict[str, Any], ports: Sequence[Published], change: dict[str, Any]
+) -> dict[str, Any]:
+    """Carry out a change and return the network as it is then.
+
+    `pid` is 0 between two runs.  `ports` are those published now; they follow the container
+    to where its traffic goes out.
+    Raises OSError; a device that was made is removed then.
+    """
+    zones = names.Zones(*change["zones"])
+    if change["plug"] and pid:
+        _plug(pid, change["plug"])
+    if change["member"]:
+        name, values = change["member"]
+        names.join(zones, name, names.Member(*values))
+    after = {**NOWHERE, **network, "zones": change["zones"], **change["main"]}
+    if ports and after["table"] != network["table"]:
+        hot.unpublish(network["table"], ports)
+        after["ports"] = []
+        if after["table"]:
+            # Those of a family that the container no longer has an address of fall away.
+            kept = [port for port in ports if ":" not in port[0] or after["address6"]]
+            hot.publish(after["table"], after["address"], kept, after["address6"])
+            after["ports"] = kept
+    if change["unplug"]:
+        device, name = change["unplug"]
+        names.leave(zones, change["container"], name)
+        hot.remove_device(device)
+    if change["routes"] and pid:
+        _inside(pid, lambda: hot.route_messages(change["routes"]))
+    return {**after, "attachments": _after(network["attachments"], change)}
+
+
+def _after(attachments: Sequence[dict[str, Any]], change: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the attachments that a next run of the container has."""
+    gone = change["unplug"][0] if change["unplug"] else ""
+    routes = change["routes"] or {"inside": ""}
+    kept = [
+        {**one, **routes} if one["inside"] == routes["inside"] else one
+        for one in attachments
+        if one["device"] != gone
+    ]
+    return kept + ([change["plug"]] if change["plug"] else [])
+
+
+def _plug(pid: int, attachment: dict[str, Any]) -> None:
+    with _Descriptor(f"/proc/{pid}/ns/net") as netns:
+        hot.attach(netns, attachment)
+    try:
+        _inside(pid, lambda: hot.device_messages(attachment))
+    except OSError:
+        hot.remove_device(attachment["device"])
+        raise
+
+
+def _inside(pid: int, make: Callable[[], list[bytes]]) -> None:
+    """Send rtnetlink messages in a process's network namespace, where they are made, too."""
+    with _Descriptor("/proc/self/ns/net") as own, _Descriptor(f"/proc/{pid}/ns/net") as netns:
+        process.setns(netns, process.CLONE_NEWNET)
+        try:
+            netlink.request(netlink.NETLINK_ROUTE, make())
+        finally:
+            process.setns(own, process.CLONE_NEWNET)
+
+
+class _Descriptor:
+    """A file that is open for reading while a `with` block lasts."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
