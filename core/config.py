@@ -38,6 +38,8 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "",
             "sockets and locks; empty: /run/limpet, or the user's XDG runtime directory",
         ),
+        Key("trash_s", 3600, "seconds that undo can bring back what was removed; 0: never"),
+        Key("trash_free_percent", 10, "with less of the disk free than this, nothing is kept"),
     ),
     "registry": (
         Key("default", "docker.io", "registry of a reference that names none"),

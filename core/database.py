@@ -148,7 +148,28 @@ CREATE TABLE volumes (
     labels TEXT NOT NULL              -- JSON object
 )
 """
-SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES)
+TRASH = """
+-- What was removed and can be brought back: the rows it had, and what they hold.
+CREATE TABLE trash (
+    id INTEGER PRIMARY KEY,
+    batch TEXT NOT NULL,              -- one command's removals
+    command TEXT NOT NULL,
+    removed REAL NOT NULL,            -- seconds since the epoch
+    kind TEXT NOT NULL,               -- image or container
+    name TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    document TEXT NOT NULL            -- JSON: rows by table, and a directory
+);
+CREATE TABLE trash_holds (
+    trash INTEGER NOT NULL REFERENCES trash(id) ON DELETE CASCADE,
+    digest TEXT NOT NULL,             -- of a layer's content or of a blob
+    PRIMARY KEY (trash, digest)
+) WITHOUT ROWID;
+CREATE INDEX trash_holds_by_digest ON trash_holds(digest);
+CREATE INDEX image_layers_by_blob ON image_layers(blob_digest);
+CREATE INDEX images_by_config ON images(config_digest)
+"""
+SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES, TRASH)
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 
 

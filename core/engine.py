@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from core.registry.push import Pushed
     from core.registry.updates import Update
     from core.registry_server.server import ServeOptions
+    from core.trash import Trash
     from core.volumes.store import VolumeStore
 
 
@@ -66,6 +67,13 @@ class Engine:
         from core.volumes.store import VolumeStore
 
         return VolumeStore(self.paths, self.database)
+
+    @cached_property
+    def trash(self) -> Trash:
+        """What was removed and can be brought back."""
+        from core.trash import Trash
+
+        return Trash(self.paths, self.database, self.config, lambda: self.store)
 
     @cached_property
     def network(self) -> Network:

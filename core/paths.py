@@ -58,6 +58,11 @@ class Paths(Record):
         return f"{self.data}/volumes"
 
     @property
+    def trash(self) -> str:
+        """Directories of removed containers, for as long as they can be brought back."""
+        return f"{self.data}/trash"
+
+    @property
     def cache(self) -> str:
         """Files that can be made again (compiled seccomp filters)."""
         return f"{self.data}/cache"

@@ -188,7 +188,11 @@ def rm(engine: Engine, args: Remove) -> Result:
     )
 
     def apply() -> Result:
-        return _each(args.containers, lambda name: engine.lifecycle.rm(name, force=args.force))
+        engine.trash.sweep()
+        bin_ = engine.trash.open(f"rm {' '.join(args.containers)}")
+        return _each(
+            args.containers, lambda name: engine.lifecycle.rm(name, force=args.force, bin_=bin_)
+        )
 
     return Plan(f"remove {len(found)} container{'s' * (len(found) != 1)}", lines, apply)
 

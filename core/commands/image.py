@@ -147,7 +147,8 @@ def rmi(engine: Engine, args: Remove) -> Result:
     plan = engine.store.plan_removal(args.images, force=args.force, users=engine.image_users())
 
     def apply() -> Result:
-        engine.store.apply_removal(plan)
+        engine.trash.sweep()
+        engine.store.apply_removal(plan, engine.trash.open(f"rmi {' '.join(args.images)}"))
         return Text("\n".join(plan.lines))
 
     return Plan(f"remove {', '.join(args.images)}", plan.lines, apply, plan.bytes_back)
@@ -164,7 +165,9 @@ def tag(engine: Engine, args: Tag) -> Result:
 @verb("image untag", Untag, "Take one name away; the image stays", "untag")
 def untag(engine: Engine, args: Untag) -> Result:
     """Remove the name."""
-    engine.store.untag(engine.reference(args.name).canonical)
+    engine.store.untag(
+        engine.reference(args.name).canonical, engine.trash.open(f"untag {args.name}")
+    )
     return Text(f"Untagged: {engine.reference(args.name).familiar}")
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from core.images.store import ImageStore
     from core.network.network import Holder, Network
     from core.paths import Paths
+    from core.trash_bin import Bin
 
 
 STOPPED_AT_ONCE = 32
@@ -601,8 +602,11 @@ class Containers:
                 hint=f"limpet stop {names} first, or limpet rm -f {names}",
             )
 
-    def rm(self, reference: str, *, force: bool = False) -> None:
-        """Remove a container and what it wrote; Conflict when it runs and not `force`."""
+    def rm(self, reference: str, *, force: bool = False, bin_: Bin | None = None) -> None:
+        """Remove a container and what it wrote; Conflict when it runs and not `force`.
+
+        It goes into the bin, if there is one, and can be brought back from there.
+        """
         from core.containers import ending
         from core.containers.removal import remove_container
 
@@ -613,7 +617,7 @@ class Containers:
                 self.check_removable([self._info(row)], force=force)
                 ending.send(self._paths, row, found, 9)
                 repair.locked_state(self._paths, self._network, row.id)
-            remove_container(self._paths, self._database, self._network, row.id)
+            remove_container(self._paths, self._database, self._network, row.id, bin_)
 
 
 def _not_running(row: Row, found: str = "", wanted: str = "running") -> Conflict:

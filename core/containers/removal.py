@@ -7,37 +7,55 @@ import os
 import stat
 
 from core.errors import HostError
+from core.trash_bin import rows_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.database import Database
     from core.network.network import Network
     from core.paths import Paths
+    from core.trash_bin import Bin
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def remove_container(paths: Paths, database: Database, network: Network, container_id: str) -> None:
-    """Remove a container that does not run; the caller holds its lock.
+def remove_container(
+    paths: Paths,
+    database: Database,
+    network: Network,
+    container_id: str,
+    bin_: Bin | None = None,
+) -> None:
+    """Remove a container that does not run, for good or into the trash; the caller holds its lock.
 
     The row goes last, so that a removal cut short can be seen and done again.  Raises
     HostError naming the file that cannot be removed.
     """
-    for path in (paths.container_run(container_id), paths.container(container_id)):
-        try:
-            remove_tree(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise HostError(
-                f"{path} cannot be removed: {error.strerror} ({error.filename})",
-                hint="lsattr and findmnt show files and mounts that cannot be moved",
-                errno=error.errno or 0,
-                subject=container_id,
-            ) from error
+    _remove_directory(paths.container_run(container_id), container_id)
+    if bin_ is None:
+        _remove_directory(paths.container(container_id), container_id)
     network.release(container_id)
     with database.write() as sql:
+        if bin_ is not None:
+            rows = rows_of(sql, "containers", "id=?", (container_id,))
+            for row in rows:
+                bin_.put(sql, "container", row["name"], {"containers": rows},
+                         directory=paths.container(container_id))  # fmt: skip
         sql.execute("DELETE FROM containers WHERE id=?", (container_id,))
+
+
+def _remove_directory(path: str, container_id: str) -> None:
+    try:
+        remove_tree(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise HostError(
+            f"{path} cannot be removed: {error.strerror} ({error.filename})",
+            hint="lsattr and findmnt show files and mounts that cannot be moved",
+            errno=error.errno or 0,
+            subject=container_id,
+        ) from error
 
 
 def remove_tree(path: str) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from core.errors import Conflict, InUse
+from core.images.holders import blob_is_held, layer_is_held
 from core.images.reference import familiar_name
 from core.record import Record
+from core.trash_bin import rows_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _sqlite3 import Connection
     from collections.abc import Mapping
+    from typing import Any
 
     from core.database import Database
     from core.model import ImageInfo
+    from core.trash_bin import Bin
 
 
 class RemovePlan(Record):
@@ -27,6 +32,8 @@ class RemovePlan(Record):
     bytes_back: int
     lines: tuple[str, ...]
     """docker's words for it: `Untagged: …`, `Deleted: …`."""
+    sizes: dict[str, int] = {}
+    """Bytes of each layer and blob that goes, by digest."""
 
 
 def plan_removal(
@@ -78,53 +85,57 @@ def plan_removal(
         tuple(digest for digest, _ in blobs),
         sum(size for *_, size in layers) + sum(size for _, size in blobs),
         tuple(lines),
+        {**{diff_id: size for _, diff_id, size in layers}, **dict(blobs)},
     )
 
 
 def _layers_of(database: Database, images: list[str]) -> list[tuple[int, str, int]]:
     """Return the layers that only these images hold."""
-    marks = ",".join("?" * len(images))
+    sql = database.connection()
     return [
-        tuple(row)
-        for row in database.query(
-            f"SELECT id, diff_id, size FROM layers WHERE diff_id IN "  # noqa: S608 - only marks
-            f"(SELECT diff_id FROM image_layers WHERE image IN ({marks})) AND diff_id NOT IN "
-            f"(SELECT diff_id FROM image_layers WHERE image NOT IN ({marks})) ORDER BY id",
-            (*images, *images),
-        )
-    ]
+        (number, diff_id, size)
+        for number, diff_id, size in _rows(
+            sql, "SELECT DISTINCT l.id, l.diff_id, l.size FROM layers l "
+            "JOIN image_layers USING (diff_id) WHERE image IN ({}) ORDER BY l.id", images)
+        if not layer_is_held(sql, diff_id, images)
+    ]  # fmt: skip
 
 
 def _blobs_of(database: Database, images: list[str]) -> list[tuple[str, int]]:
     """Return the blobs that only these images hold: layers, configs, manifests."""
+    sql = database.connection()
+    found = _rows(
+        sql, "SELECT DISTINCT blob_digest, blob_size FROM image_layers WHERE image IN ({})", images
+    )
+    for digest, config in _rows(
+        sql, "SELECT digest, config_digest FROM images WHERE digest IN ({})", images
+    ):
+        found += [(config, 0), (digest, 0)]
+    return [blob for blob in dict.fromkeys(found) if not blob_is_held(sql, blob[0], images)]
+
+
+def keep_images(sql: Connection, plan: RemovePlan, bin_: Bin) -> None:
+    """Put what the plan takes away into the trash, with all that it needs to come back."""
+    for digest in plan.images:
+        own = {
+            table: rows_of(sql, table, f"{column}=?", (digest,))
+            for table, column in (("images", "digest"), ("image_layers", "image"))
+        }
+        tags = [row for row in rows_of(sql, "tags", "digest=?", (digest,))
+                if row["name"] in plan.tags]  # fmt: skip
+        holds = {digest, *(row["config_digest"] for row in own["images"])}
+        for row in own["image_layers"]:
+            holds |= {row["diff_id"], row["blob_digest"]}
+        name = familiar_name(tags[0]["name"]) if tags else digest
+        size = sum(plan.sizes.get(hold, 0) for hold in holds)
+        bin_.put(sql, "image", name, {**own, "tags": tags}, holds=holds, size=size)
+    for name in plan.tags:
+        rows = [row for row in rows_of(sql, "tags", "name=?", (name,))
+                if row["digest"] not in plan.images]  # fmt: skip
+        if rows:
+            bin_.put(sql, "name", familiar_name(name), {"tags": rows})
+
+
+def _rows(sql: Connection, query: str, images: list[str]) -> list[Any]:
     marks = ",".join("?" * len(images))
-    found = [
-        tuple(row)
-        for row in database.query(
-            f"SELECT DISTINCT blob_digest, blob_size FROM image_layers WHERE image IN ({marks}) "  # noqa: S608
-            f"AND blob_digest NOT IN "
-            f"(SELECT blob_digest FROM image_layers WHERE image NOT IN ({marks}))",
-            (*images, *images),
-        )
-    ]
-    rows = database.query(
-        f"SELECT digest, config_digest FROM images WHERE digest IN ({marks})",  # noqa: S608
-        images,
-    )
-    for digest, config in rows:
-        others = database.query("SELECT digest FROM images WHERE config_digest=?", (config,))
-        if all(other in images for (other,) in others):
-            found.append((config, 0))
-        found.append((digest, 0))
-    return [blob for blob in dict.fromkeys(found) if not held_by_repository(database, blob[0])]
-
-
-def held_by_repository(database: Database, digest: str) -> bool:
-    """Return whether the registry that is served from here still needs a blob."""
-    return bool(
-        database.query(
-            "SELECT 1 FROM repository_blobs WHERE digest=?1 "
-            "UNION SELECT 1 FROM repository_manifests WHERE digest=?1",
-            (digest,),
-        )
-    )
+    return [tuple(row) for row in sql.execute(query.format(marks), images).fetchall()]

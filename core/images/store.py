@@ -19,7 +19,8 @@ from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from _sqlite3 import Connection
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from core.config import Config
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from core.images.manifest import Descriptor, Manifest
     from core.images.removal import RemovePlan
     from core.paths import Paths
+    from core.trash_bin import Bin
 
 STARTER = "localhost/starter:latest"
 """The name of the image that is made from the host's own programs."""
@@ -344,13 +346,19 @@ class ImageStore:
                 (canonical, digest, digest, time.time()),
             )
 
-    def untag(self, canonical: str) -> None:
+    def untag(self, canonical: str, bin_: Bin | None = None) -> None:
         """Take a name away; NotFound if nothing has it."""
+        from core.trash_bin import rows_of
+
         with self.database.write() as sql:
-            if not sql.execute("DELETE FROM tags WHERE name=?", (canonical,)).rowcount:
+            rows = rows_of(sql, "tags", "name=?", (canonical,))
+            if not rows:
                 raise NotFound(
                     f"no image is called {familiar_name(canonical)}", hint="images lists the names"
                 )
+            if bin_ is not None:
+                bin_.put(sql, "name", familiar_name(canonical), {"tags": rows})
+            sql.execute("DELETE FROM tags WHERE name=?", (canonical,))
 
     def plan_removal(
         self, words: Sequence[str], *, force: bool, users: Mapping[str, tuple[str, ...]]
@@ -361,32 +369,53 @@ class ImageStore:
         wanted = [(word, self.resolve(word), self.canonical(word)) for word in words]
         return plan_removal(self.database, wanted, force=force, users=users)
 
-    def apply_removal(self, plan: RemovePlan) -> None:
-        """Remove exactly what the plan names."""
-        from core.images.removal import held_by_repository
+    def apply_removal(self, plan: RemovePlan, bin_: Bin | None = None) -> None:
+        """Remove exactly what the plan names; into the trash, or else for good."""
         from core.images.trees import remove_tree
 
-        gone = []
+        folders: list[str] = []
         with self.database.write() as sql:
+            if bin_ is not None:
+                from core.images.removal import keep_images
+
+                keep_images(sql, plan, bin_)
             sql.executemany("DELETE FROM tags WHERE name=?", [(tag,) for tag in plan.tags])
             sql.executemany("DELETE FROM images WHERE digest=?", [(d,) for d in plan.images])
-            for number, _ in plan.layers:
-                sql.execute("DELETE FROM layers WHERE id=?", (number,))
-                # Renamed first: a removal that is cut short must not leave half a layer.
-                gone.append(f"{self._paths.layers}/.gone-{number}-{time.time_ns()}")
-                os.rename(f"{self._paths.layers}/{number}", gone[-1])
-        for number, _ in plan.layers:
-            try:
-                os.unlink(f"{self._paths.layers}/{number}.index")
-            except FileNotFoundError:
-                pass
-        with self.database.write():
-            # Whoever takes a blob into a repository does so in a transaction, too.
-            for digest in plan.blobs:
-                if not held_by_repository(self.database, digest):
-                    self.blobs.remove(digest)
-        for folder in gone:
+            if bin_ is None:
+                layers = [diff_id for _, diff_id in plan.layers]
+                self.collect(sql, [*layers, *plan.blobs], folders)
+        for folder in folders:
             remove_tree(folder)
+
+    def collect(self, sql: Connection, digests: Iterable[str], folders: list[str]) -> int:
+        """Remove those layers and blobs that nothing holds; returns their bytes.
+
+        Within the transaction that has taken their holders away, so that an image which comes
+        meanwhile finds them, or is refused.  The caller removes `folders` after it.
+        """
+        from core.images.holders import blob_is_held, layer_is_held
+
+        freed = 0
+        for digest in digests:
+            row = sql.execute("SELECT id, size FROM layers WHERE diff_id=?", (digest,)).fetchone()
+            if row and not layer_is_held(sql, digest):
+                freed += row[1]
+                sql.execute("DELETE FROM layers WHERE id=?", (row[0],))
+                folders.append(self._set_aside(row[0]))
+            if self.blobs.has(digest) and not blob_is_held(sql, digest):
+                freed += self.blobs.size(digest)
+                self.blobs.remove(digest)
+        return freed
+
+    def _set_aside(self, number: int) -> str:
+        """Rename a layer's directory: a removal that is cut short must not leave half a layer."""
+        gone = f"{self._paths.layers}/.gone-{number}-{time.time_ns()}"
+        if os.path.exists(f"{self._paths.layers}/{number}"):
+            os.rename(f"{self._paths.layers}/{number}", gone)
+        index = f"{self._paths.layers}/{number}.index"
+        if os.path.exists(index):
+            os.unlink(index)
+        return gone
 
     def _names(self, text: str) -> list[str]:
         from core.errors import UsageError

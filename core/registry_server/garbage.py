@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 
+from core.images.holders import blob_is_held
 from core.record import Record
 from core.registry_server.uploads import PREFIX
 
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
 KEEP_S = 3600.0
 UPLOAD_KEEP_S = 86400.0
 """An upload that nobody went on with for so long is given up."""
-
-NEEDED = """
-SELECT 1 FROM repository_blobs WHERE digest=?1 UNION ALL
-SELECT 1 FROM repository_manifests WHERE digest=?1 UNION ALL
-SELECT 1 FROM image_layers WHERE blob_digest=?1 UNION ALL
-SELECT 1 FROM images WHERE digest=?1 OR config_digest=?1 LIMIT 1
-"""
 
 
 class Collected(Record):
@@ -163,7 +157,7 @@ def _remove_files(
 ) -> tuple[list[str], int]:
     gone, size = [], 0
     for (digest,) in sql.execute("SELECT digest FROM loose_blobs").fetchall():
-        if not sql.execute(NEEDED, (digest,)).fetchone():
+        if not blob_is_held(sql, digest):
             if _last_use(blobs, digest) > before:
                 continue
             if blobs.has(digest):

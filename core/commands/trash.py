@@ -1,0 +1,76 @@
+"""The verbs of what was removed: bring it back, look at it, give its space back."""
+
+from __future__ import annotations
+
+from core.commands.grammar import Args, Listing, positional, verb
+from core.commands.result import Column, Plan, Result, Table, Text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.engine import Engine
+
+
+class Undo(Args):
+    """Arguments of `undo`."""
+
+    batch: str = positional(
+        "an ID that trash ls shows; none: the last command's", default="", metavar="ID"
+    )
+
+
+class Nothing(Args):
+    """No arguments."""
+
+
+@verb(
+    "trash restore",
+    Undo,
+    "Bring back what the last removal took: containers, images, names",
+    "undo",
+    examples=("undo",),
+)
+def undo(engine: Engine, args: Undo) -> Result:
+    """Bring back one command's removals."""
+    batch = engine.trash.undo(args.batch)
+    return Text("\n".join(f"Brought back: {name}" for name in batch.names))
+
+
+@verb("trash ls", Listing, "List what can be brought back", "trash list", changes=False)
+def ls(engine: Engine, args: Listing) -> Result:
+    """One row a command, the latest first."""
+    until = engine.config["storage", "trash_s"]
+    rows = tuple(
+        {
+            "ID": batch.id,
+            "Command": batch.command,
+            "Removed": batch.removed,
+            "Until": batch.removed + until,
+            "Size": batch.bytes,
+            "Holds": ", ".join(batch.names),
+        }
+        for batch in engine.trash.batches()
+    )
+    return Table(COLUMNS, rows, args.format, "ID" if args.quiet else "", full=True)
+
+
+@verb("trash empty", Nothing, "Remove for good what could still be brought back")
+def empty(engine: Engine, args: Nothing) -> Result:
+    """Plan it: one line a thing."""
+    from core.commands.show import size
+
+    batches = engine.trash.batches()
+    lines = tuple(name for batch in batches for name in batch.names)
+
+    def apply() -> Result:
+        return Text(f"Total reclaimed space: {size(engine.trash.empty())}")
+
+    return Plan("empty the trash", lines, apply, sum(batch.bytes for batch in batches))
+
+
+COLUMNS = (
+    Column("ID", "ID"),
+    Column("Command", "COMMAND"),
+    Column("Removed", "REMOVED", "age"),
+    Column("Size", "SIZE", "size"),
+    Column("Holds", "HOLDS"),
+)

@@ -1,0 +1,170 @@
+"""What was removed, for as long as it can be brought back.
+
+A removal puts the rows it takes away into the trash, and the directory that goes with them;
+layers and blobs stay where they are, held by the trash.  One command is one batch: `undo`
+brings back all of it.  What is over its time goes when some limpet next removes, pulls or
+prunes; when the disk is nearly full, nothing is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from core.errors import Conflict, NotFound
+from core.lean_json import loads
+from core.record import Record
+from core.trash_bin import Bin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _sqlite3 import Connection
+    from collections.abc import Callable
+    from typing import Any
+
+    from core.config import Config
+    from core.database import Database
+    from core.images.store import ImageStore
+    from core.paths import Paths
+
+RESTORED = ("images", "image_layers", "tags", "containers")
+"""Tables whose rows can be in the trash, those first that others refer to."""
+IF_FREE = ("tags",)
+"""Rows that are left out when their name is taken meanwhile."""
+
+
+class Batch(Record):
+    """One command's removals."""
+
+    id: str
+    command: str
+    removed: float
+    names: tuple[str, ...] = ()
+    """What it holds, `image web:1`, `container db`."""
+    bytes: int = 0
+    """What comes back when it is emptied, as far as that is known without looking."""
+
+
+class Trash:
+    """The trash of this host; safe to share between threads and processes."""
+
+    def __init__(
+        self, paths: Paths, database: Database, config: Config, images: Callable[[], ImageStore]
+    ) -> None:
+        self._paths = paths
+        self._database = database
+        self._config = config
+        self._images = images
+
+    def open(self, command: str) -> Bin | None:
+        """Return what one command's removals go into; None when nothing is to be kept."""
+        if not self._config["storage", "trash_s"] or self._disk_is_full():
+            return None
+        return Bin(self._paths, f"{time.time_ns():x}", command)
+
+    def batches(self) -> list[Batch]:
+        """Return what can be brought back, the latest first."""
+        found: dict[str, Batch] = {}
+        for batch, command, removed, name, size in self._database.query(
+            "SELECT batch, command, removed, kind || ' ' || name, bytes FROM trash "
+            "ORDER BY batch DESC, id"
+        ):
+            before = found.get(batch) or Batch(batch, command, removed)
+            found[batch] = before.replace(names=(*before.names, name), bytes=before.bytes + size)
+        return list(found.values())
+
+    def undo(self, batch: str = "") -> Batch:
+        """Bring back a batch, the latest one if none is named, and return it.
+
+        Raises NotFound when there is none, Conflict when a container's name is taken; then
+        all of it stays in the trash.
+        """
+        known = self.batches()
+        chosen = next((one for one in known if not batch or one.id == batch), None)
+        if chosen is None:
+            raise NotFound(
+                "there is nothing to bring back",
+                hint=f"what is removed is kept for {self._config['storage', 'trash_s']} s: "
+                "storage.trash_s in config.toml",
+            )
+        with self._database.write() as sql:
+            entries = sql.execute(
+                "SELECT id, name, document FROM trash WHERE batch=? ORDER BY id", (chosen.id,)
+            ).fetchall()
+            for number, name, document in entries:
+                self._restore(sql, name, loads(document))
+                sql.execute("DELETE FROM trash WHERE id=?", (number,))
+        return chosen
+
+    def _restore(self, sql: Connection, name: str, document: dict[str, Any]) -> None:
+        from _sqlite3 import IntegrityError
+
+        for table in RESTORED:
+            verb = "INSERT OR IGNORE" if table.startswith("image") or table in IF_FREE else "INSERT"
+            for row in document["rows"].get(table, ()):
+                columns, marks = ",".join(row), ",".join("?" * len(row))
+                try:
+                    sql.execute(
+                        f"{verb} INTO {table} ({columns}) VALUES ({marks})",
+                        tuple(row.values()),
+                    )
+                except IntegrityError:
+                    raise Conflict(
+                        f"the name {name!r} is taken meanwhile",
+                        hint=f"limpet rename {name} ANOTHER, then undo again",
+                        subject=name,
+                    ) from None
+        if document["directory"]:
+            os.rename(f"{self._paths.trash}/{document['kept']}", document["directory"])
+
+    def sweep(self) -> int:
+        """Remove for good what is over its time; all of it when the disk is nearly full.
+
+        Returns the bytes that came back.
+        """
+        if self._disk_is_full():
+            return self.empty()
+        return self.empty(time.time() - self._config["storage", "trash_s"])
+
+    def empty(self, before: float | None = None) -> int:
+        """Remove for good what was removed before a time (None: everything); returns bytes."""
+        limit = time.time() + 1 if before is None else before
+        if not self._database.query("SELECT 1 FROM trash WHERE removed<? LIMIT 1", (limit,)):
+            return 0
+        folders: list[str] = []
+        with self._database.write() as sql:
+            held = [row[0] for row in sql.execute(
+                "SELECT DISTINCT h.digest FROM trash_holds h JOIN trash t ON h.trash = t.id "
+                "WHERE t.removed<?", (limit,)
+            )]  # fmt: skip
+            sql.execute("DELETE FROM trash WHERE removed<?", (limit,))
+            freed = self._images().collect(sql, held, folders)
+        self._remove([*folders, *self._orphans()])
+        return freed
+
+    def _orphans(self) -> list[str]:
+        """Return what an earlier emptying could not remove."""
+        try:
+            there = os.listdir(self._paths.trash)
+        except FileNotFoundError:
+            return []
+        rows = self._database.query("SELECT document FROM trash")
+        known = {loads(document)["kept"] for (document,) in rows}
+        return [f"{self._paths.trash}/{name}" for name in there if name not in known]
+
+    def _remove(self, folders: list[str]) -> None:
+        from core.images.trees import remove_tree
+
+        for folder in folders:
+            try:
+                remove_tree(folder)
+            except OSError:
+                pass  # an immutable file, a mount: the next emptying tries again
+
+    def _disk_is_full(self) -> bool:
+        try:
+            disk = os.statvfs(self._paths.data)
+        except FileNotFoundError:
+            return False
+        percent: int = self._config["storage", "trash_free_percent"]
+        return disk.f_bavail * 100 < disk.f_blocks * percent

@@ -1,0 +1,176 @@
+"""What was removed comes back by undo, and goes for good when its time is over."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from core.commands import find
+from core.commands.grammar import parse
+from core.commands.result import Plan, Text
+from core.config import Config
+from core.engine import Engine
+from core.errors import Conflict, NotFound
+from core.paths import Paths
+from core.trash import Trash
+from tests.containers import make_engine, options, reap, run, shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def engine(paths: Paths) -> Iterator[Engine]:
+    made = make_engine(paths, "fork")
+    yield made
+    for info in made.lifecycle.list():
+        made.lifecycle.rm(info.id, force=True)
+    made.close()
+    reap()
+
+
+def say(engine: Engine, line: str) -> str:
+    verb, words = find(line.split())
+    result = verb.run(engine, parse(verb, words))
+    if isinstance(result, Plan):
+        result = result.apply()
+    assert isinstance(result, Text)
+    return result.text
+
+
+def files(engine: Engine) -> list[str]:
+    """All directories and blobs of images."""
+    return sorted([*os.listdir(engine.paths.layers), *os.listdir(engine.paths.blobs + "/sha256")])
+
+
+def test_an_image_comes_back_as_it_was(engine: Engine) -> None:
+    say(engine, "tag starter other:1")
+    before, there = engine.images(), files(engine)
+    say(engine, "rmi starter other:1")
+    assert engine.images() == []
+    assert files(engine) == there
+    assert say(engine, "undo") == "Brought back: image localhost/starter:latest"
+    assert engine.images() == before
+    assert run(engine.lifecycle.run(options("echo", "x", auto_remove=True)))[1] == b"x\n"
+    with pytest.raises(NotFound, match="nothing to bring back"):
+        say(engine, "undo")
+
+
+def test_emptied_trash_gives_everything_back(engine: Engine) -> None:
+    say(engine, "rmi starter")
+    assert "Total reclaimed space: " in say(engine, "trash empty")
+    assert files(engine) == []
+    assert engine.database.query("SELECT 1 FROM layers") == []
+    assert engine.trash.batches() == []
+
+
+def test_what_is_over_its_time_goes_with_the_next_removal(engine: Engine) -> None:
+    say(engine, "tag starter other:1")
+    say(engine, "rmi starter")
+    with engine.database.write() as sql:
+        sql.execute("UPDATE trash SET removed=?", (time.time() - 3601,))
+    say(engine, "rmi other:1")
+    assert [batch.command for batch in engine.trash.batches()] == ["rmi other:1"]
+    assert engine.trash.sweep() == 0
+    say(engine, "undo")
+    assert [info.tags for info in engine.images()] == [("other:1",)]
+
+
+@pytest.mark.parametrize(
+    "settings", [{("storage", "trash_s"): 0}, {("storage", "trash_free_percent"): 100}]
+)
+def test_nothing_is_kept_when_so_set_or_the_disk_is_full(
+    engine: Engine, settings: dict[tuple[str, str], int]
+) -> None:
+    trash = Trash(engine.paths, engine.database, Config(settings), lambda: engine.store)
+    engine.__dict__["trash"] = trash
+    say(engine, "rmi starter")
+    assert files(engine) == []
+    assert trash.batches() == []
+
+
+def test_containers_come_back_with_what_they_wrote(engine: Engine) -> None:
+    for name in ("one", "two"):
+        engine.lifecycle.create(shell("echo $0 > /note; exec sleep 1000", name=name))
+        engine.lifecycle.start(name)
+    before = {info.id for info in engine.containers()}
+    say(engine, "rm -f one two")
+    assert engine.containers() == []
+    assert os.listdir(engine.paths.containers) == []
+    assert say(engine, "undo") == "Brought back: container one\nBrought back: container two"
+    assert {info.id for info in engine.containers()} == before
+    assert {info.state for info in engine.containers()} == {"exited"}
+    assert os.listdir(engine.paths.trash) == []
+    note = Path(f"{engine.paths.container(engine.lifecycle.resolve('one').id)}/upper/note")
+    assert note.read_text() == "sh\n"
+    engine.lifecycle.start("one")
+    assert engine.lifecycle.resolve("one").state == "running"
+
+
+def test_a_taken_name_is_told_and_nothing_is_lost(engine: Engine) -> None:
+    engine.lifecycle.create(options("true", name="one"))
+    say(engine, "rm one")
+    engine.lifecycle.create(options("true", name="one"))
+    with pytest.raises(Conflict, match="'one' is taken"):
+        say(engine, "undo")
+    engine.lifecycle.rename("one", "new")
+    say(engine, "undo")
+    assert {info.name for info in engine.containers()} == {"one", "new"}
+
+
+def test_emptying_removes_containers_and_what_was_left(engine: Engine) -> None:
+    engine.lifecycle.create(options("true", name="one"))
+    say(engine, "rm one")
+    os.mkdir(f"{engine.paths.trash}/left-over")
+    engine.trash.empty()
+    assert os.listdir(engine.paths.trash) == []
+
+
+def test_a_container_that_removes_itself_is_not_kept(engine: Engine) -> None:
+    run(engine.lifecycle.run(options("true", auto_remove=True)))
+    assert engine.trash.batches() == []
+
+
+def test_names_come_back_unless_they_mean_something_else_now(engine: Engine) -> None:
+    say(engine, "tag starter other:1")
+    say(engine, "untag other:1")
+    say(engine, "undo")
+    assert "other:1" in engine.images()[0].tags
+    say(engine, "untag other:1")
+    container = engine.lifecycle.create(shell("echo > /x"))
+    engine.lifecycle.start(container)
+    engine.lifecycle.wait(container)
+    from core.containers.commit import CommitOptions
+
+    new = engine.commit(container, CommitOptions((engine.reference("other:1").canonical,))).result()
+    say(engine, "undo")
+    assert engine.store.resolve("other:1").digest == new.digest
+
+
+def test_layers_are_shared_with_the_trash(engine: Engine) -> None:
+    """An image in the trash keeps all its layers, also those that another image had too."""
+    container = engine.lifecycle.create(shell("echo > /x"))
+    engine.lifecycle.start(container)
+    engine.lifecycle.wait(container)
+    from core.containers.commit import CommitOptions
+
+    engine.commit(container, CommitOptions((engine.reference("both:1").canonical,))).result()
+    engine.lifecycle.rm(container)
+    there = files(engine)
+    say(engine, "rmi both:1")
+    # The second one goes for good, past the trash.
+    plan = engine.store.plan_removal(("starter",), force=False, users={})
+    assert plan.layers == ()
+    engine.store.apply_removal(plan)
+    say(engine, "undo")
+    assert set(there) - set(files(engine)) == set(files_of_starter(plan.blobs))
+    asked = options("ls", "/x", auto_remove=True).replace(image="both:1")
+    assert run(engine.lifecycle.run(asked))[1] == b"/x\n"
+
+
+def files_of_starter(blobs: tuple[str, ...]) -> list[str]:
+    return [digest.partition(":")[2] for digest in blobs]
