@@ -90,6 +90,13 @@ class PortArgs(Args):
 class Stats(Listing):
     """Options of `stats`."""
 
+    history: float = option(
+        "--history",
+        help="what was used in this time: 5m by the second, up to 24h by the minute",
+        default=0.0,
+        metavar="TIME",
+        convert=values.duration,
+    )
     containers: tuple[str, ...] = positional(
         "names or IDs; none: all that run",
         default=(),
@@ -176,9 +183,18 @@ def port(engine: Engine, args: PortArgs) -> Result:
 
 @verb("container stats", Stats, "Show what running containers use, once", "stats", changes=False)
 def stats(engine: Engine, args: Stats) -> Result:
-    """Measure processor time over half a second, and memory and processes at its end."""
+    """Measure processor time over half a second, and memory and processes at its end.
+
+    Or show what the monitors kept, also of containers that have ended.
+    """
     import time
 
+    if args.history:
+        from core.commands.stats_history import show_history
+
+        named = [engine.lifecycle.resolve(name) for name in args.containers]
+        running = [info for info in engine.containers() if info.state in ALIVE]
+        return show_history(engine, named or running, args.history, args.format)
     names = set(args.containers)
     found = [
         info

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.config import Config
     from core.containers import creation
     from core.containers.launcher import Launcher
+    from core.containers.samples import Sample
     from core.containers.state import State
     from core.database import Database
     from core.images.store import ImageStore
@@ -118,6 +119,16 @@ class Containers:
         if not found.pid:
             raise _not_running(row, found.state)
         return found
+
+    def history(self, reference: str, span_s: float) -> Sequence[Sample]:
+        """Return what a container used in the last `span_s` seconds, the oldest first.
+
+        A sample a second for up to ten minutes, else one a minute for up to a day.
+        """
+        from core.containers.samples import read_samples
+
+        row = stored.find(self._database, reference)
+        return read_samples(self._paths.container_run(row.id), time.time(), span_s)
 
     def _state(self, container_id: str) -> State:
         return repair.current_state(self._paths, self._network, container_id)

@@ -21,6 +21,7 @@ from core.containers.health import STARTING, Health
 from core.containers.log_drivers import open_log
 from core.containers.pump import Client, Loop, Pump
 from core.containers.restarts import Restarts
+from core.containers.samples import FILE, Sampler
 from core.containers.state import State
 from core.linux import process
 from core.network import hot, names, rewire
@@ -80,6 +81,7 @@ class Monitor:
         self._socket: _socket.socket | None = None
         self._state = State()
         self._health = self._make_health()
+        self._sampler = Sampler(f"{job['run']}/{FILE}", self._loop, tuple(self._cgroup["dirs"]))
 
     def main(self, report: int, owner: int) -> None:
         """Start the container, watch over it, and clean up."""
@@ -142,6 +144,7 @@ class Monitor:
         self._pidfd = process.pidfd_open(self._pid)
         self._loop.add(self._pidfd, self._reap)
         self._state = self._state.replace(started=time.time())
+        self._sampler.begin(0 if self._network.get("mode") == "host" else self._pid)
         if self._health is not None:
             self._health.begin(self._pid, self._state.ticks)
             self._state = self._state.replace(health=STARTING)
@@ -243,6 +246,7 @@ class Monitor:
             cgroups.kill(self._cgroup["dirs"])  # no pid namespace ends with the first process
         self._pump.drain()
         self._log.end_lines()
+        self._sampler.end()
         if self._health is not None:
             self._health.end()
         oom = cgroups.oom_kills(self._cgroup["dirs"]) > 0

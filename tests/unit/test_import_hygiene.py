@@ -44,6 +44,7 @@ LEAN = (
     "core.containers.pump",
     "core.containers.request",
     "core.containers.restarts",
+    "core.containers.samples",
     "core.containers.state",
     "core.containers.steps",
     "core.containers.tree_copy",
