@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 from core.commands.show import ago, short, size
+from core.containers.samples import cpu_percent
 from core.record import Record
 from tui.answers import visible
 from tui.theme import chart
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
+    from core.containers.samples import Sample
     from core.model import LayerInfo, Usage
     from tui.theme import Glyphs, Part
 
@@ -240,6 +243,11 @@ class Meter:
         self._last: tuple[float, Usage] | None = None
         self._cpu: list[float] = []
         self._memory: list[float] = []
+
+    def seed(self, samples: Sequence[Sample]) -> None:
+        """Begin with what was kept of the time before, a sample a second."""
+        self._cpu = [cpu_percent(before, after) for before, after in pairwise(samples)]
+        self._memory = [float(sample.memory_bytes) for sample in samples]
 
     def take(self, usage: Usage | None, now: float = 0) -> None:
         """Take a reading; None: it does not run."""

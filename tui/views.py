@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from core.model import LayerInfo
-    from tui.details import Tab
+    from tui.details import Line, Tab
 
     Keys = Mapping[str, tuple[str, Callable[[], None]]]
 
@@ -53,14 +53,23 @@ def compare(engine: Engine, old: str, new: str) -> Screen[None]:
 
 def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
     """Return everything about a container."""
-    from tui.details import container_tabs
+    from tui.details import Tab, container_tabs
     from tui.screens.detail import DetailScreen
+
+    def day() -> list[Line]:
+        import time
+
+        from tui.theme import glyphs
+        from tui.usage_day import DAY_S, day_lines
+
+        return day_lines(engine.lifecycle.history(name, DAY_S), time.time(), glyphs())
 
     def read() -> list[Tab]:
         first, *others = container_tabs(engine.lifecycle.inspect(name))
         answers = [
             *answer_tab(engine, "Processes", ("top", name)),
             *answer_tab(engine, "Changes", ("diff", name)),
+            Tab("Day", load=day),
         ]
         return [first, *answers, *others]
 
@@ -69,6 +78,7 @@ def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
         read,
         lambda: engine.usage(name),
         keys=keys,
+        history=lambda: engine.lifecycle.history(name, 240),
         usage_every_s=engine.config["tui", "refresh_s"],
     )
 

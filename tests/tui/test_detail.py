@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App
 
+from core.containers.samples import Sample
 from core.errors import NotFound
 from core.model import LayerInfo, Usage
 from tui.details import Meter, Tab, container_tabs, image_tabs, step_words
 from tui.screens.detail import DetailScreen
 from tui.theme import BARS, LIMPET, Glyphs, chart, plain
+from tui.usage_day import day_lines
 from tui.widgets.foldable import rows
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
@@ -253,3 +255,21 @@ def test_health_is_told() -> None:
     overview = "\n".join(texts(container_tabs(document), "Overview"))
     assert "health        unhealthy, 3 failures in a row" in overview
     assert "last check    no answer" in overview
+
+
+def test_the_past_is_shown_at_once() -> None:
+    meter = Meter()
+    meter.seed([Sample(100.0 + n, n * 250_000_000, 64_000_000, 1) for n in range(30)])
+    meter.take(Usage(8_000_000_000, 64_000_000, 128_000_000, 3, 0), 130.0)
+    assert "at most 25.0%" in plain(meter.lines(80, Glyphs())[0])
+
+
+def test_a_day_shows_its_peaks() -> None:
+    now = 1_700_000_000.0
+    samples = [Sample(now - 86_000 + 60 * n, n * 6_000_000_000, 1_000_000, 1) for n in range(1430)]
+    samples[700] = samples[700].replace(memory_bytes=500_000_000)
+    lines = [plain(line) for line in day_lines(samples, now, Glyphs())]
+    assert "at most 10.0% of one processor" in lines[0]
+    assert "at most 500MB" in lines[6]
+    assert len([bar for bar in lines[7] if bar != " "]) == 1
+    assert "nothing was kept" in plain(day_lines([], now, Glyphs())[0])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from core.containers.samples import Sample
     from core.model import Usage
 
     Read = Callable[[], list[Tab]]
@@ -68,6 +69,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         usage: Callable[[], Usage | None] | None = None,
         *,
         keys: Mapping[str, tuple[str, Callable[[], None]]] | None = None,
+        history: Callable[[], Sequence[Sample]] = lambda: (),
         read_every_s: float = 5,
         usage_every_s: float = 1,
     ) -> None:
@@ -86,6 +88,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         self._tabs: list[Tab] = []
         self._at = 0
         self._meter = Meter()
+        self._history: Callable[[], Sequence[Sample]] | None = history
         self._note = ""
         self._error: Exception | None = None
         self._lines = LineList(id="lines")
@@ -144,6 +147,9 @@ class DetailScreen(Screen[None], inherit_bindings=False):
 
     def _sample(self) -> None:
         try:
+            if self._history is not None:
+                self._meter.seed(self._history())
+                self._history = None
             usage = self._usage() if self._usage else None
         except (Error, OSError):
             usage = None  # it ended between two looks; the state tells
