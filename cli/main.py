@@ -24,6 +24,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's) and return the exit code."""
     words = list(sys.argv[1:] if words is None else words)
     try:
+        if os.geteuid() != 0:
+            _enter_namespace()
         return _main(words)
     except Error as error:
         from cli.render import report
@@ -72,6 +74,19 @@ def _main(words: list[str]) -> int:
         if code is not None:
             return code
     return run_line(words, read_only=read_only)
+
+
+def _enter_namespace() -> None:
+    """Become root of a user namespace, where this user may have one; else go on without."""
+    from core.privileges import obstacle
+
+    if obstacle()[0]:
+        return
+    from core import rootless
+    from core.config import load_config
+    from core.paths import configured_paths
+
+    rootless.enter(configured_paths(load_config()))
 
 
 def _shell(words: Sequence[str], *, read_only: bool) -> int:

@@ -6,6 +6,7 @@ import os
 
 from core.containers.cgroups import ROOT, V1_CONTROLLERS
 from core.model import Fact
+from core.privileges import is_root, is_rootless, obstacle, outer_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +31,19 @@ def examine(paths: Paths, network: Network) -> Iterator[Fact]:
     yield _cgroups()
     yield _seccomp()
     yield _prctl()
-    yield from network.facts()
+    if is_rootless():
+        yield from _user_network()
+    else:
+        yield from network.facts()
 
 
 def _privileges() -> Fact:
-    if os.geteuid() == 0:
+    if is_rootless():
+        return Fact("privileges", True, f"root of user {outer_uid()}'s own namespace")
+    if is_root():
         return Fact("privileges", True, "root")
-    return Fact("privileges", False, "not root: containers cannot be started", "sudo limpet")
+    problem, remedy = obstacle()
+    return Fact("privileges", False, f"an ordinary user: {problem}", f"sudo limpet; or {remedy}")
 
 
 def _kernel() -> Fact:
@@ -104,6 +111,20 @@ def _cgroups() -> Fact:
         f"version {version} without {', '.join(missing)}: no such limits",
         f"boot with systemd.unified_cgroup_hierarchy=1 cgroup_enable={missing[0]}",
     )
+
+
+def _user_network() -> Iterator[Fact]:
+    """What containers of an ordinary user need for a network."""
+    from core.network import pasta
+
+    path = pasta.program()
+    remedy = "" if path else "as root: apt-get install passt"
+    yield Fact("pasta", bool(path), path or "not installed: only --network none and host", remedy)
+    usable = os.access("/dev/net/tun", os.R_OK | os.W_OK)
+    text = "can be opened" if usable else "cannot be opened: pasta cannot make a device"
+    yield Fact("/dev/net/tun", usable, text, "" if usable else "as root: chmod 666 /dev/net/tun")
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+        yield Fact("ports", True, f"can be published from {file.read().strip()} on")
 
 
 def _seccomp() -> Fact:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from core.config import load_config
 from core.database import Database
-from core.paths import Paths, default_paths
+from core.paths import Paths, configured_paths
 from core.privileges import require_root
 
 TYPE_CHECKING = False
@@ -388,6 +388,4 @@ class Engine:
 def open_engine(launcher: Launcher | None = None) -> Engine:
     """Return an engine on this user's directories; ConfigError if the settings are wrong."""
     config = load_config()
-    paths = default_paths()
-    data, run = config["storage", "data_root"], config["storage", "run_root"]
-    return Engine(Paths(data or paths.data, run or paths.run), config, launcher)
+    return Engine(configured_paths(config), config, launcher)

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import os
 
+from core.privileges import outer_uid
 from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.config import Config
 
 
 class Paths(Record):
@@ -95,13 +100,20 @@ class Paths(Record):
             self.make()
 
 
+def configured_paths(config: Config) -> Paths:
+    """Return this user's directories, those of the settings first."""
+    paths = default_paths()
+    data, run = config["storage", "data_root"], config["storage", "run_root"]
+    return Paths(data or paths.data, run or paths.run)
+
+
 def default_paths() -> Paths:
     """Return the directories for this user: LIMPET_DATA_ROOT and LIMPET_RUN_ROOT win."""
-    env = os.environ
-    if os.geteuid() == 0:
+    env, uid = os.environ, outer_uid()
+    if uid == 0:
         data, run = "/var/lib/limpet", "/run/limpet"
     else:
         home = env.get("HOME", "/")
         data = env.get("XDG_DATA_HOME", f"{home}/.local/share") + "/limpet"
-        run = env.get("XDG_RUNTIME_DIR", f"/tmp/limpet-{os.geteuid()}") + "/limpet"
+        run = env.get("XDG_RUNTIME_DIR", f"/tmp/limpet-{uid}") + "/limpet"
     return Paths(env.get("LIMPET_DATA_ROOT", data), env.get("LIMPET_RUN_ROOT", run))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.commands.grammar import Args, Listing, option, positional, verb
 from core.commands.result import Column, Document, Result, Table, Text
+from core.privileges import is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def info(engine: Engine, args: Format) -> Result:
             "Architecture": uname.machine,
             "NCPU": os.cpu_count(),
             "CgroupVersion": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
-            "Rootless": os.geteuid() != 0,
+            "Rootless": is_rootless(),
         },
         args.format,
     )

@@ -17,6 +17,7 @@ import time
 from core.containers import limits
 from core.containers.device_filter import compile_rules
 from core.linux import bpf
+from core.privileges import is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ def make_cgroup(
     `deviceRules`: v1 lines such as `c 1:3 rwm`, none to allow every device.  `defaults` are
     options, such as `--pids-limit`, that a host without the controller may ignore.
     """
-    make = _make_v1 if layout() else _make_v2
     devices = tuple(resources.get("deviceRules") or ())
+    if is_rootless():
+        return {**_make_rootless(container_id, resources), "defaults": defaults}
+    make = _make_v1 if layout() else _make_v2
     return {**make(container_id, resources, devices), "defaults": defaults}
 
 
@@ -90,6 +93,22 @@ def _make_v2(name: str, resources: Mapping[str, Any], devices: tuple[str, ...]) 
     }
 
 
+def _make_rootless(name: str, resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Plan no cgroup at all: an ordinary user has none to give, and needs no rules for devices.
+
+    Limits that were asked for are in the plan all the same, and fail by their names.
+    """
+    asked = limits.writes_v2(resources, f"{ROOT}/{PARENT}/{name}")
+    return {
+        "version": 0,
+        "dirs": (),
+        "writes": tuple(asked),
+        "joins": (),
+        "devices": b"",
+        "name": "",
+    }
+
+
 def _homes_v1(name: str) -> Callable[[str], str]:
     """Return what tells the container's directory of a controller, were it not there as well."""
     return lambda controller: f"{ROOT}/{controller}/{PARENT}/{name}"
@@ -126,7 +145,14 @@ def create(cgroup: dict[str, Any]) -> list[str]:
 
     Raises OSError when a limit that was asked for, or the rule for devices, cannot be set.
     """
-    warnings = []
+    warnings: list[str] = []
+    if cgroup["version"] == 0:
+        wanted = [
+            asked for _, _, asked in cgroup["writes"] if asked not in ("", *cgroup["defaults"])
+        ]
+        if wanted:
+            raise OSError(errno.ENOTSUP, f"{wanted[0]}: an ordinary user has no cgroup to limit")
+        return warnings
     for folder in cgroup["dirs"]:
         try:
             os.makedirs(folder, 0o755, exist_ok=True)

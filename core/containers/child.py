@@ -14,6 +14,7 @@ import os
 from core.containers import protocol, request
 from core.containers.init import FAILED, GO, MAX_MESSAGE, READY, TTY
 from core.linux import process
+from core.privileges import is_rootless
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -77,13 +78,20 @@ def leave_caller(keep: Iterable[int]) -> None:
         _signal.signal(number, lambda *_: None)
 
 
-def choose_pid_namespace(own: int, shared: int) -> None:
-    """Choose the pid namespace of the next child: a new one, or (`shared`) another's.
+def fork_first(program: Program, own: int, shared: int) -> Forked:
+    """Fork a container's first process, as `fork` does, in the pid namespace it is to have.
 
-    `own` is the descriptor of this process's; -1 in `shared` stands for that, a number above
-    0 for the namespace of that process.  Raises OSError.
+    `own` is the descriptor of this process's.  `shared` is 0 for a new one, -1 for this
+    process's, else a process whose one it joins.  Raises OSError.
     """
+    if is_rootless():
+        return _fork_between(program, shared)
     process.setns(own, process.CLONE_NEWPID)  # what was chosen last may take no more
+    _choose_pid_namespace(shared)
+    return fork(program)
+
+
+def _choose_pid_namespace(shared: int) -> None:
     if shared > 0:
         peer = process.pidfd_open(shared)
         process.setns(peer, process.CLONE_NEWPID)
@@ -92,23 +100,61 @@ def choose_pid_namespace(own: int, shared: int) -> None:
         process.unshare(process.CLONE_NEWPID)
 
 
+def _fork_between(program: Program, shared: int) -> Forked:
+    """Let a child choose the namespace and fork: an ordinary user cannot return to his own.
+
+    The child ends at once, and the first process becomes ours (PR_SET_CHILD_SUBREAPER(2const)).
+    """
+    process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
+    ours, theirs = protocol.pair()
+    read, write = os.pipe()
+    between = os.fork()
+    if between == 0:
+        try:
+            _choose_pid_namespace(shared)
+            pid = os.fork()
+            if pid == 0:
+                _wait_for_plan(program, theirs)
+            os.write(write, marshal.dumps((pid, 0, "")))
+        except OSError as error:
+            os.write(write, marshal.dumps((0, error.errno or 0, str(error.strerror))))
+        finally:
+            os._exit(0)
+    os.close(write)
+    theirs.close()
+    told = os.read(read, 4096)
+    os.close(read)
+    try:
+        os.waitpid(between, 0)
+    except ChildProcessError:
+        pass  # the spawner lets the kernel reap
+    pid, number, text = marshal.loads(told) if told else (0, 0, "it ended at once")  # noqa: S302 - our own child
+    if not pid:
+        raise OSError(number, text)
+    return Forked(pid, ours)
+
+
 def fork(program: Program) -> Forked:
     """Fork a process that runs `program` once `start` tells it what; it ends with its parent."""
     ours, theirs = protocol.pair()
     pid = os.fork()
     if pid == 0:
-        try:
-            for number in CALMED:
-                _signal.signal(number, _signal.SIG_DFL)
-            keep_only((theirs.fileno(),))
-            received = request.receive(theirs)
-            if received is not None:
-                plan, stdio = received
-                program(plan, tuple(stdio) or None, theirs.detach())  # type: ignore[arg-type]
-        finally:
-            os._exit(125)
+        _wait_for_plan(program, theirs)
     theirs.close()
     return Forked(pid, ours)
+
+
+def _wait_for_plan(program: Program, channel: _socket.socket) -> NoReturn:
+    try:
+        for number in CALMED:
+            _signal.signal(number, _signal.SIG_DFL)
+        keep_only((channel.fileno(),))
+        received = request.receive(channel)
+        if received is not None:
+            plan, stdio = received
+            program(plan, tuple(stdio) or None, channel.detach())  # type: ignore[arg-type]
+    finally:
+        os._exit(125)
 
 
 def abandon(forked: Forked) -> None:

@@ -6,12 +6,34 @@ import os
 import stat
 
 from core.containers.steps import Context, Step
+from core.linux import mount
 
-DEVICES = (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9))
-"""Character devices of major 1; `tty` is 5:0."""
+DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
+           ("tty", 5, 0))  # fmt: skip
+"""Character devices: name, major and minor number."""
 DEVICE_LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"),
                 ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"),
                 ("core", "/proc/kcore"), ("ptmx", "pts/ptmx"))  # fmt: skip
+
+
+def _make_node(name: str, mode: int, device: int, folder: int) -> None:
+    """Make a device's node in a directory.
+
+    Where the kernel lets nobody make one, in a user namespace, the host's is bound there.
+    """
+    try:
+        os.mknod(name, mode, device, dir_fd=folder)
+    except PermissionError:
+        host = os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC)
+        if os.fstat(host).st_rdev != device:
+            os.close(host)
+            raise
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666,
+                         dir_fd=folder))  # fmt: skip
+        target = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        mount.bind(host, target, read_only=False, recursive=False)
+        os.close(target)
+        os.close(host)
 
 
 class Devices(Step):
@@ -24,9 +46,8 @@ class Devices(Step):
         fd = context.target("/dev", directory=True)
         mask = os.umask(0)
         try:
-            for name, minor in DEVICES:
-                os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(1, minor), dir_fd=fd)
-            os.mknod("tty", stat.S_IFCHR | 0o666, os.makedev(5, 0), dir_fd=fd)
+            for name, major, minor in DEVICES:
+                _make_node(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), fd)
             for name, target in DEVICE_LINKS:
                 os.symlink(target, name, dir_fd=fd)
         finally:
@@ -49,7 +70,7 @@ class HostDevices(Step):
                     facts = entry.stat(follow_symlinks=False)
                     if stat.S_ISCHR(facts.st_mode) or stat.S_ISBLK(facts.st_mode):
                         try:
-                            os.mknod(entry.name, facts.st_mode, facts.st_rdev, dir_fd=fd)
+                            _make_node(entry.name, facts.st_mode, facts.st_rdev, fd)
                         except FileExistsError:
                             continue
         finally:

@@ -15,6 +15,7 @@ def main(modules: str, layers: str, container: str, lower: str) -> None:
     from core.errors import Error
     from core.linux.mount import MS_PRIVATE, MS_RDONLY, MS_REC, mount
     from core.linux.process import CLONE_NEWNS, unshare
+    from core.privileges import is_rootless
 
     try:
         root = f"{container}/upper"
@@ -22,7 +23,7 @@ def main(modules: str, layers: str, container: str, lower: str) -> None:
             unshare(CLONE_NEWNS)
             mount("none", "/", "", MS_REC | MS_PRIVATE)
             os.chdir(layers)
-            stack = f"lowerdir={os.path.relpath(root)}:{lower}"
+            stack = f"lowerdir={os.path.relpath(root)}:{lower}" + ",userxattr" * is_rootless()
             root = f"{container}/rootfs"
             mount("overlay", root, "overlay", MS_RDONLY, stack)
         write_tar(root)

@@ -24,7 +24,7 @@ from core.containers.restarts import Restarts
 from core.containers.samples import FILE, Sampler
 from core.containers.state import State
 from core.linux import process
-from core.network import hot, names, rewire
+from core.network import hot, names, pasta, rewire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Monitor:
         self._log = open_log(job["log"])
         self._pump = Pump(self._loop, self._log.write, self._order, self._gone)
         self._restarts = Restarts(**job["restart"])
-        self._pid = self._pidfd = 0
+        self._pid = self._pidfd = self._pasta = 0
         self._status: int | None = None
         self._error = ""
         self._stop = b""
@@ -190,6 +190,9 @@ class Monitor:
         )
 
     def _connect(self, pid: int) -> None:
+        if "program" in self._network:
+            self._end_pasta()
+            self._pasta = pasta.start(self._network["program"], pid)
         attachments = self._network.get("attachments")
         if not attachments:
             return
@@ -214,6 +217,15 @@ class Monitor:
 
     def _zones(self) -> names.Zones:
         return names.Zones(*self._network["zones"])
+
+    def _end_pasta(self) -> None:
+        """End the last run's; it is reaped with the others."""
+        if self._pasta:
+            try:
+                os.kill(self._pasta, _signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+            self._pasta = 0
 
     def _accept(self, channel: _socket.socket) -> None:
         try:
@@ -284,9 +296,8 @@ class Monitor:
         self._status, self._error = None, ""
         try:
             own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            child.choose_pid_namespace(own, self._job["pid_namespace"])
+            self._first = child.fork_first(init.run, own, self._job["pid_namespace"])
             os.close(own)
-            self._first = child.fork(init.run)
             self._start()
         except (child.StartFailed, OSError) as error:
             stage, text, code = "start", str(error), 125
@@ -392,6 +403,7 @@ class Monitor:
 
     def _give_back(self) -> None:
         """Take the socket, the names, the published ports and the cgroup away."""
+        self._end_pasta()
         for path, remove in (
             (f"{self._job['run']}/{protocol.SOCKET_NAME}", os.unlink),
             (self._job["run"], os.rmdir),

@@ -37,7 +37,8 @@ class OverlayRoot(Step):
     upper: str
     work: str
     target: str
-    read_only: bool = False
+    rootless: bool = False
+    """overlayfs keeps its notes in user attributes then; its documentation, "userxattr"."""
 
     def describe(self) -> str:
         return f"overlay of {len(self.lower)} layers under {self.upper} on {self.target}"
@@ -45,6 +46,7 @@ class OverlayRoot(Step):
     def apply(self, context: Context) -> None:
         os.chdir(self.layers)
         options = f",upperdir={self.upper},workdir={self.work}" if self.upper else ""
+        options += ",userxattr" * self.rootless
         short = f"lowerdir={':'.join(self.lower)}{options}"
         if len(short) < 4000:
             mount.mount("overlay", self.target, "overlay", 0, short)
@@ -60,6 +62,8 @@ class OverlayRoot(Step):
         if self.upper:
             mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "upperdir", self.upper)
             mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "workdir", self.work)
+        if self.rootless:
+            mount.fsconfig(fs, mount.FSCONFIG_SET_FLAG, "userxattr")
         mount.fsconfig(fs, mount.FSCONFIG_CMD_CREATE)
         made = mount.fsmount(fs)
         target = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -84,6 +88,13 @@ class Mount(Step):
         fd = context.target(self.target, directory=True)
         try:
             mount.mount(self.source, f"/proc/self/fd/{fd}", self.kind, self.flags, self.data)
+        except PermissionError:
+            if self.kind != "sysfs":
+                raise
+            # Root of a user namespace that shares the host's network: only a copy of the host's.
+            host = os.open("/sys", os.O_PATH | os.O_CLOEXEC)
+            mount.bind(host, fd, read_only=True, recursive=True)
+            os.close(host)
         finally:
             os.close(fd)
         if self.kind == "proc":
@@ -103,6 +114,8 @@ class CgroupMount(Step):
         return f"mount cgroup v{self.version} on /sys/fs/cgroup"
 
     def apply(self, context: Context) -> None:
+        if self.version == 0:
+            return  # it has none
         fd = context.target("/sys/fs/cgroup", directory=True)
         try:
             here = f"/proc/self/fd/{fd}"

@@ -35,6 +35,7 @@ from core.containers.steps import (
     WorkingDirectory,
 )
 from core.linux import capabilities, mount, process
+from core.privileges import is_rootless
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -63,12 +64,14 @@ class Host(Record):
     permitted: int
     """Capabilities that limpet itself has; a container cannot get others."""
     last_capability: int
+    rootless: bool = False
+    """Whether root here is so only of an ordinary user's namespace."""
 
 
 def this_host() -> Host:
     """Return the facts of the host this runs on, asked once in a process."""
     if not _host:
-        _host.append(Host(capabilities.permitted(), capabilities.last()))
+        _host.append(Host(capabilities.permitted(), capabilities.last(), is_rootless()))
         cgroups.layout()
     return _host[0]
 
@@ -102,6 +105,7 @@ def make_launch(
         f"{directory}/upper",
         f"{directory}/work",
         f"{directory}/rootfs",
+        host.rootless,
     )
     steps = _steps(spec, cgroup, root, bits, seccomp, peers, host)
     process_spec = spec["process"]
@@ -212,7 +216,7 @@ def _steps(
             if linux["devices"]:
                 steps.append(DeviceNodes(tuple(_device(node) for node in linux["devices"])))
     if linux.get("sysctl"):
-        steps.append(Sysctl(tuple(linux["sysctl"].items())))
+        steps.append(Sysctl(_sysctls(linux["sysctl"], host)))
     if process_spec["terminal"]:
         steps.append(Terminal())
     if linux["maskedPaths"]:
@@ -232,6 +236,13 @@ def _steps(
         # Before the user changes: without no_new_privs a filter takes CAP_SYS_ADMIN.
         steps.append(Seccomp(seccomp))
     return steps
+
+
+def _sysctls(settings: dict[str, str], host: Host) -> tuple[tuple[str, str], ...]:
+    if host.rootless and "net.ipv4.ping_group_range" in settings:
+        # A group that the user namespace does not have is refused.
+        settings = {**settings, "net.ipv4.ping_group_range": "0 0"}
+    return tuple(settings.items())
 
 
 def _joins(namespaces: list[dict[str, str]], peers: dict[str, tuple[int, int]]) -> list[Step]:

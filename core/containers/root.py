@@ -16,6 +16,7 @@ from core.containers.mount_steps import OverlayRoot
 from core.containers.steps import Context
 from core.errors import Conflict, HostError
 from core.linux import mount, process
+from core.privileges import is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def open_stopped(
         f"{directory}/upper",
         f"{directory}/work",
         f"{directory}/rootfs",
+        is_rootless(),
     )
     mounts = [
         entry
@@ -103,7 +105,9 @@ def open_image(directory: str, layers_dir: str, lowerdirs: tuple[int, ...]) -> i
     """
     if len(lowerdirs) == 1:  # overlayfs wants two
         return os.open(f"{layers_dir}/{lowerdirs[0]}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    overlay = OverlayRoot(layers_dir, tuple(map(str, lowerdirs)), "", "", f"{directory}/rootfs")
+    overlay = OverlayRoot(
+        layers_dir, tuple(map(str, lowerdirs)), "", "", f"{directory}/rootfs", is_rootless()
+    )
 
     def make() -> int:
         process.unshare(process.CLONE_NEWNS)

@@ -66,6 +66,8 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
     What it will start is forked ahead as well, and waits for its plan.
     """
     from core.containers import child, exec_session, monitor, request
+    from core.linux import process
+    from core.privileges import is_rootless
 
     child.leave_caller((channel.fileno(), taken))
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -81,6 +83,8 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
     shared = job.get("pid_namespace", 0)
     if (kind != ahead or shared) and isinstance(forked, child.Forked):
         child.abandon(forked)
+        if kind != "monitor" and not is_rootless():
+            process.setns(own, process.CLONE_NEWPID)
         forked = _try_fork(kind, own, shared)
     if not isinstance(forked, child.Forked):
         os.write(report, marshal.dumps(("error", "pid namespace", *forked, 125)))
@@ -93,16 +97,17 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
 def _try_fork(kind: str, own: int, shared: int = 0) -> Forked | tuple[int, str]:
     """Fork a container's first process, in the pid namespace it is to have, or an exec's.
 
-    `own` and `shared` as in `child.choose_pid_namespace`.  Returns errno and text where the
-    host does not let us.
+    `own` and `shared` as in `child.fork_first`.  Returns errno and text where the host does
+    not let us.
     """
     from core.containers import child, enter, init
 
+    if kind != "monitor":
+        return child.fork(enter.run)
     try:
-        child.choose_pid_namespace(own, shared if kind == "monitor" else -1)
+        return child.fork_first(init.run, own, shared)
     except OSError as error:
         return error.errno or 0, str(error.strerror)
-    return child.fork(init.run if kind == "monitor" else enter.run)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def write_files(
         "hostname": hostname + "\n",
         "resolv.conf": resolv_conf(
             host_resolv_conf(),
-            options.dns or config["network", "dns"],
+            options.dns or config["network", "dns"] or tuple(network.get("dns", ())),
             host_network=on_host,
             ipv6=bool(addresses[1]),
             search=options.dns_search,

@@ -46,7 +46,11 @@ KIND_NAMES = {FILE: "file", HARDLINK: "hardlink", SYMLINK: "symlink", CHAR: "cha
 
 
 class Extractor:
-    """Unpacks one layer under `root_fd`; `read(n)` gives exactly n bytes of tar."""
+    """Unpacks one layer under `root_fd`; `read(n)` gives exactly n bytes of tar.
+
+    `rootless` is for root of a user namespace only: overlayfs's notes are user attributes
+    then, and devices, which the kernel makes for nobody there, are left out.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Extractor:
         *,
         max_files: int,
         max_bytes: int,
+        rootless: bool = False,
     ) -> None:
         self._root = root_fd
         self._read = read
@@ -67,7 +72,8 @@ class Extractor:
         """Whether a directory may pass on its group or an ACL to what is made in it."""
         self._parents: dict[bytes, int] = {}
         self._directories: list[tuple[bytes, int]] = []
-        self._xattr = "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
+        self._xattr = "user.overlay.opaque" if rootless else "trusted.overlay.opaque"
+        self._rootless = rootless
         self.index = IndexWriter()
         self.size = 0
 
@@ -139,8 +145,11 @@ class Extractor:
             return ""
         if not name or len(entry.link) > MAX_PATH:
             raise UnsafePath(f"{shown(path)}: its link is too long")
+        if self._rootless and kind in (CHAR, BLOCKDEV):
+            return ""
         self._retry(parent, path, name, lambda: self._special(parent, name, entry))
-        os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+        with _Owner(entry):
+            os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
         if kind != SYMLINK:
             os.chmod(name, entry.mode, dir_fd=parent)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
@@ -284,7 +293,8 @@ class Extractor:
         """Give owner, extended attributes and mode, in the order that keeps setuid and caps."""
         if entry.kind == DIRECTORY and (entry.mode & stat.S_ISGID or entry.xattrs):
             self._inherits = True
-        os.fchown(fd, entry.uid, entry.gid)
+        with _Owner(entry):
+            os.fchown(fd, entry.uid, entry.gid)
         os.fchmod(fd, entry.mode)
         for name, value in entry.xattrs.items():
             # Not trusted.* and not user.overlay.*: an image may not steer the overlay it is in.
@@ -405,3 +415,22 @@ def _write(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+class _Owner:
+    """A context that says why an owner cannot be given: EINVAL, chown(2)."""
+
+    def __init__(self, entry: TarEntry) -> None:
+        self._entry = entry
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, OSError) and error.errno == errno.EINVAL:
+            entry = self._entry
+            raise ImageError(
+                f"{shown(entry.name)} belongs to {entry.uid}:{entry.gid}, which is outside of "
+                "the IDs of this user namespace",
+                hint="give yourself more: usermod --add-subuids FIRST-LAST, and --add-subgids",
+            ) from error

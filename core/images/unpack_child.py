@@ -53,6 +53,7 @@ def unpack(
     from core.images.digest import hasher, split_digest
     from core.images.extract import Extractor
     from core.images.tar_stream import TarStream
+    from core.privileges import is_rootless
 
     compressed, plain = hasher(split_digest(digest)[0]), hasher(split_digest(diff_id)[0])
     with open(blob, "rb", buffering=0) as file:
@@ -61,6 +62,7 @@ def unpack(
         index_fd = os.open(index, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         root = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
         layer = open_layer(source, media_type)
+        rootless = is_rootless()  # asked of /proc, which lies outside
         if os.geteuid() == 0:
             os.chroot(target)
             os.chdir("/")
@@ -69,8 +71,9 @@ def unpack(
             layer, source, plain, 2 * max_bytes + (1 << 30), lambda read: say(f"bytes {read}")
         )
         extractor = Extractor(
-            root, stream.read, stream.ended, max_files=max_files, max_bytes=max_bytes
-        )
+            root, stream.read, stream.ended, max_files=max_files, max_bytes=max_bytes,
+            rootless=rootless,
+        )  # fmt: skip
         try:
             extractor.run()
             stream.finish()

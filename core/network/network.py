@@ -12,6 +12,7 @@ from core.errors import ConfigError, Conflict, HostError, InUse, NotFound, NotPe
 from core.model import Endpoint
 from core.network.definition import DEFAULT, MODES, BridgeNetwork, is_device_name
 from core.network.lock import FileLock
+from core.privileges import is_rootless
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -175,6 +176,8 @@ class Network:
                     hint="leave -p out, or use --network bridge",
                 )
             return {"mode": mode, "ports": [], "attachments": []}
+        if is_rootless():
+            return self._prepare_rootless(mode, publish, taken)
         from core.network import wiring
 
         endpoints = endpoints or (Endpoint(mode),)
@@ -204,6 +207,33 @@ class Network:
             "attachments": attachments,
             "members": members,
             "zones": tuple(self.zones.as_dict().values()),
+        }
+
+    def _prepare_rootless(self, mode: str, publish: Sequence[Port], taken: Taken) -> dict[str, Any]:
+        if mode != DEFAULT:
+            raise NotPermitted(
+                f"network {mode} takes root: an ordinary user's containers have one each",
+                hint=f"leave it out, use {DEFAULT}, or start limpet with sudo",
+            )
+        from core.network import pasta
+        from core.network.ports import resolve
+
+        path = pasta.program()
+        if not path:
+            raise HostError(
+                "an ordinary user's containers need pasta for a network, and this host has none",
+                hint="as root: apt-get install passt; or use --network host or none",
+            )
+        held = {port: holder.name for port, holder in taken().items()} if publish else {}
+        ports = resolve(publish, self._config["network", "publish_ip"], held)
+        return {
+            "mode": mode,
+            "ports": ports,
+            "attachments": [],
+            "program": pasta.arguments(path, ports),
+            "address": pasta.ADDRESS,
+            "gateway": pasta.GATEWAY,
+            "dns": [pasta.NAME_SERVER],
         }
 
     def release(self, container_id: str, networks: Sequence[str] = ()) -> None:

@@ -65,6 +65,8 @@ LEAN = (
     "core.network.lock",
     "core.network.names",
     "core.network.rewire",
+    "core.network.pasta",
+    "core.privileges",
 )
 """Modules of the spawner, the monitor and the init: their imports are every monitor's memory."""
 

@@ -1,0 +1,149 @@
+"""limpet as an ordinary user, who has IDs in /etc/subuid and no privilege at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.containers import until
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Limpet = Callable[..., str]
+
+ROOT = Path(__file__).parent.parent.parent
+UID = 54321
+FILES = {
+    "passwd": f"root:x:0:0::/root:/bin/sh\nperson:x:{UID}:{UID}::{{home}}:/bin/sh\n",
+    "group": f"root:x:0:\nperson:x:{UID}:\n",
+    "subuid": "person:500000:65536\n",
+    "subgid": "person:500000:65536\n",
+}
+
+
+@pytest.fixture(scope="module")
+def home(isolated: None) -> Iterator[Path]:
+    """A home of a user whom only this test's mount namespace knows; limpet lies in it, too."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    folder.chmod(0o755)
+    mounts = []
+    for name, text in FILES.items():
+        (folder / name).write_text(text.format(home=folder / "home"))
+        mounts.append((str(folder / name), f"/etc/{name}"))
+    os.mknod(folder / "tun", 0o20666, os.makedev(10, 200))
+    (folder / "tun").chmod(0o666)
+    (folder / "limpet").mkdir()
+    mounts += [(str(folder / "tun"), "/dev/net/tun"), (str(ROOT), str(folder / "limpet"))]
+    for source, target in mounts:
+        subprocess.run(["mount", "--bind", source, target], check=True)
+    (folder / "home").mkdir()
+    os.chown(folder / "home", UID, UID)
+    for words in ("link add uplink type bridge", "addr add 192.0.2.1/24 dev uplink",
+                  "link set uplink up", "route add default via 192.0.2.254"):  # fmt: skip
+        subprocess.run(["ip", *words.split()], check=True)
+    yield folder / "home"
+    subprocess.run(["ip", "link", "del", "uplink"], check=True)
+    for _, target in reversed(mounts):
+        subprocess.run(["umount", target], check=True)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def limpet(home: Path) -> Iterator[Limpet]:
+    """Run a command as the person; return stdout, or stderr where it is to fail."""
+    command = str(home.parent / "limpet/bin/limpet")
+    become = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"]
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "USER": "person", "LANG": "C.UTF-8"}
+
+    def run(*words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [*become, command, *words], env=env, cwd=home, text=True, timeout=60,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout if code == 0 else done.stderr
+
+    run("image", "starter")
+    yield run
+    names = run("ps", "-aq").split()
+    if names:
+        run("rm", "-f", *names)
+
+
+RUN = ("run", "--rm", "--network", "none", "starter")
+
+
+def test_root_inside_is_the_person_outside(limpet: Limpet, home: Path) -> None:
+    assert limpet(*RUN, "id", "-u") == "0\n"
+    assert limpet(*RUN, "cat", "/proc/self/uid_map").split() == [
+        "0", str(UID), "1", "1", "500000", "65536",
+    ]  # fmt: skip
+    script = "for d in null zero full random urandom tty; do test -c /dev/$d || echo $d; done"
+    assert limpet(*RUN, "sh", "-c", script) == ""
+    limpet("run", "--rm", "--network", "none", "-v", f"{home}:/home", "starter", "touch", "/home/x")
+    assert (home / "x").stat().st_uid == UID
+    assert (home / ".local/share/limpet").stat().st_uid == UID
+
+
+def test_a_container_is_entered_changed_and_ended(limpet: Limpet, home: Path) -> None:
+    limpet("run", "-d", "--name", "box", "--network", "none", "starter", "sleep", "1000")
+    assert limpet("exec", "-u", "1000:1000", "box", "id", "-u") == "1000\n"
+    (home / "file").write_text("hello\n")
+    limpet("cp", str(home / "file"), "box:/root/file")
+    assert limpet("exec", "box", "cat", "/root/file") == "hello\n"
+    assert "A /root/file" in limpet("diff", "box")
+    limpet("commit", "--pause=false", "box", "mine")
+    assert limpet("run", "--rm", "--network", "none", "mine", "cat", "/root/file") == "hello\n"
+    limpet("stop", "-t", "0", "box")
+    assert json.loads(limpet("inspect", "box"))[0]["State"]["ExitCode"] == 137
+    limpet("start", "box")
+    assert limpet("exec", "box", "cat", "/root/file") == "hello\n"
+
+
+def test_a_container_is_started_again(limpet: Limpet) -> None:
+    limpet("run", "-d", "--name", "again", "--network", "none", "--restart", "on-failure:2",
+           "starter", "sh", "-c", "echo run; exit 3")  # fmt: skip
+    until(lambda: limpet("logs", "again").count("run") == 3, 30)
+
+
+def test_a_port_is_published_and_its_helper_ends(limpet: Limpet) -> None:
+    limpet("run", "-d", "--name", "web", "-p", "127.0.0.1:18080:80", "starter", "sh", "-c",
+           "mkdir /www; echo served > /www/index.html; httpd -f -h /www -p 80")  # fmt: skip
+    until(lambda: fetch("http://127.0.0.1:18080/") == b"served\n")
+    limpet("rm", "-f", "web")
+    assert fetch("http://127.0.0.1:18080/") == b""
+    assert "takes root" in limpet("run", "-p", "127.0.0.1:80:80", "starter", "true", code=1)
+
+
+def fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bytes(answer.read())
+    except OSError:
+        return b""
+
+
+def test_what_a_user_cannot_have_is_told(limpet: Limpet, home: Path) -> None:
+    assert "--memory: an ordinary user" in limpet("run", "-m", "64m", *RUN[1:], "true", code=125)
+    doctor = limpet("doctor")
+    assert f"root of user {UID}'s own namespace" in doctor
+    assert "/usr/bin/pasta" in doctor
+
+
+def test_a_user_without_ids_learns_how_to_get_them(limpet: Limpet, home: Path) -> None:
+    subuid = home.parent / "subuid"
+    subuid.write_text("")
+    try:
+        said = limpet(*RUN, "true", code=1)
+        assert "usermod --add-subuids" in said
+    finally:
+        subuid.write_text(FILES["subuid"])
