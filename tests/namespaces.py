@@ -24,7 +24,7 @@ tcp, udp = {}, {}
 for word in ports:
     number, _, protocol = word.partition("/")
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    server = socket.socket(socket.AF_INET, kind)
+    server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((address, int(number)))
     if protocol == "tcp":
@@ -47,7 +47,7 @@ CLIENT = """
 import socket, sys
 protocol, address, port, source_port = sys.argv[1:]
 kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-client = socket.socket(socket.AF_INET, kind)
+client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
 client.settimeout(0.5)
 try:
     client.bind(("", int(source_port)))

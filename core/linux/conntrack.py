@@ -33,37 +33,46 @@ if TYPE_CHECKING:
 NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 1, 1, 2
 NLM_F_DUMP, NLMSG_DONE = 0x300, 3
 CTA_TUPLE_ORIG, CTA_ID, CTA_FILTER = 1, 12, 25
-CTA_TUPLE_IP, CTA_TUPLE_PROTO, CTA_IP_V4_DST = 1, 2, 2
+CTA_TUPLE_IP, CTA_TUPLE_PROTO, CTA_IP_V4_DST, CTA_IP_V6_DST = 1, 2, 2, 4
 CTA_PROTO_NUM, CTA_PROTO_DST_PORT = 1, 3
 CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS = 1, 2
 PROTO_NUM, PROTO_DST_PORT = 1 << 3, 1 << 5
 """What a dump is to be filtered by; a kernel before 5.8 sends all flows."""
 IPPROTO_UDP = 17
-FAMILY = bytes((_socket.AF_INET, 0, 0, 0))
 NFGENMSG_BYTES = 4
 
 
 def forget_udp(places: Sequence[tuple[str, int]]) -> None:
     """Forget the UDP flows to ports of this host, given by address and port.
 
-    The address `0.0.0.0` means all of the host.  Flows that pass through to other hosts'
-    ports of this number stay.  Raises OSError.
+    The addresses `0.0.0.0` and `::` mean all of the host.  Flows that pass through to other
+    hosts' ports of this number stay.  Raises OSError.
     """
+    for family in (_socket.AF_INET, _socket.AF_INET6):
+        own = [place for place in places if (":" in place[0]) == (family == _socket.AF_INET6)]
+        if own:
+            _forget(family, own)
+
+
+def _forget(family: int, places: Sequence[tuple[str, int]]) -> None:
     ports = {port.to_bytes(2, "big"): set[str]() for _, port in places}
     for host_ip, port in places:
         ports[port.to_bytes(2, "big")].add(host_ip)
-    for flow in list(_udp_flows(places[0][1] if len(ports) == 1 else 0)):
+    anywhere, kind = ("0.0.0.0", CTA_IP_V4_DST)
+    if family == _socket.AF_INET6:
+        anywhere, kind = ("::", CTA_IP_V6_DST)
+    for flow in list(_udp_flows(family, places[0][1] if len(ports) == 1 else 0)):
         original = attributes(flow[CTA_TUPLE_ORIG])
         protocol = attributes(original[CTA_TUPLE_PROTO])
         if protocol[CTA_PROTO_NUM] != bytes((IPPROTO_UDP,)):
             continue
         wanted = ports.get(protocol[CTA_PROTO_DST_PORT], ())
-        target = _socket.inet_ntoa(attributes(original[CTA_TUPLE_IP])[CTA_IP_V4_DST])
-        if target in wanted or ("0.0.0.0" in wanted and _is_local(target)):
-            _delete(flow)
+        target = _socket.inet_ntop(family, attributes(original[CTA_TUPLE_IP])[kind])
+        if target in wanted or (anywhere in wanted and _is_local(family, target)):
+            _delete(family, flow)
 
 
-def _udp_flows(port: int) -> Iterator[dict[int, bytes]]:
+def _udp_flows(family: int, port: int) -> Iterator[dict[int, bytes]]:
     """Yield the flows to a port, or to any if it is 0."""
     target = nested(
         CTA_TUPLE_PROTO,
@@ -77,7 +86,9 @@ def _udp_flows(port: int) -> Iterator[dict[int, bytes]]:
     )
     kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET
     with Socket(AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as channel:
-        channel.send(message(kind, NLM_F_DUMP, FAMILY + nested(CTA_TUPLE_ORIG, target) + by))
+        channel.send(
+            message(kind, NLM_F_DUMP, _header(family) + nested(CTA_TUPLE_ORIG, target) + by)
+        )
         while True:
             data = channel.recv(RECEIVE_BYTES)
             while len(data) >= HEADER_BYTES:
@@ -92,8 +103,13 @@ def _udp_flows(port: int) -> Iterator[dict[int, bytes]]:
                 data = data[(length + 3) & ~3 :]
 
 
-def _is_local(address: str) -> bool:
-    with Socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC) as probe:
+def _header(family: int) -> bytes:
+    """Return linux/netfilter/nfnetlink.h's struct nfgenmsg."""
+    return bytes((family, 0, 0, 0))
+
+
+def _is_local(family: int, address: str) -> bool:
+    with Socket(family, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC) as probe:
         try:
             probe.bind((address, 0))
         except OSError:
@@ -101,10 +117,10 @@ def _is_local(address: str) -> bool:
         return True
 
 
-def _delete(flow: dict[int, bytes]) -> None:
+def _delete(family: int, flow: dict[int, bytes]) -> None:
     kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE
     which = nested(CTA_TUPLE_ORIG, flow[CTA_TUPLE_ORIG]) + attribute(CTA_ID, flow[CTA_ID])
     try:
-        request(NETLINK_NETFILTER, [message(kind, NLM_F_ACK, FAMILY + which)])
+        request(NETLINK_NETFILTER, [message(kind, NLM_F_ACK, _header(family) + which)])
     except FileNotFoundError:
         pass  # it has timed out meanwhile

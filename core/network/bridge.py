@@ -172,7 +172,8 @@ def host_routes() -> Iterator[tuple[str, Subnet]]:
 
 def _set_ipv6(name: str, *, wanted: bool) -> None:
     """Keep IPv6 off the bridge, or router advertisements at least, which containers may send."""
-    for setting, value in (("accept_ra", "0"), ("disable_ipv6", "0" if wanted else "1")):
+    settings = (("accept_ra", "0"), ("accept_dad", "0"), ("disable_ipv6", "0" if wanted else "1"))
+    for setting, value in settings:
         path = f"net/ipv6/conf/{name}/{setting}"
         if get_sysctl(path):
             set_sysctl(path, value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 
 from core.linux import conntrack, netlink, nfnetlink
 from core.linux.sockets import Socket
@@ -25,6 +26,7 @@ ANY_ADDRESS, ANY_ADDRESS6 = "0.0.0.0", "::"
 ANY, ONE, ANY6, ONE6 = "any_address", "one_address", "any_address6", "one_address6"
 """The table's maps: ports published on all addresses of the host, and on one of them."""
 PROTOCOLS = {"tcp": 6, "udp": 17}
+CONF6 = "/proc/sys/net/ipv6/conf"
 RESERVED_MAX = 256
 """Ports a monitor keeps bound; a process has few descriptors (getrlimit(2): 1024)."""
 
@@ -79,6 +81,7 @@ def configure(attachments: Sequence[dict[str, Any]]) -> None:
 def device_messages(attachment: dict[str, Any]) -> list[bytes]:
     """Return what gives a container's device its addresses, and a default route if it has one."""
     index = _index(attachment["inside"])
+    _set_ipv6(attachment["inside"], wanted=bool(attachment["address6"]))
     messages = [
         netlink.address(
             index, attachment["address"], attachment["prefix"], attachment["broadcast"]
@@ -88,6 +91,24 @@ def device_messages(attachment: dict[str, Any]) -> list[bytes]:
     if attachment["address6"]:
         messages.append(netlink.address(index, attachment["address6"], attachment["prefix6"]))
     return messages + route_messages(attachment)
+
+
+def _set_ipv6(device: str, *, wanted: bool) -> None:
+    """Take IPv6 from a device or, where it is wanted, let its addresses be used at once.
+
+    The kernel else asks for a second who else has them, and a container on the same bridge
+    could give the others routes by router advertisements (as in CVE-2020-13401).
+    """
+    values = (("accept_dad", b"0"), ("accept_ra", b"0")) if wanted else (("disable_ipv6", b"1"),)
+    for setting, value in values:
+        try:
+            fd = os.open(f"{CONF6}/{device}/{setting}", os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # the kernel has no IPv6
+        try:
+            os.write(fd, value)
+        finally:
+            os.close(fd)
 
 
 def route_messages(attachment: dict[str, Any]) -> list[bytes]:

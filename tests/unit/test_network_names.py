@@ -1,0 +1,77 @@
+"""Zones and the hosts files that follow them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.network.names import Member, Zones, attachments, join, leave, members, rename
+from core.network.names import replace_part as replaced
+
+
+@pytest.fixture
+def zones(tmp_path: Path) -> Zones:
+    for container in ("aa", "bb"):
+        (tmp_path / container).mkdir()
+        (tmp_path / container / "hosts").write_text("127.0.0.1\tlocalhost\n")
+    return Zones(str(tmp_path / "zones"), str(tmp_path))
+
+
+def member(container: str, address: str, *names: str, address6: str = "") -> Member:
+    return Member(container, address, address6, "veth0", "eth0", "02:00:00:00:00:01", names)
+
+
+def hosts(zones: Zones, container: str) -> str:
+    return Path(f"{zones.containers}/{container}/hosts").read_text()
+
+
+def test_who_comes_is_known_to_all_and_who_goes_to_none(zones: Zones) -> None:
+    join(zones, "shop", member("aa", "10.0.0.2", "web"))
+    inode = os.stat(f"{zones.containers}/aa/hosts").st_ino
+    join(zones, "shop", member("bb", "10.0.0.3", "db", "store", address6="fd00::3"))
+    for container in ("aa", "bb"):
+        assert "10.0.0.3\tdb store\nfd00::3\tdb store\n" in hosts(zones, container)
+    assert os.stat(f"{zones.containers}/aa/hosts").st_ino == inode
+    assert list(attachments(zones, "bb")) == ["shop"]
+    rename(zones, "bb", "db", "base")
+    assert "10.0.0.3\tbase store\n" in hosts(zones, "aa")
+    leave(zones, "bb")
+    assert "10.0.0.3" not in hosts(zones, "aa") + hosts(zones, "bb")
+    leave(zones, "bb")
+    leave(zones, "aa")
+    assert hosts(zones, "aa") == "127.0.0.1\tlocalhost\n"
+    assert members(zones, "shop") == []
+
+
+def test_a_networks_part_does_not_touch_anothers(zones: Zones) -> None:
+    join(zones, "one", member("aa", "10.0.0.2", "web"))
+    join(zones, "two", member("aa", "10.1.0.2", "web"))
+    join(zones, "two", member("bb", "10.1.0.3", "db"))
+    leave(zones, "aa", "two")
+    assert "10.0.0.2\tweb" in hosts(zones, "aa")
+    assert "10.1" not in hosts(zones, "aa")
+    assert "10.0.0.2" not in hosts(zones, "bb")
+
+
+def test_a_container_without_a_hosts_file_does_not_matter(zones: Zones, tmp_path: Path) -> None:
+    os.unlink(tmp_path / "aa" / "hosts")
+    os.symlink("/etc/hosts", tmp_path / "aa" / "hosts")
+    before = Path("/etc/hosts").read_bytes()
+    join(zones, "shop", member("aa", "10.0.0.2", "web"))
+    join(zones, "shop", member("gone", "10.0.0.4", "x"))
+    assert Path("/etc/hosts").read_bytes() == before
+
+
+@given(st.binary(max_size=200), st.binary(max_size=100), st.binary(max_size=100))
+def test_whatever_a_container_wrote_one_part_is_left(
+    text: bytes, first: bytes, last: bytes
+) -> None:
+    begin, end = b"# network n\n", b"# end of network n\n"
+    for written in (text, first + begin + text + end + last, first + begin + last):
+        part = begin + b"10.0.0.2\tweb\n" + end
+        assert part in replaced(written, "n", part)
+        assert replaced(replaced(written, "n", part), "n", part) == replaced(written, "n", part)
