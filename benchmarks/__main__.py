@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.bench_host import BenchHost
 from benchmarks.cases import CASES
-from benchmarks.measure import Measurement
+from benchmarks.measure import Figures, Measurement
 from tests.leftovers import Leftovers
 
 
@@ -34,7 +34,7 @@ def main() -> int:
 
 def measure(names: list[str], rounds: int, output: Path) -> int:
     """Measure, report, and look whether all is gone again."""
-    measured: list[Measurement] = []
+    measured: list[Measurement | Figures] = []
     failed = False
     with BenchHost() as host:
         before = Leftovers(host.work)

@@ -50,6 +50,23 @@ class Measurement(Record):
         return self.rows[0].median / row.median
 
 
+class Figure(Record):
+    """One figure of limpet's own with the bound that it should keep, 0 for none."""
+
+    name: str
+    value: float
+    unit: str
+    bound: float
+
+
+class Figures(Record):
+    """Figures without a peer."""
+
+    title: str
+    note: str
+    figures: tuple[Figure, ...]
+
+
 class Failure(Exception):
     """A command that should have worked did not; says which and what it printed."""
 

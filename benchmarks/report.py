@@ -9,11 +9,13 @@ import subprocess
 import time
 from pathlib import Path
 
+from benchmarks.measure import Figures
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.measure import Measurement
+    from benchmarks.measure import Figure, Measurement
 
 
 def machine() -> dict[str, str]:
@@ -43,12 +45,17 @@ def _version(*argv: str) -> str:
     return said[0].split()[-1] if said else "missing"
 
 
-def markdown(facts: Mapping[str, str], measured: Sequence[Measurement]) -> str:
+def markdown(facts: Mapping[str, str], measured: Sequence[Measurement | Figures]) -> str:
     """Return a table per benchmark; `limpet / this` below 1 means limpet was quicker."""
     lines = ["# Figures", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     for one in measured:
         lines += [f"## {one.title}", ""]
         lines += [one.note, ""] if one.note else []
+        if isinstance(one, Figures):
+            lines += ["| | measured | bound |", "|---|---|---|"]
+            lines += [_figure(figure) for figure in one.figures]
+            lines.append("")
+            continue
         lines += ["| | median | minimum | rounds | limpet / this |", "|---|---|---|---|---|"]
         lines += [
             f"| {row.name} | {_shown(row.median)} | {_shown(min(row.seconds))} "
@@ -59,25 +66,33 @@ def markdown(facts: Mapping[str, str], measured: Sequence[Measurement]) -> str:
     return "\n".join(lines)
 
 
+def _figure(figure: Figure) -> str:
+    bound = f"{figure.bound:g} {figure.unit}" if figure.bound else ""
+    return f"| {figure.name} | {figure.value:.1f} {figure.unit} | {bound} |"
+
+
 def _shown(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
-def write(directory: Path, facts: Mapping[str, str], measured: Sequence[Measurement]) -> None:
+def _rows(one: Measurement | Figures) -> list[dict[str, object]]:
+    if isinstance(one, Figures):
+        return [
+            {"name": f.name, "value": f.value, "unit": f.unit, "bound": f.bound}
+            for f in one.figures
+        ]
+    return [{"name": row.name, "median_s": row.median, "seconds": row.seconds} for row in one.rows]
+
+
+def write(
+    directory: Path, facts: Mapping[str, str], measured: Sequence[Measurement | Figures]
+) -> None:
     """Write results.json (every single time) and results.md (the tables)."""
     directory.mkdir(parents=True, exist_ok=True)
     data = {
         "machine": dict(facts),
         "measurements": [
-            {
-                "title": one.title,
-                "note": one.note,
-                "rows": [
-                    {"name": row.name, "median_s": row.median, "seconds": row.seconds}
-                    for row in one.rows
-                ],
-            }
-            for one in measured
+            {"title": one.title, "note": one.note, "rows": _rows(one)} for one in measured
         ],
     }
     (directory / "results.json").write_text(json.dumps(data, indent=1) + "\n")

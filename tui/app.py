@@ -42,19 +42,26 @@ FIRST = "first"
 class LimpetApp(FrameDiffApp):
     """Tables, session and command bar on one engine."""
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = os.path.join(os.path.dirname(__file__), "app.tcss")
     ENABLE_COMMAND_PALETTE = False
     TITLE = "limpet"
     _ascii: Sequence[LineFilter] = ()
 
-    def __init__(self, engine: Engine, *, read_only: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        read_only: bool = False,
+        bridge: type[Bridge] = Bridge,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if engine.config["tui", "ascii"]:
             os.environ["LIMPET_ASCII"] = "1"  # for programs in programs too
         self._ascii = _ascii_filters()
         self.engine = engine
         self.read_only = read_only
-        self.bridge = Bridge(engine, self.post_message, read_only=read_only)
+        self.bridge = bridge(engine, self.post_message, read_only=read_only)
         self.frame_diff = (
             bool(engine.config["tui", "frame_diff"]) and os.environ.get("LIMPET_FRAME_DIFF") != "0"
         )

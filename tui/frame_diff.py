@@ -56,14 +56,14 @@ class Frame:
 
     def update(self, rows: Rows, colours: ColorSystem) -> str:
         """Take the strips that start at (x, y) into the frame; return what to write."""
-        out: list[str] = []
+        pen = _Pen()
         for x, y, strips in rows:
             if 0 <= y < len(self._rows) and x < self._width:
-                self._update_row(x, y, strips, colours, out)
-        return "".join(out)
+                self._update_row(x, y, strips, colours, pen)
+        return pen.end()
 
     def _update_row(
-        self, x: int, y: int, strips: list[Strip], colours: ColorSystem, out: list[str]
+        self, x: int, y: int, strips: list[Strip], colours: ColorSystem, pen: _Pen
     ) -> None:
         row = self._rows[y]
         cells, plain = _cells(strips, colours)
@@ -76,7 +76,7 @@ class Frame:
         for start, end in _runs(changed):
             if start and not cells[start][0]:
                 start -= 1  # a wide character is written from its left half
-            out.append(_write(x + start, y, cells[start:end]))
+            pen.write(x + start, y, cells[start:end])
         row[x : x + len(cells)] = cells
 
 
@@ -122,27 +122,39 @@ def _runs(changed: list[int]) -> Iterator[tuple[int, int]]:
     yield start, last + 1
 
 
-def _write(x: int, y: int, cells: list[Cell]) -> str:
-    parts = [f"\x1b[{y + 1};{x + 1}H"]
-    sgr = link = ""
-    lost = False
-    for place, (text, now, target) in enumerate(cells, x):
-        if lost and text:
-            parts.append(f"\x1b[{y + 1};{place + 1}H")
-            lost = False
-        if target != link:
-            parts.append(f"\x1b]8;;{target}\x1b\\")
-            link = target
-        if now != sgr and text:
-            parts.append(_change(sgr, now))
-            sgr = now
-        parts.append(text)
-        lost = lost or len(text) > 1
-    if link:
-        parts.append("\x1b]8;;\x1b\\")
-    if sgr:
-        parts.append("\x1b[0m")
-    return "".join(parts)
+class _Pen:
+    """Writes runs of cells; a run that looks like the one before needs no codes."""
+
+    def __init__(self) -> None:
+        self._out: list[str] = []
+        self._sgr = ""
+
+    def write(self, x: int, y: int, cells: list[Cell]) -> None:
+        """Write cells from column `x` of row `y` on."""
+        out, sgr, link = self._out, self._sgr, ""
+        out.append(f"\x1b[{y + 1};{x + 1}H")
+        lost = False
+        for place, (text, now, target) in enumerate(cells, x):
+            if lost and text:
+                out.append(f"\x1b[{y + 1};{place + 1}H")
+                lost = False
+            if target != link:
+                out.append(f"\x1b]8;;{target}\x1b\\")
+                link = target
+            if now != sgr and text:
+                out.append(_change(sgr, now))
+                sgr = now
+            out.append(text)
+            lost = lost or len(text) > 1
+        if link:
+            out.append("\x1b]8;;\x1b\\")
+        self._sgr = sgr
+
+    def end(self) -> str:
+        """Return all that was written, and leave the terminal without colours."""
+        if self._sgr:
+            self._out.append("\x1b[0m")
+        return "".join(self._out)
 
 
 @lru_cache(4096)

@@ -77,10 +77,26 @@ WELCOME: tuple[Part, ...] = (
 """The containers' table on the very first screen."""
 
 
-def container_rows(snapshot: Snapshot, glyphs: Glyphs) -> list[Row]:
-    """Return a row for each container."""
-    samples = dict(snapshot.samples)
-    return [_container(info, samples.get(info.id), glyphs) for info in snapshot.containers]
+class ContainerRows:
+    """Makes a row for each container; one whose facts are the same is not made again."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        self._glyphs = glyphs
+        self._made: dict[str, tuple[ContainerInfo, Sample | None, Row]] = {}
+
+    def rows(self, snapshot: Snapshot, *, aged: bool = False) -> list[Row]:
+        """Return the rows of a snapshot, in its order; `aged`: how old things are may differ."""
+        samples = dict(snapshot.samples)
+        before, self._made = self._made, {}
+        for info in snapshot.containers:
+            sample = samples.get(info.id)
+            old = before.get(info.id)
+            same = old is not None and old[1] is sample and (old[0] is info or old[0] == info)
+            if old is None or aged or not same:
+                row = _container(info, sample, self._glyphs)
+                old = (info, sample, old[2] if old is not None and old[2] == row else row)
+            self._made[info.id] = old
+        return [row for _, _, row in self._made.values()]
 
 
 def _container(info: ContainerInfo, sample: Sample | None, glyphs: Glyphs) -> Row:

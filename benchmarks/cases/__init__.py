@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import containers, first_paint, listing, pulling
+from benchmarks.cases import app, containers, first_paint, listing, pulling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.bench_host import BenchHost
-    from benchmarks.measure import Measurement
+    from benchmarks.measure import Figures, Measurement
 
-CASES: dict[str, Callable[[BenchHost, int], Measurement]] = {
+CASES: dict[str, Callable[[BenchHost, int], Measurement | Figures]] = {
     "start": containers.start,
     "run": containers.run_without_network,
     "run-bridge": containers.run_on_bridge,
@@ -20,4 +20,5 @@ CASES: dict[str, Callable[[BenchHost, int], Measurement]] = {
     "ps-many": listing.ps_many,
     "pull": pulling.pull,
     "paint": first_paint.paint,
+    "app": app.app,
 }

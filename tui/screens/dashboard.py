@@ -15,7 +15,7 @@ from tui.places import (
     EMPTY,
     PLACES,
     WELCOME,
-    container_rows,
+    ContainerRows,
     image_rows,
     registry_rows,
 )
@@ -69,7 +69,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.frozen = False
         self._read_only = read_only
         self._engine = engine
-        self._glyphs = glyphs()
+        self._rows = ContainerRows(glyphs())
         self._snapshot: Snapshot | None = None
         self._waiting: Snapshot | None = None
         self._jobs: list[JobView] = []
@@ -177,10 +177,11 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         if self.frozen:
             self._waiting = snapshot
             return
-        self._snapshot = snapshot
-        self.tables[CONTAINERS].set_rows(container_rows(snapshot, self._glyphs))
-        self.tables[IMAGES].set_rows(image_rows(snapshot))
-        self.tables[REGISTRIES].set_rows(registry_rows(snapshot))
+        before, self._snapshot = self._snapshot, snapshot
+        self.tables[CONTAINERS].set_rows(self._rows.rows(snapshot, aged=before is snapshot))
+        if before is None or before is snapshot or before.images is not snapshot.images:
+            self.tables[IMAGES].set_rows(image_rows(snapshot))
+            self.tables[REGISTRIES].set_rows(registry_rows(snapshot))
         running = sum(info.state == "running" for info in snapshot.containers)
         self.tables[CONTAINERS].set_note(f"{running} running" if running else "")
         if snapshot.read:

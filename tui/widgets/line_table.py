@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 HEAD = 2
 """Lines above the rows: the title and the column names."""
 GAP = 2
+LIT = 64
+"""Columns of the cursor's row that are lit: each is sent again when the cursor moves."""
 RIGHT = 3
 """The mouse's button."""
 GUTTER = 2
@@ -368,7 +370,10 @@ class LineTable(ScrollView, can_focus=True):
                 text = pad(cell, self._widths[place], self.columns[place].right)
                 parts.append((text, "accent" if line.marked and tone == "" else tone))
                 parts.append((" " * GAP, ""))
-        return self._strip(parts, width, self._over(active))
+        if not active:
+            return self._strip(parts, width)
+        lit = self._strip(parts, min(width, LIT), self._over(active))
+        return Strip.join([lit, self._strip(parts, width).crop(LIT)])
 
     def _head_parts(self, head: Row) -> list[Part]:
         name = head.cells[0]

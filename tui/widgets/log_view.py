@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 GUTTER = 2
 STDERR = 2
+FLOOD_S = 0.25
+"""Time between two pictures while more than a screen comes in between them."""
 RATE_S = 1.0
 
 
@@ -92,6 +94,10 @@ class LogView(Widget, can_focus=True):
         self._cursor = -1
         """Ends of the selection; -1 when nothing is selected."""
         self._screen_rows: list[tuple[int, list[Span]]] = []
+        self._settled = 0
+        """The number of the line after the last when the screen was chosen."""
+        self._flooded = 0.0
+        """When more than a screen was last shown at once."""
         self._rated = (time.monotonic(), 0)
         self.rate = 0
         """Lines a second that come in."""
@@ -106,6 +112,10 @@ class LogView(Widget, can_focus=True):
         if self._kept is not None:
             self._kept.scan()
         if self.following or ring.first != before or end - self._top[0] <= self.size.height:
+            if self.following and ring.end - self._settled > self.size.height:
+                if time.monotonic() - self._flooded < FLOOD_S:
+                    return  # nobody reads what is replaced at once; `tick` shows it
+                self._flooded = time.monotonic()
             self._settle()
         self.post_message(self.Changed())
 
@@ -113,6 +123,10 @@ class LogView(Widget, can_focus=True):
         """Go on with what was not finished, and measure how fast lines come."""
         if self._kept is not None and self._kept.pending:
             self._kept.scan()
+            self._settle()
+            self.post_message(self.Changed())
+        if self._settled != self.ring.end and time.monotonic() - self._flooded >= FLOOD_S:
+            self._flooded = time.monotonic()
             self._settle()
             self.post_message(self.Changed())
         before, count = self._rated
@@ -200,6 +214,7 @@ class LogView(Widget, can_focus=True):
             rows += [(number, row) for row in self.rows[number][skip:]]
             place, skip = place + 1, 0
         self._screen_rows = rows[:height]
+        self._settled = self.ring.end
         self.refresh()
 
     def _before(self, where: tuple[int, int], rows: int) -> tuple[int, int]:
