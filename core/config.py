@@ -121,6 +121,24 @@ FREE_SECTIONS = {
 }
 
 
+SYNC_EXAMPLE = """
+# What `limpet sync` keeps alike; each rule begins with [[sync]].
+# [[sync]]
+# name = "nginx"
+# HOST/PATH, HOST/PATH/*, store, store:PATTERN, oci:DIRECTORY or dir:DIRECTORY
+# from = "docker.io/library/nginx"
+# to = "registry.local:5000/mirror/nginx"
+# tags = ["1.2*", "stable"]                  # names or patterns, any of them
+# regex = '1\\.[0-9]+'                       # and the whole tag
+# semver = ">=1.25 <2"                       # and a range of versions
+# since = 2024-05-01                         # and made no earlier
+# newest = 5                                 # of those, so many
+# platforms = ["linux/amd64"]                # only these images of an index
+# delete = true                              # take away what else is there
+""".splitlines()
+"""How the tables of [[sync]] are written; `core.registry.sync_rules` reads them."""
+
+
 class Config:
     """The settings in force.  `config["network", "bridge"]` is one value."""
 
@@ -288,7 +306,7 @@ def example() -> str:
             lines += [f"# {key.help}", f"# {key.name} = {_toml(key.default)}"]
     for section, text in FREE_SECTIONS.items():
         lines += ["", f"[{section}]", f"# {text}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *SYNC_EXAMPLE]) + "\n"
 
 
 def _toml(value: Any) -> str:

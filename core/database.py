@@ -169,7 +169,34 @@ CREATE INDEX trash_holds_by_digest ON trash_holds(digest);
 CREATE INDEX image_layers_by_blob ON image_layers(blob_digest);
 CREATE INDEX images_by_config ON images(config_digest)
 """
-SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES, TRASH)
+SYNC = """
+-- What sync has copied, so that one question to the source tells whether there is more to do.
+CREATE TABLE synced (
+    target TEXT NOT NULL,             -- name at the target, as it is shown
+    source TEXT NOT NULL,
+    platforms TEXT NOT NULL,
+    source_digest TEXT NOT NULL,      -- what the name stood for at the source
+    digest TEXT NOT NULL,             -- and stands for at the target since
+    PRIMARY KEY (target, source, platforms)
+) WITHOUT ROWID;
+-- How each rule went last.
+CREATE TABLE sync_runs (
+    rule TEXT PRIMARY KEY,
+    ended REAL NOT NULL,
+    seconds REAL NOT NULL,
+    copied INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    kept INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,           -- sent
+    error TEXT NOT NULL
+);
+-- When images were made that a rule chooses by date.
+CREATE TABLE image_dates (
+    digest TEXT PRIMARY KEY,
+    created REAL NOT NULL
+);
+"""
+SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES, TRASH, SYNC)
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from core.model import ContainerInfo, Fact, ImageInfo, LayerInfo, RegistryInfo, Usage
     from core.network.network import Network
     from core.registry.push import Pushed
+    from core.registry.sync import Report, RuleState
+    from core.registry.sync_plan import SyncPlan
     from core.registry.updates import Update
     from core.registry_server.server import ServeOptions
     from core.trash import Trash
@@ -275,6 +277,59 @@ class Engine:
             serve(self.paths, self.store, self.config, options, job)
 
         return self.jobs.start(f"registry serve {options.host}:{options.port}", work)
+
+    def sync_states(self) -> list[RuleState]:
+        """Return the sync rules and how each went last."""
+        from core.registry.sync import rule_states
+        from core.registry.sync_rules import read_rules
+
+        return rule_states(self.store, read_rules(self.config))
+
+    def sync_plan(self, rules: Sequence[str] = (), *, verify: bool = False) -> Job:
+        """Start deciding what sync rules (none: all) would do; the result: a list of SyncPlan."""
+        from core.registry.sync_rules import read_rules
+
+        chosen = read_rules(self.config, rules)
+
+        def work(job: Job) -> list[SyncPlan]:
+            from core.registry.sync import plan_rules
+
+            return plan_rules(self.store, self.config, chosen, job, verify=verify)
+
+        return self.jobs.start("sync plan", work)
+
+    def sync_run(self, rules: Sequence[str] = (), *, verify: bool = False, report: str = "") -> Job:
+        """Start what sync rules (none: all) say; the result: a list of Report, also as a file.
+
+        The job fails after all is done if any image failed.
+        """
+        from core.registry.sync_rules import read_rules
+
+        chosen = read_rules(self.config, rules)
+
+        def work(job: Job) -> list[Report]:
+            from core.registry.sync import check_reports, run_rules, write_report
+
+            done = run_rules(self.store, self.config, chosen, job, verify=verify)
+            if report:
+                write_report(report, done)
+            check_reports(done)
+            return done
+
+        return self.jobs.start(f"sync run {' '.join(rules)}".rstrip(), work)
+
+    def sync_watch(self, rules: Sequence[str] = (), every_s: float = 600) -> Job:
+        """Start running sync rules (none: all) again and again, until the job is cancelled."""
+        from core.registry.sync_rules import read_rules
+
+        chosen = read_rules(self.config, rules)
+
+        def work(job: Job) -> None:
+            from core.registry.sync import watch_rules
+
+            watch_rules(self.store, self.config, chosen, every_s, job)
+
+        return self.jobs.start(f"sync watch {' '.join(rules)}".rstrip(), work)
 
     def check_updates(self) -> Job:
         """Start asking registries for newer images; the job's result is a list of Update."""

@@ -36,6 +36,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "undo": ("trash",),
     **dict.fromkeys(("save", "load", "import"), ("archive",)),
     "search": ("remote",),
+    "sync": ("sync",),
     "updates": ("updates",),
     **dict.fromkeys(("login", "logout"), ("registry",)),
     **dict.fromkeys(("inspect", "info", "version", "config", "doctor"), ("system",)),

@@ -108,6 +108,30 @@ def parse(content: bytes, media_type: str = "", what: str = "manifest") -> Manif
     )
 
 
+def contents(
+    content: bytes, what: str = "manifest"
+) -> tuple[tuple[Descriptor, ...], tuple[Entry, ...]]:
+    """Return the blobs and the manifests that a manifest names, whatever it is the manifest of.
+
+    Raises Corrupt for what is no manifest at all.
+    """
+    document = _document(content, what)
+    config = document.get("config")
+    blobs = [] if config is None else [_descriptor(config, f"{what}, config")]
+    for name in ("layers", "blobs"):
+        items = _list(document, name, what) if document.get(name) is not None else []
+        blobs += [_descriptor(item, f"{what}, {name}[{n}]") for n, item in enumerate(items)]
+    items = _list(document, "manifests", what) if document.get("manifests") is not None else []
+    entries = [_entry(item, f"{what}, manifests[{n}]") for n, item in enumerate(items)]
+    return tuple(dict.fromkeys(blobs)), tuple(entries)
+
+
+def is_elsewhere(blob: Descriptor) -> bool:
+    """Return whether a registry need not hold a blob: it has addresses, or a type, for that."""
+    kinds = ("nondistributable", ".foreign.")
+    return bool(blob.urls) or any(kind in blob.media_type for kind in kinds)
+
+
 def parse_config(content: bytes, what: str = "image config") -> dict[str, Any]:
     """Parse an image's config and check what the store relies on; Corrupt if it is wrong.
 

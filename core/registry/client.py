@@ -15,8 +15,8 @@ from core.images.reference import DOCKER_HUB, parse_host
 from core.record import Record
 from core.registry.auth import Authorizer
 from core.registry.certificates import Certificates
-from core.registry.failures import describe_answer, printable
-from core.registry.http import ATTEMPTS, Request, Transport, join
+from core.registry.failures import describe_answer, is_final, printable
+from core.registry.http import ATTEMPTS, Request, Transport, backoff, join
 from core.registry.proxy import is_loopback
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from core.config import Config
     from core.registry.credentials import Credentials
     from core.registry.http import Answer
-    from core.registry.wire import FilePart
+    from core.registry.wire import Body
 
 HUB_ENDPOINT = "registry-1.docker.io"
 """Where Docker Hub's API is; its name in references is docker.io."""
@@ -207,6 +207,19 @@ class RegistryClient:
             ways = [("http", False), ("https", True)]
         else:
             return self._transport("https", verify=True)
+        failures = 0
+        while True:
+            try:
+                return self._try_ways(ways)
+            except Unreachable as error:
+                failures += 1
+                cause = error.__cause__
+                final = isinstance(cause, Exception) and is_final(cause)
+                if final or failures >= self._attempts:
+                    raise
+                backoff(failures, self._check)
+
+    def _try_ways(self, ways: list[tuple[str, bool]]) -> Transport:
         failure: RegistryError = ProtocolError(
             f"{self.host} speaks neither HTTP nor HTTPS", subject=self.host
         )
@@ -251,7 +264,7 @@ class RegistryClient:
         *,
         large: bool = False,
         accepted: tuple[int, ...] = (200,),
-        body: bytes | FilePart = b"",
+        body: Body = b"",
         sent: Callable[[int], None] = lambda _: None,
         attempts: int = 0,
     ) -> Answer:

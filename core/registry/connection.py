@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
-    from core.registry.wire import Check, FilePart
+    from core.registry.wire import Body, Check
 
 USER_AGENT = "limpet"
 PORTS = {"http": 80, "https": 443}
@@ -80,7 +80,7 @@ class Connection:
         method: str,
         parts: SplitResult,
         headers: Mapping[str, str],
-        body: bytes | FilePart = b"",
+        body: Body = b"",
         sent: Callable[[int], None] = lambda _: None,
     ) -> Response:
         """Send a request and return the answer, its headers read; `sent` is told body bytes."""
@@ -117,7 +117,7 @@ class Connection:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: bytes | FilePart = b"",
+        body: Body = b"",
         sent: Callable[[int], None] = lambda _: None,
     ) -> Response:
         # What a server put into a redirect must not become a second header.

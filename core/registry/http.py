@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.registry.connection import Response
-    from core.registry.wire import Check, FilePart
+    from core.registry.wire import Body, Check
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5
@@ -53,7 +53,7 @@ class Request(Record):
     """Sent to the URL's own host only."""
     large: bool = False
     """The answer may take any time, as long as bytes come."""
-    body: bytes | FilePart = b""
+    body: Body = b""
     sent: Callable[[int], None] = _unheard
     """Told how much of the body has left."""
 

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from core.images.manifest import Descriptor
     from core.registry.client import RegistryClient
     from core.registry.http import Answer
+    from core.registry.wire import Body
 
     Report = Callable[[int, str], None]
     Check = Callable[[], None]
+    Content = Callable[[int, int], Body]
 
 PART = 64 << 20
 """Bytes a request: proxies bound them, and not every registry keeps what a broken one brought."""
@@ -74,7 +76,7 @@ def put_manifest(
 
 
 class Upload:
-    """One blob on its way from a file into a repository.
+    """One blob on its way into a repository: from a file, or as `content` gives (start, length).
 
     `note` is a file that keeps the upload's address until the blob is there; empty: none.
     `report` is told the bytes and a word; `check` may raise to give up.
@@ -85,7 +87,7 @@ class Upload:
         client: RegistryClient,
         path: str,
         descriptor: Descriptor,
-        file: str,
+        content: str | Content,
         report: Report,
         check: Check,
         note: str = "",
@@ -94,7 +96,7 @@ class Upload:
         self._path = path
         self._digest = descriptor.digest
         self._size = descriptor.size
-        self._file = file
+        self._content = _of_file(content) if isinstance(content, str) else content
         self._report = report
         self._check = check
         self._note = note
@@ -191,7 +193,7 @@ class Upload:
         kind = (("Content-Type", "application/octet-stream"),)
         try:
             return self._ask(
-                method, url, kind + headers, accepted, FilePart(self._file, done, length),
+                method, url, kind + headers, accepted, self._content(done, length),
                 lambda sent: self._report(done + sent, "uploading"), 1,
             )  # fmt: skip
         except NotFound as error:
@@ -209,7 +211,7 @@ class Upload:
         target: str,
         headers: tuple[tuple[str, str], ...] = (),
         accepted: tuple[int, ...] = (200,),
-        body: bytes | FilePart = b"",
+        body: Body = b"",
         sent: Callable[[int], None] = lambda _: None,
         attempts: int = 0,
     ) -> Answer:
@@ -243,6 +245,10 @@ class Upload:
             os.unlink(self._note)
         except FileNotFoundError:
             pass
+
+
+def _of_file(path: str) -> Content:
+    return lambda start, length: FilePart(path, start, length)
 
 
 class _Lost(Exception):

@@ -17,7 +17,7 @@ from core.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from _typeshed import WriteableBuffer
 
@@ -103,9 +103,24 @@ class FilePart(Record):
     length: int
 
 
+class StreamPart(Record):
+    """Bytes that come from elsewhere while they are sent: `length` of them in all.
+
+    `chunks` begins anew with each call, for a request that has to be repeated; what it raises
+    ends the request.
+    """
+
+    chunks: Callable[[], Iterator[bytes]]
+    length: int
+
+
+if TYPE_CHECKING:
+    Body = bytes | FilePart | StreamPart
+
+
 def send(
     connection: socket.socket,
-    content: bytes | FilePart,
+    content: Body,
     timeout_s: float,
     check: Check,
     sent: Callable[[int], None],
@@ -118,6 +133,13 @@ def send(
     if isinstance(content, bytes):
         _send_bytes(connection, content, timeout_s, check)
         sent(len(content))
+        return
+    if isinstance(content, StreamPart):
+        done = 0
+        for chunk in content.chunks():
+            _send_bytes(connection, chunk, timeout_s, check)
+            done += len(chunk)
+            sent(done)
         return
     with open(content.path, "rb", buffering=0) as file:
         if type(connection) is socket.socket:

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import json
 
+from core.errors import Corrupt
 from core.images.digest import is_digest
-from core.images.manifest import INDEX_TYPES, MAX_SIZE, OCI_INDEX, OCI_MANIFEST, SCHEMA1_PREFIX
+from core.images.manifest import (
+    INDEX_TYPES,
+    MAX_SIZE,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    SCHEMA1_PREFIX,
+    contents,
+    is_elsewhere,
+)
 from core.record import Record
 from core.registry_server.refusals import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-ELSEWHERE = ("nondistributable", "foreign")
-"""Parts of the media types of layers that a registry need not hold."""
 
 
 class Facts(Record):
@@ -40,28 +46,23 @@ def read_manifest(content: bytes, content_type: str) -> Facts:
     if len(content) > MAX_SIZE:
         raise Refusal("SIZE_INVALID", f"a manifest has at most {MAX_SIZE} bytes")
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise Refusal("MANIFEST_INVALID", "the manifest is not a JSON object")
+        blobs, entries = contents(content)
+    except Corrupt as error:
+        raise Refusal("MANIFEST_INVALID", error.message) from None
+    document = json.loads(content)
     kind = _media_type(document, content_type.partition(";")[0].strip())
     index = kind in INDEX_TYPES or ("manifests" in document and "layers" not in document)
     if index and ("layers" in document or "config" in document):
         raise Refusal("MANIFEST_INVALID", "a manifest and an index at once")
-    config = document.get("config")
-    blobs = [] if config is None else [config]
-    blobs += [layer for layer in _list(document, "layers") if not _is_elsewhere(layer)]
-    subject = document.get("subject")
-    artifact_type = document.get("artifactType")
-    if not artifact_type and isinstance(config, dict) and not index:
-        artifact_type = config.get("mediaType")
+    config, artifact_type = document.get("config"), document.get("artifactType")
+    if not artifact_type and config and not index:
+        artifact_type = config["mediaType"]
     annotations = document.get("annotations")
     return Facts(
         kind,
-        tuple(dict.fromkeys(map(_digest, [*blobs, *_list(document, "blobs")]))),
-        tuple(dict.fromkeys(map(_digest, _list(document, "manifests")))),
-        _digest(subject) if subject is not None else "",
+        tuple(dict.fromkeys(blob.digest for blob in blobs if not is_elsewhere(blob))),
+        tuple(dict.fromkeys(entry.descriptor.digest for entry in entries)),
+        _subject(document),
         artifact_type if isinstance(artifact_type, str) else "",
         json.dumps(annotations if isinstance(annotations, dict) else {}),
     )
@@ -81,24 +82,11 @@ def _media_type(document: dict[str, Any], header: str) -> str:
     return kind
 
 
-def _list(document: dict[str, Any], name: str) -> list[Any]:
-    value = document.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise Refusal("MANIFEST_INVALID", f"{name} is not a list")
-    return value
-
-
-def _digest(descriptor: Any) -> str:
-    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+def _subject(document: dict[str, Any]) -> str:
+    subject = document.get("subject")
+    if subject is None:
+        return ""
+    digest = subject.get("digest") if isinstance(subject, dict) else None
     if not isinstance(digest, str) or not is_digest(digest):
-        raise Refusal("MANIFEST_INVALID", f"{str(digest)[:100]!r} is not a digest")
+        raise Refusal("MANIFEST_INVALID", "subject has no digest")
     return digest
-
-
-def _is_elsewhere(layer: Any) -> bool:
-    if not isinstance(layer, dict):
-        return False
-    kind = str(layer.get("mediaType"))
-    return bool(layer.get("urls")) or any(word in kind for word in ELSEWHERE)

@@ -1,0 +1,162 @@
+"""The verbs that keep registries, stores and directories alike."""
+
+from __future__ import annotations
+
+from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.result import Column, Result, Running, Table, Text
+from core.commands.values import duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.engine import Engine
+    from core.registry.sync import Report
+    from core.registry.sync_plan import SyncPlan
+
+
+class List(Listing):
+    """Options of `sync ls`."""
+
+
+class Plan(Listing):
+    """Options of `sync plan`."""
+
+    all: bool = flag("-a", "--all", help="also tags with which nothing happens")
+    verify: bool = flag("--verify", help="ask the target about every tag, too")
+    rules: tuple[str, ...] = positional(
+        "rules of config.toml; none: all", many=True, default=(), metavar="RULE"
+    )
+
+
+class Run(Listing):
+    """Options of `sync run`."""
+
+    all: bool = flag("-a", "--all", help="also show tags with which nothing happened")
+    verify: bool = flag("--verify", help="ask the target about every tag, too")
+    report: str = option(
+        "--report", help="write what was done to a file, as JSON", metavar="FILE", complete="path"
+    )
+    rules: tuple[str, ...] = positional(
+        "rules of config.toml; none: all", many=True, default=(), metavar="RULE"
+    )
+
+
+class Watch(Args):
+    """Options of `sync watch`."""
+
+    every: float = option(
+        "--every", help="pause between two runs", default=600.0, metavar="DURATION",
+        convert=duration,
+    )  # fmt: skip
+    rules: tuple[str, ...] = positional(
+        "rules of config.toml; none: all", many=True, default=(), metavar="RULE"
+    )
+
+
+@verb("sync ls", List, "List the sync rules and how they went last", "sync list", changes=False)
+def states(engine: Engine, args: List) -> Result:
+    """One row a rule; nothing is asked over the network."""
+    rows = tuple(
+        {
+            "Rule": state.rule.name,
+            "Source": state.rule.source,
+            "Target": state.rule.target,
+            "LastRun": state.ended or "",
+            "Copied": state.copied if state.ended else "",
+            "Deleted": state.deleted if state.ended else "",
+            "Kept": state.kept if state.ended else "",
+            "Size": state.bytes,
+            "Seconds": round(state.seconds, 3),
+            "Error": state.error,
+        }
+        for state in engine.sync_states()
+    )
+    return Table(STATE_COLUMNS, rows, args.format, "Rule" if args.quiet else "")
+
+
+@verb("sync plan", Plan, "Show what sync would copy and delete", changes=False)
+def plan(engine: Engine, args: Plan) -> Result:
+    """Start the job: it asks both ends and changes neither."""
+
+    def show(plans: list[SyncPlan]) -> Result:
+        rows = tuple(
+            {
+                "Rule": step.rule,
+                "Action": step.action,
+                "Source": step.source,
+                "Target": step.target,
+                "Size": step.bytes,
+                "Digest": step.digest,
+                "Cause": step.cause,
+            }
+            for found in plans
+            for step in found.steps
+            if args.all or step.action != "keep"
+        )
+        return Table(PLAN_COLUMNS, rows, args.format, "Target" if args.quiet else "")
+
+    return Running(engine.sync_plan(args.rules, verify=args.verify), show)
+
+
+@verb(
+    "sync run",
+    Run,
+    "Copy and delete what the sync rules say",
+    examples=("sync run", "sync run nginx --report /var/log/limpet-sync.json"),
+)
+def run(engine: Engine, args: Run) -> Result:
+    """Start the job; a failure of one image does not end the others, but the job."""
+
+    def show(reports: list[Report]) -> Result:
+        rows = tuple(
+            {
+                "Rule": done.rule,
+                "Action": "failed" if done.error and done.action != "skip" else done.action,
+                "Source": done.source,
+                "Target": done.target,
+                "Size": done.bytes,
+                "Blobs": f"{done.sent} sent, {done.mounted} mounted, {done.existing} there",
+                "Digest": done.digest,
+                "Cause": done.error,
+            }
+            for report in reports
+            for done in report.steps
+            if args.all or done.action != "keep"
+        )
+        return Table(DONE_COLUMNS, rows, args.format, "Target" if args.quiet else "")
+
+    job = engine.sync_run(args.rules, verify=args.verify, report=args.report)
+    return Running(job, show)
+
+
+@verb("sync watch", Watch, "Run the sync rules again and again")
+def watch(engine: Engine, args: Watch) -> Result:
+    """Start the job; cancelling it ends the watch."""
+    return Running(engine.sync_watch(args.rules, args.every), lambda _: Text(""))
+
+
+STATE_COLUMNS = (
+    Column("Rule", "RULE"),
+    Column("LastRun", "LAST RUN", "age"),
+    Column("Copied", "COPIED"),
+    Column("Deleted", "DELETED"),
+    Column("Kept", "KEPT"),
+    Column("Source", "FROM"),
+    Column("Target", "TO"),
+    Column("Error", "ERROR"),
+)
+PLAN_COLUMNS = (
+    Column("Rule", "RULE"),
+    Column("Action", "ACTION"),
+    Column("Source", "FROM"),
+    Column("Target", "TO"),
+    Column("Size", "SIZE", "size"),
+    Column("Cause", "CAUSE"),
+)
+DONE_COLUMNS = (
+    Column("Rule", "RULE"),
+    Column("Action", "ACTION"),
+    Column("Target", "TO"),
+    Column("Size", "SENT", "size"),
+    Column("Blobs", "BLOBS"),
+    Column("Cause", "CAUSE"),
+)
