@@ -13,9 +13,9 @@ from core.errors import Cancelled, Error, NotFound, RateLimited, RegistryError, 
 from core.record import Record
 from core.registry.carry import carry
 from core.registry.ends import open_end
-from core.registry.side_by_side import side_by_side
 from core.registry.status import note_use
 from core.registry.sync_plan import COPY, DELETE, KEEP, MOVE, SKIP, SyncPlan, describe, make_plan
+from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

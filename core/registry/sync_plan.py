@@ -25,8 +25,8 @@ from core.images.manifest import (
 from core.images.manifest import Index as ImageIndex
 from core.record import Record
 from core.registry.ends import StoreEnd
-from core.registry.side_by_side import side_by_side
 from core.registry.sync_rules import choose_tags
+from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
