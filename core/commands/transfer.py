@@ -61,3 +61,33 @@ def _to_file(output: str, write: Callable[[int, Job | None], None], job: Job) ->
         os.close(fd)
         if os.path.exists(half):
             os.unlink(half)
+
+
+def read_in(
+    engine: Engine, title: str, source: str, read: Callable[[int, Job | None], Result]
+) -> Result:
+    """Return what reads the file `source`, or stdin if that is `-`; `read` gives the answer.
+
+    Raises UsageError for a file that cannot be opened, or when stdin is a terminal.
+    """
+    if source == "-":
+
+        def relay(stdin: int, _stdout: int, _stderr: int) -> int:
+            if os.isatty(stdin):
+                raise UsageError(f"{title}: a tar is expected on stdin", hint="or name a file")
+            read(stdin, None)
+            return 0
+
+        return Foreground(title, relay)
+    try:
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"{source}: {error.strerror}", subject=source) from error
+
+    def work(job: Job) -> Result:
+        try:
+            return read(fd, job)
+        finally:
+            os.close(fd)
+
+    return Running(engine.jobs.start(title, work), lambda result: result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from core.commands import values
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
 from core.commands.result import Column, Document, Plan, Result, Table, Text
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.engine import Engine
+    from core.jobs import Job
     from core.volumes.store import Volume
 
 
@@ -50,6 +53,24 @@ class Remove(Named):
     """Options of `volume rm`."""
 
     force: bool = flag("-f", "--force", help="no error for one that is not there")
+
+
+class Export(Args):
+    """Options of `volume export`."""
+
+    output: str = option(
+        "-o", "--output", help="a file instead of stdout", metavar="FILE", complete="path"
+    )
+    volume: str = positional("which", metavar="VOLUME", complete="volume")
+
+
+class Import(Args):
+    """Arguments of `volume import`."""
+
+    volume: str = positional("into which", metavar="VOLUME", complete="volume")
+    source: str = positional(
+        "a tar, plain or compressed; - for stdin", default="-", metavar="FILE", complete="path"
+    )
 
 
 class Prune(Args):
@@ -128,6 +149,64 @@ def _document(engine: Engine, volume: Volume, users: Mapping[str, Sequence[str]]
         "UsageData": {"Size": engine.volumes.size(volume), "RefCount": len(held)},
         "UsedBy": held,
     }
+
+
+@verb(
+    "volume export",
+    Export,
+    "Write what is in a volume as a tar",
+    changes=False,
+    examples=("volume export -o data.tar data", "volume export data | zstd > data.tar.zst"),
+)
+def export(engine: Engine, args: Export) -> Result:
+    """Write to the file, or to stdout."""
+    from core.commands.transfer import write_out
+    from core.containers.volume_archive import export_volume
+
+    volume = engine.volumes.find(args.volume)
+    engine.volumes.make_directory(volume)
+
+    def write(fd: int, job: Job | None) -> None:
+        check, progress = _told_to(job, volume.name)
+        export_volume(volume.path, fd, check, progress)
+
+    return write_out(engine, f"volume export {volume.name}", args.output, write)
+
+
+@verb(
+    "volume import",
+    Import,
+    "Put the files of a tar into a volume",
+    examples=("volume import data data.tar.zst", "ssh other limpet volume export data | "
+              "limpet volume import data"),
+)  # fmt: skip
+def import_(engine: Engine, args: Import) -> Result:
+    """Read the file, or stdin; the volume is made when it is missing."""
+    from core.commands.transfer import read_in
+    from core.containers.volume_archive import import_volume
+
+    volume = engine.volumes.create(args.volume, {})
+
+    def read(fd: int, job: Job | None) -> Result:
+        check, progress = _told_to(job, volume.name)
+        import_volume(volume.path, lambda count: os.read(fd, count), check, progress)
+        return Text(volume.name)
+
+    return read_in(engine, f"volume import {volume.name}", args.source, read)
+
+
+def _told_to(job: Job | None, name: str) -> tuple[Callable[[], None], Callable[[int], None]]:
+    """Return what asks a job whether to go on, and what tells it how far a volume is."""
+    if job is None:
+        return lambda: None, lambda _: None
+    done = 0
+
+    def progress(count: int) -> None:
+        nonlocal done
+        done += count
+        job.progress(name, done, 0, "copying")
+
+    return job.check, progress
 
 
 @verb("volume rm", Remove, "Remove volumes and all that is in them", "volume remove")
