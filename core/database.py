@@ -196,7 +196,18 @@ CREATE TABLE image_dates (
     created REAL NOT NULL
 );
 """
-SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES, TRASH, SYNC)
+EDITS = """
+-- What a container was before its last edit; the columns are those of its own row.
+CREATE TABLE container_edits (
+    container TEXT PRIMARY KEY REFERENCES containers(id) ON DELETE CASCADE,
+    edited REAL NOT NULL,
+    image TEXT NOT NULL,
+    image_digest TEXT NOT NULL,
+    options TEXT NOT NULL,
+    spec TEXT NOT NULL
+)
+"""
+SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES, TRASH, SYNC, EDITS)
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 
 

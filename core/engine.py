@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.containers.changes import Change
     from core.containers.commit import CommitOptions
     from core.containers.copying import Copying
+    from core.containers.editing import Editing
     from core.containers.launcher import Launcher
     from core.containers.lifecycle import Containers
     from core.containers.processes import Process
@@ -97,6 +98,20 @@ class Engine:
             self.network,
             self.config,
             self._launcher or Launcher(),
+        )
+
+    @cached_property
+    def editing(self) -> Editing:
+        """Changes containers that are there."""
+        from core.containers.editing import Editing
+
+        return Editing(
+            self.paths,
+            self.database,
+            lambda: self.store,
+            self.network,
+            self.config,
+            self.lifecycle,
         )
 
     @cached_property

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create", "commit",
-                  "copy", "diff", "top"),
+                  "copy", "diff", "edit", "top", "update"),
     "image": ("image", "push", "updates", "archive"),
     "trash": ("trash",),
     "network": ("network",),
@@ -29,7 +29,8 @@ MODULES: dict[str, tuple[str, ...]] = {
         ("container",),
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
-    **{word: (module,) for word, module in (("cp", "copy"), ("diff", "diff"), ("top", "top"))},
+    "cp": ("copy",),
+    **{word: (word,) for word in ("diff", "edit", "top", "update")},
     "push": ("push",),
     **dict.fromkeys(("commit", "export"), ("commit",)),
     **dict.fromkeys(("boot", "unit"), ("boot",)),

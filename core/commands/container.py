@@ -140,13 +140,13 @@ def start(engine: Engine, args: Start) -> Result:
             args.detach_keys,
             lambda: engine.lifecycle.start_attached(reference, stdin=args.interactive),
         )
-    return _each(args.containers, engine.lifecycle.start)
+    return each(args.containers, engine.lifecycle.start)
 
 
 @verb("container stop", Stop, "Stop running containers", "stop")
 def stop(engine: Engine, args: Stop) -> Result:
     """Send the stop signal, and SIGKILL when the time is over."""
-    return _each(args.containers, lambda name: engine.lifecycle.stop(name, args.time))
+    return each(args.containers, lambda name: engine.lifecycle.stop(name, args.time))
 
 
 @verb("container restart", Stop, "Stop and start containers", "restart", starts="monitor")
@@ -157,25 +157,25 @@ def restart(engine: Engine, args: Stop) -> Result:
         engine.lifecycle.stop(name, args.time)
         engine.lifecycle.start(name)
 
-    return _each(args.containers, again)
+    return each(args.containers, again)
 
 
 @verb("container kill", Kill, "Send a signal to running containers", "kill")
 def kill(engine: Engine, args: Kill) -> Result:
     """Send the signal to each container's first process."""
-    return _each(args.containers, lambda name: engine.lifecycle.kill(name, args.signal))
+    return each(args.containers, lambda name: engine.lifecycle.kill(name, args.signal))
 
 
 @verb("container pause", Named, "Freeze all processes of containers", "pause")
 def pause(engine: Engine, args: Named) -> Result:
     """Freeze each."""
-    return _each(args.containers, engine.lifecycle.pause)
+    return each(args.containers, engine.lifecycle.pause)
 
 
 @verb("container unpause", Named, "Let frozen containers go on", "unpause")
 def unpause(engine: Engine, args: Named) -> Result:
     """Thaw each."""
-    return _each(args.containers, engine.lifecycle.unpause)
+    return each(args.containers, engine.lifecycle.unpause)
 
 
 @verb("container rm", Remove, "Remove containers and what they wrote", "rm")
@@ -190,7 +190,7 @@ def rm(engine: Engine, args: Remove) -> Result:
     def apply() -> Result:
         engine.trash.sweep()
         bin_ = engine.trash.open(f"rm {' '.join(args.containers)}")
-        return _each(
+        return each(
             args.containers, lambda name: engine.lifecycle.rm(name, force=args.force, bin_=bin_)
         )
 
@@ -265,7 +265,7 @@ def rename(engine: Engine, args: Rename) -> Result:
     return Text(args.name)
 
 
-def _each(names: tuple[str, ...], act: Callable[[str], Any]) -> Result:
+def each(names: tuple[str, ...], act: Callable[[str], Any]) -> Result:
     """Do it to each, go on after a failure, and raise the first one at the end."""
     from core.errors import Error
 

@@ -22,6 +22,14 @@ def size(count: float) -> str:
     return f"{count:.3g}{unit}" if unit != "B" else f"{count:.0f}B"
 
 
+def binary_size(count: int) -> str:
+    """Return bytes as limits are written, in powers of 1024: 512m."""
+    for shift, unit in ((40, "t"), (30, "g"), (20, "m"), (10, "k")):
+        if count >= 1 << shift:
+            return f"{count / (1 << shift):.4g}{unit}"
+    return f"{count}b"
+
+
 def span(since: float, now: float = 0) -> str:
     """Return how long ago `since` (seconds since the epoch) is: `3 minutes`."""
     seconds = int((now or time.time()) - since)

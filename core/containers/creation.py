@@ -40,8 +40,12 @@ def draft(
     options: ContainerOptions,
     image_digest: str,
     image_config: dict[str, Any],
+    container_id: str = "",
 ) -> Draft:
-    """Return a new container.  Raises UsageError or RunError for options that make no sense."""
+    """Return a new container, or one that is there (`container_id`) made anew.
+
+    Raises UsageError or RunError for options that make no sense.
+    """
     if options.name:
         check_name(options.name)
     if options.auto_remove and options.restart not in ("", "no"):
@@ -50,7 +54,7 @@ def draft(
             hint="leave one of the two out",
         )
     check_log(options)
-    container_id = os.urandom(32).hex()
+    container_id = container_id or os.urandom(32).hex()
     options = options.replace(expose=networking.exposed(options, image_config.get("config") or {}))
     hosts = options.network == "host" or options.uts == "host"
     own_name = os.uname().nodename if hosts else container_id[:12]

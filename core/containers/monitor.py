@@ -324,6 +324,10 @@ class Monitor:
             self._restarts.set_policy(message[1:].decode())
             self._state = self._state.replace(wanted=self._restarts.wanted)
             self._write_state()
+        elif kind == protocol.LIMITS:
+            made_of = self._job["plan"]
+            made_of["spec"]["linux"]["resources"] = marshal.loads(message[1:])  # noqa: S302 - root's
+            self._cgroup = plan.make_cgroup(made_of["spec"], made_of["container_id"])
 
     def _signal(self, number: int) -> None:
         try:

@@ -14,6 +14,7 @@ The first byte of a message is its kind.  At most MAX_DATA bytes of data follow.
               that ends it; s: a person stops it, h: the host goes down
     g         start now, do not wait any longer before the next run
     t text    follow this restart policy from now on
+    l data    start the next run with these limits, marshalled resources of the specification
     p, u      freeze, thaw all its processes
     n data    another network; the data is marshalled, see core.network.rewire
     monitor -> front end
@@ -37,6 +38,7 @@ WINDOW = 4
 
 ATTACH, DATA, CLOSE, DETACH = 97, 48, 99, 100
 WINDOW_SIZE, SIGNAL, PAUSE, UNPAUSE, GO, POLICY, NETWORK = 119, 107, 112, 117, 103, 116, 110
+LIMITS = 108
 STDOUT, STDERR, TAKEN, ANSWER, ENDED, EXIT = 49, 50, 48, 114, 101, 120
 BY_PERSON, BY_HOST = b"s", b"h"
 """Who stops a container."""

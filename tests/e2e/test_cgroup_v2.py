@@ -34,6 +34,17 @@ limpet ps --format '{{.Status}}'
 cat /sys/fs/cgroup/limpet/*/cgroup.freeze
 limpet unpause web
 limpet exec web cat /proc/self/cgroup
+part update
+limpet update -m 64m --memory-swap 96m --cpus 0.5 --pids-limit 30 --cpu-shares 512 \
+    --memory-reservation 32m --cpuset-cpus 0 web
+limpet exec web sh -c 'cd /sys/fs/cgroup
+    cat memory.max memory.swap.max memory.low cpu.max cpu.weight pids.max cpuset.cpus'
+limpet update -m 0 --cpus 0 --pids-limit 0 web
+limpet exec web sh -c 'cd /sys/fs/cgroup; cat memory.max cpu.max pids.max'
+limpet top web -o cpid,comm
+limpet cp /etc/hostname web:/tmp/name
+limpet exec web ls /tmp/name
+limpet diff web
 limpet rm -f web big
 part bridge
 limpet run --rm starter ping -c1 -w5 10.89.0.1
@@ -89,6 +100,14 @@ def test_freezing_and_entering(said: dict[str, str]) -> None:
     assert any("(Paused)" in line for line in lines)
     assert "1" in lines
     assert "0::/" in lines
+
+
+def test_limits_change_while_it_runs(said: dict[str, str]) -> None:
+    assert said["update"].split("\n")[1:8] == [
+        str(64 << 20), str(32 << 20), str(32 << 20), "50000 100000", "20", "30", "0"]  # fmt: skip
+    assert said["update"].split("\n")[9:12] == ["max", "max 100000", "max"]
+    assert "1      sleep" in said["update"]
+    assert "A /tmp/name" in said["update"]
 
 
 def test_the_bridge_works_with_the_stock_kernel_s_modules(said: dict[str, str]) -> None:
