@@ -68,6 +68,11 @@ class Paths(Record):
         return f"{self.data}/trash"
 
     @property
+    def networks(self) -> str:
+        """Who is on which network now: one file each."""
+        return f"{self.run}/networks"
+
+    @property
     def cache(self) -> str:
         """Files that can be made again (compiled seccomp filters)."""
         return f"{self.data}/cache"

@@ -170,7 +170,7 @@ def _when(moment: str) -> str:
 
 
 def _ports(ports: Mapping[str, Any]) -> Iterable[str]:
-    from core.network.ports import exposure
+    from core.network.exposure import exposure
 
     for inner, outer in ports.items():
         for binding in outer or ():

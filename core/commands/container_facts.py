@@ -9,6 +9,7 @@ from core.containers.state import ALIVE, CRASH_LOOPING, RESTARTING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from core.engine import Engine
@@ -124,8 +125,9 @@ def ps(engine: Engine, args: Ps) -> Result:
     if args.size:
         for row in rows:
             row["Size"] = _size_text(*engine.container_size(row["ID"]))
+    columns = [c for c in PS_COLUMNS if c != REACH or any(row["Reach"] for row in rows)]
     return Table(
-        (*PS_COLUMNS, Column("Size", "SIZE")) if args.size else PS_COLUMNS,
+        (*columns, Column("Size", "SIZE")) if args.size else tuple(columns),
         tuple(rows),
         args.format,
         "ID" if args.quiet else "",
@@ -164,8 +166,11 @@ def port(engine: Engine, args: PortArgs) -> Result:
     info = engine.lifecycle.resolve(args.container)
     number, _, protocol = args.port.partition("/")
     if not args.port:
+        from core.network.exposure import exposure
+
         return Text("\n".join(
-            f"{p.container_port}/{p.protocol} -> {host_text(p)}" for p in info.ports
+            f"{p.container_port}/{p.protocol} -> {host_text(p)} ({exposure(p.host_ip)})"
+            for p in info.ports
         ))  # fmt: skip
     found = [
         host_text(p)
@@ -222,6 +227,8 @@ def stats(engine: Engine, args: Stats) -> Result:
     return Table(STATS_COLUMNS, tuple(rows), args.format, "ID" if args.quiet else "")
 
 
+REACH = Column("Reach", "REACHED FROM")
+"""Shown where something is published."""
 PS_COLUMNS = (
     Column("ID", "CONTAINER ID", "id"),
     Column("Image", "IMAGE"),
@@ -229,6 +236,7 @@ PS_COLUMNS = (
     Column("CreatedAt", "CREATED", "age"),
     Column("Status", "STATUS"),
     Column("Ports", "PORTS"),
+    REACH,
     Column("Names", "NAMES"),
 )
 
@@ -252,6 +260,7 @@ def _row(info: ContainerInfo, whole: bool) -> dict[str, Any]:
         "CreatedAt": info.created,
         "Status": status(info),
         "Ports": ", ".join(port_text(p) for p in info.ports),
+        "Reach": _reach(info.ports),
         "Names": info.name,
         "State": info.state,
         "Health": info.health,
@@ -280,6 +289,15 @@ def status(info: ContainerInfo) -> str:
         codes = ", ".join(f"{code}{' out of memory' * oom}" for code, oom in info.run_codes[-3:])
         return f"Crash-looping ({codes}) {ago(info.finished)}, {info.restarts} restarts"
     return info.state.capitalize()
+
+
+def _reach(ports: Sequence[Port]) -> str:
+    """Return from where a container's ports can be reached, each place once."""
+    if not ports:
+        return ""
+    from core.network.exposure import reach
+
+    return ", ".join(dict.fromkeys(reach(port.host_ip) for port in ports))
 
 
 def port_text(port: Port) -> str:

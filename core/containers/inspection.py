@@ -6,7 +6,7 @@ and templates written for docker find what they look for.
 
 from __future__ import annotations
 
-from core.containers import state
+from core.containers import network_document, state
 from core.containers.healthcheck import as_docker
 from core.containers.log_drivers import log_config
 from core.containers.log_writer import timestamp
@@ -64,7 +64,7 @@ def document(
             if entry["type"] == "volume" or entry["destination"] in asked
         ],
         "Config": _config(row, options, spec),
-        "NetworkSettings": _network(options, found),
+        "NetworkSettings": network_document.settings(paths, options, found, row.id),
     }
 
 
@@ -145,23 +145,18 @@ def _config(row: Row, options: ContainerOptions, spec: dict[str, Any]) -> dict[s
         **({"Healthcheck": as_docker(check)} if (check := row.document.get("health")) else {}),
         "StopSignal": spec["annotations"]["limpet.stop-signal"],
         "StopTimeout": options.stop_timeout_s if options.stop_timeout_s >= 0 else None,
-        "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in options.publish},
+        "ExposedPorts": network_document.exposed_ports((*options.expose, *options.publish)),
     }
 
 
 def _host_config(config: Config, options: ContainerOptions, spec: dict[str, Any]) -> dict[str, Any]:
     resources = spec["linux"]["resources"]
     policy = parse_policy(options.restart or "no")
-    bindings: dict[str, list[dict[str, str]]] = {}
-    for port in options.publish:
-        host = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
-        bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(host)
     return {
         "Binds": [f"{mount.source}:{mount.target}{':ro' * mount.read_only}"
                   for mount in options.mounts if mount.source],
         "Tmpfs": {mount.target: mount.data for mount in options.mounts if mount.kind == "tmpfs"},
-        "NetworkMode": options.network,
-        "PortBindings": bindings,
+        **network_document.wishes(options),
         "AutoRemove": options.auto_remove,
         "RestartPolicy": {"Name": policy.name, "MaximumRetryCount": policy.retries},
         "LogConfig": log_config(config, options),
@@ -214,17 +209,4 @@ def _mount(entry: dict[str, Any], volumes: str) -> dict[str, Any]:
         "Mode": "" if writable else "ro",
         "RW": writable,
         "Propagation": next((o for o in entry["options"] if o in PROPAGATIONS), "rprivate"),
-    }
-
-
-def _network(options: ContainerOptions, found: State) -> dict[str, Any]:
-    ports: dict[str, list[dict[str, str]]] = {}
-    for host_ip, host_port, inner, protocol in found.ports:
-        host = {"HostIp": host_ip, "HostPort": str(host_port)}
-        ports.setdefault(f"{inner}/{protocol}", []).append(host)
-    return {
-        "Ports": ports,
-        "IPAddress": found.address,
-        "Gateway": found.gateway,
-        "Networks": {options.network: {"IPAddress": found.address, "Gateway": found.gateway}},
     }

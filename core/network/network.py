@@ -87,7 +87,7 @@ class Network:
         """Who is on which network now."""
         from core.network.names import Zones
 
-        return Zones(f"{self._paths.run}/networks", self._paths.containers)
+        return Zones(self._paths.networks, self._paths.containers)
 
     def all(self) -> list[BridgeNetwork]:
         """Return the default network and those that were made, the oldest first."""

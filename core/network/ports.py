@@ -73,15 +73,6 @@ def _places(host_ip: str, default_ip: str, *, ipv6: bool) -> list[str]:
     return [place, ANY_ADDRESS6] if everywhere else [place]
 
 
-def exposure(host_ip: str) -> str:
-    """Return from where a port published on this address can be reached, in a few words."""
-    if host_ip.startswith("127."):
-        return "this host only"
-    if host_ip in ("", ANY_ADDRESS, ANY_ADDRESS6):
-        return "all networks of this host"
-    return f"networks that reach {host_ip}"
-
-
 def clash(one: Published, other: Published) -> bool:
     """Return whether two ports cannot be published at the same time."""
     if (":" in one[0]) != (":" in other[0]):

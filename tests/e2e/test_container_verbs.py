@@ -112,7 +112,7 @@ def test_where_a_port_is(env: dict[str, str]) -> None:
     limpet(env, "run", "-d", "--name", "web", "-p", "127.0.0.1:18099:80", "starter",
            "sleep", "1000")  # fmt: skip
     try:
-        assert limpet(env, "port", "web") == "80/tcp -> 127.0.0.1:18099\n"
+        assert limpet(env, "port", "web") == "80/tcp -> 127.0.0.1:18099 (this host only)\n"
         assert limpet(env, "port", "web", "80") == "127.0.0.1:18099\n"
         assert "does not publish port 81/tcp" in limpet(env, "port", "web", "81", code=3)
         assert names(env, "--filter", "publish=18099") == ["web"]

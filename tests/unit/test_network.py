@@ -14,6 +14,7 @@ from core.errors import ConfigError, Conflict
 from core.network import addresses, files, firewall, ports
 from core.network.addresses import Subnet, make_pool, parse_address
 from core.network.definition import BridgeNetwork
+from core.network.exposure import exposure
 from core.network.network import Network
 from core.network.wiring import device_name
 
@@ -147,7 +148,7 @@ def test_a_clash_is_mutual(
      ("0.0.0.0", "all networks of this host"), ("192.0.2.1", "networks that reach 192.0.2.1")],
 )  # fmt: skip
 def test_exposure(ip: str, text: str) -> None:
-    assert ports.exposure(ip) == text
+    assert exposure(ip) == text
 
 
 # -- settings ------------------------------------------------------------------------
