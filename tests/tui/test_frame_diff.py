@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pyte
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import set_cell_size
@@ -15,6 +16,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tests.tui.conftest import RecordingDriver, cells, facts
+from tui import app
 from tui.app import LimpetApp
 from tui.frame_diff import Frame
 
@@ -116,8 +118,10 @@ async def _play(app: LimpetApp, width: int, height: int) -> tuple[Cells, int]:
 
 
 async def test_the_app_looks_the_same_with_fewer_bytes(
-    make_app: Callable[..., LimpetApp],
+    make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The second must not open as the first was left.
+    monkeypatch.setattr(app, "recall", lambda _: None)
     for width, height in ((80, 24), (160, 50)):
         plain, diffed = (make_app(driver_class=RecordingDriver) for _ in range(2))
         plain.frame_diff = False
