@@ -32,6 +32,7 @@ def render(result: Result) -> int:
             out(result.text + "\n")
     elif isinstance(result, Table):
         out(table_text(result))
+        return result.code
     elif isinstance(result, Document):
         out(document_text(result))
     elif isinstance(result, Lines):

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from core.containers.processes import Process
     from core.events import Watcher
     from core.images.archive_load import Loaded
+    from core.images.fsck import Finding
     from core.images.importing import ImportOptions
     from core.images.index import FileEntry
+    from core.images.manifest import Descriptor
     from core.images.reference import Reference
     from core.images.store import ImageStore
     from core.jobs import Job, Jobs
@@ -434,6 +436,23 @@ class Engine:
             return import_image(self.store, self.config, source, options, job)
 
         return self.jobs.start(f"import {source if isinstance(source, str) else ''}".strip(), work)
+
+    def fsck(self, images: Sequence[str], *, repair: bool, quick: bool) -> Job:
+        """Start checking the store, or what some images need; the result is a list of Finding."""
+        require_root("reading the store")
+        only = [self.store.resolve(image).digest for image in images]
+
+        def work(job: Job) -> list[Finding]:
+            from core.images.fsck import Fsck
+            from core.registry.refetch import refetch
+
+            def fetch(blob: Descriptor, names: Sequence[str]) -> bool:
+                return refetch(self.store, self.config, blob, names, job)
+
+            check = Fsck(self.store, self.paths, job, quick=quick, repair=repair, fetch=fetch)
+            return check.run(only)
+
+        return self.jobs.start("image fsck", work)
 
     def make_starter(self) -> Job:
         """Start making the starter image out of the host's own programs."""

@@ -25,6 +25,8 @@ class ImageInfo(Record):
     layers: int
     used_by: tuple[str, ...] = ()
     """Names of containers made from it."""
+    added: float = 0
+    """When it came into this store."""
 
 
 class LayerInfo(Record):

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create", "commit",
                   "copy", "diff", "edit", "top", "update"),
-    "image": ("image", "push", "updates", "archive"),
+    "image": (
+        "image",
+        "push",
+        "updates",
+        "archive",
+        "image_care",
+    ),
     "trash": ("trash",),
     "network": ("network",),
     "registry": ("registry", "remote", "serve"),

@@ -36,6 +36,8 @@ class Table(Record):
     """Show only this key's values."""
     full: bool = False
     """Show identifiers whole."""
+    code: int = 0
+    """Exit code of a one-shot command."""
 
 
 class Text(Record):

@@ -65,7 +65,7 @@ class BlobStore:
 
         Raises Corrupt if the content is not what the digest says; nothing stays then.
         """
-        if self.has(digest):
+        if self._use(digest):
             return
         with self.new() as blob, open(blob.fd, "wb", closefd=False) as file:
             summer = hasher(split_digest(digest)[0])
@@ -91,7 +91,7 @@ class BlobStore:
 
     def publish_new(self, fd: int, path: str, digest: str) -> None:
         """Make it the blob of that digest, which its writer has just computed."""
-        if self.has(digest):
+        if self._use(digest):
             _unlink(path)
         else:
             self._publish(fd, path, digest)
@@ -122,6 +122,7 @@ class BlobStore:
                 os.close(fd)
                 raise
             os.close(fd)
+        self._use(digest)
         return -1
 
     def publish_partial(self, digest: str, fd: int) -> None:
@@ -145,6 +146,14 @@ class BlobStore:
         for name in names:
             if name.startswith(TEMPORARY):
                 _unlink_unlocked(f"{self._paths.partial}/{name}")
+
+    def _use(self, digest: str) -> bool:
+        """Return whether a blob is here, and note that somebody relies on that: see prune."""
+        try:
+            os.utime(self.path(digest))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _publish(self, fd: int, temporary: str, digest: str) -> None:
         """Make a verified file durable, then visible under its digest."""

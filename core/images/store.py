@@ -43,7 +43,8 @@ SELECT i.digest, i.config_digest, i.platform, i.created,
      WHERE il.image = i.digest),
     (SELECT COALESCE(SUM(il.blob_size), 0) FROM image_layers il WHERE il.image = i.digest),
     (SELECT COUNT(*) FROM image_layers il WHERE il.image = i.digest),
-    (SELECT GROUP_CONCAT(t.name, ' ') FROM tags t WHERE t.digest = i.digest)
+    (SELECT GROUP_CONCAT(t.name, ' ') FROM tags t WHERE t.digest = i.digest),
+    i.added
 FROM images i
 """
 
@@ -174,6 +175,22 @@ class ImageStore:
                 return int(rows[0][0])
             return self._unpack(blob, descriptor, diff_id, progress, check)
 
+    def replace_layer(
+        self,
+        blob: str,
+        descriptor: Descriptor,
+        diff_id: str,
+        progress: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Unpack a layer again over what is there; containers that run keep what they have.
+
+        Raises as `add_layer`, and then the layer is as it was.
+        """
+        self._paths.make()
+        with _Lock(f"{self._paths.layers}/.{diff_id.partition(':')[2]}.lock", check):
+            self._unpack(blob, descriptor, diff_id, progress, check)
+
     def _unpack(
         self,
         blob: str,
@@ -227,16 +244,23 @@ class ImageStore:
     def _publish(self, home: str, diff_id: str, size: int, files: int) -> int:
         from core.images.trees import remove_tree
 
+        gone = ""
         with self.database.write() as sql:
-            row = sql.execute(
-                "INSERT INTO layers (diff_id, size, files) VALUES (?,?,?)", (diff_id, size, files)
-            )
-            number = int(row.lastrowid or 0)
-            remove_tree(f"{self._paths.layers}/{number}")
+            row = sql.execute("SELECT id FROM layers WHERE diff_id=?", (diff_id,)).fetchone()
+            if row:
+                number = int(row[0])
+            else:
+                made = sql.execute(
+                    "INSERT INTO layers (diff_id, size, files) VALUES (?,?,?)",
+                    (diff_id, size, files),
+                )
+                number = int(made.lastrowid or 0)
+            gone = self._set_aside(number)
             os.rename(f"{home}.index", f"{self._paths.layers}/{number}.index")
             os.rename(home, f"{self._paths.layers}/{number}")
             # On the disk before the row is: a row without its directory would be believed.
             _sync_directory(self._paths.layers)
+        remove_tree(gone)
         return number
 
     def _sweep_layers(self) -> None:
@@ -542,6 +566,8 @@ def _layer_info(row: Any, words: str, created: float, comment: str) -> LayerInfo
 
 
 def _info(row: Any) -> ImageInfo:
-    digest, config_digest, platform, created, size, blobs, layers, names = row
+    digest, config_digest, platform, created, size, blobs, layers, names, added = row
     tags = tuple(sorted(familiar_name(name) for name in (names or "").split()))
-    return ImageInfo(digest, config_digest, tags, platform, created, size, blobs, layers)
+    return ImageInfo(
+        digest, config_digest, tags, platform, created, size, blobs, layers, added=added
+    )

@@ -1,0 +1,199 @@
+"""What of the store nothing needs any more: decided with reasons, shown, then done exactly so.
+
+Images go as `rmi` takes them.  What no image, build, registry or trash holds, and what
+interrupted work has left, goes for good once it is old enough to be nobody's work in hand.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from core.images.holders import blob_is_held, layer_is_held
+from core.images.removal import RemovePlan, plan_removal
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from core.images.store import ImageStore
+    from core.model import ImageInfo
+    from core.paths import Paths
+    from core.trash_bin import Bin
+
+IDLE_S = 3600.0
+"""What nothing holds, but was written or asked for since, may be part of a pull or a build."""
+PARTIAL_S = 86400.0
+"""A download that nobody went on with for so long is given up."""
+
+
+class PruneOptions(Record):
+    """Which images may go: those without a name, and by choice more."""
+
+    all: bool = False
+    """Those with a name too, if no container is made from them."""
+    keep: int = 0
+    """Like `all`, but the newest N of every repository stay."""
+    before: float = 0
+    """Only what was made, and came here, before this time (seconds since the epoch)."""
+    filters: tuple[Callable[[ImageInfo], bool], ...] = ()
+
+
+class Leftover(Record):
+    """Something that is in the store and nothing's: a layer, a blob, a file or a directory."""
+
+    kind: str
+    """layer, blob or file."""
+    name: str
+    """Digest, or path."""
+    size: int
+    reason: str
+
+
+class PrunePlan(Record):
+    """What goes, and why."""
+
+    removal: RemovePlan
+    leftovers: tuple[Leftover, ...]
+    lines: tuple[str, ...]
+    bytes_back: int
+
+
+def plan_prune(
+    store: ImageStore, paths: Paths, images: Sequence[ImageInfo], asked: PruneOptions
+) -> PrunePlan:
+    """Decide what goes; `images` are all of the store, with the containers made from each."""
+    chosen = _choose(images, asked)
+    wanted = [(image.digest, image, "") for image, _ in chosen]
+    removal = plan_removal(store.database, wanted, force=True, users={})
+    lines = []
+    for image, reason in chosen:
+        name = ", ".join(image.tags) or f"<none> {image.config_digest[7:19]}"
+        lines.append(f"image {name}: {reason}")
+    leftovers = tuple(_leftovers(store, paths))
+    lines += [f"{left.kind} {left.name}: {left.reason}" for left in leftovers]
+    return PrunePlan(
+        removal, leftovers, tuple(lines),
+        removal.bytes_back + sum(left.size for left in leftovers),
+    )  # fmt: skip
+
+
+def apply_prune(store: ImageStore, plan: PrunePlan, bin_: Bin | None = None) -> None:
+    """Remove exactly what the plan names; images into the trash, if there is one."""
+    from core.images.trees import remove_tree
+
+    if plan.removal.images or plan.removal.tags:
+        store.apply_removal(plan.removal, bin_)
+    folders: list[str] = []
+    digests = [left.name for left in plan.leftovers if left.kind != "file"]
+    if digests:
+        with store.database.write() as sql:
+            store.collect(sql, digests, folders)
+    for left in plan.leftovers:
+        if left.kind != "file":
+            continue
+        if os.path.isdir(left.name):
+            folders.append(left.name)
+        elif os.path.exists(left.name):
+            os.unlink(left.name)
+    for folder in folders:
+        remove_tree(folder)
+
+
+def _choose(images: Sequence[ImageInfo], asked: PruneOptions) -> list[tuple[ImageInfo, str]]:
+    kept = _newest(images, asked.keep) if asked.keep else set()
+    found = []
+    for image in images:
+        if image.used_by or image.digest in kept:
+            continue
+        if not all(test(image) for test in asked.filters):
+            continue
+        if asked.before and max(image.created, image.added) >= asked.before:
+            continue
+        if not image.tags:
+            found.append((image, "it has no name"))
+        elif asked.keep:
+            found.append((image, f"not among the newest {asked.keep}, and no container uses it"))
+        elif asked.all:
+            found.append((image, "no container uses it"))
+    return found
+
+
+def _newest(images: Sequence[ImageInfo], count: int) -> set[str]:
+    """Return the digests of the newest images of every repository."""
+    repositories: dict[str, list[ImageInfo]] = {}
+    for image in images:
+        for tag in image.tags:
+            name = tag.partition("@")[0].rpartition(":")[0] or tag
+            repositories.setdefault(name, []).append(image)
+    kept = set()
+    for known in repositories.values():
+        known.sort(key=lambda image: (image.created, image.added), reverse=True)
+        kept |= {image.digest for image in list(dict.fromkeys(known))[:count]}
+    return kept
+
+
+def _leftovers(store: ImageStore, paths: Paths) -> Iterator[Leftover]:
+    now = time.time()
+    sql = store.database.connection()
+    rows = store.database.query("SELECT id, diff_id, size FROM layers")
+    for number, diff_id, size in rows:
+        path = f"{paths.layers}/{number}"
+        if _age(path + ".index", now) > IDLE_S and not layer_is_held(sql, diff_id):
+            yield Leftover("layer", diff_id, size, "no image has it")
+    known = {str(number) for number, *_ in rows}
+    for name in _names(paths.layers):
+        path = f"{paths.layers}/{name}"
+        if name.removesuffix(".index") in known or name.endswith(".lock"):
+            continue
+        if not _is_locked(path.removesuffix(".index") + ".lock") and _age(path, now) > IDLE_S:
+            yield Leftover("file", path, _size(path), "an interrupted unpack or removal left it")
+    for algorithm in _names(paths.blobs):
+        for value in _names(f"{paths.blobs}/{algorithm}"):
+            path, digest = f"{paths.blobs}/{algorithm}/{value}", f"{algorithm}:{value}"
+            if _age(path, now) > IDLE_S and not blob_is_held(sql, digest):
+                yield Leftover("blob", digest, _size(path), "no image has it")
+    for name in _names(paths.partial):
+        path = f"{paths.partial}/{name}"
+        is_write = name.startswith("write-")
+        if not (is_write or name.startswith("sha")) or _is_locked(path):
+            continue
+        if is_write or _age(path, now) > PARTIAL_S:
+            yield Leftover("file", path, _size(path), "an interrupted download left it")
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def _age(path: str, now: float) -> float:
+    """Return the seconds since a file or directory was last written or renamed."""
+    try:
+        facts = os.stat(path)
+    except FileNotFoundError:
+        return 0
+    return now - max(facts.st_mtime, facts.st_ctime)
+
+
+def _size(path: str) -> int:
+    """Return a file's bytes; a directory's are not counted."""
+    return 0 if os.path.isdir(path) else os.stat(path).st_size
+
+
+def _is_locked(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
