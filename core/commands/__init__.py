@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create", "commit",
-                  "copy", "diff", "edit", "top", "update"),
+                  "copy", "diff", "edit", "prune", "top", "update"),
     "image": (
         "image",
         "push",
@@ -25,7 +25,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "trash": ("trash",),
     "network": ("network",),
     "registry": ("registry", "remote", "serve"),
-    "system": ("system", "boot"),
+    "system": ("system", "boot", "events", "prune"),
     "volume": ("volume",),
     **dict.fromkeys(("run", "create"), ("create",)),
     **dict.fromkeys(("ps", "logs", "port", "stats"), ("container_facts",)),
@@ -36,7 +36,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
     "cp": ("copy",),
-    **{word: (word,) for word in ("diff", "edit", "top", "update")},
+    **{word: (word,) for word in ("diff", "edit", "events", "top", "update")},
     "push": ("push",),
     **dict.fromkeys(("commit", "export"), ("commit",)),
     **dict.fromkeys(("boot", "unit"), ("boot",)),

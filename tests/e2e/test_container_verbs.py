@@ -88,6 +88,43 @@ def test_ps_chooses(env: dict[str, str], tmp_path: Path) -> None:
     assert "did you mean name=" in limpet(env, "ps", "--filter", "nmae=x", code=2)
 
 
+def test_prune_takes_what_does_not_run(env: dict[str, str]) -> None:
+    assert limpet(env, "container", "prune") == "Total reclaimed space: 0B\n"
+    limpet(env, "run", "-d", "--name", "up", "--network", "none", "starter", "sleep", "1000")
+    limpet(env, "run", "--name", "done", "--network", "none", "-l", "keep", "starter",
+           "sh", "-c", "head -c 3000000 /dev/zero > /x")  # fmt: skip
+    limpet(env, "create", "--name", "fresh", "starter", "true")
+    asked = limpet(env, "container", "prune", code=2)
+    assert "remove 2 containers, 3MB" in asked
+    assert "--force" in asked
+    assert "reclaimed" in limpet(env, "container", "prune", "-f", "--filter", "until=1h")
+    assert names(env, "-a") == ["fresh", "done", "up"]
+    limpet(env, "container", "prune", "-f", "--filter", "label!=keep")
+    assert names(env, "-a") == ["done", "up"]
+    assert "Total reclaimed space: 3MB" in limpet(env, "container", "prune", "-f")
+    assert names(env, "-a") == ["up"]
+    limpet(env, "undo")
+    assert names(env, "-a") == ["done", "up"]
+    assert "no filter of prune" in limpet(env, "container", "prune", "--filter", "name=x", code=2)
+
+
+def test_events_come_as_they_happen(env: dict[str, str]) -> None:
+    command = [LIMPET, "events", "--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout
+        time.sleep(0.5)
+        limpet(env, "run", "--name", "web", "--network", "none", "starter", "false", code=1)
+        limpet(env, "rename", "web", "new")
+        limpet(env, "rm", "new")
+        lines = [watching.stdout.readline().strip() for _ in range(5)]
+        watching.terminate()
+    assert lines == ["container create web", "container start web", "container die web",
+                     "container rename new", "container destroy new"]  # fmt: skip
+    limpet(env, "create", "--name", "late", "starter", "true")
+    said = limpet(env, "events", "--since", "1h", "--until", "0s", "--filter", "event=create")
+    assert "(image=starter, name=late)" in said
+
+
 def test_waiting(env: dict[str, str]) -> None:
     limpet(env, "run", "-d", "--name", "web", "--network", "none", "starter",
            "sh", "-c", "sleep 0.3; exit 3")  # fmt: skip
