@@ -28,11 +28,16 @@ if TYPE_CHECKING:
     from core.containers.processes import Process
     from core.events import Watcher
     from core.images.archive_load import Loaded
+<<<<<<< HEAD
     from core.images.fsck import Finding
+=======
+    from core.images.archive_write import Named
+>>>>>>> 9aae5c3 (image send brings images to another host over ssh without the layers it has; image bundle does so through a file)
     from core.images.importing import ImportOptions
     from core.images.index import FileEntry
     from core.images.manifest import Descriptor
     from core.images.reference import Reference
+    from core.images.send import Sent
     from core.images.store import ImageStore
     from core.jobs import Job, Jobs
     from core.model import ContainerInfo, Fact, ImageInfo, LayerInfo, RegistryInfo, Usage
@@ -383,19 +388,19 @@ class Engine:
         require_root("reading a container's files")
         export(self.paths, self.database, self.store, container, fd, check)
 
-    def save(self, images: Sequence[str], form: str) -> Callable[[int | str, Job | None], None]:
+    def save(
+        self, images: Sequence[str], form: str, since: Sequence[str] = ()
+    ) -> Callable[[int | str, Job | None], None]:
         """Return what writes images to a descriptor, or to a directory as an OCI layout.
 
-        A name comes along into the archive; an ID comes alone.  Raises NotFound.
+        A name comes along into the archive; an ID comes alone.  Layers of the images `since`
+        are left out of a descriptor's archive: who reads it has them.  Raises NotFound.
         """
-        from core.images.archive_write import Named, save, save_layout
+        from core.images.archive_write import save, save_layout
 
-        named: dict[str, Named] = {}
-        for text in images:
-            info, name = self.store.resolve(text), self.store.canonical(text)
-            before = named[info.digest].names if info.digest in named else ()
-            new = (name,) if name and name not in before else ()
-            named[info.digest] = Named(info, (*before, *new))
+        named = self._named(images)
+        there = [self.store.manifest(self.store.resolve(text).digest) for text in since]
+        without = frozenset(layer.digest for manifest in there for layer in manifest.layers)
 
         def write(target: int | str, job: Job | None) -> None:
             check = job.check if job else lambda: None
@@ -406,11 +411,45 @@ class Engine:
                     job.progress(title, done, total, "saving")
 
             if isinstance(target, str):
-                save_layout(self.store, [*named.values()], target, check, told)
+                save_layout(self.store, named, target, check, told)
             else:
-                save(self.store, [*named.values()], target, form, check, told)
+                save(self.store, named, target, form, check, told, without)
 
         return write
+
+    def _named(self, images: Sequence[str]) -> list[Named]:
+        """Return images with the names they were called by, each image once."""
+        from core.images.archive_write import Named
+
+        named: dict[str, Named] = {}
+        for text in images:
+            info, name = self.store.resolve(text), self.store.canonical(text)
+            before = named[info.digest].names if info.digest in named else ()
+            new = (name,) if name and name not in before else ()
+            named[info.digest] = Named(info, (*before, *new))
+        return [*named.values()]
+
+    def send(
+        self, images: Sequence[str], host: str, options: Sequence[str] = (), program: str = "limpet"
+    ) -> Job:
+        """Start sending images over ssh to a host that has limpet; the job's result is a Sent.
+
+        `options` are those of `ssh -o`; `program` is what limpet is called there.
+        """
+        named = self._named(images)
+
+        def work(job: Job) -> Sent:
+            from core.images.send import send
+
+            return send(self.store, named, host, options, program, job)
+
+        return self.jobs.start(f"image send {' '.join(images)} {host}", work)
+
+    def receive(self, stdin: int) -> Iterator[bytes]:
+        """Take what `send` of another limpet brings; yields the answers to it."""
+        from core.images.send import receive
+
+        return receive(self.store, self.config, stdin)
 
     def load(self, source: str | int) -> Job:
         """Start loading images of an archive (a file, a descriptor) or a layout's directory.

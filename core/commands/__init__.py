@@ -19,7 +19,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "image",
         "push",
         "updates",
-        "archive",
+        "archive", "send",
         "image_care",
     ),
     "trash": ("trash",),

@@ -143,7 +143,10 @@ class Loader:
         layers = _paired(document, config, digest)
         for blob, _ in layers:
             if not self._contents.has_blob(blob.digest):
-                raise Corrupt(f"image {digest}: the archive lacks its layer {blob.digest}")
+                raise Corrupt(
+                    f"image {digest}: the archive lacks its layer {blob.digest}",
+                    hint="of an image bundle, load what it was made --since first",
+                )
             self._contents.keep(blob.digest)
         return Candidate(content, document.media_type, config, layers, names)
 

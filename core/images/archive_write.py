@@ -44,12 +44,14 @@ def save(
     form: str = "docker-archive",
     check: Callable[[], None] = lambda: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    without: frozenset[str] = frozenset(),
 ) -> None:
     """Write an archive to a descriptor.  `progress` is told bytes done and in all.
 
-    Raises NotFound for a blob that is not here, before anything is written; OSError.
+    Layers that its reader has already, `without`, are left out.  Raises NotFound for a blob that
+    is not here, before anything is written; OSError.
     """
-    contents = _Contents(store, images)
+    contents = _Contents(store, images, without)
     files = contents.files(docker=form == "docker-archive")
     total = contents.size + sum(map(len, files.values()))
     out = _TarOut(fd, check, lambda done: progress(done, total))
@@ -96,7 +98,9 @@ def save_layout(
 class _Contents:
     """What an archive of some images holds."""
 
-    def __init__(self, store: ImageStore, images: Sequence[Named]) -> None:
+    def __init__(
+        self, store: ImageStore, images: Sequence[Named], without: frozenset[str] = frozenset()
+    ) -> None:
         self._images = images
         self._manifests = {named.image.digest: store.manifest(named.image.digest)
                            for named in images}  # fmt: skip
@@ -104,7 +108,7 @@ class _Contents:
         layers: list[str] = []
         for digest, manifest in self._manifests.items():
             small += [digest, manifest.config.digest]
-            layers += [layer.digest for layer in manifest.layers]
+            layers += [layer.digest for layer in manifest.layers if layer.digest not in without]
         # What a reader needs first stands first.
         self.blobs = {digest: _size(store, digest) for digest in (*small, *layers)}
         self.size = sum(self.blobs.values())
