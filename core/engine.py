@@ -28,11 +28,8 @@ if TYPE_CHECKING:
     from core.containers.processes import Process
     from core.events import Watcher
     from core.images.archive_load import Loaded
-<<<<<<< HEAD
-    from core.images.fsck import Finding
-=======
     from core.images.archive_write import Named
->>>>>>> 9aae5c3 (image send brings images to another host over ssh without the layers it has; image bundle does so through a file)
+    from core.images.fsck import Finding
     from core.images.importing import ImportOptions
     from core.images.index import FileEntry
     from core.images.manifest import Descriptor
