@@ -147,7 +147,7 @@ def test_what_is_in_the_way_is_named(engine: Engine, far: ImageStore, host: Host
         engine.send(["app:1"], "root@127.0.0.1", host.options, "echo Welcome #").result()
     # What goes wrong there is told here.
     blocked = f"env LIMPET_DATA_ROOT=/dev/null/x LIMPET_RUN_ROOT=/dev/null/x {PROGRAM}"
-    with pytest.raises(HostError, match="root@127.0.0.1: .*/dev/null/x"):
+    with pytest.raises(HostError, match=r"root@127\.0\.0\.1: .*/dev/null/x"):
         engine.send(["app:1"], "root@127.0.0.1", host.options, blocked).result()
 
 
