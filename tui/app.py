@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from weakref import WeakKeyDictionary
 
 from textual import on
+from textual.binding import Binding
 
 from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error
@@ -19,6 +21,7 @@ from tui.live import JobLive, Tail
 from tui.remembered import recall, remember
 from tui.screens.dashboard import DashboardScreen
 from tui.theme import LIMPET, PLAIN, THEMES, glyphs
+from tui.visits import Visits
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from textual.filter import LineFilter
+    from textual.screen import Screen
 
     from core.commands.lines import Step
     from core.engine import Engine
@@ -45,6 +49,10 @@ class LimpetApp(FrameDiffApp):
     CSS_PATH = os.path.join(os.path.dirname(__file__), "app.tcss")
     ENABLE_COMMAND_PALETTE = False
     TITLE = "limpet"
+    BINDINGS = [
+        Binding("alt+left", "travel(-1)", "The screen before"),
+        Binding("alt+right", "travel(1)", "The screen after"),
+    ]
     _ascii: Sequence[LineFilter] = ()
 
     def __init__(
@@ -72,6 +80,8 @@ class LimpetApp(FrameDiffApp):
         self.dashboard = DashboardScreen(
             engine, Keymap(engine.config.keys, engine.config.aliases), read_only=read_only
         )
+        self.visits = Visits()
+        self._addresses: WeakKeyDictionary[Screen[Any], str] = WeakKeyDictionary()
         self._next: dict[int, Sequence[Step]] = {}
         """What is to be carried out after a block has ended."""
         self._pending: set[int] = set()
@@ -285,9 +295,33 @@ class LimpetApp(FrameDiffApp):
 
     # Other screens
 
+    def show_screen(self, screen: Screen[None], address: str) -> None:
+        """Show a screen that can be come back to by its address."""
+        self._addresses[screen] = address
+        self.visits.arrive(address)
+        self.push_screen(screen, self._left)
+
+    def _left(self, _: None) -> None:
+        self.call_later(self._came_back)
+
+    def _came_back(self) -> None:
+        self.visits.arrive(self._addresses.get(self.screen, self.dashboard.place))
+
+    def action_travel(self, by: int) -> None:
+        """Go to the screen that was shown before, or after."""
+        from tui.own_words import go
+
+        address = self.visits.neighbour(by)
+        if not address:
+            return
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.visits.arrive(address)
+        go(self, address.split())
+
     def open_layers(self, image: str) -> None:
         """Show the layers and files of an image."""
-        self.push_screen(views.layers(self.engine, image))
+        self.show_screen(views.layers(self.engine, image), f"images {image} layers")
 
     def open_container(self, container: str) -> None:
         """Show everything about a container."""
@@ -313,19 +347,20 @@ class LimpetApp(FrameDiffApp):
             "r": ("restart", back_to(f"restart {name}")),
             "d": ("rm", back_to(f"rm {name}")),
         }
-        self.push_screen(views.container(self.engine, container, keys))
+        self.show_screen(views.container(self.engine, container, keys), f"containers {name}")
 
     def open_image(self, image: str) -> None:
         """Show everything about an image."""
-        self.push_screen(views.image(self.engine, image))
+        self.show_screen(views.image(self.engine, image), f"images {image}")
 
     def open_logs(self, containers: Sequence[str]) -> None:
         """Follow the log of a container, or of several as one, on a screen of its own."""
-        self.push_screen(views.logs(self.engine, containers))
+        address = f"containers {','.join(containers)} logs"
+        self.show_screen(views.logs(self.engine, containers), address)
 
     def open_comparison(self, old: str, new: str) -> None:
         """Show how one image differs from another."""
-        self.push_screen(views.compare(self.engine, old, new))
+        self.show_screen(views.compare(self.engine, old, new), f"compare {old} {new}")
 
     def open_help(self) -> None:
         """Show every key and every command."""
@@ -365,8 +400,24 @@ class LimpetApp(FrameDiffApp):
 
         screen = listing(self.engine, name, self.submit)
         if screen is not None:
-            self.push_screen(screen)
+            self.show_screen(screen, name)
         return screen is not None
+
+    def open_answer(self, line: str) -> None:
+        """Show what a command answers on a screen of its own, read again and again.
+
+        Raises UsageError for a line that is none, or that would change something.
+        """
+        from tui.listings import answer_screen
+
+        self.show_screen(answer_screen(self.engine, line, self.submit), line)
+
+    def open_job(self, number: int) -> bool:
+        """Show how far a job is and what it said; False for a job that there is not."""
+        job = self.engine.jobs.get(number)
+        if job is not None:
+            self.show_screen(views.job(job), f"job {number}")
+        return job is not None
 
     def open_tour(self) -> None:
         """Show a newcomer around."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from core.commands.result import Column, Table
+from core.commands.grammar import Listing
+from core.commands.result import Column, Document, Running, Table
 from tui.answers import summary
 from tui.screens.listing import Action, ListingScreen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
+    from textual.screen import Screen
+
+    from core.commands.grammar import Verb
     from core.engine import Engine
 
 LISTINGS: dict[str, tuple[str, str, tuple[Action, ...]]] = {
@@ -30,6 +35,13 @@ LISTINGS: dict[str, tuple[str, str, tuple[Action, ...]]] = {
     "doctor": ("system doctor", "nothing to check", ()),
 }
 """Name of the screen: the command that lists, what an empty list says, keys."""
+KINDS = {
+    "container": "containers",
+    "image": "images",
+    "network": "networks",
+    "volume": "volumes",
+}
+"""What the rows of a noun's list are, see `tui.menu`."""
 JOB_COLUMNS = (
     Column("Number", "JOB"),
     Column("State", "STATE"),
@@ -45,34 +57,96 @@ def listing(engine: Engine, name: str, run: Callable[[str], None]) -> ListingScr
             "jobs",
             lambda: jobs(engine),
             empty="no jobs yet: a pull or a build is one",
-            actions=(Action("c", "cancel", "cancel {names}"),),
+            actions=(
+                Action("enter", "details", "go job {name}"),
+                Action("c", "cancel", "cancel {names}"),
+            ),
             run=run,
             every_s=0.5,
         )
     if name not in LISTINGS:
         return None
-    from core.commands import find
-    from core.commands.grammar import REGISTRY, parse
     from core.errors import UsageError
 
     line, empty, actions = LISTINGS[name]
     try:
-        verb, rest = find(line.split())
+        command = reading(line)
     except UsageError:
         return None
-    known = tuple(action for action in actions if _is_known(action.line, REGISTRY))
+    return _table(engine, command, (name, line, empty), actions, run)
+
+
+def answer_screen(engine: Engine, line: str, run: Callable[[str], None]) -> Screen[None]:
+    """Return a screen of what a command answers: a table, a tree that folds, or text.
+
+    Raises UsageError for a line that is no command, or one that would change something.
+    """
+    from tui.answers import answer
+    from tui.details import Tab
+    from tui.screens.detail import DetailScreen
+
+    verb, args = reading(line)
+    if issubclass(verb.args, Listing) and not args.quiet and args.format in ("", "table"):
+        return _table(engine, (verb, args), (line, line, "nothing to list"), (), run)
+
+    def read() -> list[Tab]:
+        found = verb.run(engine, args)
+        if isinstance(found, Running):
+            found = found.show(found.job.result())
+        if isinstance(found, Document) and not found.format:
+            data = found.data
+            return [Tab("", data=data[0] if isinstance(data, list) and len(data) == 1 else data)]
+        return [Tab("", tuple(answer(found)))]
+
+    return DetailScreen(line, read)
+
+
+def reading(line: str) -> tuple[Verb, Any]:
+    """Return a command that only reads, and its arguments; UsageError for any other line."""
+    from core.commands import find
+    from core.commands.grammar import parse
+    from core.commands.scan import split
+    from core.errors import UsageError
+
+    verb, rest = find(split(line))
+    if verb.changes:
+        raise UsageError(
+            f"{verb.word} changes things: go only shows", hint=f"type it without go: {line}"
+        )
+    return verb, parse(verb, rest)
+
+
+def _table(
+    engine: Engine,
+    command: tuple[Verb, Any],
+    words: tuple[str, str, str],
+    actions: Sequence[Action],
+    run: Callable[[str], None],
+) -> ListingScreen:
+    from core.commands import load_all
+
+    verb, args = command
+    title, line, empty = words
+    known = load_all()
+    noun = verb.name.split()[0]
+    kind = KINDS.get(noun, "") if verb.name.split()[-1] in ("ls", "list") else ""
+    shown = [action for action in actions if _is_known(action.line, known)]
+    if kind and f"{noun} inspect" in known:
+        shown.insert(0, Action("enter", "details", f"go {noun} inspect {{name}}"))
 
     def read() -> Table:
-        answer = verb.run(engine, parse(verb, rest))
+        answer = verb.run(engine, args)
+        if isinstance(answer, Running):
+            answer = answer.show(answer.job.result())
         if not isinstance(answer, Table):
             raise TypeError(f"{line} answered with {type(answer).__name__}")
         return answer
 
-    return ListingScreen(name, read, empty=empty, actions=known, run=run)
+    return ListingScreen(title, read, empty=empty, actions=shown, run=run, kind=kind)
 
 
-def _is_known(line: str, verbs: object) -> bool:
-    return " ".join(line.split()[:2]) in verbs  # type: ignore[operator]
+def _is_known(line: str, verbs: Mapping[str, Verb]) -> bool:
+    return " ".join(line.split()[:2]) in verbs
 
 
 def jobs(engine: Engine) -> Table:

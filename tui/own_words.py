@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from tui.app import LimpetApp
 
 WORDS = {
-    "go": "to a screen by its name: go containers web logs",
+    "go": "to a screen by its name: go containers web logs; go COMMAND shows its answer live",
+    "back": "to the screen that was shown before",
+    "forward": "to the screen after it",
     "jobs": "what goes on and how it ended, on a screen",
     "networks": "networks on a screen",
     "volumes": "volumes on a screen",
@@ -36,9 +38,12 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
     *before, typed = line.split(" ")
     if not before:
         return {word: words for word, words in WORDS.items() if typed and word.startswith(typed)}
+    from core.commands import load_all
+
     pool: dict[str, str] = {}
     if before == ["go"]:
-        pool = dict.fromkeys((*TABLES, "jobs", *LISTINGS), "")
+        pool = {verb.word: verb.summary for verb in load_all().values() if not verb.changes}
+        pool |= dict.fromkeys((*TABLES, "jobs", *LISTINGS), "")
     elif before == ["go", "containers"]:
         pool = {info.name: info.state for info in engine.containers()}
     elif before == ["go", "images"]:
@@ -46,8 +51,6 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
     elif before[0] == "go" and len(before) == 3:
         pool = {"containers": {"logs": ""}, "images": {"layers": ""}}.get(before[1], {})
     elif before == ["help"]:
-        from core.commands import load_all
-
         pool = {verb.word: verb.summary for verb in load_all().values()}
     elif before == ["theme"]:
         pool = {theme.name: "" for theme in THEMES}
@@ -75,7 +78,9 @@ def carry_out(app: LimpetApp, line: str) -> bool:
     elif first in ("jobs", "networks", "volumes", "disk") and not rest:
         return app.open_listing(first)
     elif first == "go":
-        _say(app, line, _go(app, rest))
+        _say(app, line, go(app, rest))
+    elif first in ("back", "forward"):
+        app.action_travel(-1 if first == "back" else 1)
     elif first == "theme":
         _say(app, line, _theme(app, rest))
     elif first == "cancel":
@@ -109,8 +114,11 @@ def _help(app: LimpetApp, line: str, words: Sequence[str]) -> None:
     app.dashboard.output.finish(number, [[(shown, "")] for shown in text.splitlines()])
 
 
-def _go(app: LimpetApp, words: Sequence[str]) -> str:
+def go(app: LimpetApp, words: Sequence[str]) -> str:
     """Open a screen by its name; return what is wrong with the name."""
+    from core.commands.scan import quote
+    from core.errors import UsageError
+
     place, name, view = (*words, "", "", "")[:3]
     if place in TABLES and not name:
         app.dashboard.go(place)
@@ -118,7 +126,7 @@ def _go(app: LimpetApp, words: Sequence[str]) -> str:
     opens: dict[tuple[str, str], Callable[[], None]] = {
         ("containers", ""): lambda: app.open_container(name),
         ("containers", "inspect"): lambda: app.open_container(name),
-        ("containers", "logs"): lambda: app.open_logs([name]),
+        ("containers", "logs"): lambda: app.open_logs(name.split(",")),
         ("images", ""): lambda: app.open_image(name),
         ("images", "inspect"): lambda: app.open_image(name),
         ("images", "layers"): lambda: app.open_layers(name),
@@ -126,9 +134,23 @@ def _go(app: LimpetApp, words: Sequence[str]) -> str:
     if (place, view) in opens:
         opens[place, view]()
         return ""
+    if place == "compare" and view:
+        app.open_comparison(name, view)
+        return ""
+    if place == "job" and name.isdecimal():
+        return "" if app.open_job(int(name)) else f"there is no job {name}"
     if place and not name and app.open_listing(place):
         return ""
-    return "go containers|images|registries [NAME [logs|layers]], or jobs, networks, doctor"
+    if not place:
+        return WHERE
+    try:
+        app.open_answer(" ".join(map(quote, words)))
+    except UsageError as error:
+        return f"{error.message}; {WHERE}" if "no command" in error.message else error.message
+    return ""
+
+
+WHERE = "go containers|images|registries [NAME [logs|layers]], or jobs, networks, or a command"
 
 
 def _theme(app: LimpetApp, words: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from core.engine import Engine
+    from core.jobs import Job
     from core.model import LayerInfo
     from tui.details import Line, Tab
 
@@ -96,6 +97,32 @@ def answer_tab(engine: Engine, title: str, words: Sequence[str]) -> list[Tab]:
     except UsageError:
         return []
     return [Tab(title, load=lambda: answer(verb.run(engine, parse(verb, rest))))]
+
+
+def job(running: Job) -> Screen[None]:
+    """Return how far a job is, what it said, and why it failed."""
+    from tui.answers import failure, progress, visible
+    from tui.details import Tab
+    from tui.screens.detail import DetailScreen
+    from tui.theme import glyphs
+
+    def read() -> list[Tab]:
+        view = running.snapshot()
+        tone = {"done": "good", "failed": "bad"}.get(view.state, "accent")
+        head: list[Line] = [
+            [("state         ", "dim"), (view.state, tone)],
+            [("time          ", "dim"), (f"{view.seconds:.0f} s", "")],
+            [],
+        ]
+        error = failure(view.error) if view.error else []
+        said: list[Line] = [[(visible(line), "")] for line in running.log]
+        return [
+            Tab("Progress", (*head, *error, *progress(view, glyphs()))),
+            Tab("Log", tuple(said or [[("it said nothing", "dim")]])),
+        ]
+
+    keys = {"c": ("cancel", running.cancel)}
+    return DetailScreen(f"job {running.id}  {running.title}", read, keys=keys, read_every_s=0.5)
 
 
 def image(engine: Engine, name: str) -> Screen[None]:

@@ -20,6 +20,7 @@ from tui.screens.detail import DetailScreen
 from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen
 from tui.screens.tour import PAGES, TourScreen
+from tui.visits import Visits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -223,3 +224,65 @@ async def test_volumes_are_removed_only_after_typing_their_name(make_app: Make) 
         await pilot.press(*"nqj", "escape")
         await until(pilot, lambda: "not done" in session(app))
         assert done == ["gone"]
+
+
+async def test_there_is_a_way_back_and_forward(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("go networks")
+        await until(pilot, lambda: isinstance(app.screen, ListingScreen))
+        await until(pilot, lambda: "bridge" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen))
+        await until(pilot, lambda: '"Subnet"' in screen_text(app) or "Subnet" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, ListingScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.dashboard.is_current)
+        app.dashboard.go("images")
+        await pilot.press("alt+left")
+        await until(pilot, lambda: app.dashboard.place == "containers")
+        app.submit("forward")
+        await until(pilot, lambda: app.dashboard.place == "images")
+        app.submit("go doctor && back")
+        await until(pilot, lambda: app.dashboard.is_current)
+        assert app.dashboard.place == "images"
+        await pilot.press("alt+right")
+        await until(pilot, lambda: isinstance(app.screen, ListingScreen))
+
+
+def test_visits_go_to_neighbours_and_forget_what_lay_ahead() -> None:
+    visits = Visits()
+    for address in ("a", "b", "c", "b"):
+        visits.arrive(address)
+    assert (visits.neighbour(-1), visits.here, visits.neighbour(1)) == ("a", "b", "c")
+    visits.arrive("d")
+    assert (visits.neighbour(-1), visits.here, visits.neighbour(1)) == ("b", "d", "")
+    for number in range(1000):
+        visits.arrive(str(number))
+    assert visits.neighbour(-1) == "998"
+
+
+async def test_what_a_command_answers_has_a_screen(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("version")
+        await until(pilot, lambda: "limpet 0" in session(app))
+        app.dashboard.output.focus()
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen))
+        await until(pilot, lambda: "limpet 0" in screen_text(app))
+        await pilot.press("escape")
+        app.submit("go info")
+        await until(pilot, lambda: "KernelVersion" in screen_text(app))
+        await pilot.press("escape")
+        app.submit("go rm web-1")
+        await until(pilot, lambda: "rm changes things" in session(app))
+        job = app.engine.jobs.start("made up", lambda job: job.say("half way"))
+        job.wait()
+        app.submit("jobs")
+        await until(pilot, lambda: "made up" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen))
+        await pilot.press("2")
+        await until(pilot, lambda: "half way" in screen_text(app))

@@ -7,6 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
 from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES
+from core.errors import Error
 from tui.answers import summary
 from tui.command_bar import CommandBar
 from tui.keymap import Keymap, fill, moves_keys
@@ -49,7 +50,8 @@ TYPING = "enter runs it   tab completes   up, ctrl-r history   | PROGRAM   esc b
 FILTERING = "enter keeps it   esc shows all   !WORD without   -s state   -l label   -f letters"
 SESSION_HINTS = (
     ("[ ]", "answers"), ("enter", "fold"), ("/", "search"), ("n N", "next, before"), ("y", "copy"),
-    ("Y", "copy line"), ("e", "edit line"), ("+", "zoom"), ("esc", "back"), ("?", "help"),
+    ("Y", "copy line"), ("e", "edit line"), ("o", "on a screen"), ("+", "zoom"), ("esc", "back"),
+    ("?", "help"),
 )  # fmt: skip
 STATES = ("", "-s running", "-s exited", "-s paused")
 """Filters that a key goes through."""
@@ -292,6 +294,13 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def _copied(self, event: Output.Copied) -> None:
         self._copy(event.text)
 
+    @on(Output.Opened)
+    def _opened_answer(self, event: Output.Opened) -> None:
+        try:
+            self.app.open_answer(event.line)
+        except Error as error:
+            self.say(error.message)
+
     @on(Output.Again)
     def _again(self, event: Output.Again) -> None:
         self.bar.open(event.line)
@@ -332,6 +341,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         focused = self.focused
         if isinstance(focused, LineTable) and focused.id in PLACES:
             self.place = focused.id
+            self.app.visits.arrive(self.place)
         self.show_edges()
 
     # Keys
@@ -522,6 +532,14 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def action_tour(self) -> None:
         """Show a newcomer around."""
         self.app.open_tour()
+
+    def action_travel(self, by: int) -> None:
+        """Go to the screen that was shown before, or after."""
+        self.app.action_travel(by)
+
+    def on_screen_resume(self) -> None:
+        """Note that the tables are shown again."""
+        self.app.visits.arrive(self.place)
 
     def action_leave(self) -> None:
         """Leave limpet."""

@@ -8,6 +8,7 @@ from textual.binding import Binding
 from core.record import Record
 from tui.answers import failure, visible
 from tui.clipboard import copy
+from tui.table_choices import choose_columns, choose_group
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.line_table import LineTable
 from tui.widgets.rows import Column, Row
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from core.commands.result import Table
+    from tui.app import LimpetApp
     from tui.theme import Part
 
 HINTS = (
@@ -40,6 +42,8 @@ class Action(Record):
 class ListingScreen(AskingScreen, inherit_bindings=False):
     """The table that `read()`, called in a thread every `every_s` seconds, returns.
 
+    `kind` is what its rows are, for the menu of all that can be done with one.
+
     The first column is a row's name.  `run(line)` is called when an action is chosen, after
     the screen was left; an action without `{names}` needs no row.
     """
@@ -49,6 +53,8 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
     ListingScreen #head { height: 1; background: $panel; }
     ListingScreen #foot { height: 1; dock: bottom; }
     """
+    app: LimpetApp
+
     BINDINGS = [
         Binding("escape", "back", "Back"),
         Binding("q", "leave", "Leave"),
@@ -56,6 +62,9 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         Binding("r", "read", "Read again"),
         Binding("y", "copy", "Copy the names"),
         Binding("Y", "copy_rows", "Copy the rows"),
+        Binding("m", "menu", "All that can be done with the row"),
+        Binding("comma", "columns", "Choose columns"),
+        Binding("b", "group", "Group the rows"),
     ]
     AUTO_FOCUS = "#table"
 
@@ -68,6 +77,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         actions: Sequence[Action] = (),
         run: Callable[[str], None] = lambda _: None,
         every_s: float = 5,
+        kind: str = "",
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
@@ -78,6 +88,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._actions = actions
         self._run = run
         self._every = every_s
+        self._kind = kind
         self._note = ""
         self._error: Exception | None = None
         self._columns: tuple[Column, ...] = (Column("name", "NAME", 8, 60),)
@@ -192,9 +203,36 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         names = self.table.chosen
         if "{names}" in action.line and not names:
             return
+        row = self.table.selected
+        if "{name}" in action.line and row is None:
+            return
         line = action.line.replace("{names}", " ".join(map(quote, names)))
-        self.dismiss(None)
+        line = line.replace("{name}", quote(row.name) if row else "")
+        if not line.startswith("go "):
+            self.dismiss(None)
         self._run(line)
+
+    @on(LineTable.Opened)
+    def _opened(self) -> None:
+        if any(action.key == "enter" for action in self._actions):
+            self.action_act("enter")
+
+    @on(LineTable.Asked)
+    def action_menu(self) -> None:
+        """Choose from all that can be done with the rows."""
+        row = self.table.selected
+        if row is None or not self._kind:
+            self._say("nothing can be done with these rows")
+        else:
+            self.app.open_menu(self._kind, row.name, self.table.chosen, "")
+
+    def action_columns(self) -> None:
+        """Choose the columns."""
+        choose_columns(self.app, self.table)
+
+    def action_group(self) -> None:
+        """Choose what the rows are grouped by."""
+        choose_group(self.app, self.table)
 
 
 def columns_of(table: Table) -> tuple[Column, ...]:

@@ -57,6 +57,7 @@ class Output(ScrollView, can_focus=True):
         Binding("N", "hit(-1)", "Match before", show=False),
         Binding("y", "copy", "Copy the answer", show=False),
         Binding("Y", "copy_line", "Copy the command line", show=False),
+        Binding("o", "open", "Show the answer on a screen of its own", show=False),
         Binding("e", "again", "Put the command line into the bar", show=False),
         Binding("escape,ctrl+c", "cancel", "End what goes on", show=False),
     ]
@@ -73,6 +74,13 @@ class Output(ScrollView, can_focus=True):
 
     class Again(Message):
         """The person wants to change this line and run it again."""
+
+        def __init__(self, line: str) -> None:
+            super().__init__()
+            self.line = line
+
+    class Opened(Message):
+        """The person wants the answer of this line on a screen."""
 
         def __init__(self, line: str) -> None:
             super().__init__()
@@ -329,6 +337,12 @@ class Output(ScrollView, can_focus=True):
         chosen = self._chosen
         if chosen is not None and chosen.line:
             self.post_message(self.Again(chosen.line))
+
+    def action_open(self) -> None:
+        """Show the answer on a screen of its own."""
+        chosen = self._chosen
+        if chosen is not None and chosen.line:
+            self.post_message(self.Opened(chosen.line))
 
     @property
     def searched(self) -> str:
