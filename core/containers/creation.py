@@ -7,8 +7,6 @@ import time
 from _sqlite3 import IntegrityError
 
 from core.containers import names, networking, spec, stored
-from core.containers.healthcheck import make_healthcheck
-from core.containers.log_drivers import check_log
 from core.errors import Conflict, UsageError
 from core.lean_json import dumps, loads
 from core.record import Record
@@ -53,7 +51,10 @@ def draft(
             f"--rm removes the container at its end, --restart {options.restart} starts it then",
             hint="leave one of the two out",
         )
-    check_log(options)
+    if options.log_driver or options.log_opts:
+        from core.containers.log_drivers import check_log
+
+        check_log(options)
     container_id = container_id or os.urandom(32).hex()
     options = options.replace(expose=networking.exposed(options, image_config.get("config") or {}))
     hosts = options.network == "host" or options.uts == "host"
@@ -70,12 +71,20 @@ def draft(
     )
     labels = spec.labels(options, image_config)
     args = made["process"]["args"]
-    health = make_healthcheck(options, image_config.get("config") or {})
+    health = _health(options, image_config.get("config") or {})
     document = stored.document_of(options, args[2:] if options.init else args, labels, health)
     row = stored.Row(
         container_id, options.name, options.image, image_digest, time.time(), loads(document)
     )
     return Draft(row, made, document)
+
+
+def _health(options: ContainerOptions, settings: dict[str, Any]) -> dict[str, Any] | None:
+    if not (options.health_cmd or options.no_healthcheck or settings.get("Healthcheck")):
+        return None
+    from core.containers.healthcheck import make_healthcheck
+
+    return make_healthcheck(options, settings)
 
 
 def insert(database: Database, made: Draft) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from core.containers import networking, protocol, repair, restarts, state, stored
+from core.containers import networking, protocol, repair, state, stored
 from core.containers.attach import Session, connect, load_relay, read_exit
 from core.containers.options import ContainerOptions, Mount
 from core.containers.stored import Lock, Row
@@ -274,6 +274,8 @@ class Containers:
         Those that cannot be started are tried once more when the others run.  Raises the
         first Error of what is left then.
         """
+        from core.containers.restarts import starts_at_boot
+
         started, failed = [], []
         rows = stored.all_rows(self._database)[::-1]
         for last in (False, True):
@@ -282,7 +284,7 @@ class Containers:
                 found = self._state(row.id)
                 ran, policy = found.started > 0, row.options.restart
                 if found.state in state.ALIVE or not (
-                    restarts.starts_at_boot(policy, stopped=found.stopped, ran=ran)
+                    starts_at_boot(policy, stopped=found.stopped, ran=ran)
                 ):
                     continue
                 try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from core.containers import journal
-from core.containers.log_writer import LogWriter, NoLog
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -11,7 +9,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.config import Config
-    from core.containers.log_writer import LineWriter
     from core.containers.options import ContainerOptions
     from core.containers.stored import Row
 
@@ -29,8 +26,7 @@ class Limits(Record):
 
 def check_log(options: ContainerOptions) -> None:
     """Raise UsageError for a driver or an option that is none, HostError for one not here."""
-    if not (options.log_driver or options.log_opts):
-        return
+    from core.containers import journal
     from core.errors import HostError, UsageError
 
     driver = options.log_driver or JSON_FILE
@@ -78,7 +74,7 @@ def log_config(config: Config, options: ContainerOptions) -> dict[str, Any]:
 
 
 def make_log(config: Config, row: Row, path: str) -> tuple[Any, ...]:
-    """Return what `open_log` takes: plain values."""
+    """Return what `log_writer.open_log` takes: plain values."""
     options = row.options
     if options.log_driver == NONE:
         return (NONE,)
@@ -87,14 +83,6 @@ def make_log(config: Config, row: Row, path: str) -> tuple[Any, ...]:
         return (JOURNALD, row.id, row.name, row.image, tag)
     found = limits(config, options)
     return (JSON_FILE, path, found.max_bytes, found.max_files)
-
-
-def open_log(log: tuple[Any, ...]) -> LineWriter:
-    """Return the writer of a container's log, in its monitor."""
-    driver, *values = log
-    if driver == JSON_FILE:
-        return LogWriter(*values)
-    return journal.JournalLog(*values) if driver == JOURNALD else NoLog()
 
 
 def _number(name: str, value: str) -> int:

@@ -11,6 +11,12 @@ import os
 import time
 from _json import encode_basestring, encode_basestring_ascii
 
+from core.containers.log_drivers import JOURNALD, JSON_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_LINE = 16 << 10
 """Longer lines become several entries, all but the last without a newline, as in docker."""
 
@@ -158,3 +164,15 @@ class LogWriter(LineWriter):
             return  # go on in the same file: a log too large is better than none
         os.close(self._fd)
         self._open()
+
+
+def open_log(log: tuple[Any, ...]) -> LineWriter:
+    """Return the writer of a container's log; `log` is from `log_drivers.make_log`."""
+    driver, *values = log
+    if driver == JSON_FILE:
+        return LogWriter(*values)
+    if driver == JOURNALD:
+        from core.containers.journal import JournalLog
+
+        return JournalLog(*values)
+    return NoLog()

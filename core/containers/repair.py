@@ -6,7 +6,6 @@ import os
 import time
 
 from core.containers import state
-from core.containers.restarts import KEPT_RUNS
 from core.containers.stored import Lock
 from core.errors import NotFound
 
@@ -61,6 +60,8 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
         health="",
     )  # fmt: skip
     if found.state not in state.WAITING:
+        from core.containers.restarts import KEPT_RUNS
+
         code, now = KILLED if same_boot else RESTARTED, time.time()
         runs = (*found.runs, (found.started, now, code, False))[-KEPT_RUNS:] if found.wanted else ()
         repaired = repaired.replace(finished=now, exit_code=code, oom=False, runs=runs)

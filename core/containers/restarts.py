@@ -10,8 +10,6 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     Run = tuple[float, float, int, bool]
     """Started, finished (seconds since the epoch), exit code, out of memory."""
 
@@ -95,11 +93,3 @@ def starts_at_boot(policy: str, *, stopped: bool, ran: bool) -> bool:
     """
     name = parse_policy(policy or "no").name
     return ran and (name == "always" or (name == "unless-stopped" and not stopped))
-
-
-def as_runs(value: Any) -> tuple[Run, ...]:
-    """Return runs as they are read back from JSON; ValueError when they are none."""
-    return tuple(
-        (float(started), float(finished), int(code), bool(oom))
-        for started, finished, code, oom in value
-    )

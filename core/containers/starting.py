@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from core.containers import log_drivers
 from core.containers.networking import hosts_of
 from core.errors import UsageError
 
@@ -37,6 +36,8 @@ def make_job(
     `pid_namespace` is 0 for one of the container's own, -1 for the host's, else a process
     whose one it joins.
     """
+    from core.containers import log_drivers
+
     options = row.options
     directory = paths.container(row.id)
     return {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 
-from core.containers.restarts import as_runs
 from core.lean_json import dumps, loads
 from core.record import Record
 
@@ -116,7 +115,10 @@ def _parse(document: Any) -> State:
         (ip, host, inner, kind) for ip, host, inner, kind in known.get("ports", ())
     )
     known["cgroup"] = tuple(known.get("cgroup", ()))
-    known["runs"] = as_runs(known.get("runs", ()))
+    known["runs"] = tuple(
+        (float(started), float(finished), int(code), bool(oom))
+        for started, finished, code, oom in known.get("runs", ())
+    )
     return State(**known)
 
 
