@@ -7,10 +7,12 @@ from core.commands.result import Plan, Result, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from core.engine import Engine
-    from core.model import ContainerInfo
+    from core.images.prune import PruneOptions
+    from core.model import ContainerInfo, ImageInfo
+    from core.network.definition import BridgeNetwork
     from core.trash_bin import Bin
 
 PRUNED = ("created", "exited", "dead")
@@ -94,3 +96,143 @@ def closing(engine: Engine, bin_: Bin | None, freed: int) -> list[str]:
         minutes = max(1, engine.config["storage", "trash_s"] // 60)
         lines.insert(0, f"undo brings it back for {minutes} minutes, trash empty gives its space")
     return lines
+
+
+class SystemPrune(Args):
+    """Options of `system prune`."""
+
+    all: bool = flag("-a", "--all", help="images with a name too, if no container uses them")
+    volumes: bool = flag("--volumes", help="unused volumes without a name of their own, too")
+    force: bool = flag("-f", "--force", help="do not ask")
+    filter: tuple[str, ...] = option(
+        "--filter", help="until=24h (made before), label=NAME[=VALUE], label!=…", many=True,
+        metavar="KEY=VALUE",
+    )  # fmt: skip
+
+
+@verb(
+    "system prune",
+    SystemPrune,
+    "Remove what is unused: stopped containers, networks, images without a name",
+    examples=("system prune", "system prune -a --volumes"),
+)
+def system_prune(engine: Engine, args: SystemPrune) -> Result:
+    """Plan it: a line a thing.  What only such containers use goes with them."""
+    from core.commands.show import size
+    from core.images.prune import PruneOptions, apply_prune, plan_prune
+
+    gone = stopped(engine, args.filter)
+    names = {info.name for info in gone}
+    networks = _networks(engine, names, args.filter)
+    volumes = _volumes(engine, names, args.filter) if args.volumes else []
+    asked = _image_options(engine, args)
+    images = plan_prune(engine.store, engine.paths, _without_users(engine.images(), names), asked)
+    sizes = {line_of(info): engine.container_size(info.id)[0] for info in gone}
+    sizes |= {f"volume {name}": engine.volumes.size(engine.volumes.find(name)) for name in volumes}
+    lines = (
+        *map(line_of, gone),
+        *(f"network {name}" for name in networks),
+        *(f"volume {name}, for good" for name in volumes),
+        *images.lines,
+    )
+    if not lines:
+        return Text("Total reclaimed space: 0B")
+    planned = set(images.removal.images)
+
+    def apply() -> Result:
+        engine.trash.sweep()
+        bin_ = engine.trash.open("system prune")
+        done = [line_of(info) for info in remove(engine, gone, bin_)]
+        done += _remove_networks(engine, networks) + _remove_volumes(engine, volumes)
+        # Looked at again: what was started meanwhile keeps its image.
+        only = PruneOptions(True, filters=(lambda image: image.digest in planned,))
+        left = plan_prune(engine.store, engine.paths, engine.images(), only)
+        apply_prune(engine.store, left, bin_)
+        freed = sum(sizes.get(line, 0) for line in done) + left.bytes_back
+        return Text("\n".join([*done, *left.lines, *closing(engine, bin_, freed)]))
+
+    total = sum(sizes.values()) + images.bytes_back
+    return Plan(f"remove what is unused, {size(total)}", lines, apply, total, ask=not args.force)
+
+
+def _without_users(images: Sequence[ImageInfo], gone: Collection[str]) -> list[ImageInfo]:
+    return [
+        image.replace(used_by=tuple(name for name in image.used_by if name not in gone))
+        for image in images
+    ]
+
+
+def _image_options(engine: Engine, args: SystemPrune) -> PruneOptions:
+    from core.commands.values import moment
+    from core.images.prune import PruneOptions
+
+    before = [moment(word[6:]) for word in args.filter if word.startswith("until=")]
+
+    def fits(image: ImageInfo) -> bool:
+        labels = (engine.store.config(image.digest).get("config") or {}).get("Labels") or {}
+        return _labels_fit(labels, args.filter)
+
+    return PruneOptions(args.all, before=min(before, default=0), filters=(fits,))
+
+
+def _labels_fit(labels: dict[str, str], filters: Sequence[str]) -> bool:
+    """Return whether labels fit every `label=` and `label!=` among filters."""
+    for word in filters:
+        key, _, value = word.partition("=")
+        name, equals, wanted = value.partition("=")
+        has = labels.get(name) == wanted if equals else name in labels
+        if (key == "label" and not has) or (key == "label!" and has):
+            return False
+    return True
+
+
+def _networks(engine: Engine, gone: Collection[str], filters: Sequence[str]) -> list[str]:
+    from core.commands.values import moment
+
+    before = [moment(word[6:]) for word in filters if word.startswith("until=")]
+
+    def goes(one: BridgeNetwork) -> bool:
+        young = bool(before) and one.created >= min(before)
+        used = set(engine.lifecycle.users_of_network(one.name)) - set(gone)
+        return bool(one.id) and not young and not used and _labels_fit(dict(one.labels), filters)
+
+    return [one.name for one in engine.network.all() if goes(one)]
+
+
+def _volumes(engine: Engine, gone: Collection[str], filters: Sequence[str]) -> list[str]:
+    from core.commands.volume import is_random
+
+    users = engine.lifecycle.volume_users()
+    return [
+        volume.name
+        for volume in engine.volumes.list()
+        if is_random(volume.name)
+        and not set(users.get(volume.name, ())) - set(gone)
+        and _labels_fit(volume.labels, filters)
+    ]
+
+
+def _remove_networks(engine: Engine, names: Sequence[str]) -> list[str]:
+    from core.errors import InUse, NotFound
+
+    done = []
+    for name in names:
+        try:
+            engine.network.remove(name, engine.lifecycle.users_of_network(name))
+        except (InUse, NotFound):
+            continue
+        done.append(f"network {name}")
+    return done
+
+
+def _remove_volumes(engine: Engine, names: Sequence[str]) -> list[str]:
+    from core.errors import InUse, NotFound
+
+    done = []
+    for name in names:
+        try:
+            engine.volumes.remove(name, engine.lifecycle.volume_users)
+        except (InUse, NotFound):
+            continue
+        done.append(f"volume {name}")
+    return done

@@ -108,6 +108,36 @@ def test_prune_takes_what_does_not_run(env: dict[str, str]) -> None:
     assert "no filter of prune" in limpet(env, "container", "prune", "--filter", "name=x", code=2)
 
 
+def test_system_prune_takes_what_only_stopped_containers_use(env: dict[str, str]) -> None:
+    limpet(env, "tag", "starter", "base:1")
+    limpet(env, "run", "--name", "maker", "--network", "none", "starter", "sh", "-c", "echo > /x")
+    limpet(env, "commit", "maker")  # an image without a name
+    dangling = limpet(env, "images", "-q", "--no-trunc").split()
+    limpet(env, "network", "create", "used")
+    limpet(env, "network", "create", "unused")
+    limpet(env, "create", "--name", "old", "--network", "unused", "starter", "true")
+    limpet(env, "create", "--name", "keep", "-l", "keep", "--network", "used", "starter", "true")
+    limpet(env, "volume", "create", "named")
+    made_up = limpet(env, "volume", "create").strip()
+    asked = limpet(env, "system", "prune", "--volumes", code=2)
+    assert "remove what is unused" in asked
+    said = limpet(env, "system", "prune", "-f", "--volumes", "--filter", "label!=keep")
+    for line in ("container old", "container maker", "network unused", f"volume {made_up}"):
+        assert line in said, line
+    assert "network used" not in said
+    assert "it has no name" in said
+    assert names(env, "-a") == ["keep"]
+    assert limpet(env, "volume", "ls", "-q") == "named\n"
+    left = limpet(env, "images", "-q", "--no-trunc").split()
+    assert len(left) == len(dangling) - 1
+    limpet(env, "undo")
+    assert sorted(names(env, "-a")) == ["keep", "maker", "old"]
+    limpet(env, "system", "prune", "-af")
+    assert limpet(env, "images", "-q") == ""
+    assert limpet(env, "network", "ls", "--format", "{{.Name}}").split() == [
+        "bridge", "host", "none"]  # fmt: skip
+
+
 def test_events_come_as_they_happen(env: dict[str, str]) -> None:
     command = [LIMPET, "events", "--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as watching:
