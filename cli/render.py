@@ -6,6 +6,7 @@ import os
 import sys
 
 from core.commands.result import (
+    Building,
     Document,
     Foreground,
     Lines,
@@ -37,6 +38,10 @@ def render(result: Result) -> int:
         out(document_text(result))
     elif isinstance(result, Lines):
         _stream(result)
+    elif isinstance(result, Building):
+        from cli.build_progress import follow_build
+
+        return render(result.show(follow_build(result.job, result.progress)))
     elif isinstance(result, Running):
         from cli.progress import follow
 

@@ -207,7 +207,25 @@ CREATE TABLE container_edits (
     spec TEXT NOT NULL
 )
 """
-SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES, TRASH, SYNC, EDITS)
+BUILD_CACHE = """
+-- What build steps came to; a row holds its layer and blob as an image does.
+CREATE TABLE build_cache (
+    key TEXT PRIMARY KEY,             -- digest of all that makes the step
+    diff_id TEXT NOT NULL,            -- empty for a step that changed no file
+    blob_digest TEXT NOT NULL,
+    blob_size INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    instruction TEXT NOT NULL,        -- in words, for people
+    place TEXT NOT NULL,              -- which step of which Dockerfile it was last
+    parts TEXT NOT NULL,              -- JSON: what the key was made of
+    created REAL NOT NULL,            -- seconds since the epoch
+    used REAL NOT NULL
+);
+CREATE INDEX build_cache_by_diff_id ON build_cache(diff_id);
+CREATE INDEX build_cache_by_blob ON build_cache(blob_digest);
+CREATE INDEX build_cache_by_place ON build_cache(place);
+"""
+SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES, TRASH, SYNC, EDITS, BUILD_CACHE)
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 
 

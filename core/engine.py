@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from core.build.options import BuildOptions, Built
     from core.config import Config
     from core.containers.changes import Change
     from core.containers.commit import CommitOptions
@@ -92,7 +93,6 @@ class Engine:
     @cached_property
     def lifecycle(self) -> Containers:
         """The life of containers, from create to rm."""
-        from core.containers.launcher import Launcher
         from core.containers.lifecycle import Containers
 
         return Containers(
@@ -101,7 +101,7 @@ class Engine:
             lambda: self.store,
             self.network,
             self.config,
-            self._launcher or Launcher(),
+            self.launcher,
         )
 
     @cached_property
@@ -117,6 +117,13 @@ class Engine:
             self.config,
             self.lifecycle,
         )
+
+    @cached_property
+    def launcher(self) -> Launcher:
+        """Starts what runs in containers."""
+        from core.containers.launcher import Launcher
+
+        return self._launcher or Launcher()
 
     @cached_property
     def jobs(self) -> Jobs:
@@ -350,6 +357,25 @@ class Engine:
 
         return self.jobs.start(f"sync watch {' '.join(rules)}".rstrip(), work)
 
+    def build(self, options: BuildOptions) -> Job:
+        """Start building an image; the job's result is a Built, its board shows the steps."""
+        require_root("building an image")
+        from core.build.board import Board
+
+        board = Board()
+
+        def work(job: Job) -> Built:
+            from core.build.builder import Host, build
+
+            board.job = job
+            host = Host(self.paths, self.config, self.store, self.network, self.launcher)
+            return build(host, options, job, board)
+
+        name = options.tags[0] if options.tags else options.context
+        job = self.jobs.start(f"build {name}", work)
+        job.board = board
+        return job
+
     def check_updates(self) -> Job:
         """Start asking registries for newer images; the job's result is a list of Update."""
         running = [info for info in self.containers() if info.state in ("running", "paused")]
@@ -503,10 +529,9 @@ class Engine:
 
     def close(self) -> None:
         """Let go of this thread's database connection and of the spawner, if any."""
-        if "lifecycle" in self.__dict__:
-            self.lifecycle.close()
-        elif self._launcher is not None:
-            self._launcher.close()
+        launcher = self.__dict__.get("launcher", self._launcher)
+        if launcher is not None:
+            launcher.close()
         self.database.close()
 
 

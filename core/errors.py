@@ -19,6 +19,7 @@
     |  |- Unreachable         no answer
     |  `- ProtocolError       the answer makes no sense
     |- RunError               a container did not start; exit 125, 126 or 127
+    |- BuildError             a step of a build failed; exit as its program's
     `- Cancelled              the user stopped it; exit 130
 
 A class exists only where some caller does something different with it.  A bug is not an
@@ -170,6 +171,18 @@ class RunError(Error):
 
     def __init__(
         self, message: str, *, hint: str = "", subject: str = "", exit_code: int = 125
+    ) -> None:
+        super().__init__(message, hint=hint, subject=subject)
+        self.exit_code = exit_code
+
+
+class BuildError(Error):
+    """A step of a build failed; the exit code is that of its program, if one ran."""
+
+    code = "build"
+
+    def __init__(
+        self, message: str, *, hint: str = "", subject: str = "", exit_code: int = 1
     ) -> None:
         super().__init__(message, hint=hint, subject=subject)
         self.exit_code = exit_code

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from core.build.board import Board
+
 LOG_LINES = 1000
 
 
@@ -59,6 +61,8 @@ class Job:
         self._result: Any = None
         self._started = time.time()
         self._ended = 0.0
+        self.board: Board | None = None
+        """The steps of a build; None for every other job."""
 
     def progress(self, name: str, done: int, total: int, note: str = "") -> None:
         """Report that `done` of `total` bytes of the item `name` are finished."""

@@ -66,6 +66,13 @@ class Running(Record):
     show: Callable[[Any], Result]
 
 
+class Building(Running):
+    """A build that has started; its job has a board."""
+
+    progress: str = "auto"
+    """auto, plain, json or quiet."""
+
+
 class Foreground(Record):
     """Something that needs the terminal: `relay(stdin, stdout, stderr)` blocks meanwhile.
 

@@ -48,6 +48,13 @@ def ago(since: float, now: float = 0) -> str:
     return f"{span(since, now)} ago" if since > 0 else "-"
 
 
+def seconds(count: float) -> str:
+    """Return how long something took: 0.4s, 12.3s, 3m05s."""
+    if count < 99.95:
+        return f"{count:.1f}s"
+    return f"{int(count) // 60}m{int(count) % 60:02d}s"
+
+
 def short(digest: str) -> str:
     """Return the twelve hex digits that name a thing well enough."""
     return digest.rpartition(":")[2][:12]

@@ -368,6 +368,8 @@ class Monitor:
         return bytes((protocol.ANSWER, 0))
 
     def _gone(self, client: Client) -> None:
+        if client.owner and self._job.get("ends_with_owner") and self._status is None and self._pid:
+            os.kill(self._pid, _signal.SIGKILL)
         if client.owner and not client.left and self._job["stdin_once"]:
             self._pump.close_stdin()
 

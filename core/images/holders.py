@@ -1,7 +1,7 @@
 """What holds layers and blobs: whatever nothing here holds may go.
 
 Images hold theirs, the registry that is served from the store holds what was pushed to it,
-and the trash holds what can still be brought back.
+the trash holds what can still be brought back, and the build cache what a step came to.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ STAYS = "NOT IN (SELECT value FROM json_each(?2))"
 LAYER_HOLDERS = (
     f"SELECT 1 FROM image_layers WHERE diff_id=?1 AND image {STAYS}",  # noqa: S608 - constants
     "SELECT 1 FROM trash_holds WHERE digest=?1",
+    "SELECT 1 FROM build_cache WHERE diff_id=?1",
 )
 BLOB_HOLDERS = (
     f"SELECT 1 FROM image_layers WHERE blob_digest=?1 AND image {STAYS}",  # noqa: S608
@@ -23,6 +24,7 @@ BLOB_HOLDERS = (
     "SELECT 1 FROM repository_blobs WHERE digest=?1",
     "SELECT 1 FROM repository_manifests WHERE digest=?1",
     "SELECT 1 FROM trash_holds WHERE digest=?1",
+    "SELECT 1 FROM build_cache WHERE blob_digest=?1",
 )
 """`?1` is the layer's diff ID or the blob's digest, `?2` a JSON list of images that are going."""
 

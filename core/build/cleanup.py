@@ -1,0 +1,30 @@
+"""Removes the container of a RUN whose build is gone; what its monitor becomes.
+
+Run by file path: `cleanup.py DATA-ROOT RUN-ROOT CONTAINER DIRECTORY`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main(data: str, run: str, container_id: str, directory: str) -> None:
+    """Remove the directory, the build's own if that was the last in it, and the address."""
+    from core.build.homes import remove_home
+    from core.config import Config
+    from core.database import Database
+    from core.images.trees import remove_tree
+    from core.network.network import Network
+    from core.paths import Paths
+
+    paths = Paths(data, run)
+    remove_tree(directory)
+    remove_tree(paths.container_run(container_id))
+    Network(paths, Database(paths), Config()).release(container_id)
+    remove_home(os.path.dirname(directory))
+
+
+if __name__ == "__main__":
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    main(*sys.argv[1:])

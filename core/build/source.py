@@ -1,0 +1,79 @@
+"""A Dockerfile's text, and errors and warnings that point into it."""
+
+from __future__ import annotations
+
+from core.errors import Error
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NEAR = 0.6
+
+
+class DockerfileError(Error):
+    """A Dockerfile says something that cannot be done; the message begins FILE:LINE:COLUMN."""
+
+    code = "dockerfile"
+
+    def __init__(
+        self, message: str, *, hint: str = "", subject: str = "", line: int = 0, column: int = 0
+    ) -> None:
+        super().__init__(message, hint=hint, subject=subject)
+        self.line = line
+        self.column = column
+
+
+class Warning_(Record):
+    """Something that works, and is most likely not what was meant."""
+
+    rule: str
+    """BuildKit's name for it, such as JSONArgsRecommended."""
+    text: str
+    line: int
+
+
+class Source:
+    """The lines of one Dockerfile and what was noticed about them."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.lines = text.removeprefix("\ufeff").split("\n")
+        self.lines = [line.removesuffix("\r") for line in self.lines]
+        self.shown = self.lines
+        """What errors show: of an instruction within another, the whole line."""
+        self.warnings: list[Warning_] = []
+
+    def error(
+        self, line: int, column: int, problem: str, *, expected: str = "", width: int = 1
+    ) -> DockerfileError:
+        """Return an error that shows the line and what was expected there; both count from 1."""
+        shown = self.shown[line - 1] if 0 < line <= len(self.shown) else ""
+        number = str(line)
+        marks = " " * (column - 1) + "^" * max(1, min(width, len(shown) - column + 1))
+        hint = f"{number} | {shown.expandtabs(1)}\n{' ' * len(number)} | {marks}"
+        if expected:
+            hint += f"\nexpected {expected}"
+        return DockerfileError(
+            f"{self.name}:{line}:{column}: {problem}",
+            hint=hint, subject=self.name, line=line, column=column,
+        )  # fmt: skip
+
+    def warn(self, rule: str, line: int, text: str) -> None:
+        """Note something, once a line."""
+        warning = Warning_(rule, text, line)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+    def describe(self, warning: Warning_) -> str:
+        """Return a warning as one line."""
+        return f"{self.name}:{warning.line}: {warning.text} ({warning.rule})"
+
+
+def guess(word: str, known: Iterable[str]) -> str:
+    """Return `, did you mean X?` when a known word is near, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), 1, NEAR)
+    return f", did you mean {near[0]}?" if near else ""
