@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from core.build.options import BuildOptions, Output, Secret
 from core.commands import values
-from core.commands.grammar import Args, flag, option, positional, verb
-from core.commands.result import Building, Result, Text
+from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.result import Building, Column, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,3 +185,71 @@ def _options(engine: Engine, args: Build) -> BuildOptions:
         cache_from=args.cache_from, pull=args.pull, secrets=args.secret, labels=args.label,
         network=args.network, output=args.output, squash=args.squash, timestamp=moment,
     )  # fmt: skip
+
+
+class Prune(Args):
+    """Options of `build prune`."""
+
+    all: bool = flag("-a", "--all", help="also what images hold, and the mounts of RUN")
+    until: float = option(
+        "--until", help="only what was not used since: 24h, 2024-05-01", default=0.0,
+        metavar="TIME", convert=values.moment,
+    )  # fmt: skip
+    force: bool = flag("-f", "--force", help="do not ask")
+
+
+@verb(
+    "build prune",
+    Prune,
+    "Remove results of build steps that no image holds",
+    "builder prune",
+    examples=("build prune", "build prune -a --until 72h"),
+)
+def prune(engine: Engine, args: Prune) -> Result:
+    """Plan it: a line a step."""
+    from core.build.prune import choose, entries, remove
+    from core.commands.show import ago, size
+
+    found = entries(engine.store, engine.paths)
+    going = choose(found, everything=args.all, before=args.until)
+    if not going:
+        return Text("Total reclaimed space: 0B")
+    total = sum(entry.bytes for entry in going if not entry.shared)
+    lines = tuple(
+        f"{entry.kind} {entry.words[:70]}, {size(entry.bytes)}, used {ago(entry.used)}"
+        + (" (images hold its layer)" if entry.shared else "")
+        for entry in going
+    )
+
+    def apply() -> Result:
+        return Text(f"Total reclaimed space: {size(remove(engine.store, going))}")
+
+    title = f"remove {len(going)} from the build cache, {size(total)}"
+    return Plan(title, lines, apply, total, ask=not args.force)
+
+
+@verb(
+    "build cache",
+    Listing,
+    "List what build steps came to, and the mounts of RUN",
+    "builder du",
+    changes=False,
+)
+def cache(engine: Engine, args: Listing) -> Result:
+    """List it, last used first."""
+    from core.build.prune import entries
+
+    rows = tuple(
+        {
+            "ID": entry.name, "Kind": entry.kind, "Description": entry.words[:60],
+            "Size": entry.bytes, "Shared": "yes" if entry.shared else "no",
+            "CreatedSince": entry.created, "LastUsedSince": entry.used,
+        }
+        for entry in entries(engine.store, engine.paths)
+    )  # fmt: skip
+    columns = (
+        Column("ID", "ID", "id"), Column("Kind", "KIND"), Column("Description", "DESCRIPTION"),
+        Column("Size", "SIZE", "size"), Column("Shared", "SHARED"),
+        Column("LastUsedSince", "LAST USED", "age"),
+    )  # fmt: skip
+    return Table(columns, rows, args.format, "ID" if args.quiet else "")
