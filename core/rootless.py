@@ -25,8 +25,10 @@ def enter(paths: Paths) -> None:
     """
     monitor = _living_monitor(paths)
     if monitor:
+        here = _directory()
         process.setns(monitor, process.CLONE_NEWUSER | process.CLONE_NEWNS)
         os.close(monitor)
+        os.chdir(here)  # setns(2) has gone to the root of the mounts it joined
     else:
         _make_namespace()
     os.setresgid(0, 0, 0)
@@ -34,6 +36,13 @@ def enter(paths: Paths) -> None:
     os.setgroups([])
     # Cleared by the change of user; without it nobody may open our children's namespaces.
     process.prctl(process.PR_SET_DUMPABLE, 1)
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"  # it has been removed
 
 
 def _living_monitor(paths: Paths) -> int:

@@ -147,3 +147,25 @@ def test_a_user_without_ids_learns_how_to_get_them(limpet: Limpet, home: Path) -
         assert "usermod --add-subuids" in said
     finally:
         subuid.write_text(FILES["subuid"])
+
+
+def test_files_changes_and_processes(limpet: Limpet, home: Path) -> None:
+    (home / "file").write_text("mine")
+    os.chown(home / "file", UID, UID)
+    limpet("run", "-d", "--name", "web", "--network", "none", "--stop-timeout", "0", "starter",
+           "sleep", "1000")  # fmt: skip
+    limpet("cp", "file", "web:/etc/file")
+    assert limpet("exec", "web", "stat", "-c", "%u %a", "/etc/file").startswith("0 ")
+    assert limpet("diff", "web").split() == ["C", "/etc", "A", "/etc/file"]
+    assert "sleep 1000" in limpet("top", "web")
+    limpet("edit", "-f", "-e", "A=1", "web")
+    assert limpet("exec", "web", "sh", "-c", "echo $A; cat /etc/file") == "1\nmine"
+    limpet("stop", "web")
+    limpet("cp", "-a", "web:/etc/file", "back")
+    assert (home / "back").read_text() == "mine"
+    assert (home / "back").stat().st_uid == UID
+    limpet("cp", "file", "web:/etc/cold")
+    limpet("start", "web")
+    assert limpet("exec", "web", "cat", "/etc/cold") == "mine"
+    # No user can write where root alone may, through limpet neither.
+    assert "denied" in limpet("cp", "web:/etc/file", "/etc/limpet-was-here", code=1)
