@@ -170,11 +170,12 @@ def start(
     tty: bool,
     meanwhile: Callable[[], None] = lambda: None,
     ready: Callable[[int], None] = lambda pid: None,
+    going: Callable[[], None] = lambda: None,
 ) -> Child:
     """Give a forked process its plan and wait until it has called execve.
 
-    `meanwhile()` is called while it makes its namespaces, `ready(pid)` when it has.  Raises
-    StartFailed.
+    `meanwhile()` is called while it makes its namespaces, `ready(pid)` when it has, `going()`
+    while it does the rest.  Raises StartFailed.
     """
     stdio, ends = ((), (-1, -1, -1)) if tty else _pipes(stdin=stdin)
     request.send(forked.channel, plan, stdio)
@@ -183,7 +184,7 @@ def start(
     try:
         with protocol.Closing(forked.channel):
             _host_side(forked.pid, "prepare", meanwhile)
-            master = _talk(forked.channel, forked.pid, ready)
+            master = _talk(forked.channel, forked.pid, ready, going)
     except StartFailed:
         for fd in ends:
             if fd >= 0:
@@ -210,7 +211,9 @@ def _host_side(pid: int, stage: str, work: Callable[[], None]) -> None:
         raise StartFailed(stage, error.errno or 0, str(error), 125) from error
 
 
-def _talk(channel: _socket.socket, pid: int, ready: Callable[[int], None]) -> int:
+def _talk(
+    channel: _socket.socket, pid: int, ready: Callable[[int], None], going: Callable[[], None]
+) -> int:
     """Answer the child until it is gone into execve; returns the terminal's master or -1."""
     master = -1
     while True:
@@ -225,6 +228,7 @@ def _talk(channel: _socket.socket, pid: int, ready: Callable[[int], None]) -> in
         if message == READY:
             _host_side(pid, "network", lambda: ready(pid))
             channel.send(GO)
+            _host_side(pid, "network", going)
         elif message == TTY:
             master = int.from_bytes(ancillary[0][2][:4], "little")
         elif message.startswith(FAILED):

@@ -132,6 +132,7 @@ class Monitor:
             tty=self._job["plan"]["spec"]["process"]["terminal"],
             meanwhile=self._prepare,
             ready=self._attach,
+            going=self._announce,
         )
         self._pid = started.pid
         if started.master >= 0:
@@ -210,7 +211,10 @@ class Monitor:
                 self._network["ports"],
                 self._network["address6"],
             )
-        if not self._joined:
+
+    def _announce(self) -> None:
+        """Let the others on its networks find it."""
+        if not self._joined and "members" in self._network:
             self._joined = True
             for name, values in self._network["members"]:
                 names.join(self._zones(), name, names.Member(*values))

@@ -39,13 +39,13 @@ def hosts_file(
 
 
 def zone_parts(network: dict[str, Any]) -> str:
-    """Return the names on the networks that a start has been prepared for."""
+    """Return the names on the networks that a start has been prepared for, its own at the end."""
     if not network.get("members"):
         return ""
-    from core.network.names import Zones, hosts_part
+    from core.network.names import Member, Zones, hosts_part
 
     zones = Zones(*network["zones"])
-    return "".join(hosts_part(zones, name) for name, _ in network["members"])
+    return "".join(hosts_part(zones, name, Member(*own)) for name, own in network["members"])
 
 
 def resolv_conf(

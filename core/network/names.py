@@ -1,9 +1,9 @@
 """Who is on a network, and the hosts files that let its containers find each other.
 
 A network's zone is one small file in the run-time directory, a line for each container that
-is on it now.  Whoever comes or goes changes the zone and, in place, that network's part of
-the hosts file of every container in it: a container has those files mounted, so they keep
-their inodes.  What else is in them stays as it is.
+is on it now.  Who comes adds a line to the zone and to the hosts file of every container in
+it, who goes takes it away.  Hosts files are changed in place: the containers have them
+mounted.  Our lines end in a comment that says whose they are; all others stay as they are.
 
 Monitors do this at a container's start and end, hence lean.
 """
@@ -17,10 +17,14 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator
 
 MOST_BYTES = 1 << 20
-"""A container can write its own hosts file.  No honest one is longer; the rest is dropped."""
+"""A container can write its own hosts file.  No honest one is longer; when lines are taken
+away, what lies behind is cut off."""
+SHORT_ID = 12
+MARK = "\t# "
+"""Comes before the network and the container that a line belongs to."""
 
 
 class Zones(Record):
@@ -57,48 +61,41 @@ class Member(Record):
 
 def join(zones: Zones, network: str, member: Member) -> None:
     """Put a container into a zone, in place of what is there of it.  Raises OSError."""
-    _change(
-        zones,
-        network,
-        lambda found: [*(one for one in found if one.container != member.container), member],
-    )
+    own = _zone_line(member)
+    with zones.lock():
+        if member.container in _containers(zones, network):
+            _take_out(zones, network, member.container)
+        _append(zones.file(network), own, os.O_CREAT)
+        # Bytes all along, one line at a time: what a monitor holds for a moment it keeps.
+        zone = _read(zones.file(network))
+        added = _hosts_lines(network, own)
+        for container in _column(zone):
+            if container != member.container:
+                _append_hosts(zones, container, added)
+        # Others may have come since its own file was written.
+        lines = b"".join(_hosts_lines(network, line) for line in zone.splitlines())
+        _rewrite(zones, member.container, f"{MARK}{network} ", lines)
 
 
 def leave(zones: Zones, container: str, network: str = "") -> None:
     """Take a container out of one zone or of all it is in.  Raises OSError."""
     for name in [network] if network else _networks(zones):
-        if any(member.container == container for member in members(zones, name)):
-            _change(
-                zones,
-                name,
-                lambda found: [one for one in found if one.container != container],
-                gone=container,
-            )
+        if container in _containers(zones, name):
+            with zones.lock():
+                _take_out(zones, name, container)
+                _rewrite(zones, container, f"{MARK}{name} ", b"")
 
 
 def rename(zones: Zones, container: str, old: str, new: str) -> None:
     """Let a container be found under another name.  Raises OSError."""
-    for network in _networks(zones):
-        if any(member.container == container for member in members(zones, network)):
-            _change(zones, network, lambda found: [
-                one.replace(names=tuple(new if name == old else name for name in one.names))
-                if one.container == container else one for one in found
-            ])  # fmt: skip
+    for network, member in attachments(zones, container).items():
+        names = tuple(new if name == old else name for name in member.names)
+        join(zones, network, member.replace(names=names))
 
 
 def members(zones: Zones, network: str) -> list[Member]:
     """Return the containers in a zone, in the order they came."""
-    try:
-        text = _read(zones.file(network)).decode()
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in text.splitlines():
-        container, address, address6, device, inside, mac, names = line.split("\t")
-        found.append(
-            Member(container, address, address6, device, inside, mac, tuple(names.split()))
-        )
-    return found
+    return [_member(line) for line in _read(zones.file(network)).splitlines()]
 
 
 def attachments(zones: Zones, container: str) -> dict[str, Member]:
@@ -111,9 +108,12 @@ def attachments(zones: Zones, container: str) -> dict[str, Member]:
     }
 
 
-def hosts_part(zones: Zones, network: str) -> str:
-    """Return what a network's zone comes to in a hosts file."""
-    return _part(network, members(zones, network)).decode()
+def hosts_part(zones: Zones, network: str, own: Member) -> str:
+    """Return what a network's zone comes to in the hosts file of who is about to join it."""
+    ours = _zone_line(own)
+    lines = [line for line in _read(zones.file(network)).splitlines()
+             if not line.startswith(own.container.encode())]  # fmt: skip
+    return b"".join(_hosts_lines(network, line) for line in (*lines, ours)).decode()
 
 
 def _networks(zones: Zones) -> list[str]:
@@ -123,68 +123,81 @@ def _networks(zones: Zones) -> list[str]:
         return []
 
 
-def _change(
-    zones: Zones,
-    network: str,
-    change: Callable[[Sequence[Member]], list[Member]],
-    gone: str = "",
-) -> None:
-    with zones.lock():
-        now = change(members(zones, network))
-        if now:
-            _write(zones, network, now)
-        else:
-            os.unlink(zones.file(network))
-        part = _part(network, now)
-        for one in now:
-            _rewrite(zones, one.container, network, part)
-        if gone:
-            _rewrite(zones, gone, network, b"")
+def _containers(zones: Zones, network: str) -> list[str]:
+    return list(_column(_read(zones.file(network))))
 
 
-def _write(zones: Zones, network: str, now: Sequence[Member]) -> None:
-    lines = [
-        "\t".join((one.container, one.address, one.address6, one.device, one.inside, one.mac,
-                   " ".join(one.names)))
-        for one in now
-    ]  # fmt: skip
+def _column(zone: bytes) -> Iterator[str]:
+    return (line.partition(b"\t")[0].decode() for line in zone.splitlines())
+
+
+def _take_out(zones: Zones, network: str, container: str) -> None:
+    """Take a container's line out of a zone, and out of the others' hosts files."""
+    path = zones.file(network)
+    left = [one for one in members(zones, network) if one.container != container]
+    if not left:
+        os.unlink(path)
+        return
     temporary = f"{zones.directory}/.{network}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    _append(temporary, b"".join(map(_zone_line, left)), os.O_CREAT | os.O_TRUNC)
+    os.rename(temporary, path)
+    for one in left:
+        _rewrite(zones, one.container, f"{MARK}{network} {container[:SHORT_ID]}", b"")
+
+
+def _zone_line(one: Member) -> bytes:
+    fields = (one.container, one.address, one.address6, one.device, one.inside, one.mac)
+    return "\t".join((*fields, " ".join(one.names) + "\n")).encode()
+
+
+def _member(line: bytes) -> Member:
+    container, address, address6, device, inside, mac, names = line.decode().split("\t")
+    return Member(container, address, address6, device, inside, mac, tuple(names.split()))
+
+
+def _hosts_lines(network: str, line: bytes) -> bytes:
+    """Return what one line of a zone comes to in a hosts file."""
+    one = _member(line)
+    if not one.names:
+        return b""
+    rest = f"\t{' '.join(one.names)}{MARK}{network} {one.container[:SHORT_ID]}\n"
+    return "".join(address + rest for address in (one.address, one.address6) if address).encode()
+
+
+def _append(path: str, data: bytes, flags: int = 0) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
     try:
-        os.write(fd, "".join(f"{line}\n" for line in lines).encode())
+        os.write(fd, data)
     finally:
         os.close(fd)
-    os.rename(temporary, zones.file(network))
 
 
-def _part(network: str, found: Sequence[Member]) -> bytes:
-    """Return the lines of a zone, between two that say whose they are."""
-    if not found:
-        return b""
-    lines = [
-        f"{address}\t{' '.join(one.names)}\n"
-        for one in found
-        for address in (one.address, one.address6)
-        if address and one.names
-    ]
-    begin, end = _edges(network)
-    return begin + "".join(lines).encode() + end
-
-
-def _edges(network: str) -> tuple[bytes, bytes]:
-    return f"# network {network}\n".encode(), f"# end of network {network}\n".encode()
-
-
-def _rewrite(zones: Zones, container: str, network: str, part: bytes) -> None:
-    """Put a network's part into a hosts file; one that is gone does not matter."""
-    path = f"{zones.containers}/{container}/hosts"
+def _append_hosts(zones: Zones, container: str, lines: bytes) -> None:
+    """Add lines to a hosts file; one that is gone is none."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(f"{zones.containers}/{container}/hosts", flags)
+    except OSError:
+        return
+    try:
+        end = os.lseek(fd, 0, os.SEEK_END)
+        broken = end and os.pread(fd, 1, end - 1) != b"\n"
+        os.write(fd, b"\n" + lines if broken else lines)
+    finally:
+        os.close(fd)
+
+
+def _rewrite(zones: Zones, container: str, mark: str, lines: bytes) -> None:
+    """Put `lines` in place of those that have a mark; a hosts file that is gone is none."""
+    try:
+        fd = os.open(
+            f"{zones.containers}/{container}/hosts", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        )
     except OSError:
         return
     try:
         before = os.read(fd, MOST_BYTES)
-        after = replace_part(before, network, part)
+        after = without(before, mark) + lines
         if after != before:
             # Longer first, then cut: who reads meanwhile sees blank lines, not half ones.
             os.pwrite(fd, after.ljust(len(before), b"\n"), 0)
@@ -193,18 +206,21 @@ def _rewrite(zones: Zones, container: str, network: str, part: bytes) -> None:
         os.close(fd)
 
 
-def replace_part(text: bytes, network: str, part: bytes) -> bytes:
-    """Return a hosts file with a network's part replaced, or added at the end."""
-    begin, end = _edges(network)
-    before, found, rest = text.partition(begin)
-    if not found:
-        return text + (b"\n" if text and not text.endswith(b"\n") else b"") + part
-    _, ended, after = rest.partition(end)
-    return before + part + (after if ended else b"")
+def without(text: bytes, mark: str) -> bytes:
+    """Return a hosts file without the lines that have a mark, but with an end to the last."""
+    found = mark.encode()
+    kept = [line for line in text.splitlines(keepends=True) if found not in line]
+    if kept and not kept[-1].endswith(b"\n"):
+        kept.append(b"\n")
+    return b"".join(kept)
 
 
 def _read(path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Return a zone, b"" for one that nobody is in."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
     try:
         parts = []
         while part := os.read(fd, 64 << 10):

@@ -159,6 +159,7 @@ def test_a_hostile_hosts_file_harms_nobody_else(engine: Engine, containers: Cont
     said(containers, web, "head -c 3000000 /dev/zero > /etc/hosts")
     database = sleeper(containers, "db", "shop")
     assert hosts(containers, database, "web") == ["10.90.0.2"]
+    containers.rm(database, force=True)
     assert os.path.getsize(f"{engine.paths.container(web)}/hosts") < 2 << 20
 
 

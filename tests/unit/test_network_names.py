@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.network.names import Member, Zones, attachments, join, leave, members, rename
-from core.network.names import replace_part as replaced
+from core.network.names import (
+    MARK,
+    Member,
+    Zones,
+    attachments,
+    join,
+    leave,
+    members,
+    rename,
+    without,
+)
 
 
 @pytest.fixture
@@ -34,11 +43,13 @@ def test_who_comes_is_known_to_all_and_who_goes_to_none(zones: Zones) -> None:
     inode = os.stat(f"{zones.containers}/aa/hosts").st_ino
     join(zones, "shop", member("bb", "10.0.0.3", "db", "store", address6="fd00::3"))
     for container in ("aa", "bb"):
-        assert "10.0.0.3\tdb store\nfd00::3\tdb store\n" in hosts(zones, container)
+        assert "10.0.0.3\tdb store\t# shop bb\nfd00::3\tdb store\t# shop bb\n" in hosts(
+            zones, container
+        )
     assert os.stat(f"{zones.containers}/aa/hosts").st_ino == inode
     assert list(attachments(zones, "bb")) == ["shop"]
     rename(zones, "bb", "db", "base")
-    assert "10.0.0.3\tbase store\n" in hosts(zones, "aa")
+    assert "10.0.0.3\tbase store\t" in hosts(zones, "aa")
     leave(zones, "bb")
     assert "10.0.0.3" not in hosts(zones, "aa") + hosts(zones, "bb")
     leave(zones, "bb")
@@ -66,12 +77,19 @@ def test_a_container_without_a_hosts_file_does_not_matter(zones: Zones, tmp_path
     assert Path("/etc/hosts").read_bytes() == before
 
 
-@given(st.binary(max_size=200), st.binary(max_size=100), st.binary(max_size=100))
-def test_whatever_a_container_wrote_one_part_is_left(
-    text: bytes, first: bytes, last: bytes
-) -> None:
-    begin, end = b"# network n\n", b"# end of network n\n"
-    for written in (text, first + begin + text + end + last, first + begin + last):
-        part = begin + b"10.0.0.2\tweb\n" + end
-        assert part in replaced(written, "n", part)
-        assert replaced(replaced(written, "n", part), "n", part) == replaced(written, "n", part)
+def test_a_hosts_file_without_an_end_is_not_spoilt(zones: Zones) -> None:
+    join(zones, "shop", member("aa", "10.0.0.2", "web"))
+    with open(f"{zones.containers}/aa/hosts", "a") as file:
+        file.write("192.0.2.1 mine")
+    join(zones, "shop", member("bb", "10.0.0.3", "db"))
+    leave(zones, "bb")
+    assert hosts(zones, "aa").splitlines()[-1] == "192.0.2.1 mine"
+
+
+@given(st.binary(max_size=200), st.lists(st.sampled_from(("shop", "shop2", "sho")), max_size=5))
+def test_only_marked_lines_are_taken_away(text: bytes, networks: list[str]) -> None:
+    kept = without(text, f"{MARK}shop ")
+    assert kept.rstrip(b"\n") == text.rstrip(b"\n") or MARK.encode() in text
+    lines = [f"10.0.0.2\tweb{MARK}{name} aa\n".encode() for name in networks]
+    left = without(b"".join(lines), f"{MARK}shop ")
+    assert left == b"".join(line for line in lines if b"# shop " not in line)
