@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from core.build.prune import Entry
     from core.engine import Engine
     from core.images.prune import PruneOptions
     from core.model import ContainerInfo, ImageInfo
@@ -113,11 +114,12 @@ class SystemPrune(Args):
 @verb(
     "system prune",
     SystemPrune,
-    "Remove what is unused: stopped containers, networks, images without a name",
+    "Remove what is unused: stopped containers, networks, unnamed images, build cache",
     examples=("system prune", "system prune -a --volumes"),
 )
 def system_prune(engine: Engine, args: SystemPrune) -> Result:
     """Plan it: a line a thing.  What only such containers use goes with them."""
+    from core.build.prune import remove as remove_steps
     from core.commands.show import size
     from core.images.prune import PruneOptions, apply_prune, plan_prune
 
@@ -127,6 +129,7 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
     volumes = _volumes(engine, names, args.filter) if args.volumes else []
     asked = _image_options(engine, args)
     images = plan_prune(engine.store, engine.paths, _without_users(engine.images(), names), asked)
+    steps = _build_steps(engine, args)
     sizes = {line_of(info): engine.container_size(info.id)[0] for info in gone}
     sizes |= {f"volume {name}": engine.volumes.size(engine.volumes.find(name)) for name in volumes}
     lines = (
@@ -134,6 +137,7 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
         *(f"network {name}" for name in networks),
         *(f"volume {name}, for good" for name in volumes),
         *images.lines,
+        *(f"build {step.kind} {step.words[:70]}" for step in steps),
     )
     if not lines:
         return Text("Total reclaimed space: 0B")
@@ -149,9 +153,13 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
         left = plan_prune(engine.store, engine.paths, engine.images(), only)
         apply_prune(engine.store, left, bin_)
         freed = sum(sizes.get(line, 0) for line in done) + left.bytes_back
+        if steps:
+            done.append(f"build cache: {len(steps)} entries")
+            freed += remove_steps(engine.store, steps)
         return Text("\n".join([*done, *left.lines, *closing(engine, bin_, freed)]))
 
     total = sum(sizes.values()) + images.bytes_back
+    total += sum(step.bytes for step in steps if not step.shared)
     return Plan(f"remove what is unused, {size(total)}", lines, apply, total, ask=not args.force)
 
 
@@ -173,6 +181,18 @@ def _image_options(engine: Engine, args: SystemPrune) -> PruneOptions:
         return _labels_fit(labels, args.filter)
 
     return PruneOptions(args.all, before=min(before, default=0), filters=(fits,))
+
+
+def _build_steps(engine: Engine, args: SystemPrune) -> list[Entry]:
+    """Return what goes of the build cache: nothing where labels choose, for it has none."""
+    from core.build.prune import choose, entries
+    from core.commands.values import moment
+
+    if any(word.startswith("label") for word in args.filter):
+        return []
+    before = [moment(word[6:]) for word in args.filter if word.startswith("until=")]
+    found = entries(engine.store, engine.paths)
+    return choose(found, everything=args.all, before=min(before, default=0))
 
 
 def _labels_fit(labels: dict[str, str], filters: Sequence[str]) -> bool:

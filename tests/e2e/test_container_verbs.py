@@ -108,7 +108,9 @@ def test_prune_takes_what_does_not_run(env: dict[str, str]) -> None:
     assert "no filter of prune" in limpet(env, "container", "prune", "--filter", "name=x", code=2)
 
 
-def test_system_prune_takes_what_only_stopped_containers_use(env: dict[str, str]) -> None:
+def test_system_prune_takes_what_only_stopped_containers_use(
+    env: dict[str, str], tmp_path: Path
+) -> None:
     limpet(env, "tag", "starter", "base:1")
     limpet(env, "run", "--name", "maker", "--network", "none", "starter", "sh", "-c", "echo > /x")
     limpet(env, "commit", "maker")  # an image without a name
@@ -132,8 +134,12 @@ def test_system_prune_takes_what_only_stopped_containers_use(env: dict[str, str]
     assert len(left) == len(dangling) - 1
     limpet(env, "undo")
     assert sorted(names(env, "-a")) == ["keep", "maker", "old"]
+    (tmp_path / "Dockerfile").write_text("FROM starter\nRUN echo > /built\n")
+    limpet(env, "build", "-q", "--network", "none", "-t", "built", str(tmp_path))
+    assert limpet(env, "build", "cache", "-q") != ""
     limpet(env, "system", "prune", "-af")
     assert limpet(env, "images", "-q") == ""
+    assert limpet(env, "build", "cache", "-q") == ""
     assert limpet(env, "network", "ls", "--format", "{{.Name}}").split() == [
         "bridge", "host", "none"]  # fmt: skip
 
