@@ -26,7 +26,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "trash": ("trash",),
     "network": ("network",),
     "registry": ("registry", "remote", "serve"),
-    "system": ("system", "boot", "events", "prune"),
+    "system": ("df", "system", "boot", "events", "prune"),
     "volume": ("volume",),
     **dict.fromkeys(("run", "create"), ("create",)),
     **dict.fromkeys(("ps", "logs", "port", "stats"), ("container_facts",)),

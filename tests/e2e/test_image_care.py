@@ -265,3 +265,34 @@ def test_what_the_trash_and_a_download_hold_stays(engine: Engine) -> None:
     os.close(fd)
     engine.trash.undo()
     assert check(engine) == []
+
+
+def test_df_counts_shared_layers_once(engine: Engine, tmp_path: Path) -> None:
+    from core.commands.result import Table
+    from core.images.disk_usage import image_usage
+
+    def row(kind: str) -> dict[str, object]:
+        verb, words = find(["system", "df"])
+        table = verb.run(engine, parse(verb, words))
+        assert isinstance(table, Table)
+        return next(row for row in table.rows if row["Type"] == kind)
+
+    layers = engine.images()[0].size_bytes + engine.images()[0].blob_bytes
+    assert (row("Images")["TotalCount"], row("Images")["Size"]) == (1, layers)
+    assert row("Images")["ReclaimableBytes"] == layers
+    from core.images.assemble import layers_of, make_image
+
+    base = layers_of(engine.store, engine.images()[0].digest)
+    make_image(engine.store, {"author": "me"}, base, [engine.reference("two:1").canonical])
+    make(engine, tmp_path, "web", 1)
+    usage, total = image_usage(engine.store)
+    assert sorted((one.shared > 0, one.unique > 0) for one in usage) == [
+        (False, True), (True, False), (True, False),
+    ]  # fmt: skip
+    assert total == layers + sum(one.unique for one in usage)
+    assert row("Images")["TotalCount"] == 3
+    verb, words = find(["system", "df", "-v"])
+    shown = verb.run(engine, parse(verb, words))
+    assert isinstance(shown, Text)
+    assert "UNIQUE SIZE" in shown.text
+    assert "two:1" in shown.text
