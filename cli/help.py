@@ -6,7 +6,9 @@ from cli.render import GAP, out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from core.commands.grammar import Verb
 
 OPENING = """\
 limpet: a container shell for this server. No daemon; containers outlive it.
@@ -16,16 +18,20 @@ usage: limpet                    open the app
        limpet shell              a prompt with the same commands; --plain without any drawing
        limpet help COMMAND       what a command does and takes
        limpet completion SHELL   completion for bash, zsh or fish
+       limpet man                the manual page: limpet man | man -l -
        limpet --read-only …      refuse whatever would change something
+       limpet --record FILE …    record what is shown as an asciicast
 """
 
 NOUNS = {
     "container": "containers",
     "image": "images",
+    "volume": "volumes",
     "network": "networks",
     "registry": "registries",
     "system": "this host",
 }
+"""How a group of commands is called; other nouns are called as they are."""
 
 
 def show_help(words: Sequence[str]) -> int:
@@ -53,10 +59,20 @@ def overview() -> str:
 
     verbs = {verb.name: verb for verb in load_all().values()}
     lines = [OPENING]
-    for noun, title in NOUNS.items():
+    for title, mine in groups(verbs.values()):
         lines.append(f"{title}:")
-        mine = [verb for name, verb in verbs.items() if name.startswith(noun + " ")]
         width = max(len(verb.word) for verb in mine)
         lines += [f"  {verb.word.ljust(width)}{GAP}{verb.summary}" for verb in mine]
         lines.append("")
     return "\n".join(lines)
+
+
+def groups(verbs: Iterable[Verb]) -> list[tuple[str, list[Verb]]]:
+    """Return all commands in groups, each under its noun's title; those without one last."""
+    found: dict[str, list[Verb]] = {noun: [] for noun in NOUNS}
+    alone: list[Verb] = []
+    for verb in verbs:
+        noun, blank, _ = verb.name.partition(" ")
+        (found.setdefault(noun, []) if blank else alone).append(verb)
+    named = [(NOUNS.get(noun, noun), mine) for noun, mine in found.items() if mine]
+    return [*named, *([("others", alone)] if alone else [])]

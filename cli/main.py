@@ -50,6 +50,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
+    if words[:1] == ["--record"]:
+        return _record(words[1:])
     read_only = "--read-only" in words[:1]
     if read_only:
         words = words[1:]
@@ -63,6 +65,12 @@ def _main(words: list[str]) -> int:
         words = ["version"]
     if words[0] == "shell":
         return _shell(words[1:], read_only=read_only)
+    if words[0] == "man":
+        from cli.man import page
+        from cli.render import out
+
+        out(page())
+        return 0
     if words[0] == "completion":
         from cli.completion import completion
 
@@ -87,6 +95,15 @@ def _enter_namespace() -> None:
     from core.paths import configured_paths
 
     rootless.enter(configured_paths(load_config()))
+
+
+def _record(words: Sequence[str]) -> int:
+    """Run what follows the file's name, and record what it shows."""
+    if not words:
+        raise UsageError("--record needs a file", hint="limpet --record FILE.cast [COMMAND …]")
+    from cli.record import record
+
+    return record(words[0], words[1:])
 
 
 def _shell(words: Sequence[str], *, read_only: bool) -> int:

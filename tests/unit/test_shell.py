@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 from pathlib import Path
+
+from core.commands import load_all
+from tests.e2e.terminal import Terminal
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -41,3 +46,35 @@ def test_an_alias_is_a_command_and_a_table_can_be_listened_to(tmp_path: Path) ->
     assert refused.returncode == 2
     assert refused.stderr.count("starts no host programs") == 2
     assert shell(tmp_path, "", "shell", "--nosuch").returncode == 2
+
+
+def test_the_manual_page_names_every_command_and_formats_cleanly(tmp_path: Path) -> None:
+    page = shell(tmp_path, "", "man").stdout
+    for verb in load_all().values():
+        assert verb.word.replace("-", "\\-") in page
+    if shutil.which("groff"):
+        made = subprocess.run(
+            ["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True
+        )
+        assert made.stderr == ""
+        assert "SSYYNNOOPPSSIISS" in made.stdout or "SYNOPSIS" in made.stdout
+
+
+def test_all_help_names_every_command(tmp_path: Path) -> None:
+    words = {line.split()[0] for line in shell(tmp_path, "", "help").stdout.splitlines() if line}
+    missing = {verb.word.split()[0] for verb in load_all().values()} - words
+    assert not missing
+
+
+def test_what_a_terminal_shows_is_recorded(tmp_path: Path) -> None:
+    cast = tmp_path / "a.cast"
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    with Terminal([str(ROOT / "bin/limpet"), "--record", str(cast), "version"], env=env) as screen:
+        screen.until(r"limpet \d")
+        assert screen.wait() == 0
+    head, *events = [json.loads(line) for line in cast.read_text().splitlines()]
+    assert (head["version"], head["width"], head["height"]) == (2, 80, 24)
+    assert "limpet 0" in "".join(data for _, kind, data in events if kind == "o")
+    assert cast.stat().st_mode & 0o777 == 0o600
+    ran = shell(tmp_path, "", "--record", str(cast), "version")
+    assert "only what a terminal shows" in ran.stderr
