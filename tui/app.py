@@ -78,7 +78,9 @@ class LimpetApp(FrameDiffApp):
         """Chosen here instead of the one in the settings; empty: none was."""
         self._set_theme(engine.config["tui", "theme"])
         self.dashboard = DashboardScreen(
-            engine, Keymap(engine.config.keys, engine.config.aliases), read_only=read_only
+            engine,
+            Keymap(engine.config.keys, engine.config.aliases, read_only=read_only),
+            read_only=read_only,
         )
         self.visits = Visits()
         self._addresses: WeakKeyDictionary[Screen[Any], str] = WeakKeyDictionary()

@@ -255,7 +255,7 @@ class CommandBar(Horizontal):
         at = line.cursor_position
         before = line.value[: at + chosen.start_position] + chosen.text
         after = line.value[at:]
-        if not after and not before.endswith(("/", "=")):
+        if not after and not before.endswith(("/", "=", ":")):
             before += " "
         self._popup.close()
         line.value = before + after

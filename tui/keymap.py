@@ -12,6 +12,7 @@ from core.commands.keys import (
     SIGNS,
     Key,
     sign,
+    verb_of,
 )
 
 TYPE_CHECKING = False
@@ -35,10 +36,15 @@ class Keymap:
     """The keys in force."""
 
     def __init__(
-        self, changed: Mapping[str, str] | None = None, aliases: Iterable[str] = ()
+        self,
+        changed: Mapping[str, str] | None = None,
+        aliases: Iterable[str] = (),
+        *,
+        read_only: bool = False,
     ) -> None:
         """Take the defaults and what `[keys]` changes: `l`, or `images.l` for one place."""
         self.keys = list(DEFAULT)
+        self._read_only = read_only
         self._changed = dict(changed or {})
         self._aliases = tuple(aliases)
         for name, command in (changed or {}).items():
@@ -95,12 +101,21 @@ class Keymap:
                 return key
         return None
 
+    def _changes(self, key: Key) -> bool:
+        """Tell whether the key would be refused by a limpet that only reads."""
+        from core.commands import load_all
+
+        verb = verb_of(key.command, load_all())
+        return key.command.startswith("!") or (verb is not None and verb.changes)
+
     def hints(self, place: str, state: str) -> list[tuple[str, str]]:
         """Return key signs and words for the line of hints, most useful first."""
         shown: dict[str, tuple[str, str]] = {}
         for key in self.keys:
             fits = not key.states or state in key.states
-            if key.hint and fits and key.place in (place, "") and key.key not in shown:
+            if not (key.hint and fits and key.place in (place, "") and key.key not in shown):
+                continue
+            if not (self._read_only and self._changes(key)):
                 shown[key.key] = (sign(key.key), key.help)
         return list(shown.values())
 

@@ -9,8 +9,10 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from core.commands import MODULES, load_all
+from core.commands.far_names import FarNames
+from core.commands.grammar import assign
 from core.commands.lines import last_part, split_pipe
-from core.commands.scan import expected, quote
+from core.commands.scan import expected, find_verb, quote
 from core.containers.signals import SIGNALS
 from core.errors import Error
 from core.network.definition import MODES
@@ -19,7 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from core.commands.grammar import Arg, Verb
+    from core.commands.grammar import Verb
+    from core.commands.scan import Expected
     from core.engine import Engine
 
 MOST = 200
@@ -70,6 +73,7 @@ class Names:
             "running": {name: text for name, text in said.items() if name in running},
             "stopped": {name: text for name, text in said.items() if name not in running},
             "network": dict.fromkeys((*MODES, *(n.name for n in self._engine.network.all())), ""),
+            "volume": {volume.name: "" for volume in self._engine.volumes.list()},
             "registry": {info.host: info.state for info in self._engine.registries()},
             "container-filter": {f"{key}=": "" for key in FILTERS},
             "signal": {name: f"signal {number}" for name, number in SIGNALS.items()},
@@ -82,6 +86,7 @@ class LimpetCompleter(Completer):
     def __init__(self, engine: Engine) -> None:
         self.names = Names(engine)
         self._aliases = engine.config.aliases
+        self._far = FarNames(engine)
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
@@ -99,7 +104,7 @@ class LimpetCompleter(Completer):
         elif at_end.arg is None or (typed.startswith("-") and not at_end.prefix):
             pool = _flags(at_end.verb)
         else:
-            pool = self._values(at_end.arg, typed)
+            pool = self._values(at_end, typed)
         start = at_end.word.start - len(line)
         for text, meaning in _ranked(pool, typed)[:MOST]:
             yield Completion(
@@ -109,14 +114,26 @@ class LimpetCompleter(Completer):
                 display_meta=meaning,
             )
 
-    def _values(self, arg: Arg, typed: str) -> dict[str, str]:
+    def _values(self, at_end: Expected, typed: str) -> dict[str, str]:
+        arg = at_end.arg
+        if arg is None:
+            return {}
         if arg.choices:
             return dict.fromkeys(arg.choices, "")
         if arg.complete == "path":
             return dict(_paths(typed))
         if arg.complete == "copy-end":
             names = self._named("container")
+            name, colon, path = typed.partition(":")
+            if colon and name in names:
+                inside = self._far.inside(name, path or "/")
+                return {f"{name}:{found}": "" for found in inside}
             return {**{f"{name}:": said for name, said in names.items()}, **dict(_paths(typed))}
+        if arg.complete == "remote-image":
+            return {**self._named("image"), **self._far.remote(typed)}
+        if arg.name in ("command", "workdir") and typed.startswith("/"):
+            container = _container(at_end)
+            return self._far.inside(container, typed) if container else {}
         return self._named(arg.complete)
 
     def _named(self, kind: str) -> dict[str, str]:
@@ -124,6 +141,22 @@ class LimpetCompleter(Completer):
             return self.names.get(kind)
         except Error:
             return {}  # the store cannot be read; running the command will say why
+
+
+def _container(at_end: Expected) -> str:
+    """Return the container that a line has named already, nothing when it names none."""
+    verb, count = find_verb(at_end.before)
+    if verb is None:
+        return ""
+    roles = assign(verb, at_end.before[count:])
+    return next(
+        (
+            role.value
+            for role in roles
+            if role.arg and role.arg.complete in ("running", "container")
+        ),
+        "",
+    )
 
 
 def _verbs(before: tuple[str, ...]) -> dict[str, str]:
