@@ -7,16 +7,15 @@ the last change is kept, and one `undo` goes back to it.
 from __future__ import annotations
 
 import marshal
-import os
 import time
 
 from core.containers import creation, ending, networking, protocol, repair, state, stored
+from core.containers.layer_swap import KEY, align, make_aside
 from core.containers.live_limits import change_limits
 from core.containers.starting import check_sources
 from core.containers.stored import Lock, Row
 from core.errors import Conflict, Error, NotFound, RunError
 from core.lean_json import dumps, loads
-from core.linux.path import exchange
 from core.privileges import require_root
 
 TYPE_CHECKING = False
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from core.images.store import ImageStore
     from core.network.network import Network
     from core.paths import Paths
-
-LAYER = ("upper", "work")
-BEFORE = "before"
 
 
 class Editing:
@@ -113,10 +109,14 @@ class Editing:
             if found.cgroup and found.state in state.ALIVE:
                 before = stored.spec_of(self._database, row.id)["linux"]["resources"]
                 change_limits(row.id, before, resources)
+            document = loads(made.document)
+            now = stored.find(self._database, row.id).document
+            if KEY in now:
+                document[KEY] = now[KEY]
             with self._database.write() as sql:
                 sql.execute(
                     "UPDATE containers SET options=?, spec=? WHERE id=?",
-                    (made.document, dumps(made.spec), row.id),
+                    (dumps(document), dumps(made.spec), row.id),
                 )
             if found.state in state.ALIVE:
                 # What it starts with when its policy starts it again.
@@ -176,33 +176,35 @@ class Editing:
             ) from error
 
     def _store(self, row: Row, made: Draft, *, fresh: bool) -> None:
-        new = made.row
+        new, now = made.row, time.time()
+        before, after = dict(stored.find(self._database, row.id).document), loads(made.document)
+        if fresh or KEY in before:
+            before[KEY] = after[KEY] = before.get(KEY, 0)
+        if fresh:
+            after[KEY] = make_aside(self._database, self._paths.container(row.id), row)
         with self._database.write() as sql:
             sql.execute("DELETE FROM container_edits WHERE container=?", (row.id,))
             sql.execute(
                 "INSERT INTO container_edits"
-                " SELECT id, ?, image, image_digest, options, spec FROM containers WHERE id=?",
-                (time.time(), row.id),
+                " SELECT id, ?, image, image_digest, ?, spec FROM containers WHERE id=?",
+                (now, dumps(before), row.id),
             )
             sql.execute(
                 "UPDATE containers SET image=?, image_digest=?, options=?, spec=? WHERE id=?",
-                (new.image, new.image_digest, made.document, dumps(made.spec), row.id),
+                (new.image, new.image_digest, dumps(after), dumps(made.spec), row.id),
             )
             for volume in new.volumes:
-                sql.execute(
-                    "INSERT OR IGNORE INTO volumes VALUES (?,?,?)", (volume, time.time(), "{}")
-                )
-        self._forget_layer(row)
-        if fresh:
-            directory = self._paths.container(row.id)
-            for name in LAYER:
-                os.mkdir(f"{directory}/{name}.{BEFORE}", 0o755)
-                os.chmod(f"{directory}/{name}.{BEFORE}", 0o755)  # noqa: S103 - as a new one has it
-            self._swap_layer(row)
+                sql.execute("INSERT OR IGNORE INTO volumes VALUES (?,?,?)", (volume, now, "{}"))
+        self._align(row.id)
+
+    def _align(self, container_id: str) -> None:
+        row = stored.find(self._database, container_id)
+        align(self._database, self._paths.container(row.id), row)
 
     def _swap(self, row: Row) -> None:
         """Exchange what the container is with what it was before."""
         former = self._before(row)
+        self._align(row.id)
         with self._database.write() as sql:
             now = sql.execute(
                 "SELECT image, image_digest, options, spec FROM containers WHERE id=?", (row.id,)
@@ -217,24 +219,7 @@ class Editing:
                 f"UPDATE container_edits {change} WHERE container=?",
                 (*now, former.id),
             )
-        self._swap_layer(row)
-
-    def _swap_layer(self, row: Row) -> None:
-        directory = self._paths.container(row.id)
-        for name in LAYER:
-            try:
-                exchange(f"{directory}/{name}", f"{directory}/{name}.{BEFORE}")
-            except FileNotFoundError:
-                continue  # the change was one that keeps the layer
-
-    def _forget_layer(self, row: Row) -> None:
-        from core.containers.removal import remove_tree
-
-        for name in LAYER:
-            try:
-                remove_tree(f"{self._paths.container(row.id)}/{name}.{BEFORE}")
-            except FileNotFoundError:
-                continue
+        self._align(row.id)
 
     def _before(self, row: Row) -> Row:
         found = self._database.query(

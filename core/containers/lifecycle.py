@@ -341,6 +341,11 @@ class Containers:
     def _launch(self, row: Row, owner: int, before: State) -> None:
         from core.containers import starting
 
+        row = stored.find(self._database, row.id)  # somebody may have edited it meanwhile
+        if "layer" in row.document:
+            from core.containers.layer_swap import align
+
+            align(self._database, self._paths.container(row.id), row)
         spec = stored.spec_of(self._database, row.id)
         network = networking.prepare(self._network, row, self._ports)
         hostname = spec["hostname"] or os.uname().nodename

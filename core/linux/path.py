@@ -11,8 +11,6 @@ from core.linux.libc import address, string, syscall
 RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 1, 2, 4
 RESOLVE_BENEATH, RESOLVE_IN_ROOT = 8, 16
 NR_OPENAT2 = 437
-NR_RENAMEAT2 = {"x86_64": 316}.get(os.uname().machine, 276)
-AT_FDCWD, RENAME_EXCHANGE = -100, 2
 MAX_LINKS = 40
 """As many as the kernel follows."""
 
@@ -31,21 +29,6 @@ def openat2(
 def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:
     """Open `path` as a process whose root is `root_fd` would see it, magic links refused."""
     return openat2(root_fd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-
-
-def exchange(one: str, other: str) -> None:
-    """Let two paths that both exist change places, at once: renameat2(2)."""
-    first, second = string(one), string(other)
-    syscall(
-        "renameat2",
-        NR_RENAMEAT2,
-        AT_FDCWD,
-        address(first),
-        AT_FDCWD,
-        address(second),
-        RENAME_EXCHANGE,
-        path=other,
-    )
 
 
 def make_dirs(root_fd: int, path: str, mode: int = 0o755, links: int = 0) -> int:

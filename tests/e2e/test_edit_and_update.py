@@ -113,13 +113,13 @@ def test_ports_mounts_and_environment_change_and_come_back(
                       "-l", "team=blue", "-m", "64m", "--hostname", "new", "web")  # fmt: skip
         assert said == "web\n"
         assert inside(env, "echo $A-$B-$C; cat /kept; hostname").split() == ["2--3", "kept", "new"]
-        assert limpet(env, "port", "web") == "80/tcp -> 127.0.0.1:18112\n"
+        assert "80/tcp -> 127.0.0.1:18112" in limpet(env, "port", "web")
         assert limpet(env, "inspect", "-f", "{{.Id}}", "web") == identity
         assert limpet(env, "ps", "-q", "--filter", "label=team=blue").strip() in identity
         assert inside(env, "ls -d /data").strip() == "/data"
         limpet(env, "edit", "--undo", "-f", "web")
         assert inside(env, "echo $A-$B-$C; cat /kept").split() == ["1-1-", "kept"]
-        assert limpet(env, "port", "web") == "80/tcp -> 127.0.0.1:18111\n"
+        assert "80/tcp -> 127.0.0.1:18111" in limpet(env, "port", "web")
         assert "no network" in limpet(env, "edit", "-f", "--network", "nowhere", "web", code=3)
         limpet(env, "edit", "-f", "--network", "none", "--unpublish", "80", "web")
         assert inside(env, "ls /sys/class/net").split() == ["lo"]
