@@ -42,7 +42,10 @@ def main(channel: _socket.socket, ahead: str = "monitor") -> None:
 
 
 def _fork_ready(channel: _socket.socket, ahead: str) -> bool:
-    """Fork one that takes the next request, and wait until it has; False at the end."""
+    """Fork one that takes the next request, and wait until it has; False at the end.
+
+    At the end there is no other to come: the front end has hung up.
+    """
     read, write = os.pipe()
     if os.fork() == 0:
         try:
@@ -56,8 +59,8 @@ def _fork_ready(channel: _socket.socket, ahead: str) -> bool:
     if taken:
         poll = select.poll()
         poll.register(channel.fileno(), select.POLLIN)
-        poll.poll(START_MS)
-    return bool(taken)
+        return not any(event & select.POLLHUP for _, event in poll.poll(START_MS))
+    return False
 
 
 def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
