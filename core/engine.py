@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from core.events import Watcher
     from core.images.archive_load import Loaded
     from core.images.archive_write import Named
+    from core.images.compare import Tree
     from core.images.fsck import Finding
     from core.images.importing import ImportOptions
     from core.images.index import FileEntry
@@ -515,6 +516,38 @@ class Engine:
             return check.run(only)
 
         return self.jobs.start("image fsck", work)
+
+    def file_tree(self, name: str) -> Tree:
+        """Return the files and the config of an image, a container, or a layer by its digest.
+
+        An image goes before a container of the same name.  Raises NotFound.
+        """
+        from core.errors import NotFound
+        from core.images.compare import Tree
+        from core.images.digest import is_digest
+
+        try:
+            digest, container = self.store.resolve(name).digest, ""
+        except NotFound:
+            if is_digest(name) and self.store.has_layer(name):
+                return Tree(name, ((name, self.layer_files(name)),), {})
+            try:
+                info = self.lifecycle.resolve(name)
+            except NotFound:
+                raise NotFound(
+                    f"there is no image, container or layer {name!r} here",
+                    hint="images and ps -a list what there is, image history the layers",
+                    subject=name,
+                ) from None
+            digest, container = info.image_digest, info.id
+        layers = [(step.diff_id, self.layer_files(step.diff_id))
+                  for step in self.store.history(digest) if step.diff_id]  # fmt: skip
+        if container:
+            from core.images.tree_index import index_tree
+
+            require_root("reading what a container wrote")
+            layers.append(("", index_tree(f"{self.paths.container(container)}/upper")))
+        return Tree(name, tuple(layers), self.store.config(digest))
 
     def make_starter(self) -> Job:
         """Start making the starter image out of the host's own programs."""

@@ -21,6 +21,8 @@ MODULES: dict[str, tuple[str, ...]] = {
         "updates",
         "archive", "send",
         "image_care",
+        "image_compare",
+        "image_search",
         "build",
     ),
     "trash": ("trash",),

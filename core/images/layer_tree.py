@@ -151,6 +151,15 @@ class Stack:
                 needed += min(sizes)
         return Waste(needed / total if total else 1.0, wasted)
 
+    def inefficient(self, count: int) -> list[tuple[str, int, int]]:
+        """Return the paths that waste most: path, how many layers set it, bytes of all of them."""
+        found = [
+            (path, len(sizes), sum(sizes))
+            for path, sizes in self._weights.items()
+            if len(sizes) > 1 and any(sizes)
+        ]
+        return sorted(found, key=lambda row: (-row[2], row[0]))[:count]
+
     def versions(self, path: str) -> list[tuple[int, FileEntry | None]]:
         """Return each layer that set a path, lowest first; None where one hid it."""
         return list(self._versions.get(path, ()))

@@ -1,0 +1,59 @@
+"""Indexes a directory laid out as a layer, without packing it: a container's own changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from core.images.extract import KIND_NAMES
+from core.images.index import FileEntry
+from core.images.tar import FILE
+from core.images.tree_walk import OPEN_DIRECTORY, walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.images.tree_walk import Found
+
+PIECE = 1 << 20
+
+
+def index_tree(directory: str, check: Callable[[], None] = lambda: None) -> list[FileEntry]:
+    """Return what a layer made of the directory would hold, now.  Raises OSError, ImageError."""
+    root = os.open(directory, OPEN_DIRECTORY)
+    entries = []
+    try:
+        for found in walk(root):
+            check()
+            if found.is_socket:
+                continue
+            path = os.fsdecode(found.entry.name)
+            if found.is_whiteout:
+                entries.append(FileEntry(path, "whiteout", 0, 0, 0, 0, 0, "", ""))
+                continue
+            if path:
+                entries.append(_entry(path, found))
+            if found.opaque:
+                entries.append(FileEntry(path, "opaque", 0, 0, 0, 0, 0, "", ""))
+    finally:
+        os.close(root)
+    return entries
+
+
+def _entry(path: str, found: Found) -> FileEntry:
+    entry = found.entry
+    digest = _digest(found.fd) if entry.kind == FILE else ""
+    return FileEntry(
+        path, KIND_NAMES[entry.kind], entry.mode, entry.uid, entry.gid, entry.size,
+        entry.mtime_ns, digest, os.fsdecode(entry.link),
+    )  # fmt: skip
+
+
+def _digest(fd: int) -> str:
+    summer = hashlib.sha256(usedforsecurity=False)
+    place = 0
+    while data := os.pread(fd, PIECE, place):
+        summer.update(data)
+        place += len(data)
+    return summer.hexdigest()
