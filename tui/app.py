@@ -170,11 +170,7 @@ class LimpetApp(FrameDiffApp):
 
     @on(StatusLine.Clicked)
     def _clicked(self, event: StatusLine.Clicked) -> None:
-        from textual.widgets import Input
-
-        if isinstance(self.focused, Input):
-            if not self.dashboard.is_current:
-                return
+        if self.dashboard.bar.has_keys:
             self.dashboard.bar.close()
         self.call_next(self.simulate_key, named(event.sign))
 

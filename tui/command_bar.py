@@ -17,43 +17,33 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from core.commands import MODULES
-from core.commands.lines import last_part, parts_of, split_pipe
-from core.commands.scan import Span, scan, signature
+from core.commands.lines import last_part
 from core.errors import Error
 from tui.bridge import state_directory
-from tui.own_words import WORDS, completions
+from tui.line_words import meaning, own_part, paint, past
+from tui.own_words import completions
 from tui.theme import Tones, glyphs
 from tui.widgets.completion_popup import CompletionPopup
-from tui.widgets.rows import has_letters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Mapping
 
     from prompt_toolkit.history import History
     from rich.text import Text
+    from textual import events
     from textual.app import ComposeResult
 
     from core.commands.complete import LimpetCompleter
     from core.engine import Engine
+    from tui.script import Script
 
-TONE_OF = {
-    "verb": "good",
-    "flag": "primary",
-    "value": "",
-    "argument": "",
-    "rest": "dim",
-    "error": "bad",
-}
-
-
-MOST_PAST = 200
 PLACEHOLDERS = {
     "filter": "a word, !not, -s state, -l label, -f letters",
     "history": "a part of a line, or letters of it",
 }
 HOST_WORDS = "runs on this host: !COMMAND, ! for a shell, … | PROGRAM reads the answer"
+SCRIPT_WORDS = "ctrl-j or f5 runs all lines   # a remark   f4 in $EDITOR   esc keeps them"
 HISTORY_WORDS = "enter takes the line   ctrl-r, up, down another   esc back to what was typed"
 
 
@@ -99,7 +89,7 @@ class CommandBar(Horizontal):
         super().__init__(id=id)
         self.line = BarInput(self)
         self._engine = engine
-        self._popup = popup
+        self.popup = popup
         self._completer: LimpetCompleter | None = None
         self._history: History | None = None
         self._place = 0
@@ -107,6 +97,10 @@ class CommandBar(Horizontal):
         self._mode = ""
         """`filter`: a filter is read; `history`: a line of the past is looked for."""
         self.known: dict[str, frozenset[str]] = {}
+        self.script: Script | None = None
+        """Several lines, while they are edited."""
+        self._kept = ""
+        """Lines that were left without being run."""
 
     def compose(self) -> ComposeResult:
         """Make the prompt and the line."""
@@ -122,6 +116,10 @@ class CommandBar(Horizontal):
 
     def open(self, text: str = "", after: str = "") -> None:
         """Give the bar the keys, with `text` to be finished and what is to stand behind it."""
+        if "\n" in text:
+            self.call_later(self.grow, text)
+            return
+        self._shrink()
         self._set_mode("")
         self.line.value = text + after
         self.line.cursor_position = len(text)
@@ -129,10 +127,67 @@ class CommandBar(Horizontal):
 
     def open_filter(self, wanted: str) -> None:
         """Read a filter, which takes effect while it is typed."""
+        self._shrink()
         self._set_mode("filter")
         self.line.value = wanted
         self.line.cursor_position = len(wanted)
         self.screen.set_focus(self.line)  # now: focus() would let the next keys pass by
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether what is typed goes here."""
+        return self.line.has_focus or (self.script is not None and self.script.has_focus)
+
+    async def grow(self, text: str = "") -> None:
+        """Edit several lines, from this text on, or from the lines that were left."""
+        from tui.script import Script
+
+        self.popup.close()
+        self._set_mode("")
+        with self.prevent(Input.Changed):
+            self.line.value = ""
+        self._shrink()
+        self.script = Script(self)
+        self.script.text = text or self._kept
+        self.line.display = False
+        await self.mount(self.script)
+        self.script.move_cursor(self.script.document.end)
+        self.screen.set_focus(self.script)
+        self._fit()
+
+    def _shrink(self) -> None:
+        if self.script is not None:
+            self.script.remove()
+            self.script, self.line.display = None, True
+            self._fit()
+            self.post_message(self.Hinted(""))
+
+    def _fit(self) -> None:
+        lines = self.script.fit() if self.script else 1
+        self.styles.height = lines
+        self.popup.styles.margin = (0, 0, lines + 1, 0)
+
+    # Named after the messages, whose classes are loaded with the first script.
+
+    def on_text_area_changed(self) -> None:
+        """Be as high as the lines, and tell what the one at hand means."""
+        if self.script is None:
+            return
+        self._fit()
+        line = last_part(self.script.before)
+        self.post_message(self.Hinted(meaning(line, self.aliases) or SCRIPT_WORDS))
+        if self._completer and line and own_part(line) == line:
+            self._complete(self.script.before, len(self.script.before))
+        else:
+            self.popup.close()
+
+    def on_script_ran(self, event: Script.Ran) -> None:
+        """Carry the lines out."""
+        self._kept = ""
+        self.open()
+        if event.text.strip():
+            self.remember(event.text.strip())
+            self.post_message(self.Submitted(event.text))
 
     def _set_mode(self, mode: str) -> None:
         self._mode = mode
@@ -193,13 +248,13 @@ class CommandBar(Horizontal):
             self.line.value = ""
             return
         if not event.value.strip() or not self.line.has_focus:
-            self._popup.close()
+            self.popup.close()
             self.post_message(self.Hinted(""))
             return
         before = event.value[: self.line.cursor_position]
         last = last_part(before)
         if own_part(last) != last:
-            self._popup.close()
+            self.popup.close()
             self.post_message(self.Hinted(HOST_WORDS))
             return
         self.post_message(self.Hinted(meaning(last, self.aliases)))
@@ -229,25 +284,34 @@ class CommandBar(Horizontal):
             self.app.call_from_thread(self._offer, value, found)
 
     def _offer(self, value: str, found: list[object]) -> None:
+        if self.script is not None:
+            if self.script.before == value:
+                self.popup.offer(found, self.script.region.x)  # type: ignore[arg-type]
+            return
         line = self.line
         if line.value != value or not line.has_focus or self._mode:
             return
         word_start = line.cursor_position
         if found:
             word_start += found[0].start_position  # type: ignore[attr-defined]
-        self._popup.offer(found, line.region.x + word_start)  # type: ignore[arg-type]
+        self.popup.offer(found, line.region.x + word_start)  # type: ignore[arg-type]
         line.refresh()
 
     @property
     def offers(self) -> bool:
         """Whether the word at hand can still become something."""
-        return bool(self._popup.items)
+        return bool(self.popup.items)
 
     def accept(self) -> bool:
         """Take the picked completion, or the first; return whether there was one."""
-        chosen = self._popup.picked or self._popup.first
+        chosen = self.popup.picked or self.popup.first
         if chosen is None:
             return False
+        if self.script is not None:
+            blank = "" if chosen.text.endswith(("/", "=", ":")) else " "
+            self.popup.close()
+            self.script.take(chosen.text + blank, -chosen.start_position)
+            return True
         line = self.line
         if self._mode == "history":
             self.open(chosen.text)
@@ -257,7 +321,7 @@ class CommandBar(Horizontal):
         after = line.value[at:]
         if not after and not before.endswith(("/", "=", ":")):
             before += " "
-        self._popup.close()
+        self.popup.close()
         line.value = before + after
         line.cursor_position = len(before)
         return True
@@ -273,11 +337,11 @@ class CommandBar(Horizontal):
             if not self.accept():
                 self.open(event.value)
             return
-        if self._popup.picked is not None:
+        if self.popup.picked is not None:
             self.accept()
             return
         line = event.value.strip()
-        self._popup.close()
+        self.popup.close()
         self.line.value = ""
         if line:
             self.remember(line)
@@ -294,8 +358,8 @@ class CommandBar(Horizontal):
 
     def walk(self, by: int) -> None:
         """Pick in the popup when it is open and in use, else go through the history."""
-        if self._popup.items and (by > 0 or self._popup.picked is not None):
-            self._popup.pick(by)
+        if self.popup.items and (by > 0 or self.popup.picked is not None):
+            self.popup.pick(by)
             return
         if self._history is None or self._mode:
             return
@@ -303,17 +367,20 @@ class CommandBar(Horizontal):
         if self._place >= len(lines) - 1:
             self._draft = lines[-1] = self.line.value
         self._place = max(0, min(self._place + by, len(lines) - 1))
+        if "\n" in lines[self._place]:
+            self.call_later(self.grow, lines[self._place])
+            return
         with self.prevent(Input.Changed):
             self.line.value = lines[self._place]
         self.line.cursor_position = len(self.line.value)
-        self._popup.close()
+        self.popup.close()
 
     def find_history(self) -> None:
         """Look for a line of the past; once more: go on to the next that fits."""
         if self._history is None or self.filtering:
             return
         if self._mode == "history":
-            self._popup.pick(1)
+            self.popup.pick(1)
             return
         self._draft = self.line.value
         self._set_mode("history")
@@ -323,7 +390,7 @@ class CommandBar(Horizontal):
         from prompt_toolkit.completion import Completion
 
         found = past(self._history.get_strings() if self._history else [], self.line.value)
-        self._popup.offer([Completion(line) for line in found], 0)
+        self.popup.offer([Completion(line) for line in found], 0)
         self.post_message(self.Hinted(HISTORY_WORDS if found else "no such line in the history"))
 
     def leave(self) -> None:
@@ -331,16 +398,19 @@ class CommandBar(Horizontal):
         if self._mode == "history":
             self.open(self._draft)
             return
-        if self._popup.picked is not None:
-            self._popup.close()
+        if self.popup.picked is not None:
+            self.popup.close()
             return
+        if self.script is not None:
+            self._kept = self.script.text
+            self._shrink()
         if self.filtering:
             self.post_message(self.Filtered("", done=True))
         self.close()
 
     def close(self) -> None:
         """Empty the bar and give the keys back."""
-        self._popup.close()
+        self.popup.close()
         self._set_mode("")
         with self.prevent(Input.Changed):
             self.line.value = ""
@@ -356,39 +426,6 @@ class CommandBar(Horizontal):
 
         found = AutoSuggestFromHistory().get_suggestion(_Holder(self._history), Document(value))  # type: ignore[arg-type]
         return value + found.text if found and found.text else None
-
-
-def past(lines: Sequence[str], wanted: str) -> list[str]:
-    """Return lines of the history, newest first and each once, that fit what is typed.
-
-    Those that hold it come before those that only have its letters in their order.
-    """
-    small = wanted.lower()
-    newest = list(dict.fromkeys(reversed(lines)))
-    holding = [line for line in newest if small in line.lower()]
-    others = [line for line in newest if small not in line.lower()]
-    return (holding + [line for line in others if has_letters(line.lower(), small)])[:MOST_PAST]
-
-
-def spans(line: str, known: dict[str, frozenset[str]], aliases: Container[str]) -> Sequence[Span]:
-    """Say what each part of one command line is; own words and aliases are verbs, too."""
-    word = line.partition(" ")[0]
-    if word in aliases or (word in WORDS and word not in MODULES):
-        return [Span(0, len(word), "verb")]
-    return scan(line, known)
-
-
-def meaning(line: str, aliases: Mapping[str, str]) -> str:
-    """Return what a line asks for: its verb's signature, what an alias or own word does."""
-    word = line.partition(" ")[0]
-    if word in aliases:
-        return f"= {aliases[word]}"
-    return WORDS[word] if word in WORDS and word not in MODULES else signature(line)
-
-
-def own_part(line: str) -> str:
-    """Return what of a line is limpet's own grammar: not `!…`, nor what is behind a `|`."""
-    return "" if line.startswith("!") else split_pipe(line)[0]
 
 
 class _Holder:
@@ -419,16 +456,7 @@ class _Colours(Highlighter):
     def highlight(self, text: Text) -> None:
         if self._bar.searching:
             return
-        whole = text.plain
-        for part in parts_of(whole):
-            line = whole[part.start : part.end]
-            start = part.start + len(line) - len(line.lstrip())
-            for span in spans(own_part(line.lstrip()), self._bar.known, self._bar.aliases):
-                end = start + span.end
-                kind = span.kind
-                if kind == "error" and end == len(whole) and self._bar.offers:
-                    kind = "value"  # it is still being typed
-                text.stylize(self._tones[TONE_OF[kind]], start + span.start, end)
+        paint(text, self._bar, self._tones)
 
 
 class BarInput(Input, inherit_bindings=True):
@@ -440,6 +468,8 @@ class BarInput(Input, inherit_bindings=True):
         Binding("down,ctrl+n", "walk(1)", "Next line", show=False),
         Binding("pageup", "page(-1)", "Scroll the session up", show=False),
         Binding("pagedown", "page(1)", "Scroll the session down", show=False),
+        Binding("alt+enter,ctrl+j", "grow", "Go on in another line", show=False),
+        Binding("f4", "edit", "Edit in $EDITOR", show=False),
         Binding("ctrl+r", "find_history", "Look for a line of the past", show=False),
         Binding("escape", "leave", "Back to the table", show=False),
         Binding("ctrl+c", "empty", "Empty the line, or leave it", show=False),
@@ -463,6 +493,22 @@ class BarInput(Input, inherit_bindings=True):
     def action_walk(self, by: int) -> None:
         """Go through completions or history."""
         self._bar.walk(by)
+
+    async def action_grow(self) -> None:
+        """Go on in another line."""
+        await self._bar.grow(f"{self.value}\n" if self.value else "")
+
+    async def action_edit(self) -> None:
+        """Edit the line, which may become several, in the person's own editor."""
+        await self._bar.grow(self.value)
+        if self._bar.script is not None:
+            self._bar.script.action_edit()
+
+    def _on_paste(self, event: events.Paste) -> None:
+        if len(event.text.strip().splitlines()) > 1:
+            event.stop()
+            event.prevent_default()
+            self.call_later(self._bar.grow, self.value + event.text.strip())
 
     def action_find_history(self) -> None:
         """Look for a line of the past."""

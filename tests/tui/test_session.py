@@ -6,7 +6,7 @@ import os
 import time
 
 import pytest
-from textual.events import Key
+from textual.events import Key, Paste
 
 from core.commands.lines import split_pipe
 from core.commands.result import Lines, Plan, Text
@@ -14,8 +14,8 @@ from core.errors import UsageError
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
-from tui.command_bar import past
 from tui.host_programs import OnHost, Program, host, piped, wants_terminal
+from tui.line_words import past
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,3 +228,43 @@ async def test_a_line_of_several_stops_at_the_first_failure(
         assert "› images" not in shown
         app.dashboard.bar.open("version && both")
         await until(pilot, lambda: "= version && nosuch" in screen_text(app))
+
+
+async def test_the_bar_grows_into_several_lines(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        bar = app.dashboard.bar
+        await until(pilot, lambda: bar._history is not None)
+        await pilot.press(
+            "colon", *"ver", "tab", "ctrl+j", *"nosuch", "enter", "number_sign", "enter"
+        )
+        await until(pilot, lambda: bar.script is not None and bar.script.document.line_count == 4)
+        assert bar.region.height == 4
+        assert "ctrl-j or f5 runs" in screen_text(app)
+        await pilot.press(*"doct", "tab")
+        await until(pilot, lambda: "doctor " in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: bar.script is None)
+        assert bar.region.height == 1
+        assert not app.dashboard.bar.has_keys
+        await pilot.press("colon", "ctrl+j")
+        await until(pilot, lambda: bar.script is not None)
+        assert bar.script is not None
+        assert bar.script.text == "version \nnosuch\n#\ndoctor "
+        await pilot.press("f5")
+        await until(pilot, lambda: "no command" in session(app))
+        assert "limpet 0" in session(app)
+        assert "doctor" not in session(app)
+        await pilot.press("up")
+        await until(pilot, lambda: bar.script is not None)
+
+
+async def test_pasted_lines_are_not_lost(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon")
+        app.post_message(Paste("version\nversion | tr l L\n"))
+        await until(pilot, lambda: app.dashboard.bar.script is not None)
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: "Limpet 0" in session(app))

@@ -211,7 +211,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             return
         self.query_one("#header", StatusLine).show(self._where(), self._doing())
         hints = self.query_one("#hints", StatusLine)
-        if self.bar.line.has_focus:
+        if self.bar.has_keys:
             words = self._meaning or (FILTERING if self.bar.filtering else TYPING)
             hints.show([(f" {words}", "dim")])
             return
@@ -279,7 +279,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     @on(CompletionPopup.Taken)
     def _taken(self) -> None:
         self.bar.accept()
-        self.set_focus(self.bar.line)
+        self.set_focus(self.bar.script or self.bar.line)
 
     @on(CommandBar.Left)
     @on(Output.Left)

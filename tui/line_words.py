@@ -1,0 +1,75 @@
+"""What the words of a typed line are: their colours, what they mean, lines of the past like it."""
+
+from __future__ import annotations
+
+from core.commands import MODULES
+from core.commands.lines import parts_of, split_pipe
+from core.commands.scan import Span, scan, signature
+from tui.own_words import WORDS
+from tui.widgets.rows import has_letters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from rich.text import Text
+
+    from tui.command_bar import CommandBar
+    from tui.theme import Tones
+
+TONE_OF = {
+    "verb": "good",
+    "flag": "primary",
+    "value": "",
+    "argument": "",
+    "rest": "dim",
+    "error": "bad",
+}
+MOST_PAST = 200
+
+
+def paint(text: Text, bar: CommandBar, tones: Tones) -> None:
+    """Colour a line by what the grammar says about its words."""
+    whole = text.plain
+    for part in parts_of(whole):
+        line = whole[part.start : part.end]
+        start = part.start + len(line) - len(line.lstrip())
+        for span in spans(own_part(line.lstrip()), bar.known, bar.aliases):
+            end = start + span.end
+            kind = span.kind
+            if kind == "error" and end == len(whole) and bar.offers:
+                kind = "value"  # it is still being typed
+            text.stylize(tones[TONE_OF[kind]], start + span.start, end)
+
+
+def past(lines: Sequence[str], wanted: str) -> list[str]:
+    """Return lines of the history, newest first and each once, that fit what is typed.
+
+    Those that hold it come before those that only have its letters in their order.
+    """
+    small = wanted.lower()
+    newest = list(dict.fromkeys(reversed(lines)))
+    holding = [line for line in newest if small in line.lower()]
+    others = [line for line in newest if small not in line.lower()]
+    return (holding + [line for line in others if has_letters(line.lower(), small)])[:MOST_PAST]
+
+
+def spans(line: str, known: dict[str, frozenset[str]], aliases: Container[str]) -> Sequence[Span]:
+    """Say what each part of one command line is; own words and aliases are verbs, too."""
+    word = line.partition(" ")[0]
+    if word in aliases or (word in WORDS and word not in MODULES):
+        return [Span(0, len(word), "verb")]
+    return scan(line, known)
+
+
+def meaning(line: str, aliases: Mapping[str, str]) -> str:
+    """Return what a line asks for: its verb's signature, what an alias or own word does."""
+    word = line.partition(" ")[0]
+    if word in aliases:
+        return f"= {aliases[word]}"
+    return WORDS[word] if word in WORDS and word not in MODULES else signature(line)
+
+
+def own_part(line: str) -> str:
+    """Return what of a line is limpet's own grammar: not `!…`, nor what is behind a `|`."""
+    return "" if line.startswith("!") else split_pipe(line)[0]
