@@ -21,7 +21,11 @@ LISTINGS: dict[str, tuple[str, str, tuple[Action, ...]]] = {
     "networks": (
         "network ls",
         "no networks",
-        (Action("i", "inspect", "network inspect {names}"),),
+        (
+            Action("i", "inspect", "network inspect {names}"),
+            Action("d", "rm", "network rm {names}"),
+            Action("P", "clean up", "network prune"),
+        ),
     ),
     "volumes": (
         "volume ls",

@@ -59,7 +59,7 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
             elif context.root_fd >= 0 and "identity" not in launch:
                 launch["identity"] = _identity(launch, context.root_fd)
         stage = "run " + launch["argv"][0]
-        _become(launch, stdio, context)
+        _become(launch, stdio, context, channel)
     except program.CannotRun as error:
         fail(channel, stage, error.errno, error.text, error.exit_code)
     except LookupError as error:
@@ -97,6 +97,7 @@ def _await_host(channel: _socket.socket, network: dict[str, Any] | None) -> None
     """Wait until cgroup and network are there, and set the network up from inside."""
     if channel.recv(64) != GO:
         os._exit(EXIT_OURS)  # the monitor has failed and says so itself
+    channel.setblocking(False)  # see _end_with_monitor
     if network is None or network["mode"] not in SHARED:
         hot.configure(network["attachments"] if network else ())
 
@@ -114,7 +115,10 @@ def _identity(launch: dict[str, Any], root_fd: int) -> users.Identity:
 
 
 def _become(
-    launch: dict[str, Any], stdio: tuple[int, int, int] | None, context: steps.Context
+    launch: dict[str, Any],
+    stdio: tuple[int, int, int] | None,
+    context: steps.Context,
+    channel: _socket.socket,
 ) -> None:
     """Take on the program's user, descriptors and directory, and execve it."""
     enter_directory(launch["cwd"])
@@ -131,9 +135,23 @@ def _become(
     set_rlimits(launch["rlimits"])
     take_identity(identity, launch["capabilities"])
     process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
+    _end_with_monitor(channel)
+    program.execute(opened, launch["argv"], environment)
+
+
+def _end_with_monitor(channel: _socket.socket) -> None:
+    """Be killed when the monitor ends, or end now when it has already.
+
+    Its end is not to be seen by getppid(2): it lies in another pid namespace.
+    """
     # After the credentials, which clear it.
     process.prctl(process.PR_SET_PDEATHSIG, 9)
-    program.execute(opened, launch["argv"], environment)
+    try:
+        # By read(2), which every seccomp filter allows.
+        if not os.read(channel.fileno(), 1):
+            os._exit(EXIT_OURS)
+    except BlockingIOError:
+        pass  # it is there and says nothing
 
 
 def take_stdio(stdio: tuple[int, int, int], uid: int) -> None:

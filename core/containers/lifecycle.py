@@ -358,7 +358,11 @@ class Containers:
             self._paths, self._config, row, plan, foreground=owner >= 0, before=before,
             pid_namespace=starting.pid_namespace(spec, peers),
         )  # fmt: skip
-        self._launcher.launch("monitor", job, owner, meanwhile=load_relay)
+        try:
+            self._launcher.launch("monitor", job, owner, meanwhile=load_relay)
+        except BaseException:
+            repair.failed_start(self._network, row.id, spec, network)
+            raise
 
     def _peers(self, spec: dict[str, Any]) -> dict[str, tuple[int, int]]:
         """Return the containers that a configuration joins: first process and start ticks."""

@@ -11,6 +11,8 @@ from core.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from core.containers.state import State
     from core.network.network import Network
     from core.paths import Paths
@@ -48,10 +50,7 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
             _kill(found.pid, found.ticks)
         cgroups.kill(found.cgroup)
         cgroups.remove(found.cgroup)
-        try:
-            network.withdraw(container_id, found.table, found.ports)
-        except OSError:
-            pass  # the table is gone, and the ports with it
+        network.withdraw(container_id, found.table, found.ports)
     _remove_socket(paths.container_run(container_id))
     repaired = found.replace(
         state=state.EXITED, pid=0, ticks=0,
@@ -68,6 +67,18 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
     state.write_state(directory, repaired)
     paths.touch_changed()
     return repaired
+
+
+def failed_start(
+    network: Network, container_id: str, spec: dict[str, Any], prepared: dict[str, Any]
+) -> None:
+    """Take back what a start has made whose monitor was killed before it could."""
+    from core.containers import cgroups, plan
+
+    found = plan.make_cgroup(spec, container_id)["dirs"]
+    cgroups.kill(found)
+    cgroups.remove(found)
+    network.withdraw(container_id, prepared.get("table", ""), prepared["ports"])
 
 
 def is_abandoned(found: State) -> bool:

@@ -182,6 +182,15 @@ def reserve(port: Published) -> Socket:
     return channel
 
 
+def is_free(port: Published) -> bool:
+    """Return whether no program of the host, nor a monitor that publishes it, has a port."""
+    try:
+        reserve(port).close()
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
+    return True
+
+
 def element(port: Published, address: str = "") -> Element:
     """Return map, key and value of a published port; without an address, no value.
 

@@ -116,13 +116,14 @@ class Network:
         from core.network.addresses import Subnet
         from core.network.definition import define
 
-        others = self.all()
-        used = [Subnet(text) for one in others for text in (one.subnet, one.subnet6) if text]
-        used += [subnet for _, subnet in bridge.host_routes()]
-        made = define(options, self._config["network", "pool"], used)
-        if bridge.exists(made.device):
-            raise Conflict(f"this host has a device {made.device} already", subject=made.device)
-        stored.insert(self._database, made)
+        with self._lock():
+            others = self.all()
+            used = [Subnet(text) for one in others for text in (one.subnet, one.subnet6) if text]
+            used += [subnet for _, subnet in bridge.host_routes()]
+            made = define(options, self._config["network", "pool"], used)
+            if bridge.exists(made.device):
+                raise Conflict(f"this host has a device {made.device} already", subject=made.device)
+            stored.insert(self._database, made)
         return made
 
     def remove(self, name: str, users: Sequence[str]) -> None:
@@ -243,14 +244,17 @@ class Network:
         addresses.release(self._database, container_id, networks)
 
     def withdraw(self, container_id: str, table: str, ports: Sequence[Published]) -> None:
-        """Take back what a killed monitor left: published ports and names.  Raises OSError."""
+        """Take back what a killed monitor left: names, and ports that no living one has."""
         from core.network import names
 
-        names.leave(self.zones, container_id)
-        if ports and table:
-            from core.network import hot
+        try:
+            names.leave(self.zones, container_id)
+            if ports and table:
+                from core.network import hot
 
-            hot.unpublish(table, ports)
+                hot.unpublish(table, [port for port in ports if hot.is_free(port)])
+        except OSError:
+            pass  # the table is gone, and the ports with it
 
     def renamed(self, container_id: str, old: str, new: str) -> None:
         """Let a running container be found under its new name."""

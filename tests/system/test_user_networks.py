@@ -6,17 +6,18 @@ import os
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from core.containers.state import monitored, read_state
 from core.engine import Engine
-from core.errors import Conflict, HostError, InUse, NotFound, UsageError
+from core.errors import Conflict, HostError, InUse, NotFound, RunError, UsageError
 from core.model import Endpoint, Port
-from core.network import names
+from core.network import hot, names
 from core.network.definition import NetworkOptions
 from core.paths import Paths
-from tests.containers import make_engine, options, reap, run, shell, until
+from tests.containers import make_engine, options, processes_named, reap, run, shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from core.containers.lifecycle import Containers
 
 
+SETTINGS = {("network", "subnet"): "10.89.0.0/24", ("network", "pool"): "10.90.0.0/16"}
+
+
 @pytest.fixture
 def engine(paths: Paths) -> Iterator[Engine]:
-    settings = {("network", "subnet"): "10.89.0.0/24", ("network", "pool"): "10.90.0.0/16"}
-    made = make_engine(paths, "fork", settings)
+    made = make_engine(paths, "fork", SETTINGS)
     yield made
     for info in made.lifecycle.list():
         made.lifecycle.rm(info.id, force=True)
@@ -151,6 +154,50 @@ def test_a_killed_monitor_leaves_no_name(engine: Engine, containers: Containers)
     until(lambda: not monitored(found))
     assert containers.resolve(database).state == "exited"
     assert hosts(containers, web, "db") == []
+
+
+@pytest.mark.parametrize(
+    ("place", "function"),
+    [(hot, "attach"), (hot, "publish"), (names, "join"), (hot, "_add"),
+     (names, "_rewrite")],
+)  # fmt: skip
+def test_a_monitor_killed_while_it_plugs_in_leaves_nothing(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, place: Any, function: str
+) -> None:
+    before = getattr(place, function)
+
+    def killed(*values: Any) -> None:
+        before(*values)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    # Inherited by the spawner, which is forked here, and by its monitors.
+    with monkeypatch.context() as patch:
+        patch.setattr(place, function, killed)
+        engine = make_engine(paths, "fork", SETTINGS)
+    containers = engine.lifecycle
+    device = network(engine, "shop")
+    web = containers.create(
+        options("sleep", "1000", network="shop", name="web", publish=(Port("", 8080, 80),))
+    )
+    with pytest.raises(RunError, match="the monitor ended"):
+        containers.start(web)
+    assert names.members(engine.network.zones, "shop") == []
+    table = subprocess.run(
+        ["nft", "list", "table", "inet", device], capture_output=True, text=True
+    ).stdout
+    assert "8080" not in table
+    assert engine.database.query("SELECT * FROM addresses") == []
+    assert containers.resolve(web).state == "created"
+    assert list(Path("/sys/fs/cgroup").rglob(f"{web}*")) == []
+    assert processes_named("sleep\01000") == []
+    engine.close()
+    again = make_engine(paths, "fork", SETTINGS)
+    again.lifecycle.start(web)
+    assert hosts(again.lifecycle, web, "web")
+    again.lifecycle.rm(web, force=True)
+    again.network.teardown(again.network.find("shop"))
+    again.close()
+    reap()
 
 
 def test_a_hostile_hosts_file_harms_nobody_else(engine: Engine, containers: Containers) -> None:
