@@ -549,6 +549,29 @@ class Engine:
             layers.append(("", index_tree(f"{self.paths.container(container)}/upper")))
         return Tree(name, tuple(layers), self.store.config(digest))
 
+    def remote_tree(self, text: str, platform: str = "") -> Job:
+        """Start reading the files of an image in a registry; the job's result is a Tree."""
+        reference = self.reference(text)
+
+        def work(job: Job) -> Tree:
+            from core.registry.remote_files import remote_tree
+
+            return remote_tree(self.config, reference, platform, job)
+
+        return self.jobs.start(f"read {reference.familiar}", work)
+
+    def pull_platforms(self, text: str) -> Job:
+        """Start fetching an image for all its platforms; the result is a list of ImageInfo."""
+        require_root("pulling an image")
+        reference = self.reference(text)
+
+        def work(job: Job) -> list[ImageInfo]:
+            from core.registry.pull_platforms import pull_platforms
+
+            return pull_platforms(self.store, self.config, reference, job)
+
+        return self.jobs.start(f"pull {reference.familiar}", work)
+
     def make_starter(self) -> Job:
         """Start making the starter image out of the host's own programs."""
         require_root("making an image")

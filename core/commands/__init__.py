@@ -20,6 +20,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "push",
         "updates",
         "archive", "send",
+        "browse",
         "image_care",
         "image_compare",
         "image_search",

@@ -40,7 +40,7 @@ def run(engine: Engine, args: Run) -> Result:
     options = container_options(engine, args, auto_remove=args.rm)
     if args.dry_run:
         return Text("\n".join(engine.lifecycle.dry_run(options)))
-    _ensure_image(engine, args)
+    options = options.replace(image=_ensure_image(engine, args))
     if args.detach:
         container = _create(engine, args, options)
         engine.lifecycle.start(container)
@@ -60,7 +60,7 @@ def run(engine: Engine, args: Run) -> Result:
 def create(engine: Engine, args: Create) -> Result:
     """Pull the image when needed and create."""
     options = container_options(engine, args)
-    _ensure_image(engine, args)
+    options = options.replace(image=_ensure_image(engine, args))
     return Text(_create(engine, args, options))
 
 
@@ -76,14 +76,22 @@ def _create(engine: Engine, args: Create, options: ContainerOptions) -> str:
     return container
 
 
-def _ensure_image(engine: Engine, args: Create) -> None:
+def _ensure_image(engine: Engine, args: Create) -> str:
+    """Pull the image when needed; returns what it is called, on the platform asked for."""
     from core.errors import NotFound
 
     if args.pull != "always":
         try:
-            engine.store.resolve(args.image)
-            return
+            return _name_for_platform(engine, args)
         except NotFound:
             if args.pull == "never":
                 raise
     engine.pull(args.image, args.platform).result()
+    return _name_for_platform(engine, args)
+
+
+def _name_for_platform(engine: Engine, args: Create) -> str:
+    found = engine.store.resolve(args.image, args.platform)
+    if not args.platform or engine.store.resolve(args.image).digest == found.digest:
+        return args.image
+    return next((tag for tag in found.tags if "@" in tag), found.digest)

@@ -18,6 +18,7 @@ class Pull(Args):
     platform: str = option(
         "--platform", help="os/arch[/variant] instead of this host's", metavar="PLATFORM"
     )
+    all_platforms: bool = flag("--all-platforms", help="for every platform there is")
     quiet: bool = flag("-q", "--quiet", help="print only the digest")
     image: str = positional(
         "what to fetch: NAME[:TAG], or HOST/NAME[:TAG|@DIGEST]", complete="remote-image"
@@ -103,6 +104,14 @@ def pull(engine: Engine, args: Pull) -> Result:
         name = engine.reference(args.image).canonical
         return Text(info.digest if args.quiet else f"{name}\n{info.digest}")
 
+    def show_all(found: list[ImageInfo]) -> Result:
+        if args.quiet:
+            return Text("\n".join(info.digest for info in found))
+        lines = [f"{info.platform:<16} {info.digest}" for info in found]
+        return Text("\n".join([engine.reference(args.image).canonical, *lines]))
+
+    if args.all_platforms:
+        return Running(engine.pull_platforms(args.image), show_all)
     return Running(engine.pull(args.image, args.platform), show)
 
 
@@ -138,6 +147,8 @@ def images(engine: Engine, args: Images) -> Result:
     columns: tuple[Column, ...] = IMAGE_COLUMNS
     if args.digests:
         columns = (*columns[:2], Column("Digest", "DIGEST"), *columns[2:])
+    if len({row["Platform"] for row in rows}) > 1:
+        columns = (*columns[:-2], Column("Platform", "PLATFORM"), *columns[-2:])
     return Table(columns, tuple(rows), args.format, "ID" if args.quiet else "", full=args.no_trunc)
 
 

@@ -63,10 +63,11 @@ class ImageStore:
         rows = self.database.query(SELECT + " ORDER BY i.created DESC, i.added DESC")
         return [_info(row) for row in rows]
 
-    def resolve(self, text: str) -> ImageInfo:
+    def resolve(self, text: str, platform: str = "") -> ImageInfo:
         """Return the image that a name, a digest or the start of an ID means.
 
-        Raises NotFound with the command that fetches it, Conflict for an ambiguous start.
+        With a platform, that of the name's images which is for it.  Raises NotFound with the
+        command that fetches it, Conflict for an ambiguous start.
         """
         by_id = text.removeprefix("sha256:")
         found = self._by_name(text)
@@ -75,7 +76,30 @@ class ImageStore:
         if found is None:
             known = "image starter" if text == "starter" else f"pull {text}"
             raise NotFound(f"there is no image {text!r} here", hint=known, subject=text)
-        return found
+        return self._for_platform(text, found, platform) if platform else found
+
+    def _for_platform(self, text: str, found: ImageInfo, platform: str) -> ImageInfo:
+        from core.images.manifest import Descriptor, Entry, Index, choose
+
+        images = [found, *(self.resolve(digest) for digest in self._siblings(text))]
+        entries = [Entry(Descriptor("", image.digest, 0), image.platform) for image in images]
+        try:
+            chosen = choose(Index("", tuple(entries)), platform, text)
+        except NotFound as error:
+            error.hint = f"{error.hint.partition(';')[0]}; pull --platform {platform} {text}"
+            raise
+        return next(image for image in images if image.digest == chosen.digest)
+
+    def _siblings(self, text: str) -> list[str]:
+        """Return digests of the other images that came from the same index as a name's."""
+        name = self.canonical(text)
+        repository = name.partition("@")[0].rpartition(":")[0]
+        rows = self.database.query(
+            "SELECT o.digest, o.name FROM tags t JOIN tags o USING (source_digest) "
+            "WHERE t.name=? AND o.name <> t.name AND t.source_digest <> t.digest",
+            (name,),
+        )
+        return [digest for digest, other in rows if other.startswith(f"{repository}@")]
 
     def canonical(self, text: str) -> str:
         """Return the stored name that `text` means, "" when it is an ID."""
@@ -361,13 +385,16 @@ class ImageStore:
                 )
         return self.resolve(digest)
 
-    def tag(self, source: str, canonical: str) -> None:
-        """Give an image one more name; a name that meant another image moves."""
+    def tag(self, source: str, canonical: str, source_digest: str = "") -> None:
+        """Give an image one more name; a name that meant another image moves.
+
+        `source_digest` is what the name stands for in a registry, if that is not the image.
+        """
         digest = self.resolve(source).digest
         with self.database.write() as sql:
             sql.execute(
                 "INSERT OR REPLACE INTO tags VALUES (?,?,?,?)",
-                (canonical, digest, digest, time.time()),
+                (canonical, digest, source_digest or digest, time.time()),
             )
 
     def untag(self, canonical: str, bin_: Bin | None = None) -> None:
@@ -390,7 +417,11 @@ class ImageStore:
         """Decide what goes with these images; see `core.images.removal`."""
         from core.images.removal import plan_removal
 
-        wanted = [(word, self.resolve(word), self.canonical(word)) for word in words]
+        wanted = []
+        for word in words:
+            wanted.append((word, self.resolve(word), self.canonical(word)))
+            # The images of other platforms came with the name, and go with it.
+            wanted += [(digest, self.resolve(digest), "") for digest in self._siblings(word)]
         return plan_removal(self.database, wanted, force=force, users=users)
 
     def apply_removal(self, plan: RemovePlan, bin_: Bin | None = None) -> None:

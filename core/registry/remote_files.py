@@ -1,0 +1,170 @@
+"""The files of an image that is only in a registry: read from its layers as they stream by.
+
+Nothing is unpacked and nothing is kept.  Contents are summed up on the way, so that such an
+image is compared with another one as a local image is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from core.errors import Corrupt, ImageError
+from core.images.compare import Tree
+from core.images.compression import Exact, Hashed, open_layer
+from core.images.digest import hasher, split_digest
+from core.images.extract import IMPLIED_MODE, KIND_NAMES, OPAQUE, WHITEOUT, split_path
+from core.images.index import FileEntry
+from core.images.manifest import parse_config
+from core.images.tar import FILE, HARDLINK, TarEntry, read_entries, shown
+from core.registry.client import RegistryClient
+from core.registry.pull import Layer, find, places
+from core.side_by_side import side_by_side
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from core.config import Config
+    from core.images.reference import Reference
+    from core.jobs import Job
+
+    Check = Callable[[], None]
+
+CHUNK = 256 << 10
+READERS = 2
+"""Layers read at once: what one processor inflates the other can."""
+
+
+def remote_tree(config: Config, reference: Reference, platform: str, job: Job) -> Tree:
+    """Return files and config of an image in a registry, for a platform (empty: this host's).
+
+    Progress is told per layer.  Raises what a pull raises: RegistryError, NotFound, ImageError
+    for what no layer can hold or more than the configured limits.
+    """
+    place = places(config, reference)[-1]
+    with RegistryClient(place.host, config, check=job.check) as client:
+        found = find(client, place, platform, job.say)
+        files: dict[str, list[FileEntry]] = {}
+
+        def reading(layer: Layer) -> Callable[[Check], None]:
+            def run(check: Check) -> None:
+                reader = _Reader(config, layer, job, check)
+                blob = client.blob(place.path, layer.descriptor.digest)
+                try:
+                    files[layer.diff_id] = reader.read(blob)  # type: ignore[arg-type] # it has read
+                finally:
+                    blob.close()
+
+            return run
+
+        wanted = {layer.diff_id: layer for layer in found.layers}
+        ordered = sorted(wanted.values(), key=lambda layer: -layer.descriptor.size)
+        side_by_side([reading(layer) for layer in ordered], READERS, job.check)
+    layers = tuple((layer.diff_id, files[layer.diff_id]) for layer in found.layers)
+    return Tree(reference.familiar, layers, parse_config(found.config))
+
+
+class _Reader:
+    """Reads one layer."""
+
+    def __init__(self, config: Config, layer: Layer, job: Job, check: Check) -> None:
+        self._max_files: int = config["image", "max_layer_files"]
+        self._max_bytes: int = config["image", "max_layer_bytes"]
+        self._layer = layer
+        self._job = job
+        self._check = check
+        self._told = 0
+        self._folders = {""}
+
+    def read(self, blob: BinaryIO) -> list[FileEntry]:
+        descriptor = self._layer.descriptor
+        summer = hasher(split_digest(descriptor.digest)[0])
+        source = Hashed(blob, summer)
+        stream = Exact(open_layer(source, descriptor.media_type))
+        entries: list[FileEntry] = []
+        size = 0
+        for entry in read_entries(stream.read, stream.ended):
+            self._check()
+            size += entry.size
+            if len(entries) >= self._max_files or size > self._max_bytes:
+                raise ImageError(
+                    f"layer {descriptor.digest}: more than {self._max_files} entries or "
+                    f"{self._max_bytes} bytes",
+                    hint="raise image.max_layer_files or image.max_layer_bytes in config.toml",
+                )
+            digest = self._pass_by(stream, entry)
+            if made := _file_entry(entry, digest):
+                entries += self._implied(made)
+                entries.append(made)
+            self._tell(source.position)
+        while source.read():
+            self._check()
+        if summer.hexdigest() != descriptor.digest.partition(":")[2]:
+            raise Corrupt(f"layer {descriptor.digest}: its content is something else")
+        self._tell(descriptor.size, "done")
+        return entries
+
+    def _implied(self, entry: FileEntry) -> list[FileEntry]:
+        """Return the directories an entry lies in that have none of their own, as unpacked."""
+        missing = []
+        folder = entry.path if entry.kind == "opaque" else entry.path.rpartition("/")[0]
+        while folder not in self._folders:
+            self._folders.add(folder)
+            missing.append(FileEntry(folder, "dir", IMPLIED_MODE, 0, 0, 0, 0, "", ""))
+            folder = folder.rpartition("/")[0]
+        if entry.kind == "dir":
+            self._folders.add(entry.path)
+        return missing[::-1]
+
+    def _tell(self, done: int, note: str = "reading") -> None:
+        if done - self._told > CHUNK or note == "done":
+            self._told = done
+            self._job.progress(self._layer.name, done, self._layer.descriptor.size, note)
+
+    def _pass_by(self, stream: Exact, entry: TarEntry) -> str:
+        """Let an entry's content pass; returns its digest, holes read as zeros."""
+        summer = hashlib.sha256(usedforsecurity=False)
+        place = 0
+        for offset, length in entry.sparse if entry.sparse is not None else [(0, entry.stored)]:
+            hole = offset - place
+            while hole > 0:
+                summer.update(bytes(min(hole, CHUNK)))
+                hole -= CHUNK
+            left = length
+            while left > 0:
+                data = stream.read(min(left, CHUNK))
+                summer.update(data)
+                left -= len(data)
+                self._check()
+            place = offset + length
+        rest = entry.size - place
+        while rest > 0:
+            summer.update(bytes(min(rest, CHUNK)))
+            rest -= CHUNK
+        return summer.hexdigest() if entry.kind == FILE else ""
+
+
+def _file_entry(entry: TarEntry, digest: str) -> FileEntry | None:
+    """Return an entry as an index has it; None for a root's entry and aufs's book-keeping."""
+    *folders, name = split_path(entry.name) or [b""]
+    if not name:
+        return None
+    folder = b"/".join(folders)
+    path = os.fsdecode(folder + b"/" + name if folder else name)
+    if name == OPAQUE:
+        return FileEntry(os.fsdecode(folder), "opaque", 0, 0, 0, 0, 0, "", "")
+    if name.startswith(WHITEOUT):
+        hidden = name[len(WHITEOUT) :]
+        if hidden.startswith(WHITEOUT):
+            return None
+        if hidden in (b"", b".", b".."):
+            raise Corrupt(f"{shown(name)}: a whiteout of nothing")
+        path = os.fsdecode(folder + b"/" + hidden if folder else hidden)
+        return FileEntry(path, "whiteout", 0, 0, 0, 0, 0, "", "")
+    link = b"/".join(split_path(entry.link)) if entry.kind == HARDLINK else entry.link
+    return FileEntry(
+        path, KIND_NAMES[entry.kind], entry.mode, entry.uid, entry.gid, entry.size,
+        entry.mtime_ns, digest, os.fsdecode(link),
+    )  # fmt: skip
