@@ -225,7 +225,20 @@ CREATE INDEX build_cache_by_diff_id ON build_cache(diff_id);
 CREATE INDEX build_cache_by_blob ON build_cache(blob_digest);
 CREATE INDEX build_cache_by_place ON build_cache(place);
 """
-SCHEMAS: tuple[str, ...] = (FIRST_SCHEMA, REPOSITORIES, VOLUMES, TRASH, SYNC, EDITS, BUILD_CACHE)
+QUOTA = """
+-- How many pulls a registry still grants, as it told last: REMAINING/LIMIT.
+ALTER TABLE registries ADD COLUMN quota TEXT NOT NULL DEFAULT ''
+"""
+SCHEMAS: tuple[str, ...] = (
+    FIRST_SCHEMA,
+    REPOSITORIES,
+    VOLUMES,
+    TRASH,
+    SYNC,
+    EDITS,
+    BUILD_CACHE,
+    QUOTA,
+)
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.containers.launcher import Launcher
     from core.containers.lifecycle import Containers
     from core.containers.processes import Process
+    from core.containers.upgrading import Upgraded
     from core.events import Watcher
     from core.images.archive_load import Loaded
     from core.images.archive_write import Named
@@ -377,7 +378,7 @@ class Engine:
         job.board = board
         return job
 
-    def check_updates(self) -> Job:
+    def check_updates(self, *, containers_only: bool = False) -> Job:
         """Start asking registries for newer images; the job's result is a list of Update."""
         running = [info for info in self.containers() if info.state in ("running", "paused")]
 
@@ -388,9 +389,31 @@ class Engine:
                 User(info.name, self.reference(info.image).canonical, info.image_digest)
                 for info in running
             ]
-            return check_updates(self.database, self.config, users, job.check)
+            return check_updates(
+                self.database, self.config, users, job.check, only_users=containers_only
+            )
 
         return self.jobs.start("image updates", work)
+
+    def upgrade(self, containers: Sequence[str]) -> Job:
+        """Start pulling the images of containers, and making those anew that got another one.
+
+        They keep their options, name and volumes; `editing.undo` goes back.  The job's result
+        is a list of `core.containers.upgrading.Upgraded`.
+        """
+        rows = [self.lifecycle.resolve(name) for name in containers]
+
+        def work(job: Job) -> list[Upgraded]:
+            from core.containers.upgrading import upgrade
+
+            def bring(image: str, platform: str) -> ImageInfo:
+                from core.registry.pull import pull
+
+                return pull(self.store, self.config, self.reference(image), platform, job)
+
+            return upgrade(self.database, self.editing, [row.id for row in rows], bring, job)
+
+        return self.jobs.start(f"container upgrade {' '.join(containers)}", work)
 
     def commit(self, container: str, options: CommitOptions) -> Job:
         """Start making an image of a container; the job's result is its ImageInfo."""

@@ -110,11 +110,15 @@ class RegistryInfo(Record):
 
     host: str
     state: str
-    """unknown, reachable, unauthorized or unreachable."""
+    """unknown, reachable, unauthorized or unreachable, when it was last talked to."""
     cause: str = ""
     user: str = ""
     scheme: str = "https"
     last_used: float = 0
+    quota: str = ""
+    """Pulls that it still grants, REMAINING/LIMIT, as far as it tells."""
+    last_sync: float = 0
+    """When a sync rule that names it ended last."""
 
 
 class Fact(Record):

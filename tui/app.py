@@ -410,6 +410,17 @@ class LimpetApp(FrameDiffApp):
 
         self.show_screen(answer_screen(self.engine, line, self.submit), line)
 
+    def open_registry(self, place: str) -> None:
+        """Show a registry's repositories, a repository's tags, or an image: HOST[/NAME[:TAG]]."""
+        from tui.registry_views import registry
+
+        def run(line: str) -> None:
+            while not line.startswith("go ") and len(self.screen_stack) > 1:
+                self.pop_screen()
+            self.submit(line)
+
+        self.show_screen(registry(self.engine, place, run), f"registries {place}")
+
     def open_job(self, number: int) -> bool:
         """Show how far a job is and what it said; False for a job that there is not."""
         job = self.engine.jobs.get(number)

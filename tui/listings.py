@@ -37,6 +37,24 @@ LISTINGS: dict[str, tuple[str, str, tuple[Action, ...]]] = {
     ),
     "disk": ("system df", "nothing is stored yet", (Action("P", "clean up", "system prune"),)),
     "doctor": ("system doctor", "nothing to check", ()),
+    "sync": (
+        "sync ls",
+        "no rules: [[sync]] in config.toml makes one",
+        (
+            Action("p", "plan", "go sync plan {names}"),
+            Action("s", "run", "sync run {names}"),
+            Action("w", "watch", "sync watch {names}"),
+        ),
+    ),
+    "updates": (
+        "container updates",
+        "no container runs",
+        (
+            Action("U", "pull, make anew", "container upgrade {names}"),
+            Action("u", "back", "container edit --undo {name}"),
+            Action("a", "images, too", "go image updates"),
+        ),
+    ),
 }
 """Name of the screen: the command that lists, what an empty list says, keys."""
 KINDS = {
@@ -46,6 +64,9 @@ KINDS = {
     "volume": "volumes",
 }
 """What the rows of a noun's list are, see `tui.menu`."""
+FAR = ("container updates", "image updates", "sync plan", "search")
+BRISK_S, CALM_S = 5.0, 300.0
+"""Seconds between two readings."""
 JOB_COLUMNS = (
     Column("Number", "JOB"),
     Column("State", "STATE"),
@@ -146,11 +167,17 @@ def _table(
             raise TypeError(f"{line} answered with {type(answer).__name__}")
         return answer
 
-    return ListingScreen(title, read, empty=empty, actions=shown, run=run, kind=kind)
+    slow = CALM_S if _asks_far(verb.name) else BRISK_S
+    return ListingScreen(title, read, empty=empty, actions=shown, run=run, kind=kind, every_s=slow)
+
+
+def _asks_far(name: str) -> bool:
+    """Tell whether a command asks registries, which is not done every few seconds."""
+    return name.split()[0] == "registry" or name in FAR
 
 
 def _is_known(line: str, verbs: Mapping[str, Verb]) -> bool:
-    return " ".join(line.split()[:2]) in verbs
+    return " ".join(line.removeprefix("go ").split()[:2]) in verbs
 
 
 def jobs(engine: Engine) -> Table:

@@ -46,6 +46,8 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
         pool |= dict.fromkeys((*TABLES, "jobs", *LISTINGS), "")
     elif before == ["go", "containers"]:
         pool = {info.name: info.state for info in engine.containers()}
+    elif before == ["go", "registries"]:
+        pool = {info.host: info.state for info in engine.registries()}
     elif before == ["go", "images"]:
         pool = {tag: "" for info in engine.images() for tag in info.tags}
     elif before[0] == "go" and len(before) == 3:
@@ -130,9 +132,13 @@ def go(app: LimpetApp, words: Sequence[str]) -> str:
         ("images", ""): lambda: app.open_image(name),
         ("images", "inspect"): lambda: app.open_image(name),
         ("images", "layers"): lambda: app.open_layers(name),
+        ("registries", ""): lambda: app.open_registry(name),
     }
     if (place, view) in opens:
-        opens[place, view]()
+        try:
+            opens[place, view]()
+        except UsageError as error:
+            return error.message
         return ""
     if place == "compare" and view:
         app.open_comparison(name, view)

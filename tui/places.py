@@ -45,8 +45,10 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("host", "HOST", 12, 40),
         Column("state", "STATE", 7, 14, 1),
         Column("user", "USER", 4, 20, 2),
-        Column("used", "USED", 4, 9, 3),
-        Column("cause", "CAUSE", 5, 40, 4),
+        Column("used", "USED", 4, 9, 4),
+        Column("limit", "LIMIT", 5, 9, 6),
+        Column("synced", "SYNCED", 6, 9, 5),
+        Column("cause", "CAUSE", 5, 40, 3),
     ),
 }
 
@@ -224,15 +226,16 @@ def registry_rows(snapshot: Snapshot) -> list[Row]:
 
 def _registry(info: RegistryInfo) -> Row:
     tones = {"reachable": "good", "unauthorized": "warn", "unreachable": "bad"}
-    used = age(info.last_used)
+    used, synced = age(info.last_used), age(info.last_sync)
     return Row(
         info.host,
-        (info.host, info.state, info.user, used, info.cause),
-        ("", tones.get(info.state, "dim"), "", "dim", "dim"),
-        (info.host, info.state, info.user, -info.last_used, info.cause),
+        (info.host, info.state, info.user, used, info.quota, synced, info.cause),
+        ("", tones.get(info.state, "dim"), "", "dim", "dim", "dim", "dim"),
+        (info.host, info.state, info.user, -info.last_used, info.quota, -info.last_sync,
+         info.cause),
         info.host,
         info.state,
-    )
+    )  # fmt: skip
 
 
 UNITS = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create", "commit",
-                  "copy", "diff", "edit", "prune", "top", "update"),
+                  "copy", "diff", "edit", "prune", "top", "update", "updates"),
     "image": (
         "image",
         "push",

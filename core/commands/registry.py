@@ -74,6 +74,8 @@ def registries(engine: Engine, args: List) -> Result:
             "User": info.user,
             "Scheme": info.scheme,
             "LastUsed": info.last_used or "",
+            "Limit": info.quota,
+            "LastSync": info.last_sync or "",
         }
         for info in found
     )
@@ -166,5 +168,7 @@ REGISTRY_COLUMNS = (
     Column("State", "STATE"),
     Column("User", "USER"),
     Column("LastUsed", "LAST USED", "age"),
+    Column("Limit", "LIMIT"),
+    Column("LastSync", "LAST SYNC", "age"),
     Column("Cause", "CAUSE"),
 )

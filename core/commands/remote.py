@@ -209,7 +209,7 @@ def remove(engine: Engine, args: Remove) -> Result:
     lines = [f"Untagged: {reference.repository}:{tag}" for tag in tags]
     if others and not (reference.digest or args.force):
         lines = [f"Untagged: {reference.canonical}"]
-        kept = f"{digest} stays, as {', '.join(others)}"
+        kept = f"Kept for {', '.join(others)}: {digest}"
     else:
         kept = f"Deleted: {reference.repository}@{digest}"
 

@@ -145,18 +145,18 @@ STATE_COLUMNS = (
     Column("Error", "ERROR"),
 )
 PLAN_COLUMNS = (
-    Column("Rule", "RULE"),
-    Column("Action", "ACTION"),
-    Column("Source", "FROM"),
     Column("Target", "TO"),
+    Column("Action", "ACTION"),
     Column("Size", "SIZE", "size"),
+    Column("Source", "FROM"),
+    Column("Rule", "RULE"),
     Column("Cause", "CAUSE"),
 )
 DONE_COLUMNS = (
-    Column("Rule", "RULE"),
-    Column("Action", "ACTION"),
     Column("Target", "TO"),
+    Column("Action", "ACTION"),
     Column("Size", "SENT", "size"),
     Column("Blobs", "BLOBS"),
+    Column("Rule", "RULE"),
     Column("Cause", "CAUSE"),
 )

@@ -1,12 +1,13 @@
-"""The verb that asks registries for newer images."""
+"""The verbs that ask registries for newer images, and take them into use."""
 
 from __future__ import annotations
 
-from core.commands.grammar import Listing, flag, verb
-from core.commands.result import Column, Result, Running, Table
+from core.commands.grammar import Args, Listing, flag, positional, verb
+from core.commands.result import Column, Result, Running, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from core.containers.upgrading import Upgraded
     from core.engine import Engine
     from core.registry.updates import Update
 
@@ -46,6 +47,75 @@ def updates(engine: Engine, args: Updates) -> Result:
     return Running(engine.check_updates(), show)
 
 
+class Containers(Listing):
+    """Options of `container updates`."""
+
+
+class Upgrade(Args):
+    """Arguments of `container upgrade`."""
+
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="container"
+    )
+
+
+@verb(
+    "container updates",
+    Containers,
+    "Show for which running containers there are newer images",
+    changes=False,
+)
+def container_updates(engine: Engine, args: Containers) -> Result:
+    """Start the job: one request an image."""
+
+    def show(found: list[Update]) -> Result:
+        rows = tuple(
+            {
+                "Name": update.name,
+                "State": update.state,
+                "Image": update.image,
+                "Digest": update.digest,
+                "Upstream": update.upstream,
+                "Cause": update.cause,
+            }
+            for update in found
+        )
+        return Table(CONTAINER_COLUMNS, rows, args.format, "Name" if args.quiet else "")
+
+    return Running(engine.check_updates(containers_only=True), show)
+
+
+@verb(
+    "container upgrade",
+    Upgrade,
+    "Pull the images of containers and make those anew that got another one",
+    starts="monitor",
+    examples=("container upgrade web", "container edit --undo web"),
+)
+def upgrade(engine: Engine, args: Upgrade) -> Result:
+    """Start the job: options, name and volumes stay; `container edit --undo` goes back."""
+
+    def show(found: list[Upgraded]) -> Result:
+        lines = [
+            f"{one.name}: {one.before[7:19]} -> {one.after[7:19]}; "
+            f"container edit --undo {one.name} goes back"
+            if one.after != one.before
+            else f"{one.name} is current"
+            for one in found
+        ]
+        return Text("\n".join(lines))
+
+    return Running(engine.upgrade(args.containers), show)
+
+
+CONTAINER_COLUMNS = (
+    Column("Name", "NAME"),
+    Column("State", "STATE"),
+    Column("Image", "IMAGE"),
+    Column("Digest", "HERE", "id"),
+    Column("Upstream", "UPSTREAM", "id"),
+    Column("Cause", "CAUSE"),
+)
 UPDATE_COLUMNS = (
     Column("Kind", "KIND"),
     Column("Name", "NAME"),

@@ -145,7 +145,7 @@ def _bring(
     except RegistryError as error:
         note_use(store.database, place.host, error)
         raise
-    note_use(store.database, place.host)
+    note_use(store.database, place.host, quota=client.quota)
     return found
 
 

@@ -12,27 +12,44 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.config import Config
     from core.database import Database
+    from core.registry.client import Quota
 
 
 def known_registries(database: Database, config: Config) -> list[RegistryInfo]:
     """Return every known registry, the last used first; nothing is asked over the network."""
-    used = {
-        host: (last_used, cause)
-        for host, last_used, cause in database.query(
-            "SELECT host, last_used, last_error FROM registries"
-        )
-    }
+    rows = database.query("SELECT host, last_used, last_error, quota FROM registries")
+    used = {host: tuple(facts) for host, *facts in rows}
     users, problem = _users()
+    synced = _synced(database, config)
     insecure = config["registry", "insecure"]
     hosts = {_host(config["registry", "default"]), *map(_host, insecure), *users, *used}
     found = []
     for host in hosts:
-        last_used, cause = used.get(host, (0, ""))
+        last_used, cause, quota = used.get(host, (0, "", ""))
+        state = ("unreachable" if cause else "reachable") if last_used else "unknown"
         scheme = "http" if host in insecure else "https"
         found.append(
-            RegistryInfo(host, "unknown", cause or problem, users.get(host, ""), scheme, last_used)
-        )
+            RegistryInfo(
+                host, state, cause or problem, users.get(host, ""), scheme, last_used, quota,
+                synced.get(host, 0),
+            )
+        )  # fmt: skip
     return sorted(found, key=lambda info: (-info.last_used, info.host))
+
+
+def _synced(database: Database, config: Config) -> dict[str, float]:
+    """Return when a rule that names a registry ended last, by its host."""
+    found: dict[str, float] = {}
+    if not config.sync:
+        return found
+    ended = dict(database.query("SELECT rule, ended FROM sync_runs"))
+    for table in config.sync:
+        ends = [str(table.get(key)) for key in ("from", "to")]
+        name = table.get("name") or " -> ".join(ends)
+        for end in ends:
+            host = _host(end.removeprefix("docker://").partition("/")[0])
+            found[host] = max(found.get(host, 0), ended.get(name, 0))
+    return found
 
 
 def probe_registries(
@@ -40,7 +57,7 @@ def probe_registries(
 ) -> list[RegistryInfo]:
     """Ask every known registry at once whether it answers; returns within about `timeout_s`.
 
-    One that is silent for so long counts as unreachable.
+    One that is silent for so long counts as unreachable.  What comes out is remembered.
     """
     import threading
 
@@ -57,18 +74,30 @@ def probe_registries(
     for thread in threads:
         thread.join(max(0, deadline - time.monotonic()))
     silent = f"no answer within {timeout_s:g} s"
-    return [
+    found = [
         answers.get(info.host) or info.replace(state="unreachable", cause=silent) for info in known
     ]
+    with database.write() as sql:
+        sql.executemany(
+            "INSERT INTO registries (host, last_used, last_error) VALUES (?, ?, ?) "
+            "ON CONFLICT (host) DO UPDATE SET last_error = excluded.last_error",
+            [(info.host, time.time(), info.cause) for info in found],
+        )
+    return found
 
 
-def note_use(database: Database, host: str, error: Error | None = None) -> None:
-    """Record that a registry was talked to, and how that failed if it did."""
+def note_use(
+    database: Database, host: str, error: Error | None = None, quota: Quota | None = None
+) -> None:
+    """Record that a registry was talked to, how that failed if it did, and what it grants."""
+    told = f"{quota.remaining}/{quota.limit}" if quota else ""
     with database.write() as sql:
         sql.execute(
-            "INSERT INTO registries VALUES (?, ?, ?) ON CONFLICT (host) DO UPDATE SET"
-            " last_used = excluded.last_used, last_error = excluded.last_error",
-            (host, time.time(), error.message if error else ""),
+            "INSERT INTO registries (host, last_used, last_error, quota) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (host) DO UPDATE SET last_used = excluded.last_used,"
+            " last_error = excluded.last_error,"
+            " quota = CASE excluded.quota WHEN '' THEN quota ELSE excluded.quota END",
+            (host, time.time(), error.message if error else "", told),
         )
 
 

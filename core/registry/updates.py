@@ -56,9 +56,16 @@ class _Name(Record):
 
 
 def check_updates(
-    database: Database, config: Config, users: Iterable[User], check: Check = lambda: None
+    database: Database,
+    config: Config,
+    users: Iterable[User],
+    check: Check = lambda: None,
+    *,
+    only_users: bool = False,
 ) -> list[Update]:
     """Ask the registries about every tagged image: one HEAD each, more only where it moved.
+
+    `only_users`: about the images of these containers alone.
 
     A registry that does not answer or limits is asked once and not again; its images are
     unknown, with the cause.
@@ -67,12 +74,15 @@ def check_updates(
         "SELECT t.name, t.digest, t.source_digest, i.platform FROM tags t "
         "JOIN images i ON i.digest = t.digest ORDER BY t.name"
     )
-    names = [_Name(*row) for row in rows]
+    users = list(users)
+    used = {user.image for user in users}
+    names = [_Name(*row) for row in rows if row[0] in used or not only_users]
     states = _ask_all(names, config, check)
     here = {name.reference: name.digest for name in names}
     found = [
         states[name.reference].replace(kind="image", name=familiar_name(name.reference))
         for name in names
+        if not only_users
     ]
     for user in users:
         state = states.get(user.image)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,14 @@ from core.jobs import Job
 from core.paths import Paths
 from core.registry.pull import pull
 from core.registry.updates import User, check_updates
-from tests.fixture_images import Registry, write_oci_layout
+from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
 from tests.hostile_registry import HostileRegistry, layer_tar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+PROGRAM = Path(__file__).parent.parent.parent / "bin/limpet"
 
 
 @pytest.fixture
@@ -75,3 +79,39 @@ def test_unknown_has_a_cause_and_a_limit_is_met_once(store: ImageStore) -> None:
         store.database, Config(), [User("gone", f"{hostile.host}/x:1", "sha256:1")]
     )
     assert all(update.state == "unknown" and update.cause for update in found)
+
+
+def test_a_container_takes_a_newer_image_and_goes_back(tmp_path: Path) -> None:
+    """The program itself: options and name stay, what is there is said, one undo goes back."""
+    data = {"LIMPET_DATA_ROOT": f"{tmp_path}/data", "LIMPET_RUN_ROOT": f"{tmp_path}/run"}
+    environment = {**os.environ, **data, "DOCKER_CONFIG": str(tmp_path / "docker")}
+
+    def limpet(*words: str) -> str:
+        done = subprocess.run(
+            [PROGRAM, *words], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def publish(registry: Registry, version: str) -> str:
+        layers = [busybox_rootfs(), layer_tar("version", version.encode())]
+        config = {"Cmd": ["sleep", "600"], "Env": ["PATH=/bin"], "StopSignal": "SIGKILL"}
+        layout = write_oci_layout(tmp_path / version, layers, config)
+        return registry.push(layout, "web:1")
+
+    with Registry(tmp_path / "served") as registry:
+        name = publish(registry, "old")
+        limpet("pull", "-q", name)
+        limpet("run", "-d", "--name", "web", "--network", "none", "-e", "KEPT=yes", name)
+        assert "current" in limpet("container", "updates")
+        assert limpet("container", "upgrade", "web").strip() == "web is current"
+        publish(registry, "new")
+        assert "newer upstream" in limpet("container", "updates", "--format", "json")
+        said = limpet("container", "upgrade", "web")
+        assert "container edit --undo web goes back" in said
+        script = "cat /version; echo $KEPT"
+        assert limpet("exec", "web", "sh", "-c", script) == "newyes\n"
+        limpet("container", "edit", "--undo", "-f", "web")
+        assert limpet("exec", "web", "sh", "-c", script) == "oldyes\n"
+        assert "newer pulled" in limpet("container", "updates")
+        limpet("rm", "-f", "web")

@@ -112,7 +112,7 @@ async def test_a_newcomer_is_offered_the_first_step(
         (["i"], "inspect web-1"),
         (["2", "H"], "history nginx:1.27"),
         (["2", "j", "d"], "rmi redis:7"),
-        (["3", "enter"], "registry catalog docker.io"),
+        (["3", "enter"], "go registries docker.io"),
         (["G", "r"], "restart 日本語"),
     ],
 )
