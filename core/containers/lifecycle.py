@@ -405,9 +405,10 @@ class Containers:
         with Lock(self._paths, row.id):
             row = stored.find(self._database, row.id)
             found = repair.locked_state(self._paths, self._network, row.id)
-            networking.connect(
+            main = networking.connect(
                 self._paths, self._database, self._network, row, found, endpoint, self._ports
             )
+            self._rewrite_resolver(row, main)
 
     def disconnect(self, reference: str, network: str) -> None:
         """Take a container off a network, at once if it runs; Conflict when it is not on it."""
@@ -416,7 +417,17 @@ class Containers:
         with Lock(self._paths, row.id):
             row = stored.find(self._database, row.id)
             found = repair.locked_state(self._paths, self._network, row.id)
-            networking.disconnect(self._paths, self._database, self._network, row, found, network)
+            main = networking.disconnect(
+                self._paths, self._database, self._network, row, found, network
+            )
+            self._rewrite_resolver(row, main)
+
+    def _rewrite_resolver(self, row: Row, main: dict[str, Any]) -> None:
+        """Another way out, or none, means other name servers."""
+        if main:
+            from core.containers import starting
+
+            starting.write_resolver(self._paths, self._config, row, {"mode": "bridge", **main})
 
     def users_of_network(self, name: str) -> Sequence[str]:
         """Return the names of the containers that are on a network, running or not."""

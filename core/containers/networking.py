@@ -136,10 +136,11 @@ def connect(
     found: State,
     endpoint: Endpoint,
     taken: Taken,
-) -> None:
+) -> dict[str, Any]:
     """Put a container on one more network, at once if it runs; the caller holds its lock.
 
-    Raises NotFound, Conflict, UsageError or HostError, and nothing has changed then.
+    Returns what is different of the way out of a running one.  Raises NotFound, Conflict,
+    UsageError or HostError, and nothing has changed then.
     """
     options = row.options
     if options.network == "host" or options.network.startswith(SHARED):
@@ -158,6 +159,7 @@ def connect(
         network=before[0].network if before else target.name, endpoints=(*before, endpoint)
     )
     check(database, network, after)
+    main: dict[str, Any] = {}
     if found.state in state.ALIVE:
         from core.network import changes
 
@@ -166,18 +168,21 @@ def connect(
         try:
             change = changes.connecting(database, row.id, (row.name,), networks, target, endpoint)
             _tell(paths, network, row, change)
+            main = change["main"]
         except BaseException:
             network.release(row.id, (target.name,))
             raise
     _store(database, row, after)
+    return main
 
 
 def disconnect(
     paths: Paths, database: Database, network: Network, row: Row, found: State, name: str
-) -> None:
+) -> dict[str, Any]:
     """Take a container off a network, at once if it runs; the caller holds its lock.
 
-    Raises NotFound, Conflict when it is not on it, HostError.
+    Returns what is different of the way out of a running one.  Raises NotFound, Conflict when
+    it is not on it, HostError.
     """
     options = row.options
     before = endpoints_of(options)
@@ -188,17 +193,20 @@ def disconnect(
             hint=f"limpet network inspect {target.name} shows who is",
             subject=row.name,
         )
+    main: dict[str, Any] = {}
     if found.state in state.ALIVE:
         from core.network import changes
 
         networks = [network.find(one.network) for one in before]
         change = changes.disconnecting(network.zones, row.id, networks, target)
         _tell(paths, network, row, change)
+        main = change["main"]
     network.release(row.id, (target.name,))
     left = tuple(one for one in before if one.network != target.name)
     _store(
         database, row, options.replace(network=left[0].network if left else "none", endpoints=left)
     )
+    return main
 
 
 def _tell(paths: Paths, network: Network, row: Row, change: dict[str, Any]) -> None:

@@ -127,7 +127,7 @@ def write_files(
     paths: Paths, config: Config, row: Row, hostname: str, network: dict[str, Any]
 ) -> None:
     """Write the files that tell the container who it is and whom to ask for names."""
-    from core.network.files import host_resolv_conf, hosts_file, resolv_conf, zone_parts
+    from core.network.files import hosts_file, zone_parts
 
     if network["mode"] == "container":
         return  # it uses those of the other
@@ -140,17 +140,32 @@ def write_files(
         "hosts": hosts_file(addresses, names, hosts_of(options.add_hosts, gateway))
         + zone_parts(network),
         "hostname": hostname + "\n",
-        "resolv.conf": resolv_conf(
-            host_resolv_conf(),
-            options.dns or config["network", "dns"] or tuple(network.get("dns", ())),
-            host_network=on_host,
-            ipv6=bool(addresses[1]),
-            search=options.dns_search,
-            options=options.dns_options,
-        ),
     }
     for name, text in files.items():
         _write_file(f"{paths.container(row.id)}/{name}", text)
+    write_resolver(paths, config, row, network)
+
+
+def write_resolver(paths: Paths, config: Config, row: Row, network: dict[str, Any]) -> None:
+    """Write the file that says whom to ask for names; of a running container, in place."""
+    from core.network.files import CUT_OFF, host_resolv_conf, resolv_conf
+
+    options = row.options
+    on_host = network["mode"] == "host"
+    servers = options.dns or config["network", "dns"] or tuple(network.get("dns", ()))
+    leads_out = on_host or bool(network.get("gateway"))
+    if leads_out or options.dns:
+        text = resolv_conf(
+            host_resolv_conf(),
+            servers,
+            host_network=on_host,
+            ipv6=bool(network.get("address6")),
+            search=options.dns_search,
+            options=options.dns_options,
+        )
+    else:
+        text = CUT_OFF
+    _write_file(f"{paths.container(row.id)}/resolv.conf", text)
 
 
 def _write_file(path: str, text: str) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 HOST_FILES = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 """The second has the servers behind systemd-resolved's stub, which listens on loopback."""
 KEPT = frozenset(("search", "domain", "options", "sortlist"))
+CUT_OFF = """\
+# None of this container's networks leads out, so it reaches no name server.
+"""
+"""Where no server is named, one on loopback is asked: there is none, and it is known at once."""
 NO_SERVERS = """\
 # This host has no name server that a container can reach; name some in limpet's config.toml:
 # [network] dns = ["192.0.2.53"]

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from core.containers.lifecycle import Containers
 
 
-SETTINGS = {("network", "subnet"): "10.89.0.0/24", ("network", "pool"): "10.90.0.0/16"}
+SETTINGS = {
+    ("network", "subnet"): "10.89.0.0/24",
+    ("network", "pool"): "10.90.0.0/16",
+    ("network", "dns"): ("192.0.2.1",),
+}
 
 
 @pytest.fixture
@@ -222,6 +226,22 @@ def test_a_container_on_two_networks(engine: Engine, containers: Containers) -> 
     assert said(containers, web, "ip route | grep default") == "default via 10.90.0.1 dev eth0"
     assert said(containers, database, "ip route | grep default") == ""
     assert containers.resolve("web").networks == ("front", "back")
+
+
+def test_who_has_no_way_out_waits_for_no_name_server(
+    engine: Engine, containers: Containers
+) -> None:
+    network(engine, "front")
+    network(engine, "back", internal=True)
+    inside = sleeper(containers, "inside", "back")
+    other = sleeper(containers, "other", "back", dns=("192.0.2.53",))
+    ask = "grep -c ^nameserver /etc/resolv.conf"
+    assert said(containers, inside, ask) == "0"
+    assert said(containers, other, ask) == "1"
+    containers.connect(inside, Endpoint("front"))
+    assert "nameserver 192.0.2.1" in said(containers, inside, "cat /etc/resolv.conf")
+    containers.disconnect(inside, "front")
+    assert said(containers, inside, ask) == "0"
 
 
 def test_networks_do_not_reach_each_other(engine: Engine, containers: Containers) -> None:
