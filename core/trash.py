@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from core.images.store import ImageStore
     from core.paths import Paths
 
-RESTORED = ("images", "image_layers", "tags", "containers")
+RESTORED = ("images", "image_layers", "tags", "containers", "container_edits")
 """Tables whose rows can be in the trash, those first that others refer to."""
 IF_FREE = ("tags",)
 """Rows that are left out when their name is taken meanwhile."""

@@ -232,6 +232,12 @@ class Editing:
                 subject=row.name,
             )
         image, digest, document = found[0]
-        self._images().config(digest)
+        if not self._database.query("SELECT 1 FROM images WHERE digest=?", (digest,)):
+            raise NotFound(
+                f"{row.name} was made from another {image} before, and that image is gone",
+                hint=f"limpet undo brings an image back that was removed a moment ago\n"
+                f"limpet container edit {row.name} --image {image} takes the one of today",
+                subject=image,
+            )
         document_: dict[str, Any] = loads(document)
         return row.replace(image=image, image_digest=digest, document=document_)

@@ -38,8 +38,10 @@ def remove_container(
     with database.write() as sql:
         if bin_ is not None:
             rows = rows_of(sql, "containers", "id=?", (container_id,))
+            edits = rows_of(sql, "container_edits", "container=?", (container_id,))
+            kept = {"containers": rows, "container_edits": edits}
             for row in rows:
-                bin_.put(sql, "container", row["name"], {"containers": rows},
+                bin_.put(sql, "container", row["name"], kept,
                          directory=paths.container(container_id))  # fmt: skip
         sql.execute("DELETE FROM containers WHERE id=?", (container_id,))
 

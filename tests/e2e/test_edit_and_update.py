@@ -158,14 +158,22 @@ def test_another_image_and_back(env: dict[str, str]) -> None:
     limpet(env, "run", "--name", "maker", "--network", "none", "starter", "sh", "-c",
            "echo v2 > /version")  # fmt: skip
     limpet(env, "commit", "maker", "starter:v2")
+    limpet(env, "rm", "maker")
     limpet(env, "edit", "-f", "--image", "starter:v2", "web")
     assert inside(env, "cat /version /data/kept").split() == ["v2", "1"]
     assert "No such file" in inside(env, "ls /written 2>&1; true")
     assert limpet(env, "ps", "--format", "{{.Names}} {{.Image}}").strip() == "web starter:v2"
+    # An undo survives the trash, and waits for an image that is in it.
+    limpet(env, "rm", "-f", "web")
+    limpet(env, "undo")
+    limpet(env, "start", "web")
+    limpet(env, "rmi", "-f", "starter")
+    assert "that image is gone" in limpet(env, "edit", "--undo", "-f", "web", code=3)
+    limpet(env, "undo")
     limpet(env, "edit", "--undo", "-f", "web")
     assert inside(env, "cat /written; ls /version 2>&1; true").startswith("1\n")
     assert "No such file" in inside(env, "ls /version 2>&1; true")
     limpet(env, "edit", "-f", "-e", "A=1", "web")
     directory = limpet(env, "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", "web").strip()
-    assert not [name for name in os.listdir(Path(directory).parent) if "before" in name]
+    assert not [name for name in os.listdir(Path(directory).parent) if "aside" in name]
     assert inside(env, "cat /written") == "1\n"
