@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks.cases import app, containers, first_paint, listing, pulling
+from benchmarks.cases import (
+    app,
+    big_image,
+    containers,
+    first_paint,
+    image_files,
+    listing,
+    pulling,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +27,11 @@ CASES: dict[str, Callable[[BenchHost, int], Measurement | Figures]] = {
     "ps": listing.ps_few,
     "ps-many": listing.ps_many,
     "pull": pulling.pull,
+    "pull-big": big_image.pull_big,
+    "pull-memory": big_image.pull_memory,
+    "save-load": big_image.save_load,
+    "commit-push": big_image.commit_push,
+    "image-files": image_files.image_files,
     "paint": first_paint.paint,
     "app": app.app,
 }

@@ -33,11 +33,11 @@ def pull(host: BenchHost, rounds: int) -> Measurement:
         return time.perf_counter() - start
 
     def limpet() -> float:
-        with _fresh_filesystem(host.work) as place:
+        with fresh_filesystem(host.work) as place:
             return timed(host.limpet("pull", reference), host.limpet_env(place))
 
     def podman() -> float:
-        with _fresh_filesystem(host.work) as place:
+        with fresh_filesystem(host.work) as place:
             argv = host.podman("pull", "-q", "--tls-verify=false", reference, root=place)
             return timed(argv, host.podman_env)
 
@@ -68,7 +68,7 @@ def _cut(rootfs: Path, work: Path) -> list[Path]:
 
 
 @contextmanager
-def _fresh_filesystem(work: Path) -> Iterator[Path]:
+def fresh_filesystem(work: Path) -> Iterator[Path]:
     """Mount a new ext4, kept in memory so that the disk's other users do not count."""
     memory, place = work / "memory", work / "fresh"
     memory.mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 
 from core.errors import Corrupt
+from core.garbage import NoSearch
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -112,7 +113,8 @@ def read_index(path: str) -> list[FileEntry]:
     try:
         with open(path, "rb") as file:
             content = file.read()
-        return _last_of_each(_parse(content))
+        with NoSearch():
+            return _last_of_each(_parse(content))
     except (OSError, ValueError, zlib.error) as error:
         raise Corrupt(f"{path}: {error}", hint="remove the image and pull it again") from error
 

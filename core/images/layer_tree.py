@@ -8,16 +8,22 @@ that of a directory weighs what it hides.
 
 from __future__ import annotations
 
+from core.garbage import NoSearch
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from typing import Any
 
     from core.images.index import FileEntry
 
 ADDED, CHANGED, REMOVED, SAME = "added", "changed", "removed", "unchanged"
 MARKERS = ("whiteout", "opaque")
+
+
+NO_CHILDREN: dict[str, Any] = {}
+"""Of every node until it has one: most are files.  Nobody writes to it."""
 
 
 class Node:
@@ -32,7 +38,7 @@ class Node:
         """None for a directory that no layer names."""
         self.status = SAME
         self.size = 0
-        self.children: dict[str, Node] = {}
+        self.children: dict[str, Node] = NO_CHILDREN
         self._ordered: list[Node] | None = None
 
     @property
@@ -78,6 +84,10 @@ class Stack:
 
     def add(self, layer: Sequence[FileEntry]) -> None:
         """Put a layer on top."""
+        with NoSearch():
+            self._add(layer)
+
+    def _add(self, layer: Sequence[FileEntry]) -> None:
         number = len(self._layers)
         weights, now, versions = self._weights, self._now, self._versions
         for entry in layer:
@@ -166,10 +176,8 @@ class Stack:
 
     def _at(self, path: str, number: int) -> FileEntry | None:
         """Return what a container of the layers up to `number` has at the path."""
-        for layer, entry in reversed(self._versions.get(path, ())):
-            if layer <= number:
-                return entry
-        return None
+        versions = self._versions.get(path)
+        return _top(versions, number)[1] if versions else None
 
     def files(self, number: int) -> dict[str, FileEntry]:
         """Return what a container of the layers up to `number` would see, by path."""
@@ -186,17 +194,36 @@ class Stack:
 
     def image_tree(self, number: int) -> Node:
         """Return the whole image up to a layer, with what that layer did marked."""
+        with NoSearch():
+            return self._image_tree(number)
+
+    def _image_tree(self, number: int) -> Node:
         tree = _Tree()
-        for entry in self.files(number).values():
-            tree.place(entry, SAME)
+        place = tree.place
+        for path, versions in list(self._versions.items()):
+            layer, entry = _top(versions, number)
+            if entry is None:
+                continue
+            if layer < number:
+                place(entry, SAME)
+            elif len(versions) == 1:
+                place(entry, ADDED)
+            else:
+                place(entry, _status(entry, self._at(path, number - 1)))
         for entry in self._layers[number]:
-            path = entry.path
-            is_there = self._at(path, number) is not None
-            if entry.kind not in MARKERS:
-                tree.place(entry, _status(entry, self._at(path, number - 1)))
-            elif entry.kind == "whiteout" and not is_there and self._at(path, number - 1):
-                tree.place(entry, REMOVED)
+            if entry.kind != "whiteout" or self._at(entry.path, number) is not None:
+                continue
+            if self._at(entry.path, number - 1):
+                place(entry, REMOVED)
         return tree.finish()
+
+
+def _top(versions: list[tuple[int, FileEntry | None]], number: int) -> tuple[int, FileEntry | None]:
+    """Return the uppermost version of layers up to `number`, and its layer."""
+    for version in reversed(versions):
+        if version[0] <= number:
+            return version
+    return -1, None
 
 
 def difference(old: Mapping[str, FileEntry], new: Mapping[str, FileEntry]) -> Node:
@@ -243,6 +270,8 @@ class _Tree:
         if node is not None:
             return node
         parent, _, name = path.rpartition("/")
+        if (above := self._nodes.get(parent)) is not None:
+            return self._child(above, path, name)
         missing = []
         while parent not in self._nodes:
             missing.append(parent)
@@ -253,6 +282,8 @@ class _Tree:
         return self._child(above, path, name)
 
     def _child(self, above: Node, path: str, name: str) -> Node:
+        if above.children is NO_CHILDREN:
+            above.children = {}
         node = self._nodes[path] = above.children[name] = Node(name, above)
         return node
 
