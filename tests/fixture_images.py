@@ -82,11 +82,16 @@ def busybox_rootfs() -> bytes:
 
 
 def write_oci_layout(
-    directory: Path, layers: Sequence[bytes | Path], config: dict[str, Any] | None = None
+    directory: Path,
+    layers: Sequence[bytes | Path],
+    config: dict[str, Any] | None = None,
+    *,
+    history: bool = False,
 ) -> Path:
     """Write an OCI image layout, tag `latest`, of uncompressed layer tars; return its path.
 
-    `config` is the image config's `config` object (Cmd, Env, …).
+    `config` is the image config's `config` object (Cmd, Env, …); buildah builds only on images
+    with a `history`.
     """
     blobs = directory / "blobs/sha256"
     blobs.mkdir(parents=True)
@@ -99,7 +104,7 @@ def write_oci_layout(
 
     tars = [layer if isinstance(layer, bytes) else layer.read_bytes() for layer in layers]
     described = [store(gzip.compress(tar, 6, mtime=0), "layer.v1.tar+gzip") for tar in tars]
-    image = {
+    image: dict[str, Any] = {
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
         "os": "linux",
         "config": config or {"Cmd": ["sh"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
@@ -108,6 +113,8 @@ def write_oci_layout(
             "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in tars],
         },
     }
+    if history:
+        image["history"] = [{"created_by": "made for a test"} for _ in tars]
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.cases import (
     app,
     big_image,
+    building,
     containers,
     first_paint,
     image_files,
@@ -32,6 +33,9 @@ CASES: dict[str, Callable[[BenchHost, int], Measurement | Figures]] = {
     "save-load": big_image.save_load,
     "commit-push": big_image.commit_push,
     "image-files": image_files.image_files,
+    "build": building.build_cold,
+    "build-cached": building.build_cached,
+    "build-scan": building.scan,
     "paint": first_paint.paint,
     "app": app.app,
 }

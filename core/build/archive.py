@@ -74,6 +74,7 @@ def unpack_below(root_fd: int, path: str, target: str, owner: list[int] | None) 
 
 def _extract(tar: tarfile.TarFile, target: str, owner: list[int] | None) -> None:
     tar.errorlevel = 1
+    os.umask(0o022)  # for directories that have no entry of their own
     # Where Python has filters they are not needed: the root is the target's own.
     trusted = getattr(tarfile, "fully_trusted_filter", None)
     if trusted is not None:

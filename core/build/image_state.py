@@ -29,7 +29,7 @@ class ImageState:
         self.document = dict(document)
         settings = document.get("config")
         self.settings: dict[str, Any] = dict(settings) if isinstance(settings, dict) else {}
-        self.history: list[dict[str, Any]] = list(document.get("history") or [])
+        self.history = _whole_history(document.get("history") or [], len(self.layers))
         self.created = 0.0
         """When the last layer was made; 0 for what the base says."""
         self.keys: dict[str, str] = {}
@@ -167,3 +167,11 @@ class ImageState:
             for step in self.history
         ]  # fmt: skip
         return document
+
+
+def _whole_history(history: Sequence[dict[str, Any]], layers: int) -> list[dict[str, Any]]:
+    """Return a history that has a step for each layer: buildah refuses images where it has not."""
+    told = [step for step in history if not step.get("empty_layer")]
+    if len(told) > layers:
+        history, told = [], []
+    return [*history, *({"created_by": "unknown"} for _ in range(layers - len(told)))]

@@ -105,12 +105,10 @@ class StageBuild:
                 self.state = self._builder.image(self.stage.image, self.stage.platform, board)
             else:
                 self.state = ImageState((), self._builder.platform_document(self.stage.platform))
+                self.state.settings["Env"] = [f"PATH={PATH}"]
         except Error as error:
             self._fail(board, error, self.stage.start)
             raise
-        if "PATH" not in self.state.env and self.stage.base < 0 and self.stage.image != SCRATCH:
-            entries = self.state.settings.get("Env") or ()
-            self.state.settings["Env"] = [f"PATH={PATH}", *entries]
         self._builder.board.end(board, states.CACHED if self.stage.base >= 0 else states.DONE)
         return self._triggers() if self.stage.base < 0 else []
 
@@ -209,7 +207,7 @@ class StageBuild:
         return found
 
     def _seen(self) -> Mapping[str, str]:
-        return self.variables.seen(self.state.env)
+        return {"PATH": PATH, **self.variables.seen(self.state.env)}
 
     def expand(self, step: Step, text: str) -> str:
         """Return a word of an instruction with its variables put in."""
@@ -235,8 +233,9 @@ class StageBuild:
 
     def _workdir(self, step: kinds.Words, board: StepBoard, number: int) -> None:
         path = self.state.below(self.expand(step, step.words[0])).rstrip("/") or "/"
-        parts = {"kind": "workdir", "below": self.state.chain, "command": path}
-        actions = [{"kind": "mkdir", "path": path}]
+        user = self.state.user
+        parts = {"kind": "workdir", "below": self.state.chain, "command": path, "user": user}
+        actions = [{"kind": "mkdir", "path": path, "chown": user}]
         self._layer(
             step, board, number, parts, lambda: self._fill(actions, board),
             words=f"WORKDIR {path}",
