@@ -19,6 +19,8 @@ MODES = ("host", "none")
 RESERVED = (DEFAULT, *MODES, "container", "default", "private", "slirp4netns", "pasta")
 NAME_BYTES = 15
 """Of a network device: IFNAMSIZ without the zero byte."""
+PREFIX = "lp-"
+"""What the devices of networks that people make begin with, unless they name one."""
 MTU = 1500
 LEAST_MTU, LEAST_MTU_IPV6, MOST_MTU = 68, 1280, 65535
 """RFC 791, RFC 8200, and what a veth takes."""
@@ -136,7 +138,7 @@ def _device(wanted: str, network_id: str) -> str:
             f"{OPTION_NAME}={wanted!r}: a device's name has at most {NAME_BYTES} letters, "
             "digits and . _ -, a letter first"
         )
-    return wanted or f"lp-{network_id[:12]}"
+    return wanted or PREFIX + network_id[: NAME_BYTES - len(PREFIX)]
 
 
 def _by_family(texts: Iterable[str], flag: str) -> tuple[Subnet | None, Subnet | None]:

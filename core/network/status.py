@@ -15,6 +15,7 @@ from core.errors import Conflict, NotSupported
 from core.model import Fact
 from core.network import bridge, firewall
 from core.network.addresses import Subnet
+from core.network.definition import PREFIX
 from core.network.sysctl import get_sysctl
 
 TYPE_CHECKING = False
@@ -44,8 +45,13 @@ def facts(networks: Sequence[BridgeNetwork]) -> Iterator[Fact]:
     if any(network.subnet6 for network in there):
         yield _forwarding("ip6_forward", bridge.FORWARD6, needed=True)
     yield _low_ports()
+    by_pattern: dict[str, list[BridgeNetwork]] = {}
     for network in there or networks[:1]:
-        yield from foreign_firewalls(network.device, nft)
+        by_pattern.setdefault(_pattern(network), []).append(network)
+    for name, group in by_pattern.items():
+        devices = [network.device for network in group]
+        ipv6 = any(network.subnet6 for network in group)
+        yield from foreign_firewalls(name, devices, nft, ipv6=ipv6)
 
 
 def _forwarding(name: str, setting: str, *, needed: bool) -> Fact:
@@ -66,21 +72,35 @@ def _low_ports() -> Fact:
     return Fact("low ports", False, f"ports below {first} take root", remedy)
 
 
-def foreign_firewalls(name: str, nft: str) -> Iterator[Fact]:
-    """Yield one fact for each firewall of the host that may stop the containers' packets."""
+def _pattern(network: BridgeNetwork) -> str:
+    """Return what a host's firewall is to let pass: rules for networks to come, too."""
+    return f"{PREFIX}*" if network.device.startswith(PREFIX) else network.device
+
+
+def foreign_firewalls(
+    name: str, devices: Sequence[str], nft: str, *, ipv6: bool = False
+) -> Iterator[Fact]:
+    """Yield one fact for each firewall of the host that may stop the containers' packets.
+
+    `name` is a bridge, or the beginning of several with `*` behind it, which `devices` are.
+    """
+    families = ("ip", "inet", "ip6") if ipv6 else ("ip", "inet")
     chains = [item["chain"] for item in _ruleset(nft) if "chain" in item]
     names = {(chain["family"], chain["table"], chain["name"]) for chain in chains}
     for chain in chains:
         place = f"{chain['family']} {chain['table']}"
-        if chain.get("hook") != "forward" or chain["table"] == name:
+        if chain.get("hook") != "forward" or chain["table"] in devices:
             continue
         rejects = chain.get("policy") == "drop" or chain["table"] == "firewalld"
-        if rejects and chain["family"] in ("ip", "inet"):
-            passes = f'"{name}"' in (_output(nft, "list", "table", *place.split()) or "")
-            yield _stops(f"{place} {chain['name']}", passes, _remedy(name, chain, names))
+        if rejects and chain["family"] in families:
+            text = _output(nft, "list", "table", *place.split()) or ""
+            passes = f'"{name}"' in text or all(f'"{device}"' in text for device in devices)
+            remedy = _remedy(name, devices, chain, names)
+            yield _stops(f"{place} {chain['name']}", passes, remedy)
     legacy = _output("iptables-legacy", "-S") if _has_legacy_filter() else None
     if legacy and "-P FORWARD DROP" in legacy:
-        yield _stops("iptables-legacy FORWARD", f" {name} " in legacy, _iptables(name, "FORWARD"))
+        passes = f" {name.replace('*', '+')} " in legacy
+        yield _stops("iptables-legacy FORWARD", passes, _iptables(name, "FORWARD"))
 
 
 def _bridge(network: BridgeNetwork) -> Fact:
@@ -117,23 +137,27 @@ def _stops(place: str, passes: bool, remedy: str) -> Fact:
     return Fact("firewall", False, f"{place} may drop what containers send and receive", remedy)
 
 
-def _remedy(name: str, chain: dict[str, Any], names: set[tuple[str, str, str]]) -> str:
+def _remedy(
+    name: str, devices: Sequence[str], chain: dict[str, Any], names: set[tuple[str, str, str]]
+) -> str:
     place = (chain["family"], chain["table"])
     if chain["table"] == "firewalld":
-        return (
-            f"firewall-cmd --permanent --zone=trusted --add-interface={name} && "
-            "firewall-cmd --reload"
-        )
+        # It knows devices by their whole names only.
+        added = " ".join(f"--add-interface={device}" for device in devices)
+        return f"firewall-cmd --permanent --zone=trusted {added} && firewall-cmd --reload"
     if (*place, "DOCKER-USER") in names:
-        return _iptables(name, "DOCKER-USER")
-    if (*place, "ufw-user-forward") in names:
-        return f"ufw route allow in on {name} && ufw route allow out on {name}"
+        return _iptables(name, "DOCKER-USER", chain["family"])
+    if any((*place, user) in names for user in ("ufw-user-forward", "ufw6-user-forward")):
+        device = name.replace("*", "+")
+        return f"ufw route allow in on {device} && ufw route allow out on {device}"
     rule = f"nft insert rule {' '.join(place)} {chain['name']}"
     return f"{rule} iifname {name} accept && {rule} oifname {name} accept"
 
 
-def _iptables(name: str, chain: str) -> str:
-    return f"iptables -I {chain} -i {name} -j ACCEPT && iptables -I {chain} -o {name} -j ACCEPT"
+def _iptables(name: str, chain: str, family: str = "ip") -> str:
+    program = "ip6tables" if family == "ip6" else "iptables"
+    device = name.replace("*", "+")
+    return " && ".join(f"{program} -I {chain} {way} {device} -j ACCEPT" for way in ("-i", "-o"))
 
 
 def _ruleset(nft: str) -> list[dict[str, Any]]:

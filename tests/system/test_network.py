@@ -17,6 +17,7 @@ from core.database import Database
 from core.errors import Conflict, HostError, NotFound, NotSupported
 from core.model import Port
 from core.network import firewall, hot
+from core.network.definition import NetworkOptions
 from core.network.network import Holder, Network
 from tests.namespaces import Container, Namespace, ask_here
 
@@ -526,6 +527,25 @@ def test_a_firewall_that_drops_is_named_with_the_remedy(lab: Lab) -> None:
         assert fact.hint.startswith(f"iptables -I DOCKER-USER -i {BRIDGE}")
     finally:
         run("nft delete table ip filter")
+
+
+def test_rules_for_networks_to_come_are_proposed(lab: Lab) -> None:
+    made = lab.network.create(NetworkOptions("six", ipv6=True))
+    lab.stack.callback(lab.network.teardown, made)
+    lab.network.prepare(SOME, "six", (), dict)
+    run("nft add table ip6 filter")
+    try:
+        hook = "{ type filter hook forward priority 0 ; policy drop ; }"
+        run(f"nft add chain ip6 filter FORWARD {hook}")
+        fact = next(fact for fact in lab.network.facts() if fact.name == "firewall")
+        assert "ip6 filter FORWARD" in fact.text
+        assert "iifname lp-* accept" in fact.hint
+        for command in fact.hint.split(" && "):
+            run(command)
+        fact = next(fact for fact in lab.network.facts() if fact.name == "firewall")
+        assert fact.ok
+    finally:
+        run("nft delete table ip6 filter")
 
 
 def test_a_lost_table_is_told(lab: Lab) -> None:

@@ -174,6 +174,32 @@ def test_a_host_keeps_its_router_when_it_begins_to_forward(lab: Lab, neighbour: 
     assert run("sysctl -n net.ipv6.conf.lpsix.accept_ra") == "0\n"
 
 
+def test_the_default_network_has_ipv6_where_config_says_so(paths: Paths) -> None:
+    config = Config({("network", "bridge"): "lptest6", ("network", "subnet6"): "fd00:66::/64"})
+    database = Database(paths)
+    network = Network(paths, database, config)
+    try:
+        prepared = network.prepare("a" * 64, "bridge", (), dict)
+        with Container(prepared) as container:
+            assert "fd00:66::2/64" in container.run("ip", "-6", "addr", "show", "dev", "eth0")
+            container.serve("a", "80/tcp", address="::")
+            assert ask_here("tcp", "fd00:66::2", 80) == "a fd00:66::1"
+    finally:
+        network.teardown()
+        database.close()
+
+
+def test_no_container_gives_others_routes(lab: Lab) -> None:
+    """By router advertisements (as in CVE-2020-13401)."""
+    six = lab.start("a")
+    read = ("cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra")
+    assert six.run(*read) == "0\n"
+    prepared = lab.network.prepare("b" * 64, "bridge", (), dict)
+    with Container(prepared) as four:
+        assert four.run("ip", "-6", "addr", "show", "dev", "eth0") == ""
+    lab.network.teardown()
+
+
 @pytest.mark.parametrize("source", ["198.51.100.77", "2001:db8:1::77"])
 def test_a_container_cannot_send_from_addresses_that_are_not_its_networks(
     lab: Lab, neighbour: Namespace, source: str

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,22 @@ def test_another_address_after_a_restart_is_what_others_see(
     containers.start(database)
     assert hosts(containers, web, "db") == ["10.90.0.4"]
     assert hosts(containers, web, "other") == ["10.90.0.3"]
+
+
+def test_all_know_all_however_they_came_and_went(engine: Engine, containers: Containers) -> None:
+    network(engine, "shop")
+    made = [
+        containers.create(options("sleep", "1000", network="shop", name=f"box{number}"))
+        for number in range(8)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(containers.start, made))
+        for container in made:
+            assert all(len(hosts(containers, container, f"box{number}")) for number in range(8))
+        list(pool.map(lambda container: containers.stop(container, 0), made[:4]))
+    for container in made[4:]:
+        known = [number for number in range(8) if hosts(containers, container, f"box{number}")]
+        assert known == [4, 5, 6, 7]
 
 
 def test_two_containers_under_one_alias(engine: Engine, containers: Containers) -> None:
