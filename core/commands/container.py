@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from core.engine import Engine
 
 
+SIDE_BY_SIDE = 32
+"""How many containers are stopped at once."""
+
+
 class Named(Args):
     """One or several containers."""
 
@@ -27,6 +31,10 @@ class Named(Args):
 class Stop(Args):
     """Options of `stop` and `restart`."""
 
+    signal: int = option(
+        "-s", "--signal", help="which signal first, instead of its own", default=0,
+        metavar="SIGNAL", convert=values.signal, complete="signal",
+    )  # fmt: skip
     time: int = option(
         "-t",
         "--time",
@@ -64,6 +72,9 @@ class Start(Args):
     attach: bool = flag("-a", "--attach", help="show its output here")
     interactive: bool = flag("-i", "--interactive", help="and send it what is typed")
     detach_keys: str = option("--detach-keys", help="keys that leave the terminal", metavar="KEYS")
+    sig_proxy: bool = flag(
+        "--sig-proxy", help="pass signals on; =false: end only here", default=True
+    )
     containers: tuple[str, ...] = positional(
         "names or IDs", many=True, metavar="CONTAINER", complete="stopped"
     )
@@ -72,6 +83,10 @@ class Start(Args):
 class Attach(Args):
     """Options of `attach`."""
 
+    no_stdin: bool = flag("--no-stdin", help="only show its output")
+    sig_proxy: bool = flag(
+        "--sig-proxy", help="pass signals on; =false: end only here", default=True
+    )
     detach_keys: str = option("--detach-keys", help="keys that leave the terminal", metavar="KEYS")
     container: str = positional("name or ID", complete="running")
 
@@ -89,6 +104,9 @@ class Exec(Args):
         many=True,
         metavar="NAME=VALUE",
         convert=values.environment,
+    )
+    env_file: tuple[str, ...] = option(
+        "--env-file", help="a file of NAME=VALUE lines", many=True, metavar="FILE", complete="path"
     )
     workdir: str = option("-w", "--workdir", help="working directory inside", metavar="PATH")
     user: str = option(
@@ -139,6 +157,7 @@ def start(engine: Engine, args: Start) -> Result:
             f"start {reference}",
             args.detach_keys,
             lambda: engine.lifecycle.start_attached(reference, stdin=args.interactive),
+            proxy=args.sig_proxy,
         )
     return each(args.containers, engine.lifecycle.start)
 
@@ -146,7 +165,9 @@ def start(engine: Engine, args: Start) -> Result:
 @verb("container stop", Stop, "Stop running containers", "stop")
 def stop(engine: Engine, args: Stop) -> Result:
     """Send the stop signal, and SIGKILL when the time is over."""
-    return each(args.containers, lambda name: engine.lifecycle.stop(name, args.time))
+    return side_by_side(
+        engine, args.containers, lambda name: engine.lifecycle.stop(name, args.time, args.signal)
+    )
 
 
 @verb("container restart", Stop, "Stop and start containers", "restart", starts="monitor")
@@ -154,10 +175,10 @@ def restart(engine: Engine, args: Stop) -> Result:
     """Stop each, whether it runs or not, then start it."""
 
     def again(name: str) -> None:
-        engine.lifecycle.stop(name, args.time)
+        engine.lifecycle.stop(name, args.time, args.signal)
         engine.lifecycle.start(name)
 
-    return each(args.containers, again)
+    return side_by_side(engine, args.containers, again)
 
 
 @verb("container kill", Kill, "Send a signal to running containers", "kill")
@@ -212,13 +233,15 @@ def exec_(engine: Engine, args: Exec) -> Result:
 
         raise usage_error(REGISTRY["exec"], "COMMAND is missing: what to run in the container")
 
+    env = (*values.lines_of(args.env_file, "--env-file", values.environment), *args.env)
+
     def start() -> Session:
         return engine.lifecycle.exec(
             args.container,
             args.command,
             tty=args.tty,
             stdin=args.interactive,
-            env=tuple(filter(None, args.env)),
+            env=tuple(filter(None, env)),
             workdir=args.workdir,
             user=args.user,
             privileged=args.privileged,
@@ -239,6 +262,8 @@ def attach(engine: Engine, args: Attach) -> Result:
         f"attach {args.container}",
         args.detach_keys,
         lambda: engine.lifecycle.attach(args.container),
+        stdin=not args.no_stdin,
+        proxy=args.sig_proxy,
     )
 
 
@@ -263,6 +288,33 @@ def rename(engine: Engine, args: Rename) -> Result:
     """Rename it."""
     engine.lifecycle.rename(args.container, args.name)
     return Text(args.name)
+
+
+def side_by_side(engine: Engine, names: tuple[str, ...], act: Callable[[str], Any]) -> Result:
+    """Do what takes its time to each at once: together they take as long as the slowest."""
+    if len(names) == 1:
+        return each(names, act)
+    from concurrent.futures import ThreadPoolExecutor
+
+    from core.errors import Error
+
+    def caught(name: str) -> Error | None:
+        try:
+            act(name)
+        except Error as error:
+            return error
+        finally:
+            engine.database.close()  # this thread's connection
+        return None
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        failed = dict(zip(names, pool.map(caught, names), strict=True))
+
+    def tell(name: str) -> None:
+        if error := failed[name]:
+            raise error
+
+    return each(names, tell)
 
 
 def each(names: tuple[str, ...], act: Callable[[str], Any]) -> Result:

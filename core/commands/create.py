@@ -25,6 +25,9 @@ class Run(Create):
     rm: bool = flag("--rm", help="remove it when it ends")
     dry_run: bool = flag("--dry-run", help="print the steps, do nothing")
     detach_keys: str = option("--detach-keys", help="keys that leave the terminal", metavar="KEYS")
+    sig_proxy: bool = flag(
+        "--sig-proxy", help="pass signals on; =false: end only here", default=True
+    )
 
 
 @verb(
@@ -47,12 +50,13 @@ def run(engine: Engine, args: Run) -> Result:
         return Text(container)
     if not args.cidfile:
         return foreground(
-            engine, "run " + args.image, args.detach_keys, lambda: engine.lifecycle.run(options)
-        )
+            engine, "run " + args.image, args.detach_keys,
+            lambda: engine.lifecycle.run(options), proxy=args.sig_proxy,
+        )  # fmt: skip
     container = _create(engine, args, options)
     return foreground(
         engine, "run " + args.image, args.detach_keys,
-        lambda: engine.lifecycle.start_attached(container, stdin=True),
+        lambda: engine.lifecycle.start_attached(container, stdin=True), proxy=args.sig_proxy,
     )  # fmt: skip
 
 

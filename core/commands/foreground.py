@@ -12,13 +12,25 @@ if TYPE_CHECKING:
     from core.engine import Engine
 
 
-def foreground(engine: Engine, title: str, keys: str, start: Callable[[], Session]) -> Foreground:
-    """Return what relays the terminal to a session, which is started only then."""
+def foreground(
+    engine: Engine,
+    title: str,
+    keys: str,
+    start: Callable[[], Session],
+    *,
+    stdin: bool = True,
+    proxy: bool = True,
+) -> Foreground:
+    """Return what relays the terminal to a session, which is started only then.
 
-    def relay(stdin: int, stdout: int, stderr: int) -> int:
+    `stdin` and `proxy` as in `Session.relay`.
+    """
+
+    def relay(in_: int, out: int, err: int) -> int:
         with start() as session:
             return session.relay(
-                stdin, stdout, stderr, keys or engine.config["container", "detach_keys"]
-            )
+                in_, out, err, keys or engine.config["container", "detach_keys"],
+                stdin=stdin, proxy=proxy,
+            )  # fmt: skip
 
     return Foreground(title, relay)

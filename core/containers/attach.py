@@ -36,20 +36,30 @@ class Session:
         self._ended = ended
         """Called once with the exit code in hand, before `relay` returns it."""
 
-    def relay(self, stdin_fd: int, stdout_fd: int, stderr_fd: int, detach_keys: str) -> int:
+    def relay(
+        self,
+        stdin_fd: int,
+        stdout_fd: int,
+        stderr_fd: int,
+        detach_keys: str,
+        *,
+        stdin: bool = True,
+        proxy: bool = True,
+    ) -> int:
         """Join these descriptors with the container until it ends or the person leaves.
 
         Returns the exit code, or -1 when `detach_keys` (`ctrl-p,ctrl-q`) were typed.  The
         terminal is raw meanwhile, if both sides have one, and is restored whatever
-        happens.  Raises HostError when the monitor is gone, BrokenPipeError when the
-        reader of our output is.
+        happens.  Without `stdin` nothing is read, without `proxy` no signal passed on.
+        Raises HostError when the monitor is gone, BrokenPipeError when the reader of our output
+        is.
         """
         from core.containers.detach_keys import parse_keys
         from core.containers.relay import Relay
 
         relay = Relay(
             self._channel, stdin_fd, stdout_fd, stderr_fd,
-            parse_keys(detach_keys), tty=self._tty, stdin=self._stdin,
+            parse_keys(detach_keys), tty=self._tty, stdin=self._stdin and stdin, proxy=proxy,
         )  # fmt: skip
         code = relay.run()
         if code >= 0 and self._ended is not None:

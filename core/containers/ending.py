@@ -30,8 +30,9 @@ def stop(
     spec: dict[str, Any],
     timeout_s: float,
     by: bytes = protocol.BY_PERSON,
+    signal: int = 0,
 ) -> None:
-    """Send the stop signal, wait `timeout_s` seconds for the end, then kill.
+    """Send the stop signal, or another `signal`, wait `timeout_s` seconds for the end, then kill.
 
     Raises HostError when even that does not end it.
     """
@@ -44,7 +45,7 @@ def stop(
         _await_gone(paths, row)
         return
     with protocol.Closing(channel):
-        signal = number_of(spec["annotations"]["limpet.stop-signal"])
+        signal = signal or number_of(spec["annotations"]["limpet.stop-signal"])
         _say(channel, protocol.signal(signal, by))
         if found.state == state.PAUSED:
             _say(channel, bytes((protocol.UNPAUSE,)))

@@ -561,11 +561,14 @@ class Containers:
                 return found.exit_code
             time.sleep(0.01)  # its monitor is between closing the socket and the last word
 
-    def stop(self, reference: str, timeout: int = -1, *, by_host: bool = False) -> None:
+    def stop(
+        self, reference: str, timeout: int = -1, signal: int = 0, *, by_host: bool = False
+    ) -> None:
         """Ask a container to end, and kill it after `timeout` seconds (-1: its own, or the
         configured time).  Nothing happens when it does not run.
 
-        No restart policy starts it again; `by_host`: until the host's next start.
+        `signal` 0: the container's own.  No restart policy starts it again; `by_host`: until
+        the host's next start.
         """
         from core.containers import ending
 
@@ -576,7 +579,7 @@ class Containers:
         spec = stored.spec_of(self._database, row.id)
         ending.stop(
             self._paths, row, self._state(row.id), spec, seconds,
-            protocol.BY_HOST if by_host else protocol.BY_PERSON,
+            protocol.BY_HOST if by_host else protocol.BY_PERSON, signal,
         )  # fmt: skip
         self._forget_wanted(row)
 

@@ -42,6 +42,7 @@ class Relay:
         *,
         tty: bool,
         stdin: bool,
+        proxy: bool = True,
     ) -> None:
         self._channel = channel
         self._fds = {1: stdout_fd, 2: stderr_fd}
@@ -52,7 +53,8 @@ class Relay:
         self._scanner = DetachScanner(detach_keys if self._raw else b"")
         self._unanswered = 0
         self._size = (0, 0)
-        self._signals = _Signals(self._raw)
+        numbers = FATAL if self._raw else PROXIED if proxy else ()
+        self._signals = _Signals(numbers)
         self._poll = select.poll()
         self._reading = False
 
@@ -165,8 +167,8 @@ class Relay:
 class _Signals:
     """Turns signals into bytes on a pipe while a relay runs; nothing outside the main thread."""
 
-    def __init__(self, raw: bool) -> None:
-        self._numbers = (*(FATAL if raw else PROXIED), _signal.SIGWINCH)
+    def __init__(self, numbers: tuple[int, ...]) -> None:
+        self._numbers = (*numbers, _signal.SIGWINCH)
         self._handlers: dict[int, Any] = {}
         self._wakeup = -1
         self._pipe = (-1, -1)

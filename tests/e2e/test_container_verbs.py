@@ -194,3 +194,35 @@ def test_where_a_port_is(env: dict[str, str]) -> None:
         limpet(env, "rm", "-f", "web")
         limpet(env, "network", "prune", "-f")
     assert os.listdir(env["LIMPET_DATA_ROOT"] + "/containers") == []
+
+
+def test_several_are_stopped_at_once_with_the_signal_that_was_asked_for(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    script = "trap 'sleep 1; echo usr1 > /out/$HOSTNAME; exit 7' USR1; while :; do sleep 0.05; done"
+    for name in ("one", "two", "three"):
+        limpet(env, "run", "-d", "--name", name, "--hostname", name, "-v", f"{tmp_path}:/out",
+               "--network", "none", "starter", "sh", "-c", script)  # fmt: skip
+    time.sleep(0.3)
+    started = time.monotonic()
+    assert limpet(env, "stop", "-s", "USR1", "one", "two", "three") == "one\ntwo\nthree\n"
+    assert time.monotonic() - started < 2.5
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "one", "three", "two"]  # fmt: skip
+    assert limpet(env, "inspect", "-f", "{{.State.ExitCode}}", "one") == "7\n"
+    assert "nobody" in limpet(env, "stop", "one", "nobody", "two", code=3)
+
+
+def test_signals_are_passed_on_or_kept(env: dict[str, str], tmp_path: Path) -> None:
+    script = "trap 'exit 5' INT; echo ready; while :; do sleep 0.05; done"
+    limpet(env, "run", "-d", "--name", "web", "--network", "none", "starter", "sh", "-c", script)
+    for words, code in (("--sig-proxy=false",), 130), ((), 5):
+        command = [LIMPET, "attach", "--no-stdin", *words, "web"]
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as attached:
+            time.sleep(0.4)
+            attached.send_signal(2)
+            assert attached.wait(10) == code
+    (tmp_path / "file").write_text("A=1\nB=two words\n")
+    limpet(env, "start", "web")
+    assert limpet(env, "exec", "--env-file", str(tmp_path / "file"), "-e", "A=2", "web",
+                  "sh", "-c", "echo $A $B") == "2 two words\n"  # fmt: skip
