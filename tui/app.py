@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from textual import on
 from textual.binding import Binding
 
+from core.commands.keys import CONTAINERS, IMAGES
 from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error
 from tui import views
@@ -344,12 +345,25 @@ class LimpetApp(FrameDiffApp):
             "s": ("stop, start", back_to(f"stop {name}", f"start {name}")),
             "r": ("restart", back_to(f"restart {name}")),
             "d": ("rm", back_to(f"rm {name}")),
+            "m": ("all actions", self._menu(CONTAINERS, container)),
         }
         self.show_screen(views.container(self.engine, container, keys), f"containers {name}")
 
     def open_image(self, image: str) -> None:
         """Show everything about an image."""
-        self.show_screen(views.image(self.engine, image), f"images {image}")
+        keys = {
+            "v": ("layers", lambda: self.open_layers(image)),
+            "m": ("all actions", self._menu(IMAGES, image)),
+        }
+        self.show_screen(views.image(self.engine, image, keys), f"images {image}")
+
+    def _menu(self, kind: str, name: str) -> Callable[[], None]:
+        def run() -> None:
+            states = {info.name: info.state for info in self.bridge.latest.containers}
+            state = states.get(name, "") if kind == CONTAINERS else ""
+            self.open_menu(kind, name, [name], state)
+
+        return run
 
     def open_logs(self, containers: Sequence[str]) -> None:
         """Follow the log of a container, or of several as one, on a screen of its own."""
@@ -396,6 +410,9 @@ class LimpetApp(FrameDiffApp):
         """Show a command's table on a screen of its own; False where there is none."""
         from tui.listings import listing
 
+        if name == "events":
+            self.show_screen(views.events(self.engine), name)
+            return True
         screen = listing(self.engine, name, self.submit)
         if screen is not None:
             self.show_screen(screen, name)

@@ -23,8 +23,9 @@ LISTINGS: dict[str, tuple[str, str, tuple[Action, ...]]] = {
         "no networks",
         (
             Action("i", "inspect", "network inspect {names}"),
+            Action("n", "new", "network create …"),
             Action("d", "rm", "network rm {names}"),
-            Action("P", "clean up", "network prune"),
+            Action("P", "prune", "network prune"),
         ),
     ),
     "volumes": (
@@ -32,10 +33,33 @@ LISTINGS: dict[str, tuple[str, str, tuple[Action, ...]]] = {
         "no volumes yet: run -v NAME:/path makes one",
         (
             Action("i", "inspect", "volume inspect {names}"),
+            Action("n", "new", "volume create …"),
             Action("d", "rm", "volume rm {names}"),
+            Action("P", "prune", "volume prune"),
         ),
     ),
-    "disk": ("system df", "nothing is stored yet", (Action("P", "clean up", "system prune"),)),
+    "disk": (
+        "system df",
+        "nothing is stored yet",
+        (
+            Action("P", "clean up", "system prune"),
+            Action("I", "images", "image prune"),
+            Action("V", "volumes", "volume prune"),
+            Action("C", "build cache", "build prune"),
+            Action("t", "trash", "trash ls"),
+            Action("e", "empty trash", "trash empty"),
+        ),
+    ),
+    "trash": (
+        "trash ls",
+        "nothing was removed that could be brought back",
+        (
+            Action("u", "bring back", "undo {name}"),
+            Action("e", "empty", "trash empty"),
+        ),
+    ),
+    "cache": ("build cache", "nothing was built yet", (Action("P", "prune", "build prune"),)),
+    "stats": ("container stats", "nothing runs", ()),
     "doctor": ("system doctor", "nothing to check", ()),
     "sync": (
         "sync ls",
@@ -177,7 +201,8 @@ def _asks_far(name: str) -> bool:
 
 
 def _is_known(line: str, verbs: Mapping[str, Verb]) -> bool:
-    return " ".join(line.removeprefix("go ").split()[:2]) in verbs
+    words = line.removeprefix("go ").split()
+    return " ".join(words[:2]) in verbs or words[0] in verbs
 
 
 def jobs(engine: Engine) -> Table:

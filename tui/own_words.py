@@ -43,7 +43,7 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
     pool: dict[str, str] = {}
     if before == ["go"]:
         pool = {verb.word: verb.summary for verb in load_all().values() if not verb.changes}
-        pool |= dict.fromkeys((*TABLES, "jobs", *LISTINGS), "")
+        pool |= dict.fromkeys((*TABLES, "jobs", "events", *LISTINGS), "")
     elif before == ["go", "containers"]:
         pool = {info.name: info.state for info in engine.containers()}
     elif before == ["go", "registries"]:
@@ -77,7 +77,7 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         app.dashboard.output.clear()
     elif first == "tour":
         app.open_tour()
-    elif first in ("jobs", "networks", "volumes", "disk") and not rest:
+    elif first in ("jobs", "networks", "volumes", "disk", "events") and not rest:
         return app.open_listing(first)
     elif first == "go":
         _say(app, line, go(app, rest))

@@ -24,7 +24,7 @@ def choose_columns(app: App[Any], table: LineTable) -> None:
     columns = [column for column in table.columns[1:] if column.title]
     graphs = [column for column in table.columns[1:] if not column.title]
     choices = [Choice(column.title.lower()) for column in columns]
-    choices += [Choice(f"{column.key} graph") for column in graphs]
+    choices += [Choice(column.key) for column in graphs]
     keys = [column.key for column in (*columns, *graphs)]
     screen = PickScreen(
         f"columns of {table.title.partition(' ')[2] or table.title}",

@@ -5,6 +5,8 @@ The screens know no engine: they are given what to call in their threads.
 
 from __future__ import annotations
 
+import time
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,12 +14,15 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from core.engine import Engine
+    from core.event_stream import Event
     from core.jobs import Job
     from core.model import LayerInfo
     from tui.details import Line, Tab
 
     Keys = Mapping[str, tuple[str, Callable[[], None]]]
 
+EVENTS_S = 24 * 3600
+"""How far back events are told."""
 LOG_TAIL = 50_000
 """Lines of the past that a log is opened with."""
 
@@ -58,12 +63,17 @@ def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
     from tui.screens.detail import DetailScreen
 
     def day() -> list[Line]:
-        import time
-
         from tui.theme import glyphs
         from tui.usage_day import DAY_S, day_lines
 
         return day_lines(engine.lifecycle.history(name, DAY_S), time.time(), glyphs())
+
+    def happened() -> list[Line]:
+        from core.event_stream import look, past
+
+        events = past(look(engine), 0, time.time())
+        mine = (event for event in events if ("name", name) in event.attributes)
+        return [[(event_line(event), "")] for event in mine]
 
     def read() -> list[Tab]:
         first, *others = container_tabs(engine.lifecycle.inspect(name))
@@ -71,6 +81,7 @@ def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
             *answer_tab(engine, "Processes", ("top", name)),
             *answer_tab(engine, "Changes", ("diff", name)),
             Tab("Day", load=day),
+            Tab("Events", load=happened),
         ]
         return [first, *answers, *others]
 
@@ -99,6 +110,32 @@ def answer_tab(engine: Engine, title: str, words: Sequence[str]) -> list[Tab]:
     return [Tab(title, load=lambda: answer(verb.run(engine, parse(verb, rest))))]
 
 
+def events(engine: Engine) -> Screen[None]:
+    """Return what happens to containers, images, networks and volumes, as a log that grows."""
+    from core.event_stream import follow
+    from tui.screens.logs import LogsScreen
+
+    def source(stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+        for event in follow(engine, time.time() - EVENTS_S, 0, stopped):
+            yield 1, (event_line(event) + "\n").encode("utf-8", "surrogateescape")
+
+    screen = LogsScreen("events", source)
+    screen.view.rows.stamps = True
+    return screen
+
+
+def event_line(event: Event) -> str:
+    """Return an event as a person reads it: time, what happened to whom, what belongs to it."""
+    from core.commands.show import printable, short
+    from core.containers.log_writer import timestamp
+
+    facts = dict(event.attributes)
+    name = facts.pop("name", "") or short(event.id)
+    more = "  ".join(f"{key}={value}" for key, value in facts.items())
+    when = timestamp(int(event.time * 1e9)).decode()
+    return printable(f"{when} {event.type:<9} {event.action:<10} {name}  {more}".rstrip())
+
+
 def job(running: Job) -> Screen[None]:
     """Return how far a job is, what it said, and why it failed."""
     from tui.answers import failure, progress, visible
@@ -125,7 +162,7 @@ def job(running: Job) -> Screen[None]:
     return DetailScreen(f"job {running.id}  {running.title}", read, keys=keys, read_every_s=0.5)
 
 
-def image(engine: Engine, name: str) -> Screen[None]:
+def image(engine: Engine, name: str, keys: Keys) -> Screen[None]:
     """Return everything about an image."""
     from core.commands.image import inspect_image
     from tui.details import image_tabs
@@ -134,7 +171,7 @@ def image(engine: Engine, name: str) -> Screen[None]:
     def read() -> list[Tab]:
         return image_tabs(inspect_image(engine, name), engine.image_layers(name))
 
-    return DetailScreen(name, read)
+    return DetailScreen(name, read, keys=keys)
 
 
 def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 OUTPUT = "output"
 WIDE = (120, 34)
 """From this size on all three tables are shown."""
+NARROW = 76
+"""Below this width the names of other tables are cut."""
 PANE_FROM = 18
 """Below this height the session is hidden until it has something to say."""
 
@@ -234,7 +236,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         for number, place in enumerate(PLACES, 1):
             tone = "accent" if place == self.place else "dim"
             count = self.tables[place].total
-            parts.append((f"  {number} {place.capitalize()} {count}", tone))
+            words = place.capitalize()
+            if self.app.size.width < NARROW and place != self.place:
+                words = words[:3]
+            parts.append((f"  {number} {words} {count}", tone))
         return parts
 
     def _doing(self) -> list[Part]:

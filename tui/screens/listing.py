@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual import on
 from textual.binding import Binding
 
+from core.commands.keys import FILL
 from core.record import Record
 from tui.answers import failure, visible
 from tui.clipboard import copy
@@ -29,6 +30,8 @@ HINTS = (
     ("r", "read again"), ("esc", "back"),
 )  # fmt: skip
 MOST_CELLS = 60
+NAMES = ("Names", "Name")
+"""Columns that name a row better than its first does."""
 
 
 class Action(Record):
@@ -44,8 +47,8 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
 
     `kind` is what its rows are, for the menu of all that can be done with one.
 
-    The first column is a row's name.  `run(line)` is called when an action is chosen, after
-    the screen was left; an action without `{names}` needs no row.
+    The column of the names, or the first, is a row's name.  `run(line)` is called when an
+    action is chosen, after the screen was left; an action without `{names}` needs no row.
     """
 
     DEFAULT_CSS = """
@@ -210,7 +213,11 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         line = line.replace("{name}", quote(row.name) if row else "")
         if not line.startswith("go "):
             self.dismiss(None)
-        self._run(line)
+        before, gap, after = line.partition(FILL)
+        if gap:
+            self.app.dashboard.bar.open(before, after)
+        else:
+            self._run(line)
 
     @on(LineTable.Opened)
     def _opened(self) -> None:
@@ -266,7 +273,8 @@ def rows_of(table: Table) -> list[Row]:
             float(value) if isinstance(value := row[column.key], int | float) else str(value)
             for column in table.columns
         )
-        name = str(row[table.columns[0].key])
+        named = next((key for key in NAMES if key in row), table.columns[0].key)
+        name = str(row[named])
         rows.append(
             Row("\0".join(cells[:2]), cells, ("", *("dim",) * (len(cells) - 1)), sorts, name)
         )
