@@ -23,6 +23,10 @@ HELP = ("-h", "--help", "help")
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's) and return the exit code."""
     words = list(sys.argv[1:] if words is None else words)
+    if words[:1] == ["oci"]:
+        from cli.oci import oci
+
+        return oci(words[1:])
     try:
         if os.geteuid() != 0:
             _enter_namespace()

@@ -23,14 +23,15 @@ EVERY_ACCESS = MKNOD | READ | WRITE
 ANSWER, CONTEXT, KIND, WANTED, NUMBER_MAJOR, NUMBER_MINOR = 0, 1, 2, 3, 4, 5
 LOAD_WORD, MOVE, MOVE_REGISTER, AND, SHIFT_RIGHT = 0x61, 0xB7, 0xBF, 0x57, 0x77
 JUMP_NOT_EQUAL, EXIT = 0x55, 0x95
-JUMP_IF_ANY = 0x45
+JUMP_IF_ANY, JUMP = 0x45, 0x05
 
 
-def compile_rules(rules: Sequence[str]) -> bytes:
+def compile_rules(rules: Sequence[str], *, listed: bool = True) -> bytes:
     """Return the eBPF program that allows what any of the rules does and refuses the rest.
 
-    `rules` are lines as v1's devices.allow takes them, `c 1:3 rwm` or `b *:* m`.
-    Raises ValueError for another line.
+    Without `listed` it refuses what any of them touches and allows the rest.  `rules` are
+    lines as v1's devices.allow takes them, `c 1:3 rwm` or `b *:* m`.  Raises ValueError for
+    another line.
     """
     program = [
         _instruction(LOAD_WORD, KIND, CONTEXT, ACCESS_TYPE),
@@ -42,12 +43,12 @@ def compile_rules(rules: Sequence[str]) -> bytes:
         _instruction(LOAD_WORD, NUMBER_MINOR, CONTEXT, MINOR),
     ]
     for rule in rules:
-        program += _rule(rule)
-    program += [_instruction(MOVE, ANSWER, value=0), _instruction(EXIT)]
+        program += _rule(rule, listed=listed)
+    program += [_instruction(MOVE, ANSWER, value=int(not listed)), _instruction(EXIT)]
     return b"".join(program)
 
 
-def _rule(rule: str) -> list[bytes]:
+def _rule(rule: str, *, listed: bool) -> list[bytes]:
     kind, numbers, letters = rule.split()
     major, minor = numbers.split(":")
     refused = EVERY_ACCESS
@@ -60,19 +61,23 @@ def _rule(rule: str) -> list[bytes]:
         if kind not in KINDS:
             raise ValueError(f"device rule {rule!r}: {kind!r} is none of a, b and c")
         tests.append((JUMP_NOT_EQUAL, KIND, KINDS[kind]))
-    if refused:
+    if listed and refused:
         tests.append((JUMP_IF_ANY, WANTED, refused))
     if major != "*":
         tests.append((JUMP_NOT_EQUAL, NUMBER_MAJOR, int(major)))
     if minor != "*":
         tests.append((JUMP_NOT_EQUAL, NUMBER_MINOR, int(minor)))
-    allow = [_instruction(MOVE, ANSWER, value=1), _instruction(EXIT)]
+    answer = [_instruction(MOVE, ANSWER, value=int(listed)), _instruction(EXIT)]
+    if not listed and refused:
+        # Any letter of the rule is enough to refuse: it skips the jump behind this rule.
+        touched = _instruction(JUMP_IF_ANY, WANTED, offset=1, value=EVERY_ACCESS & ~refused)
+        answer = [touched, _instruction(JUMP, offset=len(answer)), *answer]
     # A test that fails goes on behind this rule.
     checks = [
-        _instruction(code, register, offset=len(tests) - place - 1 + len(allow), value=value)
+        _instruction(code, register, offset=len(tests) - place - 1 + len(answer), value=value)
         for place, (code, register, value) in enumerate(tests)
     ]
-    return checks + allow
+    return checks + answer
 
 
 def _instruction(

@@ -36,14 +36,14 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
         process.prctl(process.PR_SET_DUMPABLE, 0)
         target = plan.make_target(**made_of, host=plan.this_host())
         cgroups.join(target["cgroup"])
-        _join_namespaces(target["pid"], target["ticks"])
+        join_namespaces(target["pid"], target["ticks"])
         child = os.fork()
         if child:
             channel.close()
             _follow(child, stdio)
-        init._forget_imports()  # noqa: SLF001 - one rule for both ways into a container
+        init.forget_imports()
         os.setsid()
-        init._default_signals()  # noqa: SLF001
+        init.default_signals()
         stage = "run " + target["argv"][0]
         _become(target, stdio, channel)
     except program.CannotRun as error:
@@ -59,11 +59,16 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
         os._exit(126)
 
 
-def _join_namespaces(pid: int, ticks: int) -> None:
-    """Join all namespaces of a process, having opened them before joining the first."""
+def join_namespaces(
+    pid: int, ticks: int, kinds: tuple[tuple[str, int], ...] = KINDS
+) -> list[int]:
+    """Join a process's namespaces, having opened them before joining the first.
+
+    Returns the kinds of those that are not this process's own.
+    """
     folder = process.open_process(pid, ticks)
     found = []
-    for name, kind in KINDS:
+    for name, kind in kinds:
         fd = os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
         own = os.stat(f"/proc/self/ns/{name}")
         if os.fstat(fd).st_ino == own.st_ino:
@@ -74,6 +79,7 @@ def _join_namespaces(pid: int, ticks: int) -> None:
         process.setns(fd, kind)
         os.close(fd)
     os.close(folder)
+    return [kind for _, kind in found]
 
 
 def _follow(child: int, stdio: tuple[int, int, int] | None) -> NoReturn:

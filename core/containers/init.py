@@ -40,9 +40,9 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
     channel = _socket.socket(fileno=sync)
     stage = "start"
     try:
-        _forget_imports()
+        forget_imports()
         os.setsid()
-        _default_signals()
+        default_signals()
         stage = "plan"
         launch = plan.make_launch(**made_of, host=plan.this_host())
         context = steps.Context()
@@ -79,7 +79,7 @@ def fail(channel: _socket.socket, stage: str, errno: int, text: str, exit_code: 
     channel.send(FAILED + message)
 
 
-def _forget_imports() -> None:
+def forget_imports() -> None:
     """Take away every way to load a module: the image's files must never be run as ours."""
     sys.meta_path.clear()
     sys.path.clear()
@@ -87,7 +87,7 @@ def _forget_imports() -> None:
     sys.path_importer_cache.clear()
 
 
-def _default_signals() -> None:
+def default_signals() -> None:
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())

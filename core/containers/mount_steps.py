@@ -109,14 +109,15 @@ class CgroupMount(Step):
     version: int
     controllers: tuple[str, ...]
     flags: int
+    target: str = "/sys/fs/cgroup"
 
     def describe(self) -> str:
-        return f"mount cgroup v{self.version} on /sys/fs/cgroup"
+        return f"mount cgroup v{self.version} on {self.target}"
 
     def apply(self, context: Context) -> None:
         if self.version == 0:
             return  # it has none
-        fd = context.target("/sys/fs/cgroup", directory=True)
+        fd = context.target(self.target, directory=True)
         try:
             here = f"/proc/self/fd/{fd}"
             if self.version == 2:
@@ -125,7 +126,7 @@ class CgroupMount(Step):
             mount.mount("tmpfs", here, "tmpfs", self.flags & ~mount.MS_RDONLY, "mode=755")
         finally:
             os.close(fd)
-        top = context.target("/sys/fs/cgroup", directory=True)
+        top = context.target(self.target, directory=True)
         try:
             # A file system of our own, with nothing in it yet that could lead elsewhere.
             os.fchdir(top)

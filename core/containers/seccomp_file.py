@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ACTIONS = {"SCMP_ACT_ALLOW": ALLOW, "SCMP_ACT_KILL": 0, "SCMP_ACT_KILL_THREAD": 0,
            "SCMP_ACT_KILL_PROCESS": 0x80000000, "SCMP_ACT_TRAP": 0x00030000,
            "SCMP_ACT_LOG": LOG}  # fmt: skip
+WITH_NUMBER = {"SCMP_ACT_ERRNO": ERRNO, "SCMP_ACT_TRACE": 0x7FF00000}
 ARCHITECTURES = {"x86_64": ("amd64",), "i386": ("x86",), "aarch64": ("arm64",)}
 """docker's names of ours, as `includes` and `excludes` have them."""
 EPERM = 1
@@ -51,28 +52,38 @@ def read_profile(
     try:
         with open(path, "rb") as file:
             document = json.load(file)
-        default = _action(document, "defaultAction", "defaultErrnoRet")
-        rules = Rules(default, max(numbers.values()))
-        found: dict[int, list[tuple[list[dict[str, Any]], int]]] = {}
-        for entry in document.get("syscalls") or []:
-            if not _applies(entry, arch, capabilities):
-                continue
-            answer = (entry.get("args") or [], _action(entry, "action", "errnoRet"))
-            for name in entry.get("names") or [entry["name"]]:
-                if name in numbers:
-                    found.setdefault(numbers[name], []).append(answer)
-        for number, answers in found.items():
-            _add(rules, number, answers)
+        return profile_rules(document, arch, numbers, capabilities)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"seccomp profile {path}: {error}", subject=path) from error
+
+
+def profile_rules(
+    document: dict[str, Any], arch: str, numbers: dict[str, int], capabilities: Sequence[str]
+) -> Rules:
+    """Return the rules of a parsed profile, docker's or a runtime configuration's `seccomp`.
+
+    Raises ValueError, KeyError, TypeError or AttributeError for what is not understood.
+    """
+    default = _action(document, "defaultAction", "defaultErrnoRet")
+    rules = Rules(default, max(numbers.values()))
+    found: dict[int, list[tuple[list[dict[str, Any]], int]]] = {}
+    for entry in document.get("syscalls") or []:
+        if not _applies(entry, arch, capabilities):
+            continue
+        answer = (entry.get("args") or [], _action(entry, "action", "errnoRet"))
+        for name in entry.get("names") or [entry["name"]]:
+            if name in numbers:
+                found.setdefault(numbers[name], []).append(answer)
+    for number, answers in found.items():
+        _add(rules, number, answers)
     return rules
 
 
 def _action(entry: dict[str, Any], name: str, errno_name: str) -> int:
     action = entry[name]
-    if action == "SCMP_ACT_ERRNO":
+    if action in WITH_NUMBER:
         number = entry.get(errno_name)
-        return ERRNO | (EPERM if number is None else int(number))
+        return WITH_NUMBER[action] | (EPERM if number is None else int(number))
     if action not in ACTIONS:
         raise ValueError(f"unknown action {action!r}")
     return ACTIONS[action]

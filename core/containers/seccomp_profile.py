@@ -13,6 +13,7 @@ import os
 from _thread import get_native_id
 
 from core.errors import UsageError
+from core.lean_json import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,10 +77,7 @@ def _stamp(path: str) -> str:
 
 
 def _compile(profile: str, capabilities: tuple[str, ...]) -> bytes:
-    import json
-
-    with open(os.path.join(os.path.dirname(__file__), "seccomp_profile.json"), "rb") as file:
-        data = json.load(file)
+    data = _data()
     machine = os.uname().machine
     arches = ("x86_64", "i386") if machine == "x86_64" else (machine,)
     if profile:
@@ -92,6 +90,18 @@ def _compile(profile: str, capabilities: tuple[str, ...]) -> bytes:
             }
         )
     return compile_filter({arch: default_rules(data, arch, capabilities) for arch in arches})
+
+
+def numbers() -> dict[str, dict[str, int]]:
+    """Return every system call's number by name, for each architecture."""
+    found: dict[str, dict[str, int]] = _data()["numbers"]
+    return found
+
+
+def _data() -> dict[str, Any]:
+    with open(os.path.join(os.path.dirname(__file__), "seccomp_profile.json"), "rb") as file:
+        found: dict[str, Any] = loads(file.read().decode())
+    return found
 
 
 class Rules:

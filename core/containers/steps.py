@@ -185,6 +185,10 @@ class PivotRoot(Step):
     hostname: str
     """Empty in the host's uts namespace."""
     read_only: bool
+    propagation: int = 0
+    """What the root shares with the host from then on: MS_SHARED and the like; 0 for nothing."""
+    pivot: bool = True
+    """False where the host's root is the kernel's ramdisk, which cannot be pivoted."""
 
     def describe(self) -> str:
         name = f", host name {self.hostname}" if self.hostname else ""
@@ -196,9 +200,15 @@ class PivotRoot(Step):
         os.fchdir(context.root_fd)
         os.close(context.root_fd)
         context.root_fd = -1
-        mount.pivot_root(".", ".")
-        mount.umount2(".", mount.MNT_DETACH)
+        if self.pivot:
+            mount.pivot_root(".", ".")
+            mount.umount2(".", mount.MNT_DETACH)
+        else:
+            mount.mount(".", "/", "", mount.MS_MOVE)
+            os.chroot(".")
         os.chdir("/")
+        if self.propagation:
+            mount.mount("", "/", "", self.propagation)
         if self.read_only:
             mount.mount("", "/", "", mount.MS_REMOUNT | mount.MS_BIND | mount.MS_RDONLY)
 

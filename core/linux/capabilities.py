@@ -58,3 +58,8 @@ def permitted() -> int:
             if line.startswith(b"CapPrm:"):
                 return int(line.split()[1], 16)
     return 0
+
+
+def raise_ambient(number: int) -> None:
+    """Add a capability, permitted and inheritable already, to the ambient set."""
+    process.prctl(process.PR_CAP_AMBIENT, process.PR_CAP_AMBIENT_RAISE, number)

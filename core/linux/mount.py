@@ -99,12 +99,20 @@ def fsmount(fd: int, attributes: int = 0) -> int:
 
 
 def mount_setattr(
-    fd: int, set_bits: int, *, clear: int = 0, propagation: int = 0, recursive: bool = False
+    fd: int,
+    set_bits: int,
+    *,
+    clear: int = 0,
+    propagation: int = 0,
+    user_namespace: int = 0,
+    recursive: bool = False,
 ) -> None:
-    """Call mount_setattr(2) on a mount's own descriptor."""
-    attributes = bytearray(
-        b"".join(value.to_bytes(8, "little") for value in (set_bits, clear, propagation, 0))
-    )
+    """Call mount_setattr(2) on a mount's own descriptor.
+
+    `user_namespace` is the descriptor that MOUNT_ATTR_IDMAP takes.
+    """
+    values = (set_bits, clear, propagation, user_namespace)
+    attributes = bytearray(b"".join(value.to_bytes(8, "little") for value in values))
     empty = string("")
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     syscall(

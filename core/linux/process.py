@@ -14,6 +14,7 @@ CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER = 0x4000000, 0x8000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_SECCOMP = 1, 4, 8, 22
 PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 24, 36, 38
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 NR_CLOSE_RANGE, NR_PIDFD_OPEN, NR_PIDFD_SEND_SIGNAL = 436, 434, 424
 CLOSE_RANGE_CLOEXEC = 4
 NR_KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
@@ -23,6 +24,7 @@ _unshare = function("unshare", c_int)
 _setns = function("setns", c_int, c_int)
 _prctl_call = function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _sethostname = function("sethostname", c_ulong, c_ulong)
+_setdomainname = function("setdomainname", c_ulong, c_ulong)
 
 try:
     import _prctl
@@ -64,6 +66,12 @@ def sethostname(name: str) -> None:
     """Call sethostname(2)."""
     text = bytearray(os.fsencode(name))
     check(_sethostname(address(text) if text else 0, len(text)), "sethostname", name)
+
+
+def setdomainname(name: str) -> None:
+    """Call setdomainname(2)."""
+    text = bytearray(os.fsencode(name))
+    check(_setdomainname(address(text) if text else 0, len(text)), "setdomainname", name)
 
 
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
