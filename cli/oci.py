@@ -39,9 +39,10 @@ usage: limpet oci [--root DIR] [--log FILE] [--log-format text|json] [--debug]
   features  what this runtime can do, as JSON
 """
 GLOBAL = {"--root": 1, "--log": 1, "--log-format": 1, "--log-level": 1, "--cgroup-manager": 1,
-          "--rootless": 1, "--criu": 1, "--systemd-cgroup": 0, "--debug": 0, "-s": 0, "-r": 1}  # fmt: skip
+          "--rootless": 1, "--criu": 1, "--systemd-cgroup": 0, "--debug": 0, "-s": 0}  # fmt: skip
 CREATE = {"--bundle": 1, "-b": 1, "--config": 1, "-f": 1, "--pid-file": 1, "--console-socket": 1,
-          "--preserve-fds": 1, "--no-pivot": 0, "--no-new-keyring": 0, "--no-subreaper": 0}  # fmt: skip
+          "--preserve-fds": 1, "--no-pivot": 0, "--no-new-keyring": 0,
+          "--no-subreaper": 0}  # fmt: skip
 UPDATES = {
     "--memory": ("memory", "limit"), "--memory-reservation": ("memory", "reservation"),
     "--memory-swap": ("memory", "swap"), "--cpu-quota": ("cpu", "quota"),
@@ -192,7 +193,9 @@ class _Log:
             return
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         entry = {"level": level, "msg": text, "time": now}
-        line = dumps(entry) if self.form == "json" else f'time="{now}" level={level} msg={dumps(text)}'
+        line = (
+            dumps(entry) if self.form == "json" else f'time="{now}" level={level} msg={dumps(text)}'
+        )
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
             fd = os.open(self.path, flags, 0o644)
@@ -430,11 +433,11 @@ def _list(runtime: Runtime, words: Words) -> int:
     if words.get("--format", "-f") == "json":
         _out(dumps(rows) + "\n")
         return 0
-    table = [("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")]
+    table: list[tuple[str, ...]] = [("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")]
     table += [
         tuple(str(row[key]) for key in ("id", "pid", "status", "bundle", "created", "owner"))
         for row in rows
-    ]  # type: ignore[misc]
+    ]
     widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -59,9 +59,7 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
         os._exit(126)
 
 
-def join_namespaces(
-    pid: int, ticks: int, kinds: tuple[tuple[str, int], ...] = KINDS
-) -> list[int]:
+def join_namespaces(pid: int, ticks: int, kinds: tuple[tuple[str, int], ...] = KINDS) -> list[int]:
     """Join a process's namespaces, having opened them before joining the first.
 
     Returns the kinds of those that are not this process's own.

@@ -88,6 +88,7 @@ def forget_imports() -> None:
 
 
 def default_signals() -> None:
+    """Take back what Python does to signals: the program would inherit that."""
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())

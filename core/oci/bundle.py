@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from core.errors import Conflict, ConfigError, NotFound, UsageError
+from core.errors import ConfigError, Conflict, NotFound, UsageError
 from core.lean_json import loads
 
 TYPE_CHECKING = False

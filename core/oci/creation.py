@@ -12,7 +12,7 @@ from core.containers import cgroups, protocol
 from core.containers.state import start_ticks
 from core.errors import HostError, RunError
 from core.linux import process
-from core.oci import bundle, cgroup, filter as filters, hooks, plan, stage, steps
+from core.oci import bundle, cgroup, hooks, plan, stage, steps, syscall_filter
 from core.oci.process import FIRST_FD, make_process
 from core.oci.state import CREATED, CREATING, STOPPED, Container
 from core.record import Record
@@ -70,9 +70,12 @@ def create(
     )
     try:
         made = make_process(
-            spec["process"], linux, filtered=filters.load_filter(linux.get("seccomp"), runtime.cache),
-            preserve=asked.preserve_fds, keep_keyring=not asked.new_keyring,
-        )  # fmt: skip
+            spec["process"],
+            linux,
+            filtered=syscall_filter.load_filter(linux.get("seccomp"), runtime.cache),
+            preserve=asked.preserve_fds,
+            keep_keyring=not asked.new_keyring,
+        )
     except (ValueError, TypeError, AttributeError) as error:
         raise bundle.Wrong("process", str(error)) from error
     planned = plan.make_plan(spec, os.path.realpath(asked.bundle), group, pivot=asked.pivot)

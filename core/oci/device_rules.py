@@ -26,11 +26,12 @@ def settle(rules: Sequence[dict[str, Any]]) -> tuple[bool, tuple[str, ...]]:
     A line is as v1's devices.allow and devices.deny take it.  Without rules every device is
     allowed.
     """
-    allowed, exceptions = True, dict[Place, set[str]]()
+    allowed = True
+    exceptions: dict[Place, set[str]] = {}
     for rule in rules:
         place = (rule.get("type") or "a", _number(rule, "major"), _number(rule, "minor"))
         access = set(rule.get("access") or EVERY)
-        if place[0] == "a" or (place[1:] == ("*", "*") and place[0] == "a"):
+        if place[0] == "a":
             allowed, exceptions = bool(rule["allow"]), {}
         elif bool(rule["allow"]) != allowed:
             exceptions.setdefault(place, set()).update(access)

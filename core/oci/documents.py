@@ -81,7 +81,7 @@ def _mounts() -> list[dict[str, Any]]:
 def features() -> dict[str, Any]:
     """Return what this runtime can do, as the specification's `features` document."""
     from core.containers.seccomp_file import ACTIONS, WITH_NUMBER
-    from core.oci.filter import ARCHITECTURES, FLAGS
+    from core.oci.syscall_filter import ARCHITECTURES, FLAGS
 
     words = {*SET, *CLEAR, *PROPAGATIONS, "bind", "rbind", "tmpcopyup", "idmap", "ridmap",
              *(f"r{word}" for word in (*ATTRIBUTES, *CLEARED))}  # fmt: skip

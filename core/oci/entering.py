@@ -13,7 +13,7 @@ from core.containers.plan import ALL_CAPABILITIES
 from core.containers.steps import Context
 from core.errors import HostError, RunError
 from core.linux import process
-from core.oci import filter as filters, stage
+from core.oci import stage, syscall_filter
 from core.oci.bundle import Wrong, check_process, check_state
 from core.oci.creation import Runtime, check_descriptors, connect, failure, receive, write_pid
 from core.oci.process import become, gather, make_process, open_console
@@ -56,9 +56,11 @@ def enter_container(
     check_descriptors(asked.preserve_fds)
     try:
         made = make_process(
-            asked.process, linux, filtered=filters.load_filter(linux.get("seccomp"), runtime.cache),
+            asked.process,
+            linux,
+            filtered=syscall_filter.load_filter(linux.get("seccomp"), runtime.cache),
             preserve=asked.preserve_fds,
-        )  # fmt: skip
+        )
     except (ValueError, TypeError, AttributeError) as error:
         raise Wrong("process", str(error)) from error
     if made["tty"] and not asked.console_socket and console < 0:

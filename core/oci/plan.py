@@ -136,7 +136,8 @@ def _device(node: dict[str, Any]) -> tuple[str, str, int, int, int, int, int]:
         raise Wrong("linux.devices", f"there is no type {node['type']!r}")
     mode = node.get("fileMode")
     return (node["path"], node["type"], node.get("major") or 0, node.get("minor") or 0,
-            0o666 if mode is None else mode, node.get("uid") or 0, node.get("gid") or 0)  # fmt: skip
+            0o666 if mode is None else mode, node.get("uid") or 0,
+            node.get("gid") or 0)  # fmt: skip
 
 
 def _add_mount(

@@ -1,4 +1,4 @@
-"""`kill`, `delete`, `pause`, `resume`, `update`, `ps`: what is done to a container that is there."""
+"""`kill`, `delete`, `pause`, `resume`, `update`, `ps`: what is done to a container later."""
 
 from __future__ import annotations
 

@@ -317,11 +317,9 @@ class DefaultDevices(Step):
         mask = os.umask(0)
         try:
             listed = {node[0] for node in self.nodes}
-            for name, minor in DEVICES:
+            for name, major, minor in DEVICES:
                 if f"/dev/{name}" not in listed:
-                    self._node(context, (f"/dev/{name}", "c", 1, minor, 0o666, 0, 0))
-            if "/dev/tty" not in listed:
-                self._node(context, ("/dev/tty", "c", 5, 0, 0o666, 0, 0))
+                    self._node(context, (f"/dev/{name}", "c", major, minor, 0o666, 0, 0))
             for node in self.nodes:
                 self._node(context, node)
             folder = path.make_dirs(context.root_fd, "/dev")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 FLAGS = {"SECCOMP_FILTER_FLAG_TSYNC": 0, "SECCOMP_FILTER_FLAG_LOG": 2,
-         "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 0}  # fmt: skip
+         "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+         "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 0}  # fmt: skip
 """Kernel flags of what a process with one thread and without a listener gains from."""
 ARCHITECTURES = {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X86": "i386",
                  "SCMP_ARCH_AARCH64": "aarch64"}  # fmt: skip
