@@ -36,6 +36,10 @@ CASES: dict[str, Callable[[BenchHost, int], Measurement | Figures]] = {
     "build": building.build_cold,
     "build-cached": building.build_cached,
     "build-scan": building.scan,
+    "push": registries.push,
+    "sync": registries.sync,
+    "serve": registries.serve,
+    "serve-many": registries.serve_many,
     "paint": first_paint.paint,
     "app": app.app,
 }

@@ -24,7 +24,7 @@ LAYERS = ("usr/lib", "usr/share", "usr")
 
 def pull(host: BenchHost, rounds: int) -> Measurement:
     """Pull a Debian of four layers from a registry on loopback."""
-    layout = write_oci_layout(host.work / "debian", _cut(host.debian, host.work))
+    layout = write_oci_layout(host.work / "debian", debian_layers(host))
     reference = host.registry.push(layout, "debian:latest")
 
     def timed(argv: Sequence[str], env: dict[str, str]) -> float:
@@ -45,6 +45,11 @@ def pull(host: BenchHost, rounds: int) -> Measurement:
     note = f"{size / 1e6:.0f} MB gzip, ext4 in a file on tmpfs made anew for each pull."
     cases = [Case("limpet", limpet), Case("podman", podman)]
     return interleave("`pull` of Debian, cold", cases, max(3, rounds // 5), note)
+
+
+def debian_layers(host: BenchHost) -> list[Path]:
+    """Return tars that a Debian consists of, lowest first."""
+    return _cut(host.debian, host.work)
 
 
 def _cut(rootfs: Path, work: Path) -> list[Path]:
