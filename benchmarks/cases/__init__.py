@@ -11,6 +11,7 @@ from benchmarks.cases import (
     image_files,
     listing,
     pulling,
+    registries,
 )
 
 TYPE_CHECKING = False
