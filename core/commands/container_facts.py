@@ -72,6 +72,7 @@ class Inspect(Args):
     """Options of `container inspect`."""
 
     format: str = option("-f", "--format", help="a Go-like template", metavar="FORMAT")
+    size: bool = flag("-s", "--size", help="measure what it has written")
     containers: tuple[str, ...] = positional(
         "names or IDs", many=True, metavar="CONTAINER", complete="container"
     )
@@ -155,7 +156,11 @@ def logs(engine: Engine, args: Logs) -> Result:
 @verb("container inspect", Inspect, "Show everything about containers as JSON", changes=False)
 def inspect(engine: Engine, args: Inspect) -> Result:
     """Show docker's document for each."""
-    return Document([engine.lifecycle.inspect(name) for name in args.containers], args.format)
+    found = [engine.lifecycle.inspect(name) for name in args.containers]
+    for document in found if args.size else ():
+        written, whole = engine.container_size(document["Id"])
+        document |= {"SizeRw": written, "SizeRootFs": whole}
+    return Document(found, args.format)
 
 
 @verb("container port", PortArgs, "List a container's published ports", "port", changes=False)

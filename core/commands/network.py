@@ -170,7 +170,7 @@ def create(engine: Engine, args: Create) -> Result:
 )
 def inspect(engine: Engine, args: Inspect) -> Result:
     """Ask the database what is wanted and the kernel what is there."""
-    return Document([_document(engine, name) for name in args.networks], args.format)
+    return Document([network_document(engine, name) for name in args.networks], args.format)
 
 
 @verb("network rm", Remove, "Remove networks that no container names", "network remove")
@@ -250,7 +250,7 @@ def _running(engine: Engine) -> list[str]:
             for name in info.networks]  # fmt: skip
 
 
-def _document(engine: Engine, name: str) -> dict[str, Any]:
+def network_document(engine: Engine, name: str) -> dict[str, Any]:
     """Return docker's document of a network, with what the kernel has of it."""
     if name in MODES:
         users = {info.id: {"Name": info.name} for info in engine.containers()

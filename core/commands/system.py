@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from core.commands.grammar import Args, Listing, option, positional, verb
+from core.commands.grammar import Args, Listing, flag, option, positional, verb
 from core.commands.result import Column, Document, Result, Table, Text
 from core.privileges import is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from core.engine import Engine
 
 VERSION = "0.1.0"
+INSPECTED = ("container", "image", "network", "volume")
+"""What `inspect` looks for, in this order."""
 
 
 class Inspect(Args):
     """Options of `inspect`."""
 
     format: str = option("-f", "--format", help="a Go-like template", metavar="FORMAT")
+    type: str = option(
+        "--type", help="only what is of this kind", metavar="TYPE",
+        choices=("container", "image", "network", "volume"),
+    )  # fmt: skip
+    size: bool = flag("-s", "--size", help="measure what containers have written")
     names: tuple[str, ...] = positional(
-        "containers or images", many=True, metavar="NAME", complete="container"
+        "containers, images, networks, volumes", many=True, metavar="NAME", complete="container"
     )
 
 
@@ -41,29 +49,52 @@ class Format(Args):
 @verb(
     "system inspect",
     Inspect,
-    "Show everything about containers or images as JSON",
+    "Show everything about containers, images, networks or volumes as JSON",
     "inspect",
     changes=False,
 )
 def inspect(engine: Engine, args: Inspect) -> Result:
-    """Look for a container of the name first, then for an image."""
-    from core.commands.image import inspect_image
+    """Look for a container of the name first, then for an image, a network, a volume."""
+    kinds = [kind for kind in INSPECTED if args.type in ("", kind)]
+    found = [_first(engine, name, kinds) for name in args.names]
+    if args.size:
+        for document in found:
+            if "State" in document:
+                written, whole = engine.container_size(document["Id"])
+                document |= {"SizeRw": written, "SizeRootFs": whole}
+    return Document(found, args.format)
+
+
+def _first(engine: Engine, name: str, kinds: Sequence[str]) -> dict[str, Any]:
+    """Return the document of the first kind of thing that has the name; NotFound."""
     from core.errors import NotFound
 
-    found: list[dict[str, Any]] = []
-    for name in args.names:
+    for kind in kinds:
         try:
-            found.append(engine.lifecycle.inspect(name))
+            return _inspect_one(engine, name, kind)
         except NotFound:
-            try:
-                found.append(inspect_image(engine, name))
-            except NotFound:
-                raise NotFound(
-                    f"no container and no image is called {name!r}",
-                    hint="ps -a and images list what there is",
-                    subject=name,
-                ) from None
-    return Document(found, args.format)
+            continue
+    raise NotFound(
+        f"no {' and no '.join(kinds)} is called {name!r}",
+        hint="ps -a, images, network ls and volume ls list what there is",
+        subject=name,
+    )
+
+
+def _inspect_one(engine: Engine, name: str, kind: str) -> dict[str, Any]:
+    if kind == "container":
+        return engine.lifecycle.inspect(name)
+    if kind == "image":
+        from core.commands.image import inspect_image
+
+        return inspect_image(engine, name)
+    if kind == "network":
+        from core.commands.network import network_document
+
+        return network_document(engine, name)
+    from core.commands.volume import volume_document
+
+    return volume_document(engine, engine.volumes.find(name), engine.lifecycle.volume_users())
 
 
 @verb("system info", Format, "Show what this host and this store are", "info", changes=False)

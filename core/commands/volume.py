@@ -130,11 +130,14 @@ def inspect(engine: Engine, args: Inspect) -> Result:
     """docker's document, with size and users."""
     users = engine.lifecycle.volume_users()
     found = [engine.volumes.find(name) for name in args.volumes]
-    documents = [_document(engine, volume, users) for volume in found]
+    documents = [volume_document(engine, volume, users) for volume in found]
     return Document(documents, args.format)
 
 
-def _document(engine: Engine, volume: Volume, users: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def volume_document(
+    engine: Engine, volume: Volume, users: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Return docker's document of a volume, with its size and who uses it."""
     from core.containers.log_writer import timestamp
 
     held = list(users.get(volume.name, ()))

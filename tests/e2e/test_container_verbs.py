@@ -226,3 +226,16 @@ def test_signals_are_passed_on_or_kept(env: dict[str, str], tmp_path: Path) -> N
     limpet(env, "start", "web")
     assert limpet(env, "exec", "--env-file", str(tmp_path / "file"), "-e", "A=2", "web",
                   "sh", "-c", "echo $A $B") == "2 two words\n"  # fmt: skip
+
+
+def test_inspect_finds_whatever_has_the_name(env: dict[str, str]) -> None:
+    limpet(env, "network", "create", "front")
+    limpet(env, "volume", "create", "data")
+    limpet(env, "run", "--name", "web", "--network", "none", "starter", "sh", "-c", "echo > /x")
+    names_ = limpet(env, "inspect", "-f", "{{.Name}}", "web", "front", "data").split()
+    assert names_ == ["/web", "front", "data"]
+    assert limpet(env, "inspect", "-s", "-f", "{{.SizeRw}}", "web") == "1\n"
+    assert limpet(env, "container", "inspect", "-s", "-f", "{{.SizeRw}}", "web") == "1\n"
+    assert "no volume is called 'web'" in limpet(env, "inspect", "--type", "volume", "web", code=3)
+    assert "no container and no image" in limpet(env, "inspect", "nothing", code=3)
+    limpet(env, "network", "rm", "front")
