@@ -82,6 +82,8 @@ def _first(engine: Engine, name: str, kinds: Sequence[str]) -> dict[str, Any]:
 
 
 def _inspect_one(engine: Engine, name: str, kind: str) -> dict[str, Any]:
+    from core.errors import NotFound
+
     if kind == "container":
         return engine.lifecycle.inspect(name)
     if kind == "image":
@@ -89,12 +91,18 @@ def _inspect_one(engine: Engine, name: str, kind: str) -> dict[str, Any]:
 
         return inspect_image(engine, name)
     if kind == "network":
-        from core.commands.network import network_document
+        known = [word for one in engine.network.all() for word in (one.name, one.id)]
+        if name in ("none", "host", *known):
+            from core.commands.network import network_document
 
-        return network_document(engine, name)
-    from core.commands.volume import volume_document
+            return network_document(engine, name)
+    else:
+        volume = next((one for one in engine.volumes.list() if one.name == name), None)
+        if volume is not None:
+            from core.commands.volume import volume_document
 
-    return volume_document(engine, engine.volumes.find(name), engine.lifecycle.volume_users())
+            return volume_document(engine, volume, engine.lifecycle.volume_users())
+    raise NotFound(name)
 
 
 @verb("system info", Format, "Show what this host and this store are", "info", changes=False)
