@@ -96,6 +96,9 @@ def receive(store: ImageStore, config: Config, stdin: int) -> Iterator[bytes]:
         yield _line({"loaded": names})
     except Error as error:
         yield _line({"error": error.message, "hint": error.hint})
+    except OSError as error:
+        where = error.filename or store.directory
+        yield _line({"error": f"{where}: {error.strerror}", "hint": "limpet doctor, on that host"})
 
 
 class _Remote:

@@ -58,6 +58,11 @@ class ImageStore:
         self._config = config
         self.blobs = BlobStore(paths)
 
+    @property
+    def directory(self) -> str:
+        """Where all of it lies."""
+        return self._paths.data
+
     def images(self) -> list[ImageInfo]:
         """Return all images, newest first."""
         rows = self.database.query(SELECT + " ORDER BY i.created DESC, i.added DESC")

@@ -53,16 +53,16 @@ def limpet(env: dict[str, str], *words: str) -> str:
 def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> None:
     env["TERM"] = term
     with Terminal([LIMPET], env=env) as terminal:
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.keys(":")
         terminal.type("version | tr a-z A-Z\r")
         terminal.until(r"LIMPET \d")
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.keys("?")
         terminal.until(r"keys on a container(.*\n)+.*esc back")
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         if term in ("linux", "vt100"):
             assert terminal.text.isascii()
             assert not re.search(rb"\x1b\[[0-9;]*[34]8;[25]", terminal.output)
@@ -72,11 +72,11 @@ def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> Non
 
 def test_a_storm_of_sizes_leaves_a_whole_picture(env: dict[str, str]) -> None:
     with Terminal([LIMPET], env=env) as terminal:
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         for number in range(40):
             terminal.resize(60 + number * 37 % 140, 18 + number * 11 % 40)
         terminal.resize(100, 30)
-        terminal.until(r"\A limpet .*(?:.*\n){29}.*q quit")
+        terminal.until(r"\A limpet .*(?:.*\n){29}.*\? help")
         terminal.keys("q")
         assert terminal.wait() == 0
 
@@ -87,7 +87,7 @@ def filter_by(terminal: Terminal, word: str) -> None:
     terminal.type(word)
     terminal.until(f" /{word} ")
     terminal.keys("enter")
-    terminal.until(r"q quit")
+    terminal.until(r"\? help")
 
 
 def test_make_watch_look_inside_and_remove(env: dict[str, str]) -> None:
@@ -102,19 +102,19 @@ def test_make_watch_look_inside_and_remove(env: dict[str, str]) -> None:
         terminal.type("ps -a | grep -c starter\r")
         terminal.until(r"grep -c starter\n +2")
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         filter_by(terminal, "web")
         terminal.keys("l", "J")
         terminal.until(r"INFO +n=\d")
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.keys("escape")
         terminal.until_gone(r" /web ")
         terminal.keys("*", "l")
         terminal.until(r"first, web|web, first")
         terminal.until(r"^ +web +\{.level")
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.keys("escape")
         terminal.until_gone(r"2 marked")
         terminal.keys("2", "enter")
@@ -144,7 +144,7 @@ def test_make_watch_look_inside_and_remove(env: dict[str, str]) -> None:
 
 def test_a_host_shell_is_left_again(env: dict[str, str]) -> None:
     with Terminal([LIMPET], env=env) as terminal:
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.keys("!", "enter")
         terminal.until(r"^host\$ ")
         terminal.type("echo $((6 * 7)) is it\r")
@@ -154,6 +154,6 @@ def test_a_host_shell_is_left_again(env: dict[str, str]) -> None:
         terminal.type("exit\r")
         terminal.until(r"ended")
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.keys("q")
         assert terminal.wait() == 0

@@ -27,7 +27,7 @@ def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
     config.write_text(f'[network]\nbridge = "{BRIDGE}"\nsubnet = "10.213.0.0/24"\n')
     yield {**environment(paths, tmp_path), "LIMPET_CONFIG": str(config)}
     subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True, check=False)
-    subprocess.run(["nft", "delete", "table", "ip", BRIDGE], capture_output=True, check=False)
+    subprocess.run(["nft", "delete", "table", "inet", BRIDGE], capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def debian(tmp_path: Path, isolated: None) -> Iterator[str]:
 
 def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -> None:
     with Terminal([LIMPET], columns=160, rows=50, env=env) as terminal:
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.type(f"p{debian}\r")  # in one go: nothing typed ahead is lost
         terminal.until(r"2 Images 1", 60)
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.type(f":run -it --name deb {debian}\r")
         terminal.until(r"root@[0-9a-f]{12}:/#", 30)
         terminal.type("echo $((6*7)) > /answer; cat /answer /etc/debian_version\r")
@@ -69,7 +69,7 @@ def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -
         limpet(env, "stop", "-t", "0", "deb")
         terminal.until(r"deb .*exit 137")
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.keys("2")
         terminal.until(r"v layers|enter layers")
         terminal.keys("v")
@@ -79,7 +79,7 @@ def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -
         terminal.type("etc/passwd\r")
         terminal.until(r" passwd\b")
         terminal.keys("escape")
-        terminal.until(r"q quit")
+        terminal.until(r"\? help")
         terminal.keys("q")
         assert terminal.wait() == 0
     limpet(env, "rm", "deb")
@@ -161,13 +161,14 @@ def test_the_network_is_inspected_and_taken_away_when_nobody_uses_it(env: dict[s
     limpet(env, "image", "starter")
     limpet(env, "run", "-d", "--name", "web", "starter", "sleep", "100")
     device = json.loads(limpet(env, "network", "inspect"))[0]
-    assert device["Containers"] == {"web": "10.213.0.2"}
+    (attached,) = device["Containers"].values()
+    assert (attached["Name"], attached["IPv4Address"]) == ("web", "10.213.0.2/24")
     assert (device["Device"]["up"], device["Device"]["addresses"]) == (True, ["10.213.0.1/24"])
     assert len(device["Device"]["members"]) == 1
-    assert "used by web" in limpet(env, "network", "prune", "-f", code=4)
+    assert "no network is unused" in limpet(env, "network", "prune", "-f")
     limpet(env, "rm", "-f", "web")
     assert "--force" in limpet(env, "network", "prune", code=2)
-    assert f"device {BRIDGE}" in limpet(env, "network", "prune", "-f")
+    assert f"table {BRIDGE}" in limpet(env, "network", "prune", "-f")
     listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
     assert BRIDGE not in listed.stdout
     found = limpet(env, "network", "inspect", "-f", "{{.Device.exists}}")
