@@ -10,6 +10,7 @@ from benchmarks.cases import (
     first_paint,
     image_files,
     listing,
+    networks,
     pulling,
     registries,
 )
@@ -25,6 +26,7 @@ CASES: dict[str, Callable[[BenchHost, int], Measurement | Figures]] = {
     "start": containers.start,
     "run": containers.run_without_network,
     "run-bridge": containers.run_on_bridge,
+    "run-network": networks.run_on_network,
     "exec": containers.execute,
     "ps": listing.ps_few,
     "ps-many": listing.ps_many,

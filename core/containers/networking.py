@@ -160,7 +160,7 @@ def connect(
     )
     check(database, network, after)
     main: dict[str, Any] = {}
-    if found.state in state.ALIVE:
+    if found.state in state.ALIVE and not _is_connected(network, row.id, target.name):
         from core.network import changes
 
         network.ensure(target, taken)
@@ -207,6 +207,13 @@ def disconnect(
         database, row, options.replace(network=left[0].network if left else "none", endpoints=left)
     )
     return main
+
+
+def _is_connected(network: Network, container_id: str, name: str) -> bool:
+    """Whether a connect that was cut short had come to its end but for the database."""
+    from core.network.names import attachments
+
+    return name in attachments(network.zones, container_id)
 
 
 def _tell(paths: Paths, network: Network, row: Row, change: dict[str, Any]) -> None:

@@ -6,13 +6,13 @@ from core.network import bridge, names, wiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from core.database import Database
     from core.model import Endpoint
     from core.network.definition import BridgeNetwork
-    from core.network.names import Zones
+    from core.network.names import Member, Zones
 
 
 def connecting(
@@ -53,9 +53,8 @@ def disconnecting(
     """
     places = names.attachments(zones, container_id)
     after = [one for one in before if one.name != network.name]
-    # The first device on the default network, where there are no names, is in no zone.
     place = places.get(network.name)
-    device = place.device if place else wiring.device_name(container_id)
+    device = place.device if place else _first_device(network, places, container_id)
     main: dict[str, Any] = {}
     routes = None
     if wiring.way_out(before) == network:
@@ -70,10 +69,20 @@ def disconnecting(
         "container": container_id,
         "plug": None,
         "member": None,
-        "unplug": (device, network.name),
+        "unplug": (device, network.name) if device else None,
         "routes": routes,
         "main": main,
     }
+
+
+def _first_device(network: BridgeNetwork, places: Mapping[str, Member], container_id: str) -> str:
+    """Return the device on the default network that a container was started with, or "".
+
+    It alone is in no zone: nobody there has a name.
+    """
+    device = wiring.device_name(container_id)
+    taken = any(place.device == device for place in places.values())
+    return "" if network.resolves or taken else device
 
 
 def _main(network: BridgeNetwork | None, address: str, address6: str) -> dict[str, Any]:

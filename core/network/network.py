@@ -97,14 +97,18 @@ class Network:
 
     def find(self, name: str) -> BridgeNetwork:
         """Return a network by name or ID; NotFound with names like it."""
+        found = self.get(name)
+        if found is None:
+            raise self._unknown(name)
+        return found
+
+    def get(self, name: str) -> BridgeNetwork | None:
+        """Return a network by name or ID, None if there is none."""
         if name == DEFAULT:
             return self.default
         from core.network import stored
 
-        found = stored.find(self._database, name)
-        if found is None:
-            raise self._unknown(name)
-        return found
+        return stored.find(self._database, name)
 
     def create(self, options: NetworkOptions) -> BridgeNetwork:
         """Make a network; its bridge comes with its first container.

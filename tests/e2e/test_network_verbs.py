@@ -76,7 +76,8 @@ def test_the_life_of_a_network(env: dict[str, str]) -> None:
     assert f"{gateway}\tup\n" in limpet(env, "exec", "web", "cat", "/etc/hosts")
 
     limpet(env, "run", "--rm", "--network", "back", "starter", "ping", "-c1", "-W2", "api")
-    back = inspect(env, "network", "inspect", "back")
+    back = inspect(env, "inspect", "back")
+    assert back == inspect(env, "network", "inspect", "back")
     assert (back["Internal"], back["EnableIPv6"], back["MTU"]) == (True, True, 1400)
     assert [user["Name"] for user in back["Containers"].values()] == ["web"]
 

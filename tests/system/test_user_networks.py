@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from core.containers import networking
 from core.containers.state import monitored, read_state
 from core.engine import Engine
 from core.errors import Conflict, HostError, InUse, NotFound, RunError, UsageError
@@ -126,11 +127,16 @@ def test_all_know_all_however_they_came_and_went(engine: Engine, containers: Con
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(containers.start, made))
         for container in made:
-            assert all(len(hosts(containers, container, f"box{number}")) for number in range(8))
+            assert boxes(engine, container) == set(range(8))
         list(pool.map(lambda container: containers.stop(container, 0), made[:4]))
     for container in made[4:]:
-        known = [number for number in range(8) if hosts(containers, container, f"box{number}")]
-        assert known == [4, 5, 6, 7]
+        assert boxes(engine, container) == {4, 5, 6, 7}
+
+
+def boxes(engine: Engine, container: str) -> set[int]:
+    """Return which of the containers `box0`, `box1`, … a hosts file knows."""
+    text = Path(f"{engine.paths.container(container)}/hosts").read_text()
+    return {number for number in range(8) if f"\tbox{number} " in text}
 
 
 def test_two_containers_under_one_alias(engine: Engine, containers: Containers) -> None:
@@ -290,6 +296,30 @@ def test_connect_and_disconnect_while_it_runs(engine: Engine, containers: Contai
     with pytest.raises(Conflict, match="is not on network two"):
         containers.disconnect(web, "two")
     assert device in subprocess.run(["ip", "link"], capture_output=True, text=True).stdout
+
+
+def test_a_connect_or_disconnect_that_was_cut_short_is_done_again(
+    engine: Engine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network(engine, "one")
+    network(engine, "two")
+    web = sleeper(containers, "web", "one")
+    with monkeypatch.context() as patch:
+        patch.setattr(networking, "_store", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            containers.connect(web, Endpoint("two"))
+    containers.connect(web, Endpoint("two"))
+    with monkeypatch.context() as patch:
+        patch.setattr(networking, "_store", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            containers.disconnect(web, "two")
+    containers.disconnect(web, "two")
+    assert said(containers, web, "ls /sys/class/net | grep -c eth") == "1"
+    assert containers.resolve("web").networks == ("one",)
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_published_ports_follow_to_the_network_that_is_left(
