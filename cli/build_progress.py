@@ -13,11 +13,62 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.build.board import Board, Event, StepBoard
+    from core.commands.result import Building
     from core.jobs import Job
 
 EVERY_S = 0.1
 LOG_LINES = 6
 """Output shown below a step that runs."""
+
+
+def render_build(building: Building) -> int:
+    """Show a build to its end, and those that follow it; return the exit code."""
+    from cli.render import render, report
+    from core.errors import BuildError, Error
+
+    following: Building | None = building
+    code = 0
+    while following is not None:
+        try:
+            code = render(following.show(follow_build(following.job, following.progress)))
+        except BuildError as error:
+            if following.again is None and not _wants_shell(following):
+                raise
+            report(error)
+            code = error.exit_code
+            if following.again is None:
+                assert following.debug is not None
+                render(following.debug())
+        except Error as error:
+            if following.again is None or following.job.cancelled:
+                raise
+            report(error)
+            code = error.exit_code
+        if following.again is None:
+            return code
+        if following.job.cancelled:
+            return 130
+        sys.stderr.write("waiting for a change; ctrl-c ends\n")
+        following = following.again(lambda: False)
+    return code
+
+
+def _wants_shell(building: Building) -> bool:
+    """Ask on a terminal whether to look into what failed."""
+    if building.debug is None or building.progress not in ("auto", "tty"):
+        return False
+    if not (os.isatty(0) and os.isatty(2)):
+        return False
+    from core.linux import terminal
+
+    sys.stderr.write("d: a shell in the container as it stands; any other key ends\n")
+    sys.stderr.flush()
+    saved = terminal.make_raw(0)
+    try:
+        key = os.read(0, 16)
+    finally:
+        terminal.restore(0, saved)
+    return key in (b"d", b"D")
 
 
 def follow_build(job: Job, kind: str) -> Any:
@@ -59,6 +110,7 @@ class _Plain:
     def __init__(self, board: Board) -> None:
         self.board = board
         self._place = 0
+        self._begun: set[int] = set()
 
     def update(self) -> None:
         """Show what is new."""
@@ -77,10 +129,12 @@ class _Plain:
         if event.kind == "log":
             return f"{head} {printable(event.text)}\n"
         if event.kind == "start":
+            self._begun.add(event.number)
             why = f"  ({event.text})" if event.text else ""
             return f"{head} {step.name} {step.title}{why}\n"
         if event.kind == states.CACHED:
-            return f"{head} {step.name} {step.title}\n{head} CACHED\n"
+            title = "" if event.number in self._begun else f"{head} {step.name} {step.title}\n"
+            return f"{title}{head} CACHED\n"
         if event.kind == states.DONE:
             return f"{head} DONE {step.seconds:.1f}s\n"
         return f"{head} {event.kind.upper()}\n"

@@ -39,9 +39,9 @@ def render(result: Result) -> int:
     elif isinstance(result, Lines):
         _stream(result)
     elif isinstance(result, Building):
-        from cli.build_progress import follow_build
+        from cli.build_progress import render_build
 
-        return render(result.show(follow_build(result.job, result.progress)))
+        return render_build(result)
     elif isinstance(result, Running):
         from cli.progress import follow
 

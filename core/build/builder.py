@@ -7,8 +7,9 @@ import threading
 import time
 from functools import cached_property
 
-from core.build.board import Board, StageBoard
-from core.build.cache import ANNOTATION, BuildCache, Layer
+from core.build.board import CACHED, DONE, Board, StageBoard
+from core.build.cache import ANNOTATION, BuildCache, Layer, chain_id, make_key
+from core.build.failed import forget
 from core.build.homes import Home
 from core.build.image_state import ImageState
 from core.build.options import BuildOptions, Built
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from core.build.stages import Stage
     from core.config import Config
     from core.containers.launcher import Launcher
-    from core.images.reference import Reference
     from core.images.store import ImageStore
     from core.jobs import Job
     from core.model import ImageInfo
@@ -63,6 +63,7 @@ def build(host: Host, options: BuildOptions, job: Job, board: Board) -> Built:
     Raises DockerfileError, BuildError with a failed program's exit code, NotFound,
     RegistryError, HostError and Cancelled.
     """
+    forget(host.paths)
     with Home(host.paths) as home:
         sources = read_sources(host.paths, options, home, job.check)
         builder = Builder(host, options, job, board, home, sources)
@@ -359,6 +360,13 @@ class Builder:
 
     def remember_failed(self, stage: StageBuild, command: Command, container_id: str) -> None:
         """Keep what a failed RUN left, where that was asked for."""
+        upper = f"{self.runner.directory(container_id)}/upper"
+        if self.options.keep_failed and os.path.isdir(upper):
+            from core.build.failed import keep
+
+            layers = [layer.diff_id for layer in stage.state.layers]
+            title = command.argv[-1] if command.argv else ""
+            keep(self.paths, upper, f"RUN {title}", layers, command, stage.state.shell)
 
     # -- the end ---------------------------------------------------------------------
 
@@ -401,24 +409,66 @@ class Builder:
             self.board.warn(f"--build-arg {name} is taken by no ARG")
 
     def _finish(self, state: ImageState) -> Built:
-        options = self.options
+        options, output = self.options, self.options.output
         if options.labels:
             state.settings["Labels"] = {
                 **(state.settings.get("Labels") or {}), **dict(options.labels),
             }  # fmt: skip
-        layers = state.layers
-        document = state.finish(newest=options.timestamp, now=time.time())
+        if options.squash:
+            self._squash(state)
+        if output is not None and output.kind in ("tar", "local"):
+            from core.build.outputs import write_files
+
+            write_files(
+                self.paths, output, self.lower(state.layers), self.home, self.check, self._told
+            )
+            if not options.tags:
+                return Built("", "", (), tuple(self.board.warnings), output.place)
         from core.images.assemble import make_image
 
-        pairs = [(annotated(layer, state.keys), layer.diff_id) for layer in layers]
+        document = state.finish(newest=options.timestamp, now=time.time())
+        pairs = [(annotated(layer, state.keys), layer.diff_id) for layer in state.layers]
         info = make_image(self._host.store, document, pairs, options.tags)
-        return Built(info.digest, info.config_digest, options.tags, tuple(self.board.warnings))
+        if output is not None and output.kind in ("docker", "oci"):
+            from core.build.outputs import write_image
 
-    def reference(self, text: str) -> Reference:
-        """Parse an image's name."""
-        from core.images.reference import parse_reference
+            write_image(
+                self._host.store, output, info, options.tags, self.check,
+                lambda done, _: self._told(done),
+            )  # fmt: skip
+        exported = output.place if output is not None else ""
+        warnings = tuple(self.board.warnings)
+        return Built(info.digest, info.config_digest, options.tags, warnings, exported)
 
-        return parse_reference(text, self._host.config["registry", "default"])
+    def _told(self, done: int) -> None:
+        self._job.progress("output", done, 0, "writing")
+
+    def _squash(self, state: ImageState) -> None:
+        """Make one layer of those that are new, unless the cache has it."""
+        new = state.layers[state.base :]
+        if len(new) < 2:
+            return
+        parts = {"kind": "squash", "below": chain_id(state.layers[: state.base]),
+                 "sources": [layer.diff_id for layer in new]}  # fmt: skip
+        key = make_key(parts)
+        hit = self.cache.find(key)
+        step = self.board.add(-1, "[squash]", f"{len(new)} layers", 0)
+        if hit is None:
+            from core.build.filling import fill
+
+            self.board.start(step)
+            home = self.home.place()
+            numbers = [str(number) for number in reversed(self.lower(new))]
+            job = {"layers": self.paths.layers, "scratch": home, "lower": [],
+                   "actions": [{"kind": "squash", "squashed": numbers}]}  # fmt: skip
+            fill(job, self.check, self._told)
+            layer = self.pack(f"{home}/upper", step)
+            state.created = self.cache.keep(key, layer, "squash", "", parts)
+            self.board.end(step, DONE)
+        else:
+            layer, state.created = hit.layer, hit.created
+            self.board.end(step, CACHED)
+        state.squash(layer)
 
 
 def annotated(layer: Layer, keys: dict[str, str]) -> Any:

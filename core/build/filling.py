@@ -23,9 +23,12 @@ WORKER = os.path.join(os.path.dirname(__file__), "worker.py")
 
 
 def fill(
-    job: dict[str, Any], check: Callable[[], None], progress: Callable[[int], None]
+    job: dict[str, Any],
+    check: Callable[[], None],
+    progress: Callable[[int], None],
+    fds: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """Do a job of `core.build.worker` and return its answer.
+    """Do a job of `core.build.worker` and return its answer; `fds` are open in it as well.
 
     Raises SelectionError for what the Dockerfile asks for in vain, HostError for what the
     host refuses, and what `check` raises.
@@ -36,6 +39,7 @@ def fill(
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", "-E", WORKER, modules],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        pass_fds=fds,
     )  # fmt: skip
     assert child.stdin is not None
     try:

@@ -34,15 +34,18 @@ class ImageState:
         """When the last layer was made; 0 for what the base says."""
         self.keys: dict[str, str] = {}
         """The cache's key of a layer, by its diff ID."""
+        self.base = len(self.layers)
+        """How many of the layers were there before the build."""
         self._command_set = False
 
     def copy(self) -> ImageState:
         """Return an image to go on from this one."""
         made = ImageState(self.layers, self.document)
         made.settings = {**self.settings}
-        made.history = [*self.history]
+        made.history = [{**step} for step in self.history]
         made.created = self.created
         made.keys = {**self.keys}
+        made.base = self.base
         return made
 
     @property
@@ -146,6 +149,18 @@ class ImageState:
         clean = "/" + clean.lstrip("/")
         return clean + "/" if slash and clean != "/" else clean
 
+    def squash(self, layer: Layer | None) -> None:
+        """Take one layer for all that are new."""
+        new = len(self.layers) - self.base
+        self.layers = self.layers[: self.base]
+        for step in reversed(self.history):
+            if new and not step.get("empty_layer"):
+                step["empty_layer"] = True
+                new -= 1
+        if layer is not None:
+            self.layers.append(layer)
+            self._note("squashed", empty=False)
+
     # -- the end ---------------------------------------------------------------------
 
     def finish(self, *, newest: int | None, now: float) -> dict[str, Any]:
@@ -174,4 +189,7 @@ def _whole_history(history: Sequence[dict[str, Any]], layers: int) -> list[dict[
     told = [step for step in history if not step.get("empty_layer")]
     if len(told) > layers:
         history, told = [], []
-    return [*history, *({"created_by": "unknown"} for _ in range(layers - len(told)))]
+    return [
+        *({**step} for step in history),
+        *({"created_by": "unknown"} for _ in range(layers - len(told))),
+    ]

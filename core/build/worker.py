@@ -63,11 +63,14 @@ class Filler:
         self._scratch: str = job["scratch"]
         for name in ("upper", "work", "root", "source"):
             os.makedirs(f"{self._scratch}/{name}", 0o755, exist_ok=True)
+        self._changed: list[str] = []
+        if "root" in job:
+            self._root = os.open(job["root"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            return
         self._root = mount_stack(
             self._layers, job["lower"], f"{self._scratch}/root",
             upper=f"{self._scratch}/upper", work=f"{self._scratch}/work",
         )  # fmt: skip
-        self._changed: list[str] = []
 
     def run(self) -> dict[str, Any]:
         """Do all actions and return what the parent should know."""
@@ -155,6 +158,22 @@ class Filler:
             return Tree(place, Ignore(()), closed=False), os.open(place, os.O_PATH)
         fd = mount_stack(self._layers, lower, place)
         return Tree(place, Ignore(()), closed=False), fd
+
+    def _tar(self, copier: Copier, action: dict[str, Any]) -> None:
+        """Write the files of layers as a tar."""
+        from core.containers.export_child import write_tar
+
+        tree, fd = self._mounted(action["lower"])
+        write_tar(tree.root, action["fd"])
+        os.close(fd)
+
+    def _squash(self, copier: Copier, action: dict[str, Any]) -> None:
+        """Make one layer of several."""
+        from core.build.squash import squash
+
+        squash(
+            [f"{self._layers}/{layer}" for layer in action["squashed"]], f"{self._scratch}/upper"
+        )
 
     def _unpack(self, copier: Copier, action: dict[str, Any]) -> None:
         """Unpack an archive in a child that has the stage's root as its own."""

@@ -42,7 +42,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "cp": ("copy",),
     **{word: (word,) for word in ("diff", "edit", "events", "top", "update")},
     "push": ("push",),
-    **dict.fromkeys(("build", "builder"), ("build",)),
+    **dict.fromkeys(("build", "builder", "debug"), ("build",)),
     **dict.fromkeys(("commit", "export"), ("commit",)),
     **dict.fromkeys(("boot", "unit"), ("boot",)),
     "undo": ("trash",),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from core.build.options import BuildOptions, Output, Secret
 from core.commands import values
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
-from core.commands.result import Building, Column, Plan, Result, Table, Text
+from core.commands.result import Building, Column, Foreground, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from core.build.options import Built
     from core.engine import Engine
 
@@ -116,6 +118,8 @@ class Build(Args):
         "--timestamp", help="seconds since 1970: no time in the image is later", default=None,
         metavar="SECONDS", convert=timestamp,
     )  # fmt: skip
+    debug: bool = flag("--debug", help="keep what a RUN that fails leaves, for: debug")
+    watch: bool = flag("--watch", help="build again whenever the context changes")
     iidfile: str = option("--iidfile", help="write the ID here", metavar="FILE", complete="path")
     quiet: bool = flag("-q", "--quiet", help="print only the ID")
     context: str = positional(
@@ -138,6 +142,10 @@ class Build(Args):
 )
 def build(engine: Engine, args: Build) -> Result:
     """Start the job."""
+    import os
+
+    from core.errors import UsageError
+
     options = _options(engine, args)
 
     def show(built: Built) -> Result:
@@ -151,7 +159,48 @@ def build(engine: Engine, args: Build) -> Result:
         image = f"Successfully built {built.config_digest[7:19]}" if built.config_digest else ""
         return Text("\n".join(line for line in (image, *names, where) if line))
 
-    return Building(engine.build(options), show, "quiet" if args.quiet else args.progress)
+    progress = "quiet" if args.quiet else args.progress
+    job = engine.build(options)
+    if not args.watch:
+        return Building(job, show, progress, debug=lambda: debug(engine, Debug()))
+    from core.build.watch import Watch
+
+    if not os.path.isdir(args.context):
+        raise UsageError("--watch takes a directory as the context")
+    watch = Watch(os.path.abspath(args.context), args.file or f"{args.context}/Dockerfile")
+
+    def again(stopped: Callable[[], bool]) -> Building | None:
+        changed = watch.wait(stopped)
+        if not changed:
+            return None
+        job = engine.build(options)
+        job.say(f"changed: {', '.join(changed[:5])}")
+        return Building(job, show, progress, again=again)
+
+    return Building(job, show, progress, again=again)
+
+
+class Debug(Args):
+    """`debug` takes no arguments."""
+
+
+@verb(
+    "build debug",
+    Debug,
+    "Open a shell where the RUN of a build failed",
+    "debug",
+    starts="monitor",
+)
+def debug(engine: Engine, args: Debug) -> Result:
+    """Open it upon what build --debug, or a build on a terminal, has kept."""
+    import sys
+
+    from core.build.failed import enter
+
+    def say(text: str) -> None:
+        sys.stderr.write(text)
+
+    return Foreground("debug", enter(engine, say))
 
 
 def _options(engine: Engine, args: Build) -> BuildOptions:
@@ -184,6 +233,7 @@ def _options(engine: Engine, args: Build) -> BuildOptions:
         target=args.target, args=tuple(given), platform=args.platform, no_cache=args.no_cache,
         cache_from=args.cache_from, pull=args.pull, secrets=args.secret, labels=args.label,
         network=args.network, output=args.output, squash=args.squash, timestamp=moment,
+        keep_failed=args.debug or (os.isatty(0) and os.isatty(2)),
     )  # fmt: skip
 
 
@@ -207,6 +257,7 @@ class Prune(Args):
 )
 def prune(engine: Engine, args: Prune) -> Result:
     """Plan it: a line a step."""
+    from core.build.failed import forget
     from core.build.prune import choose, entries, remove
     from core.commands.show import ago, size
 
@@ -222,6 +273,7 @@ def prune(engine: Engine, args: Prune) -> Result:
     )
 
     def apply() -> Result:
+        forget(engine.paths)
         return Text(f"Total reclaimed space: {size(remove(engine.store, going))}")
 
     title = f"remove {len(going)} from the build cache, {size(total)}"

@@ -71,6 +71,10 @@ class Building(Running):
 
     progress: str = "auto"
     """auto, plain, json or quiet."""
+    debug: Callable[[], Result] | None = None
+    """Opens a shell where a RUN failed, if that is kept."""
+    again: Callable[[Callable[[], bool]], Building | None] | None = None
+    """Waits for a change of the context and builds again; None when asked to stop."""
 
 
 class Foreground(Record):

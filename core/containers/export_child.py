@@ -32,13 +32,13 @@ def main(modules: str, layers: str, container: str, lower: str) -> None:
         os._exit(1)
 
 
-def write_tar(root: str) -> None:
+def write_tar(root: str, fd: int = 1) -> None:
     """Write all below a directory as one archive."""
     from core.images.tar import FILE
     from core.images.tar_header import END, header, padding
     from core.images.tree_walk import OPEN_DIRECTORY, walk
 
-    with open(1, "wb", buffering=1 << 20, closefd=False) as out:
+    with open(fd, "wb", buffering=1 << 20, closefd=False) as out:
         for found in walk(os.open(root, OPEN_DIRECTORY)):
             entry = found.entry
             if not entry.name or found.is_whiteout or found.is_socket:

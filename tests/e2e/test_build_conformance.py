@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import posixpath
 import subprocess
 import tarfile
@@ -149,11 +148,12 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def buildah(tmp_path_factory: pytest.TempPathFactory, base: str) -> list[str]:
+def buildah(tmp_path_factory: pytest.TempPathFactory, base: str) -> Iterator[list[str]]:
     place = tmp_path_factory.mktemp("buildah")
     (place / "containers.conf").write_text(CONFIG)
-    os.environ["CONTAINERS_CONF"] = str(place / "containers.conf")
-    return ["buildah", "--root", f"{place}/root", "--runroot", f"{place}/run",
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTAINERS_CONF", str(place / "containers.conf"))
+        yield ["buildah", "--root", f"{place}/root", "--runroot", f"{place}/run",
             "--storage-driver", "overlay"]  # fmt: skip
 
 
