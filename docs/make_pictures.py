@@ -1,4 +1,4 @@
-"""Makes the README's picture from the real app on a real engine, in roots of its own.
+"""Makes the pictures of the README and of the tour from the real app on a real engine.
 
 sudo .venv/bin/python docs/make_pictures.py
 """
@@ -6,6 +6,7 @@ sudo .venv/bin/python docs/make_pictures.py
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -19,31 +20,109 @@ from core.engine import Engine  # noqa: E402
 from core.paths import Paths  # noqa: E402
 from tui.app import LimpetApp  # noqa: E402
 
-SCRIPT = "while true; do echo request served in $((RANDOM % 90)) ms; sleep 1; done"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+PICTURES = ROOT / "docs/pictures"
+SCRIPT = (
+    'while true; do echo "{\\"level\\":\\"info\\",\\"msg\\":\\"request served\\",'
+    '\\"ms\\":$((RANDOM % 90))}"; sleep 1; done'
+)
+NAMES = ("web", "worker", "cache", "queue")
+PROJECT = "com.docker.compose.project"
+WIDE, SMALL = (130, 36), (90, 26)
 
 
-async def dashboard(engine: Engine) -> None:
-    """Take the dashboard with a log in the session."""
-    app = LimpetApp(engine)
-    async with app.run_test(size=(130, 36)) as pilot:
-        await pilot.pause(4)
-        app.submit("logs -f cache")
-        await pilot.pause(3)
-        app.save_screenshot("dashboard.svg", str(ROOT / "docs/pictures"))
+async def dashboard(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """Tables, and a command with its answer in the session."""
+    await pilot.pause(4)
+    app.submit("logs --tail 4 web | cut -c1-60")
+    await pilot.pause(1)
+    app.submit("system df")
+    await pilot.pause(2)
+
+
+async def actions(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """All that can be done with a container."""
+    await pilot.press("m")
+    await pilot.pause(1)
+
+
+async def groups(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """Containers by project, two marked."""
+    app.dashboard.table.set_group(f"label {PROJECT}")
+    await pilot.press("g", "j", "space", "space")
+    await pilot.pause(1)
+
+
+async def bar(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """Completion in several lines."""
+    await app.dashboard.bar.grow("# a recipe\nstop queue && rm queue\nrun -d --name queue --net")
+    await pilot.press("w")
+    await pilot.pause(2)
+
+
+async def logs(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """The logs of two containers as one."""
+    app.open_logs(["web", "worker"])
+    await pilot.pause(3)
+    await pilot.press("J")
+    await pilot.pause(1)
+
+
+async def details(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """What a container uses."""
+    app.open_container("web")
+    await pilot.pause(1)
+    await pilot.press("2")
+    await pilot.pause(5)
+
+
+async def layers(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """The files of an image."""
+    app.open_layers("starter")
+    await pilot.pause(2)
+    await pilot.press("j", "enter")
+    await pilot.pause(1)
+
+
+async def plan(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """What a removal would do."""
+    app.submit("rm -f web worker")
+    await pilot.pause(2)
+
+
+async def take(engine: Engine) -> None:
+    """Take every picture, each of an app that has just been opened."""
+    for show in (dashboard, actions, groups, bar, logs, details, layers, plan):
+        app = LimpetApp(engine)
+        os.environ["XDG_STATE_HOME"] += "-"  # each app opens as if it were the first
+        async with app.run_test(size=WIDE if show is dashboard else SMALL) as pilot:
+            await pilot.pause(2)
+            await show(app, pilot)
+            app.save_screenshot(f"{show.__name__}.svg", str(PICTURES))
 
 
 def main() -> None:
-    """Start containers, take the picture, remove everything."""
+    """Start containers, take the pictures, remove everything."""
     with tempfile.TemporaryDirectory() as place:
+        os.environ |= {"COLORTERM": "truecolor", "TERM": "xterm-256color"}
+        os.environ["XDG_STATE_HOME"] = f"{place}/state"
         engine = Engine(Paths(f"{place}/data", f"{place}/run"), Config())
         engine.make_starter().result()
-        for name in ("web", "worker", "cache"):
+        for name in NAMES:
             options = ContainerOptions(
-                "starter", ("sh", "-c", SCRIPT), name=name, network="none", tty=False
+                "starter",
+                ("sh", "-c", SCRIPT),
+                name=name,
+                network="none",
+                tty=False,
+                labels=((PROJECT, "shop" if name in ("web", "cache") else "jobs"),),
             )
             engine.lifecycle.start(engine.lifecycle.create(options))
         try:
-            asyncio.run(dashboard(engine))
+            asyncio.run(take(engine))
         finally:
             for info in engine.containers():
                 engine.lifecycle.rm(info.name, force=True)
