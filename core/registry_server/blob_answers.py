@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+SESSIONS = 1000
 FLUSH = 1 << 20
 """Bytes that are summed up and written in one go, while the next ones come."""
 
@@ -98,7 +99,7 @@ class BlobAnswers:
         name = new_upload()
         session = _Session(Upload(upload_path(self._paths, name), algorithm))
         await self._ask(self._repositories.begin_upload, name, target.name)
-        self._uploads[name] = session
+        self._remember(name, session)
         at = target.replace(reference=name)
         if digest:
             return await self._end(request, at, session, digest)
@@ -181,8 +182,15 @@ class BlobAnswers:
         ):
             raise Refusal("BLOB_UPLOAD_UNKNOWN", f"{target.name} has no such upload")
         if name not in self._uploads:
-            self._uploads[name] = _Session(Upload(upload_path(self._paths, name)))
+            self._remember(name, _Session(Upload(upload_path(self._paths, name))))
         return self._uploads[name]
+
+    def _remember(self, name: str, session: _Session) -> None:
+        """Keep an upload's sum; of too many, the oldest is summed up anew when it goes on."""
+        if len(self._uploads) >= SESSIONS:
+            idle = (key for key, known in self._uploads.items() if not known.lock.locked())
+            self._uploads.pop(next(idle, ""), None)
+        self._uploads[name] = session
 
     async def _forget(self, name: str) -> None:
         self._uploads.pop(name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import ssl
 
 from aiohttp import web
@@ -17,6 +18,8 @@ from core.registry_server.upstream import Upstream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from core.config import Config
     from core.images.store import ImageStore
     from core.jobs import Job
@@ -65,7 +68,11 @@ async def _serve(
         paths, store, htpasswd=htpasswd, read_only=options.read_only, upstream=upstream
     )
     server = web.Server(
-        service.answer, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER
+        service.answer,
+        access_log=None,
+        auto_decompress=False,
+        read_bufsize=READ_BUFFER,
+        logger=_logger(job),
     )
     runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
     await runner.setup()
@@ -83,6 +90,33 @@ async def _serve(
             upstream.close()
         await runner.cleanup()
         await service.close()
+
+
+class _Told(logging.Handler):
+    """Brings what the library complains about into the job's log: the screen is not its own."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(logging.WARNING)
+        self._job = job
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.exc_info[1] if record.exc_info else None
+        if isinstance(cause, ConnectionError):
+            return  # a client that went away
+        self._job.say(f"{record.getMessage()}: {cause!r}" if cause else record.getMessage())
+
+
+def _logger(job: Job) -> logging.Logger:
+    logger = logging.Logger("registry-server")
+    logger.addHandler(_Told(job))
+
+    def told(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        cause = context.get("exception")
+        if not isinstance(cause, ConnectionError):
+            job.say(f"{context['message']}: {cause!r}")
+
+    asyncio.get_running_loop().set_exception_handler(told)
+    return logger
 
 
 async def _watch(service: Service, job: Job, address: str) -> None:

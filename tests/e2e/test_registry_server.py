@@ -386,6 +386,20 @@ def test_a_broken_connection_keeps_what_came(registry: OwnRegistry) -> None:
     assert registry.ask("PATCH", place, rest, span).status == 202
 
 
+def test_a_client_that_hangs_up_is_not_worth_a_word(
+    registry: OwnRegistry, layout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy_in(layout, f"{registry.host}/app:1")
+    largest = max(Path(registry.paths.blobs).glob("*/*"), key=lambda file: file.stat().st_size)
+    for words in (f"GET /v2/app/blobs/sha256:{largest.name} HTTP/1.1", "NONSENSE", "\x16\x03\x01"):
+        with socket.create_connection(("127.0.0.1", registry.port)) as broken:
+            broken.sendall(f"{words}\r\nHost: x\r\n\r\n".encode())
+            broken.recv(100)
+    assert registry.ask("GET", "/v2/").status == 200
+    assert len(registry.job.log) == 1
+    assert capfd.readouterr().err == ""
+
+
 def test_a_server_that_was_killed_goes_on_with_its_uploads(
     paths: Paths, layout: Path, tmp_path: Path
 ) -> None:
