@@ -121,7 +121,8 @@ def _logger(job: Job) -> logging.Logger:
 
 async def _watch(service: Service, job: Job, address: str) -> None:
     while not job.cancelled:
-        job.progress(address, service.blobs.sent + service.blobs.received, 0, "serving")
+        moved = service.blobs.sent + service.blobs.received
+        job.progress("registry", moved, 0, f"serving on {address}")
         await asyncio.sleep(LOOK_S)
 
 

@@ -416,7 +416,7 @@ def test_a_server_that_was_killed_goes_on_with_its_uploads(
             env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert server.stdout is not None
-        assert f"http://127.0.0.1:{port}: serving" in server.stdout.readline().decode()
+        assert f"serving on http://127.0.0.1:{port}" in server.stdout.readline().decode()
         return server
 
     def ask(method: str, path: str, body: bytes = b"", **headers: str) -> dict[str, str]:
