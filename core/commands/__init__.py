@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create", "commit",
-                  "copy", "diff", "edit", "prune", "top", "update", "updates"),
+                  "copy", "diff", "edit", "prune", "run_words", "top", "update", "updates"),
     "image": (
         "image",
         "push",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.commands import mount_values, network_values, values
-from core.commands.grammar import flag, option, positional, verb
+from core.commands.grammar import REGISTRY, flag, option, parse, positional, verb
 from core.commands.limit_options import Limits, with_limits
 from core.commands.result import Plan, Result, Text
 from core.errors import UsageError
@@ -91,14 +91,21 @@ class Edit(Limits):
     "Change ports, mounts, environment, limits of a container; one undo",
     "edit",
     starts="monitor",
-    examples=("edit -p 8443:443 --unpublish 80 web", "edit -e DEBUG=1 web", "edit --undo web"),
+    examples=("edit web", "edit -p 8443:443 --unpublish 80 web", "edit --undo web"),
 )
 def edit(engine: Engine, args: Edit) -> Result:
-    """Plan the change; one that runs is stopped for it and started again."""
+    """Plan the change; one that runs is stopped for it and started again.
+
+    Where nothing is said, an editor opens with all that can be.
+    """
     from core.containers import stored
     from core.containers.state import ALIVE
 
     row = stored.find(engine.database, args.container)
+    if args == parse(REGISTRY["edit"], [args.container, *["--force"] * args.force]):
+        from core.commands.edit_text import edit_as_text
+
+        return edit_as_text(engine, row, force=args.force)
     info = engine.lifecycle.resolve(row.id)
     if args.undo:
         former = engine.editing.former(row.id)

@@ -145,7 +145,6 @@ def test_a_change_that_does_not_start_is_taken_back(env: dict[str, str], tmp_pat
     assert "it runs again as it was before" in refused
     assert inside(env, "echo it runs") == "it runs\n"
     assert json.loads(limpet(env, "inspect", "web"))[0]["Mounts"] == []
-    assert "nothing to change" in limpet(env, "edit", "web", code=2)
     assert "no such variable" in limpet(env, "edit", "--unset-env", "X", "web", code=2)
     limpet(env, "run", "-d", "--rm", "--name", "brief", *SLEEP)
     assert "--rm" in limpet(env, "edit", "-f", "-e", "A=1", "brief", code=4)
@@ -177,3 +176,30 @@ def test_another_image_and_back(env: dict[str, str]) -> None:
     directory = limpet(env, "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", "web").strip()
     assert not [name for name in os.listdir(Path(directory).parent) if "aside" in name]
     assert inside(env, "cat /written") == "1\n"
+
+
+def test_the_editor_opens_with_all_that_can_be_changed(env: dict[str, str], tmp_path: Path) -> None:
+    limpet(env, "run", "-d", "--name", "web", "-e", "A=1", "-m", "64m", *SLEEP)
+    made = limpet(env, "container", "command", "web")
+    assert "limpet run --detach --name web" in made
+    assert "--memory 64m" in made
+    saved = {**env, "EDITOR": f"cp /dev/stdin.none {tmp_path}/x"}
+    assert "failed" in limpet(saved, "edit", "web", code=1)
+    same = {**env, "EDITOR": "true"}
+    pid = limpet(env, "inspect", "-f", "{{.State.Pid}}", "web")
+    limpet(same, "edit", "web")
+    change = {**env, "EDITOR": "sed -i -e s/A=1/A=2/ -e s/64m/32m/ -e s/1000/2000/"}
+    assert "--force" in limpet(change, "edit", "web", code=2)
+    assert limpet(env, "inspect", "-f", "{{.State.Pid}}", "web") == pid
+    assert limpet(change, "edit", "-f", "web") == "web\n"
+    assert inside(env, "echo $A") == "2\n"
+    said = json.loads(limpet(env, "inspect", "web"))[0]
+    assert (said["HostConfig"]["Memory"], said["Args"]) == (32 << 20, ["2000"])
+    wrong = {**env, "EDITOR": "sed -i s/--memory/--memroy/"}
+    assert "did you mean --memory" in limpet(wrong, "edit", "-f", "web", code=2)
+    limpet(env, "edit", "--undo", "-f", "web")
+    assert inside(env, "echo $A") == "1\n"
+    # What the command says makes the same.
+    words = made.replace("\\\n", " ").replace("--name web", "--name twin").split()[1:]
+    limpet(env, *words)
+    assert limpet(env, "container", "command", "twin").replace("twin", "web") == made
