@@ -10,9 +10,11 @@ from benchmarks.cases import (
     first_paint,
     image_files,
     listing,
+    monitors,
     networks,
     pulling,
     registries,
+    scale,
 )
 
 TYPE_CHECKING = False
@@ -45,4 +47,6 @@ CASES: dict[str, Callable[[BenchHost, int], Measurement | Figures]] = {
     "serve-many": registries.serve_many,
     "paint": first_paint.paint,
     "app": app.app,
+    "memory": monitors.memory,
+    "scale": scale.scale,
 }
