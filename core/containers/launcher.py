@@ -46,18 +46,21 @@ class Launcher:
         kind: str,
         job: dict[str, Any],
         owner: int,
+        lock: int = -1,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         """Start a `monitor` or an `exec` session and return when its program runs.
 
         `owner` is the descriptor of its end of a socket, or -1; the caller keeps its own
-        copy.  `meanwhile` is called while the program is being started.  Raises RunError
-        with docker's exit code.
+        copy.  `lock` is that of a file lock which a monitor holds until its container runs,
+        should the caller be killed before; -1 for none.  `meanwhile` is called while the
+        program is being started.  Raises RunError with docker's exit code.
         """
         read, write = os.pipe()
         try:
             with self._lock:
-                self._send((kind, job), (write, *((owner,) if owner >= 0 else ())))
+                fds = (write, *(fd for fd in (owner, lock) if fd >= 0))
+                self._send((kind, job, owner >= 0), fds)
         except OSError as error:
             os.close(read)
             raise HostError(f"cannot reach the spawner: {error}", errno=error.errno or 0) from error
@@ -77,14 +80,14 @@ class Launcher:
             self._socket = None
             os.waitpid(self._pid, 0)
 
-    def _send(self, job: tuple[str, Any], fds: tuple[int, ...]) -> None:
+    def _send(self, job: tuple[str, Any, bool], fds: tuple[int, ...]) -> None:
         try:
             self._try_send(job, fds)
         except (BrokenPipeError, ConnectionResetError):
             self._end()  # somebody killed it; containers do not depend on it
             self._try_send(job, fds)
 
-    def _try_send(self, job: tuple[str, Any], fds: tuple[int, ...]) -> None:
+    def _try_send(self, job: tuple[str, Any, bool], fds: tuple[int, ...]) -> None:
         from core.containers import request
 
         if self._socket is None:

@@ -319,7 +319,7 @@ class Containers:
     def _start(self, row: Row, owner: int, *, again: bool = False) -> None:
         """Start a container; `again` for its restart policy, which counts on."""
         require_root("starting a container")
-        with Lock(self._paths, row.id):
+        with Lock(self._paths, row.id) as lock:
             before = repair.locked_state(self._paths, self._network, row.id)
             if before.state in state.WAITING:
                 from core.containers import ending
@@ -332,13 +332,13 @@ class Containers:
                     restarts=before.restarts + 1 if again else 0,
                     runs=before.runs if again else (),
                 )
-                self._launch(row, owner, counted)
+                self._launch(row, owner, counted, lock)
             except BaseException as error:
                 self._network.release(row.id)
                 self._keep_error(row.id, before, error)
                 raise
 
-    def _launch(self, row: Row, owner: int, before: State) -> None:
+    def _launch(self, row: Row, owner: int, before: State, lock: Lock) -> None:
         from core.containers import starting
 
         row = stored.find(self._database, row.id)  # somebody may have edited it meanwhile
@@ -359,7 +359,7 @@ class Containers:
             pid_namespace=starting.pid_namespace(spec, peers),
         )  # fmt: skip
         try:
-            self._launcher.launch("monitor", job, owner, meanwhile=load_relay)
+            self._launcher.launch("monitor", job, owner, lock.fileno(), load_relay)
         except BaseException:
             repair.failed_start(self._network, row.id, spec, network)
             raise
@@ -647,6 +647,10 @@ class Containers:
         from core.containers.removal import remove_container
 
         row = stored.find(self._database, reference)
+        if self._state(row.id).state == state.DEAD and not stored.is_there(self._paths, row.id):
+            # Somebody was killed who was removing it: the rest needs no lock.
+            remove_container(self._paths, self._database, self._network, row.id)
+            return
         with Lock(self._paths, row.id):
             found = repair.locked_state(self._paths, self._network, row.id)
             if found.state in state.ALIVE:

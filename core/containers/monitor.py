@@ -35,16 +35,19 @@ if TYPE_CHECKING:
 BACKLOG = 16
 
 
-def run(job: dict[str, Any], first: child.Forked, report: int, owner: int) -> NoReturn:
+def run(
+    job: dict[str, Any], first: child.Forked, report: int, owner: int, lock: int = -1
+) -> NoReturn:
     """Be the monitor of one container; called in a fork of the spawner.
 
     `first` becomes the container's first process.  `report` is a pipe that gets one
     marshalled tuple: ("ok", pid), or ("error", stage, errno, text, exit code).  `owner` is
-    the socket of the front end that started the container in the foreground, or -1.
+    the socket of the front end that started the container in the foreground, or -1.  `lock`
+    is the container's: nobody else starts it before this start is over.
     """
     try:
         process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
-        Monitor(job, first).main(report, owner)
+        Monitor(job, first).main(report, owner, lock)
     except BaseException as error:  # noqa: BLE001 - a child must never return into its parent
         _report(report, ("error", "monitor", 0, f"{type(error).__name__}: {error}", 125))
     finally:
@@ -83,7 +86,7 @@ class Monitor:
         self._health = self._make_health()
         self._sampler = Sampler(f"{job['run']}/{FILE}", self._loop, tuple(self._cgroup["dirs"]))
 
-    def main(self, report: int, owner: int) -> None:
+    def main(self, report: int, owner: int, lock: int) -> None:
         """Start the container, watch over it, and clean up."""
         if owner >= 0:
             self._pump.add_client(_socket.socket(fileno=owner), attached=True, owner=True)
@@ -97,6 +100,8 @@ class Monitor:
             self._give_back()
             _report(report, ("error", "start", error.errno or 0, str(error), 125))
             return
+        if lock >= 0:
+            os.close(lock)
         _report(report, ("ok", self._pid))
         try:
             self._watch()

@@ -81,8 +81,9 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
         os._exit(0)
     os.write(taken, b"1")
     os.close(taken)
-    (kind, job), fds = received
-    report, owner = fds[0], fds[1] if len(fds) > 1 else -1
+    (kind, job, owned), (report, *others) = received
+    owner = others.pop(0) if owned else -1
+    lock = others.pop(0) if others else -1
     shared = job.get("pid_namespace", 0)
     if (kind != ahead or shared) and isinstance(forked, child.Forked):
         child.abandon(forked)
@@ -93,7 +94,7 @@ def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
         os.write(report, marshal.dumps(("error", "pid namespace", *forked, 125)))
         os._exit(0)
     if kind == "monitor":
-        monitor.run(job, forked, report, owner)
+        monitor.run(job, forked, report, owner, lock)
     exec_session.run(job, forked, report, owner)
 
 

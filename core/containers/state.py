@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CREATED, RUNNING, PAUSED, EXITED = "created", "running", "paused", "exited"
 RESTARTING, CRASH_LOOPING = "restarting", "crash-looping"
+DEAD = "dead"
+"""Its files are damaged or gone."""
 WAITING = (RESTARTING, CRASH_LOOPING)
 """Between two runs: the monitor waits before it starts the container again."""
 ALIVE = (RUNNING, PAUSED, *WAITING)
@@ -90,11 +92,13 @@ def read_state(directory: str) -> State:
     try:
         text = read_file(f"{directory}/state.json")
     except FileNotFoundError:
-        return State()
+        if os.path.isdir(directory):
+            return State()
+        return State(state=DEAD, error="its removal was cut short; limpet rm removes the rest")
     try:
         return _parse(loads(text.decode("utf-8", "surrogateescape")))
     except (ValueError, TypeError) as error:
-        return State(state="dead", error=f"{directory}/state.json is damaged: {error}")
+        return State(state=DEAD, error=f"{directory}/state.json is damaged: {error}")
 
 
 def _parse(document: Any) -> State:

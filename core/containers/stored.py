@@ -142,6 +142,11 @@ def _unknown(database: Database, reference: str) -> NotFound:
     return NotFound(f"there is no container {reference!r}", hint=hint, subject=reference)
 
 
+def is_there(paths: Paths, container_id: str) -> bool:
+    """Return whether a container still has its directory, which goes before its row."""
+    return os.path.isdir(paths.container(container_id))
+
+
 class Lock:
     """The right to change one container, across processes and threads: flock(2).
 
@@ -169,6 +174,10 @@ class Lock:
             os.close(self._fd)
             raise
         return self
+
+    def fileno(self) -> int:
+        """Return the descriptor; a copy of it in another process holds the lock, too."""
+        return self._fd
 
     def __exit__(self, *_: object) -> None:
         # Unlocked by name: a process forked meanwhile shares the lock until it closes it.

@@ -1,0 +1,250 @@
+"""kill -9 of the monitor, the spawner and the front end at each step of start, stop and rm.
+
+A step is a function of limpet's own; the test's copy of it kills its process before or
+after the real one.  Afterwards what limpet tells is true, and it can go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+import pytest
+
+from core.containers import (
+    cgroups,
+    child,
+    ending,
+    launcher,
+    monitor,
+    networking,
+    pump,
+    removal,
+    starting,
+    state,
+    stored,
+)
+from core.containers.log_writer import LineWriter
+from core.engine import Engine
+from core.errors import Error
+from core.model import Port
+from core.network import hot
+from core.network.network import Network
+from core.paths import Paths
+from tests.containers import make_engine, shell, until
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from core.containers.lifecycle import Containers
+
+SLEEP = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
+
+MONITOR_START: tuple[tuple[Any, str], ...] = (
+    (child, "start"), (cgroups, "create"), (monitor.Monitor, "_listen"),
+    (monitor.Monitor, "_attach"), (hot, "attach"), (hot, "publish"), (child, "_talk"),
+    (state, "write_state"), (monitor, "_report"),
+)  # fmt: skip
+MONITOR_END: tuple[tuple[Any, str], ...] = (
+    (monitor.Monitor, "_note_run"), (pump.Pump, "drain"), (LineWriter, "end_lines"),
+    (cgroups, "oom_kills"), (monitor.Monitor, "_give_back"), (hot, "unpublish"),
+    (cgroups, "remove"), (monitor.Monitor, "_write_state"), (pump.Pump, "send_all"),
+    (monitor.Monitor, "_linger"),
+)  # fmt: skip
+START: tuple[tuple[Any, str], ...] = (
+    (stored.Lock, "__enter__"), (networking, "prepare"), (starting, "write_files"),
+    (starting, "make_plan"), (launcher.Launcher, "_send"), (launcher, "_wait_report"),
+    (stored.Lock, "__exit__"),
+)  # fmt: skip
+STOP: tuple[tuple[Any, str], ...] = ((ending, "_say"), (ending, "_ended"))
+REMOVE: tuple[tuple[Any, str], ...] = (
+    (ending, "send"), (removal, "remove_tree"), (Network, "release"), (stored.Lock, "__exit__"),
+)  # fmt: skip
+
+
+def named(steps: tuple[tuple[Any, str], ...]) -> pytest.MarkDecorator:
+    """Return the moments before each step, which is after the one before, and the last one."""
+    moments = [(owner, name, "before") for owner, name in steps] + [(*steps[-1], "after")]
+    ids = [f"{when}-{name}" for _, name, when in moments]
+    return pytest.mark.parametrize(("owner", "name", "when"), moments, ids=ids)
+
+
+def deadly(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str, dies: Callable[[], bool]
+) -> None:
+    """Have the process that comes to a step die there, if `dies()`."""
+    real = getattr(owner, name)
+
+    def step(*args: Any, **named: Any) -> Any:
+        if dies() and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            return real(*args, **named)
+        finally:
+            if dies():
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(owner, name, step)
+
+
+@pytest.fixture
+def left(paths: Paths) -> Iterator[Engine]:
+    """Give another limpet, which comes later and removes what it finds."""
+    engine = make_engine(paths, "spawner")
+    yield engine
+    for info in engine.containers():
+        engine.lifecycle.rm(info.id, force=True)
+    engine.network.teardown()
+    engine.close()
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def make(engine: Engine) -> str:
+    port = Port("127.0.0.1", 0, 80)
+    return engine.lifecycle.create(shell(SLEEP, network="bridge", publish=(port,)))
+
+
+def check(engine: Engine, container: str) -> None:
+    """What limpet tells is true, nothing is left of what ended, and the container works."""
+    containers = engine.lifecycle
+    with stored.Lock(engine.paths, container):
+        pass  # a start whose front end was killed is over
+    info = containers.resolve(container)
+    found = state.read_state(engine.paths.container(container))
+    if info.state == "running":
+        assert state.is_process(info.pid, found.ticks)
+        assert state.monitored(found)
+        containers.stop(container, 1)
+    else:
+        assert info.state in ("created", "exited")
+        assert info.pid == 0
+    assert not _cgroups(container)
+    containers.start(container)
+    assert containers.resolve(container).state == "running"
+    containers.stop(container, 1)
+    info = containers.resolve(container)
+    assert (info.state, info.error) == ("exited", "")
+
+
+def _cgroups(container: str) -> list[str]:
+    """Return the cgroups of a container, once a monitor that is ending has had its time."""
+    dirs = cgroups.make_cgroup(container, {})["dirs"]
+    with contextlib.suppress(AssertionError):
+        until(lambda: not any(map(os.path.exists, dirs)), 1)
+    return [folder for folder in dirs if os.path.exists(folder)]
+
+
+@named(MONITOR_START)
+def test_the_monitor_is_killed_while_it_starts_a_container(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
+) -> None:
+    container, own = make(left), os.getpid()
+    deadly(monkeypatch, owner, name, when, lambda: os.getpid() != own)
+    dying = make_engine(paths, "fork")
+    with contextlib.suppress(Error):
+        dying.lifecycle.start(container)
+    dying.close()
+    monkeypatch.undo()
+    check(left, container)
+
+
+@named(MONITOR_END)
+def test_the_monitor_is_killed_while_its_container_ends(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
+) -> None:
+    container, own, ending_ = make(left), os.getpid(), str(paths.data) + "/ending"
+    deadly(monkeypatch, owner, name, when, lambda: os.getpid() != own and os.path.exists(ending_))
+    dying = make_engine(paths, "fork")
+    dying.lifecycle.start(container)
+    with open(ending_, "w"):
+        pass
+    with contextlib.suppress(Error):
+        dying.lifecycle.stop(container, 1)
+    dying.close()
+    monkeypatch.undo()
+    info = left.lifecycle.resolve(container)
+    assert info.state == "exited"
+    assert info.exit_code in (0, 137)
+    check(left, container)
+
+
+def in_a_front_end(paths: Paths, act: Callable[[Containers], object]) -> None:
+    """Do something in a process that is to die of it."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            engine = make_engine(paths, "fork")
+            act(engine.lifecycle)
+        finally:
+            os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+@named(START)
+def test_the_front_end_is_killed_while_it_starts_a_container(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
+) -> None:
+    container, own = make(left), os.getpid()
+    deadly(monkeypatch, owner, name, when, lambda: os.getppid() == own)
+    in_a_front_end(paths, lambda containers: containers.start(container))
+    monkeypatch.undo()
+    check(left, container)
+
+
+@named(STOP)
+def test_the_front_end_is_killed_while_it_stops_a_container(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
+) -> None:
+    container, own = make(left), os.getpid()
+    left.lifecycle.start(container)
+    deadly(monkeypatch, owner, name, when, lambda: os.getppid() == own)
+    in_a_front_end(paths, lambda containers: containers.stop(container, 1))
+    monkeypatch.undo()
+    check(left, container)
+
+
+@named(REMOVE)
+def test_the_front_end_is_killed_while_it_removes_a_container(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
+) -> None:
+    container, own = make(left), os.getpid()
+    left.lifecycle.start(container)
+    deadly(monkeypatch, owner, name, when, lambda: os.getppid() == own)
+    in_a_front_end(paths, lambda containers: containers.rm(container, force=True))
+    monkeypatch.undo()
+    for info in left.containers():
+        assert info.state in ("running", "exited", "dead")
+        assert (info.pid > 0) == (info.state == "running")
+        left.lifecycle.rm(container, force=True)
+    assert left.containers() == []
+    assert os.listdir(paths.containers) == []
+    assert not _cgroups(container)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_spawner_is_killed(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    container, dying = make(left), make_engine(paths, "fork")
+    real, door = launcher.Launcher._try_send, dying.lifecycle._launcher
+    spawner = door._pid
+
+    def send(own: launcher.Launcher, *values: Any) -> None:
+        if when == "after":
+            real(own, *values)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(spawner, signal.SIGKILL)
+        if when == "before":
+            real(own, *values)
+
+    monkeypatch.setattr(launcher.Launcher, "_try_send", send)
+    with contextlib.suppress(Error):
+        dying.lifecycle.start(container)
+    monkeypatch.undo()
+    dying.close()
+    check(left, container)
