@@ -153,51 +153,48 @@ def save_load(host: BenchHost, rounds: int) -> Measurement:
 def commit_push(host: BenchHost, rounds: int) -> Measurement:
     """Make an image of a container with 350 MB of changes and push it."""
     files = host.work / "changes"
-    files.mkdir()
-    with tarfile.open(host.debian) as source:
-        for copy in range(2):
-            source.extractall(files / f"copy-{copy}", filter="fully_trusted")
+    for copy in range(2):
+        (files / f"copy-{copy}").mkdir(parents=True)
+        run(["tar", "-xf", str(host.debian), "-C", str(files / f"copy-{copy}")])
     counter = itertools.count()
-    image = host.limpet_image
-    name = run(host.limpet("create", "--network", "none", image, "true"), host.env).strip()
-    upper = Path(host.env["LIMPET_DATA_ROOT"]) / "containers" / name / "upper"
-    shutil.copytree(files, upper / "new", symlinks=True)
-    buildah = ["buildah", "--root", f"{host.work}/podman/root", "--runroot",
-               f"{host.work}/podman/run", "--storage-driver", "overlay"]  # fmt: skip
-    base = host.podman_image
-    other = run([*buildah, "from", base], host.podman_env).strip()
-    mounted = Path(run([*buildah, "mount", other], host.podman_env).strip())
-    shutil.copytree(files, mounted / "new", symlinks=True)
-    shutil.rmtree(files)
+
+    def change(place: Path) -> str:
+        """Write the changes, and a file that makes the layer new to the registry."""
+        run(["cp", "-a", str(files), str(place / "new")])
+        number = next(counter)
+        (place / "round").write_text(str(number))
+        return f"{host.registry.host}/made:{number}"
 
     def limpet() -> float:
-        number = next(counter)
-        (upper / "round").write_text(str(number))  # another layer than the registry has
-        target = f"{host.registry.host}/limpet-made:{number}"
-        first = _timed(host.limpet("commit", name, target), host.env)
-        second = _timed(host.limpet("push", target), host.env)
-        run(host.limpet("rmi", target), host.env)
-        run(host.limpet("trash", "empty"), host.env)
-        return first + second
+        with fresh_filesystem(host.work) as place:
+            env = host.limpet_env(place)
+            run(host.limpet("pull", host.busybox), env)
+            create = host.limpet("create", "--network", "none", host.busybox, "true")
+            name = run(create, env).strip()
+            target = change(place / "data/containers" / name / "upper")
+            first = _timed(host.limpet("commit", name, target), env)
+            return first + _timed(host.limpet("push", target), env)
 
     def peers() -> float:
-        number = next(counter)
-        (mounted / "round").write_text(str(number))
-        target = f"{host.registry.host}/peer-made:{number}"
-        first = _timed([*buildah, "commit", "-q", other, target], host.podman_env)
-        argv = host.podman("push", "-q", "--tls-verify=false", target)
-        second = _timed(argv, host.podman_env)
-        run(host.podman("rmi", target), host.podman_env)
-        return first + second
+        with fresh_filesystem(host.work) as place:
+            buildah = ["buildah", "--root", f"{place}/root", "--runroot", f"{place}/run",
+                       "--storage-driver", "overlay"]  # fmt: skip
+            source = ["from", "--tls-verify=false", host.busybox]
+            name = run([*buildah, *source], host.podman_env).splitlines()[-1].strip()
+            mounted = run([*buildah, "mount", name], host.podman_env).strip()
+            target = change(Path(mounted))
+            first = _timed([*buildah, "commit", "-q", name, target], host.podman_env)
+            push = host.podman("push", "-q", "--tls-verify=false", target, root=place)
+            second = _timed(push, host.podman_env)
+            run([*buildah, "umount", name], host.podman_env)
+            return first + second
 
+    cases = [Case("limpet commit + push", limpet), Case("buildah commit + podman push", peers)]
+    note = "A container with 350 MB of new files, on a new ext4 each time."
     try:
-        cases = [Case("limpet commit + push", limpet), Case("buildah commit + podman push", peers)]
-        note = "A container with 350 MB of new files; its layer is new to the registry each time."
         return interleave("`commit` and `push`", cases, max(3, rounds // 5), note)
     finally:
-        run([*buildah, "umount", other], host.podman_env)
-        run([*buildah, "rm", other], host.podman_env)
-        run(host.limpet("rm", "-f", name), host.env)
+        shutil.rmtree(files)
 
 
 def _timed(argv: list[str], env: dict[str, str]) -> float:
