@@ -34,7 +34,7 @@ def header(entry: TarEntry) -> bytes:
         ]
         folder, _, last = name.rpartition(b"/")
         name = folder + b"/GNUSparseFile.0/" + last if folder else b"GNUSparseFile.0/" + last
-    if not _fits(name):
+    elif not _fits(name):
         pax.append((b"path", name))
     if not _fits(entry.link):
         pax.append((b"linkpath", entry.link))

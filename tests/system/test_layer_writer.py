@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
+import shutil
 import socket
 import stat
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -276,3 +280,56 @@ def test_index_lies_beside(store: ImageStore, upper: Path) -> None:
     [(number,)] = store.database.query("SELECT id FROM layers")
     assert os.path.exists(index_path(store._paths, number))
     assert store.layer_files(written.diff_id)
+
+
+WRITE = """
+import sys
+from core.config import Config
+from core.database import Database
+from core.images.layer_writer import write_layer
+from core.images.store import ImageStore
+from core.paths import Paths
+paths = Paths(sys.argv[1], sys.argv[2])
+write_layer(ImageStore(paths, Database(paths), Config()), sys.argv[3], adopt=len(sys.argv) > 4)
+"""
+
+
+@pytest.mark.parametrize("adopt", [False, True], ids=["copied", "adopted"])
+def test_a_killed_writer_leaves_nothing_and_loses_nothing(
+    store: ImageStore, tmp_path: Path, adopt: bool
+) -> None:
+    """kill -9 at any moment: the layer is there as a whole, or its source is; the rest is swept."""
+    source = tmp_path / "source"
+    data = random.Random(1).randbytes(1 << 20)
+    paths = store._paths
+    started = time.monotonic()
+    took = 0.0
+    for attempt in range(8):
+        if not source.exists():
+            source.mkdir()
+            for number in range(40):
+                (source / f"f{number}").write_bytes(data[number:] + bytes((attempt,)))
+        words = [sys.executable, "-c", WRITE, paths.data, paths.run, str(source)]
+        child = subprocess.Popen(words + ["adopt"] * adopt, cwd=os.getcwd())
+        if not attempt:
+            child.wait()
+            took = time.monotonic() - started
+            continue
+        time.sleep(took * attempt / 8)
+        child.kill()
+        child.wait()
+        layers = store.database.query("SELECT id, diff_id FROM layers")
+        assert source.exists() or len(layers) == 1
+        for number, diff_id in layers:
+            assert len(store.layer_files(diff_id)) == 40
+            assert len(os.listdir(f"{paths.layers}/{number}")) == 40
+        with store.database.write() as sql:
+            folders: list[str] = []
+            store.collect(sql, [diff_id for _, diff_id in layers], folders)
+        for folder in folders:
+            shutil.rmtree(folder)
+    with store.staging(lambda: None):
+        pass
+    store.blobs.sweep()
+    assert [name for name in os.listdir(paths.layers) if not name.isdigit()] == []
+    assert os.listdir(paths.partial) == []
