@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from core.containers.state import State
     from core.database import Database
     from core.images.store import ImageStore
-    from core.network.network import Holder, Network
+    from core.network.holders import Holder
+    from core.network.network import Network
     from core.paths import Paths
     from core.trash_bin import Bin
 
@@ -384,7 +385,7 @@ class Containers:
         self._paths.touch_changed()
 
     def _ports(self) -> dict[tuple[str, int, int, str], Holder]:
-        from core.network.network import Holder
+        from core.network.holders import Holder
 
         holders = {}
         for row in stored.all_rows(self._database):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from core.containers.state import State
     from core.containers.stored import Row
     from core.database import Database
-    from core.network.network import Network, Taken
+    from core.network.holders import Taken
+    from core.network.network import Network
     from core.paths import Paths
 
 SHARED = "container:"

@@ -13,11 +13,10 @@ from core.model import Endpoint
 from core.network.definition import DEFAULT, MODES, BridgeNetwork, is_device_name
 from core.network.lock import FileLock
 from core.privileges import is_rootless
-from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from core.config import Config
@@ -25,20 +24,10 @@ if TYPE_CHECKING:
     from core.model import Fact, Port
     from core.network.addresses import Subnet
     from core.network.definition import NetworkOptions
+    from core.network.holders import Taken
     from core.network.hot import Published
     from core.network.names import Zones
     from core.paths import Paths
-
-    Taken = Callable[[], Mapping[Published, "Holder"]]
-
-
-class Holder(Record):
-    """The running container that a published port belongs to."""
-
-    name: str
-    address: str = ""
-    address6: str = ""
-    table: str = ""
 
 
 class Network:
@@ -189,28 +178,12 @@ class Network:
         networks = [self.find(endpoint.network) for endpoint in endpoints]
         for network in networks:
             self.ensure(network, taken)
-        exit_ = wiring.way_out(networks)
-        ports = self._resolve(exit_, publish, taken) if publish else []
-        attachments, members = [], []
-        main: dict[str, Any] = {}
-        for number, (network, endpoint) in enumerate(zip(networks, endpoints, strict=True)):
-            made = wiring.attach(self._database, network, endpoint, container_id, number)
-            if network is exit_:
-                main = made = wiring.route(made, network)
-            attachments.append(made)
-            if number or network.resolves:
-                members.append(wiring.member(made, network, container_id, names, endpoint.aliases))
-        main = main or attachments[0]
+        ports = self._resolve(wiring.way_out(networks), publish, taken) if publish else []
+        places = list(zip(networks, endpoints, strict=True))
         return {
+            **wiring.attach_all(self._database, places, container_id, names),
             "mode": networks[0].name,
             "ports": ports,
-            "table": exit_.device if exit_ else "",
-            "address": main["address"],
-            "gateway": main["gateway"],
-            "address6": main["address6"],
-            "gateway6": main["gateway6"],
-            "attachments": attachments,
-            "members": members,
             "zones": tuple(self.zones.as_dict().values()),
         }
 
@@ -231,15 +204,7 @@ class Network:
             )
         held = {port: holder.name for port, holder in taken().items()} if publish else {}
         ports = resolve(publish, self._config["network", "publish_ip"], held)
-        return {
-            "mode": mode,
-            "ports": ports,
-            "attachments": [],
-            "program": pasta.arguments(path, ports),
-            "address": pasta.ADDRESS,
-            "gateway": pasta.GATEWAY,
-            "dns": [pasta.NAME_SERVER],
-        }
+        return {"mode": mode, **pasta.prepared(path, ports)}
 
     def release(self, container_id: str, networks: Sequence[str] = ()) -> None:
         """Give a container's addresses back, on some networks or all; it may have none."""
@@ -271,6 +236,7 @@ class Network:
     def ensure(self, network: BridgeNetwork, taken: Taken) -> None:
         """Make what is missing of a network's bridge, table and settings."""
         from core.network import bridge, firewall
+        from core.network.holders import in_table
 
         if self._is_ready(network):
             return
@@ -281,7 +247,7 @@ class Network:
                 return
             bridge.make_bridge(network)
             if not firewall.is_current(network):
-                firewall.make_table(network, list(_published(network, held)))
+                firewall.make_table(network, list(in_table(network.device, held)))
 
     def teardown(self, network: BridgeNetwork | None = None) -> None:
         """Remove a network's bridge and table (the default one's); a start makes them again."""
@@ -366,13 +332,3 @@ class Network:
     def _lock(self) -> FileLock:
         self._paths.make()
         return FileLock(f"{self._paths.run}/network.lock")
-
-
-def _published(
-    network: BridgeNetwork, held: Mapping[Published, Holder]
-) -> Iterator[tuple[str, str, list[Published]]]:
-    """Yield the addresses of running containers with the ports they have in this table."""
-    for holder in dict.fromkeys(held.values()):
-        if holder.table == network.device:
-            own = [port for port, other in held.items() if other == holder]
-            yield holder.address, holder.address6, own

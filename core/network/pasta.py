@@ -14,6 +14,7 @@ from core.linux import process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 ADDRESS, PREFIX, GATEWAY, NAME_SERVER = "10.0.2.100", 24, "10.0.2.2", "10.0.2.3"
 """The same in every container: each is alone in its network."""
@@ -37,6 +38,18 @@ def arguments(path: str, ports: Sequence[tuple[str, int, int, str]]) -> list[str
         for spec in mine or ["none"]:
             words += [option, spec]
     return words
+
+
+def prepared(path: str, ports: Sequence[tuple[str, int, int, str]]) -> dict[str, Any]:
+    """Return what a start needs to know of it, see `Network.prepare`."""
+    return {
+        "ports": ports,
+        "attachments": [],
+        "program": arguments(path, ports),
+        "address": ADDRESS,
+        "gateway": GATEWAY,
+        "dns": [NAME_SERVER],
+    }
 
 
 def start(words: Sequence[str], pid: int) -> int:

@@ -73,6 +73,33 @@ def attach(
     }
 
 
+def attach_all(
+    database: Database,
+    places: Sequence[tuple[BridgeNetwork, Endpoint]],
+    container_id: str,
+    names: Sequence[str],
+) -> dict[str, Any]:
+    """Return a container's attachments, what zones say of it, and where it is reached."""
+    exit_ = way_out(network for network, _ in places)
+    attachments, members = [], []
+    main: dict[str, Any] = {}
+    for number, (network, endpoint) in enumerate(places):
+        made = attach(database, network, endpoint, container_id, number)
+        if network is exit_:
+            main = made = route(made, network)
+        attachments.append(made)
+        # The first on the default network is in no zone: it has no names, and costs less so.
+        if number or network.resolves:
+            members.append(member(made, network, container_id, names, endpoint.aliases))
+    main = main or attachments[0]
+    return {
+        "attachments": attachments,
+        "members": members,
+        "table": exit_.device if exit_ else "",
+        **{name: main[name] for name in ("address", "gateway", "address6", "gateway6")},
+    }
+
+
 def way_out(networks: Iterable[BridgeNetwork]) -> BridgeNetwork | None:
     """Return the network that has the default route and the published ports, if one can."""
     return next((network for network in networks if not network.internal), None)

@@ -18,7 +18,8 @@ from core.errors import Conflict, HostError, NotFound, NotSupported
 from core.model import Port
 from core.network import firewall, hot
 from core.network.definition import NetworkOptions
-from core.network.network import Holder, Network
+from core.network.holders import Holder
+from core.network.network import Network
 from tests.namespaces import Container, Namespace, ask_here
 
 TYPE_CHECKING = False

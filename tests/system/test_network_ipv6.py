@@ -14,7 +14,8 @@ from core.errors import Conflict, HostError
 from core.model import Endpoint, Port
 from core.network import hot
 from core.network.definition import NetworkOptions
-from core.network.network import Holder, Network
+from core.network.holders import Holder
+from core.network.network import Network
 from tests.namespaces import Container, Namespace, ask_here
 
 TYPE_CHECKING = False

@@ -318,6 +318,30 @@ def test_a_connect_or_disconnect_that_was_cut_short_is_done_again(
     assert containers.resolve("web").networks == ("one",)
 
 
+def test_what_was_connected_is_so_in_the_next_run(engine: Engine, containers: Containers) -> None:
+    """Its monitor starts it again, without asking the database."""
+    for name in ("one", "two", "three"):
+        network(engine, name)
+    script = "while [ ! -e /end ]; do sleep 0.02; done; rm /end"
+    other = sleeper(containers, "other", "two")
+    web = containers.create(
+        shell(script, name="web", network="one", restart="always",
+              endpoints=(Endpoint("one"), Endpoint("three")))
+    )  # fmt: skip
+    containers.start(web)
+    containers.connect(web, Endpoint("two", aliases=("shop",)))
+    containers.disconnect(web, "one")
+    said(containers, web, "touch /end")
+    until(lambda: containers.resolve(web).restarts and containers.resolve(web).state == "running")
+    assert hosts(containers, other, "shop") == ["10.90.1.3"]
+    assert "1 packets received" in said(containers, other, "ping -c1 -W2 shop")
+    shown = said(containers, web, "ip -4 addr; ip route")
+    assert "10.90.0." not in shown
+    assert "default via 10.90.2.1" in shown
+    containers.stop(web, 0)
+    assert hosts(containers, other, "shop") == []
+
+
 def interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 

@@ -1,0 +1,31 @@
+"""Who has which published port."""
+
+from __future__ import annotations
+
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from core.network.hot import Published
+
+    Held = Mapping[Published, "Holder"]
+    Taken = Callable[[], Held]
+
+
+class Holder(Record):
+    """The running container that a published port belongs to."""
+
+    name: str
+    address: str = ""
+    address6: str = ""
+    table: str = ""
+
+
+def in_table(table: str, held: Held) -> Iterator[tuple[str, str, list[Published]]]:
+    """Yield the addresses of running containers with the ports they have in a table."""
+    for holder in dict.fromkeys(held.values()):
+        if holder.table == table:
+            own = [port for port, other in held.items() if other == holder]
+            yield holder.address, holder.address6, own
