@@ -373,7 +373,9 @@ class Engine:
             host = Host(self.paths, self.config, self.store, self.network, self.launcher)
             return build(host, options, job, board)
 
-        name = options.tags[0] if options.tags else options.context
+        from core.images.reference import familiar_name
+
+        name = familiar_name(options.tags[0]) if options.tags else options.context
         job = self.jobs.start(f"build {name}", work)
         job.board = board
         return job

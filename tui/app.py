@@ -184,6 +184,8 @@ class LimpetApp(FrameDiffApp):
             self._shows[event.number] = event.result
             self.dashboard.output.track(event.number, JobLive(event.result.job))
             self._live_timer.resume()
+            if event.result.job.board is not None and self.screen is self.dashboard:
+                self.open_job(event.result.job.id)
         elif isinstance(event.result, Foreground):
             self._give_terminal(event.number, event.result)
         elif isinstance(event.result, Plan):

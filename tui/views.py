@@ -137,7 +137,11 @@ def event_line(event: Event) -> str:
 
 
 def job(running: Job) -> Screen[None]:
-    """Return how far a job is, what it said, and why it failed."""
+    """Return how far a job is, what it said, and why it failed; of a build its steps."""
+    if running.board is not None:
+        from tui.screens.build import BuildScreen
+
+        return BuildScreen(running, running.board)
     from tui.answers import failure, progress, visible
     from tui.details import Tab
     from tui.screens.detail import DetailScreen

@@ -1,0 +1,83 @@
+"""The screen of a build: stages, states, why the cache missed, output, and its keys."""
+
+from __future__ import annotations
+
+import threading
+
+from core.build import board as states
+from core.build.board import Board, StageBoard
+from core.errors import BuildError
+from core.jobs import Job
+from tests.tui.test_app import screen_text, until
+from tui.screens.build import BuildScreen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tui.app import LimpetApp
+
+
+class Build:
+    """A build whose steps a test drives."""
+
+    def __init__(self, app: LimpetApp) -> None:
+        self.board = Board()
+        self.go_on = threading.Event()
+        self.error: Exception | None = None
+        self.board.stages += [StageBoard(0, "base", ()), StageBoard(1, "app", (0,))]
+        self.base = self.board.add(0, "[base 1/2]", "FROM starter", 1)
+        self.run = self.board.add(0, "[base 2/2]", "RUN make", 2)
+        self.copy = self.board.add(1, "[app 1/1]", "COPY --from=base /x /y", 4)
+        self.job = app.engine.jobs.start("build app", self._work)
+        self.job.board = self.board
+
+    def _work(self, job: Job) -> None:
+        while not self.go_on.wait(0.01):
+            job.check()
+        if self.error is not None:
+            raise self.error
+
+
+async def test_a_build_is_followed_and_looked_into(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        build = Build(app)
+        app.open_job(build.job.id)
+        await until(pilot, lambda: isinstance(app.screen, BuildScreen))
+        build.board.end(build.base, states.CACHED)
+        build.board.start(build.run, "the command changed")
+        build.board.say(build.run, "compiling \x1b[31mred")
+        await until(pilot, lambda: "compiling" in screen_text(app))
+        text = screen_text(app)
+        assert "app  after base" in text
+        assert "cached FROM starter" in text
+        assert "RUN make  the command changed" in text
+        assert "waiting COPY --from=base /x /y" in text
+        assert "1 of 3 steps, 1 cached" in text
+        assert "\x1b" not in text
+        await pilot.press("k")
+        await until(pilot, lambda: "[base 1/2] FROM starter" in screen_text(app))
+        build.board.say(build.run, "more output")
+        await pilot.pause(0.3)
+        assert "more output" not in screen_text(app)
+        await pilot.press("f")
+        await until(pilot, lambda: "more output" in screen_text(app))
+        build.board.end(build.run, states.FAILED, "exit code 2")
+        build.error = BuildError("Dockerfile:2:1: RUN make: exit code 2", exit_code=2)
+        build.go_on.set()
+        await until(pilot, lambda: "Dockerfile:2:1: RUN make: exit code 2" in screen_text(app))
+        assert "failed" in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.dashboard)
+
+
+async def test_a_build_is_cancelled(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        build = Build(app)
+        app.open_job(build.job.id)
+        await until(pilot, lambda: isinstance(app.screen, BuildScreen))
+        await pilot.press("c")
+        await until(pilot, lambda: build.job.finished)
+        await until(pilot, lambda: "cancelled" in screen_text(app))
