@@ -110,6 +110,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "log_max_bytes", 32 << 20, "bytes a log view keeps; the oldest fall out and are counted"
         ),
         Key("frame_diff", True, "send only the cells that changed"),
+        Key("pane", False, "show containers' terminals in a pane beside the tables, not alone"),
     ),
 }
 """Every setting by section.  `[aliases]` and `[keys]` take free names, see `Config`."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from core.commands.lines import Step
     from core.engine import Engine
+    from tui.terminal.pane import TerminalPane
 
 LIVE_EVERY_S = 0.2
 AGES_EVERY_S = 20
@@ -89,6 +90,8 @@ class LimpetApp(FrameDiffApp):
         """What is to be carried out after a block has ended."""
         self._pending: set[int] = set()
         """Blocks whose command line is being carried out."""
+        self._in_panes: set[int] = set()
+        """Blocks whose terminal is to be a pane."""
         self._shows: dict[int, Running] = {}
         """Jobs by the block that shows them."""
 
@@ -187,7 +190,7 @@ class LimpetApp(FrameDiffApp):
             if event.result.job.board is not None and self.screen is self.dashboard:
                 self.open_job(event.result.job.id)
         elif isinstance(event.result, Foreground):
-            self._give_terminal(event.number, event.result)
+            self._run_foreground(event.number, event.result)
         elif isinstance(event.result, Plan):
             self._ask(event.number, event.result)
         elif isinstance(event.result, Lines):
@@ -235,6 +238,29 @@ class LimpetApp(FrameDiffApp):
 
             self._driver.write(notification("limpet", f"{view.title}: {view.state}"))
 
+    def run_in_pane(self, line: str) -> None:
+        """Carry a line out whose terminal, if it asks for one, is a pane beside the tables."""
+        number = self.dashboard.output.begin(line)
+        self._in_panes.add(number)
+        self._pending.add(number)
+        self.bridge.run(number, line)
+        self._live_timer.resume()
+
+    def _run_foreground(self, number: int, foreground: Foreground) -> None:
+        from tui.host_programs import OnHost
+
+        wanted = number in self._in_panes or self.engine.config["tui", "pane"]
+        self._in_panes.discard(number)
+        if wanted and not isinstance(foreground, OnHost):
+            self.call_next(self.dashboard.show_terminal, number, foreground)
+        else:
+            self._give_terminal(number, foreground)
+
+    def on_terminal_pane_ended(self, event: TerminalPane.Ended) -> None:
+        """Take the terminal away, and say in the session how it ended."""
+        self.dashboard.end_terminal(event.pane)
+        self._foreground_ended(event.pane.number, event.code, event.error)
+
     def _give_terminal(self, number: int, foreground: Foreground) -> None:
         from tui.host_programs import OnHost
 
@@ -252,6 +278,9 @@ class LimpetApp(FrameDiffApp):
             if error is None and code > 0 and time.monotonic() - started < QUICK_S:
                 _tell(f"\nlimpet: it ended with {code}; enter goes back ")
                 sys.stdin.readline()
+        self._foreground_ended(number, code, error)
+
+    def _foreground_ended(self, number: int, code: int, error: Exception | None) -> None:
         if error is not None:
             self._fail(number, error)
             return
@@ -280,7 +309,8 @@ class LimpetApp(FrameDiffApp):
     def leave(self) -> None:
         """Leave limpet; ask first when that would end running jobs."""
         jobs = self.bridge.running_jobs()
-        if not jobs:
+        panes = self.dashboard.terminals
+        if not (jobs or panes):
             self.exit(0)
             return
         from tui.screens.confirm import ConfirmScreen
@@ -291,8 +321,8 @@ class LimpetApp(FrameDiffApp):
                     job.cancel()
                 self.exit(0)
 
-        titles = [job.title for job in jobs]
-        self.push_screen(ConfirmScreen("leaving ends these jobs", titles, "leave", "stay"), decide)
+        titles = [*(job.title for job in jobs), *(f"terminal: {pane.title}" for pane in panes)]
+        self.push_screen(ConfirmScreen("leaving ends these", titles, "leave", "stay"), decide)
 
     # Other screens
 

@@ -20,6 +20,7 @@ WORDS = {
     "networks": "networks on a screen",
     "volumes": "volumes on a screen",
     "disk": "what takes up space, on a screen",
+    "pane": "a container's terminal beside the tables: pane exec -it web sh",
     "cancel": "end a job by its number",
     "theme": "choose the colours",
     "tour": "a short tour of limpet",
@@ -73,6 +74,8 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         app.open_help()
     elif first in ("help", "man"):
         _help(app, line, rest)
+    elif first == "pane" and rest:
+        app.run_in_pane(line.partition(" ")[2].strip())
     elif first == "clear":
         app.dashboard.output.clear()
     elif first == "tour":

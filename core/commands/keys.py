@@ -40,6 +40,7 @@ DEFAULT: tuple[Key, ...] = (
     Key(CONTAINERS, "enter", "@detail", "details"),
     Key(CONTAINERS, "l", "@logs", "logs"),
     Key(CONTAINERS, "e", "exec -it {name} sh", "exec"),
+    Key(CONTAINERS, "t", "pane exec -it {name} sh", "terminal in a pane", hint=False),
     Key(CONTAINERS, "a", "attach {name}", "attach"),
     Key(CONTAINERS, "s", "stop {names}", "stop", (*RUNNING, "paused")),
     Key(CONTAINERS, "s", "start {names}", "start"),

@@ -33,13 +33,21 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from core.commands.result import Foreground
     from core.engine import Engine
     from core.jobs import JobView
     from tui.app import LimpetApp
     from tui.bridge import Snapshot
+    from tui.terminal.deck import Deck
+    from tui.terminal.pane import TerminalPane
     from tui.theme import Part
 
 OUTPUT = "output"
+SESSION_LEFT = 4
+"""Lines of the session beside a terminal."""
+TERMINAL_WORDS = (
+    "all keys go in   ctrl-] back to the tables   shift-pgup scrolls   ctrl-pgdn others"
+)
 WIDE = (120, 34)
 """From this size on all three tables are shown."""
 NARROW = 76
@@ -85,6 +93,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         """Whether the session is shown; None: as the height says."""
         self._zoomed = ""
         """The only pane that is shown: a place, `output`, or nothing."""
+        self._terminals: Deck | None = None
         self._searching = False
         """Whether what is typed in the bar is searched in the session."""
         self._note = ""
@@ -151,9 +160,58 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         pane = height >= PANE_FROM if self.pane is None else self.pane
         self.output.display = zoomed == OUTPUT if zoomed else pane
         self.output.styles.height = "1fr" if zoomed else max(4, height * 3 // 10)
+        if self._terminals:
+            self._arrange_terminals(zoomed, pane, height)
         if self.output.has_focus and not self.output.display:
             self.table.focus()
         self.show_edges()
+
+    def _arrange_terminals(self, zoomed: str, pane: bool, height: int) -> None:
+        """Let terminals have half the screen; the session keeps its last lines."""
+        deck = self._terminals
+        if deck is None:
+            return
+        deck.display = bool(deck.panes) and (zoomed == OUTPUT if zoomed else pane)
+        if deck.display:
+            deck.styles.height = "1fr" if zoomed else height // 2 - 1
+            self.output.styles.height = SESSION_LEFT
+            self.output.display = not zoomed
+
+    async def show_terminal(self, number: int, foreground: Foreground) -> None:
+        """Run something in a terminal beside the tables; it belongs to the block `number`."""
+        from tui.terminal.deck import Deck
+
+        if self._terminals is None:
+            keys = self._engine.config["container", "detach_keys"]
+            self._terminals = Deck(id="terminals-deck", detach=keys)
+            await self.mount(self._terminals, before=self.output)
+        self.pane = True
+        await self._terminals.add(number, foreground)
+        self._arrange()
+
+    def end_terminal(self, pane: TerminalPane) -> None:
+        """Take a terminal away whose program has ended."""
+        if self._terminals is None:
+            return
+        had_keys = pane.has_focus
+        self._terminals.close(pane)
+        if had_keys and not self._terminals.panes:
+            self._focus_table()
+        self._arrange()
+
+    def on_terminal_pane_left(self) -> None:
+        """Give the keys back to the tables; the terminal stays."""
+        self._focus_table()
+
+    @property
+    def terminals(self) -> list[TerminalPane]:
+        """The terminals beside the tables."""
+        return self._terminals.panes if self._terminals else []
+
+    @property
+    def _in_lower(self) -> bool:
+        """Whether the session or a terminal has the keys."""
+        return self.output.has_focus or any(pane.has_focus for pane in self.terminals)
 
     @property
     def table(self) -> LineTable:
@@ -219,6 +277,9 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             return
         if self._note:
             hints.show([(f" {self._note}", "accent")])
+            return
+        if self._in_lower and not self.output.has_focus:
+            hints.show([(f" {TERMINAL_WORDS}", "dim")])
             return
         if self.output.has_focus:
             hints.show(hint_parts(SESSION_HINTS, self.app.size.width))
@@ -450,13 +511,14 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def action_next(self, by: int) -> None:
         """Go to the next pane: the tables, then the session."""
         panes = [*PLACES, *([OUTPUT] if self.output.display or self._zoomed else [])]
-        here = OUTPUT if self.output.has_focus and OUTPUT in panes else self.place
+        here = OUTPUT if self._in_lower and OUTPUT in panes else self.place
         there = panes[(panes.index(here) + by) % len(panes)]
         if there == OUTPUT:
             if self._zoomed:
                 self._zoomed = OUTPUT
                 self._arrange()
-            self.output.focus()
+            shown = self._terminals.shown if self._terminals else None
+            (shown or self.output).focus()
         else:
             self.go(there)
 
@@ -479,7 +541,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def action_zoom(self) -> None:
         """Show only the pane that has the keys, or all again."""
-        here = OUTPUT if self.output.has_focus else self.place
+        here = OUTPUT if self._in_lower else self.place
         self._zoomed = "" if self._zoomed else here
         self._arrange()
 

@@ -1,0 +1,68 @@
+"""Terminals beside the tables: keys go in, output comes out, tables get the keys back."""
+
+from __future__ import annotations
+
+import os
+import termios
+
+from core.commands.result import Foreground
+from tests.tui.conftest import facts
+from tests.tui.test_app import screen_text, session, until
+from tui.app import LimpetApp
+from tui.screens.confirm import ConfirmScreen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Make = Callable[..., LimpetApp]
+
+
+def echo(stdin: int, stdout: int, _: int) -> int:
+    """Say the size, then give back what is typed, until a q."""
+    os.write(stdout, b"size %d %d\r\n" % termios.tcgetwinsize(stdout)[::-1])
+    while (data := os.read(stdin, 100)) != b"q":
+        os.write(stdout, b"<" + data.replace(b"\x1b", b"^") + b">")
+    return 3
+
+
+async def test_terminals_beside_the_tables(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        board = app.dashboard
+        for number in (1, 2):
+            block = board.output.begin(f"exec {number}")
+            await board.show_terminal(block, Foreground(f"exec {number}", echo))
+        await until(pilot, lambda: "size 80" in screen_text(app))
+        pane = board.terminals[1]
+        assert pane.has_focus
+        assert f"size 80 {pane.size.height}" in pane.text
+        await pilot.press("a", "q", "up", "ctrl+c")
+        await until(pilot, lambda: len(board.terminals) == 1)
+        assert "ended with 3" in session(app)
+        assert board.terminals[0].has_focus
+        await pilot.press("x", "up")
+        await until(pilot, lambda: "<x" in board.terminals[0].text)
+        await until(pilot, lambda: "^[A" in board.terminals[0].text)
+        await pilot.press("ctrl+right_square_bracket", "j")
+        assert board.table.has_focus
+        assert "web-1" in screen_text(app)
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert "terminal: exec 1" in screen_text(app)
+        await pilot.press("n", "shift+tab")
+        await until(pilot, lambda: board.terminals[0].has_focus)
+        await pilot.press("q")
+        await until(pilot, lambda: not board.terminals)
+        assert board.table.has_focus
+        assert not board._terminals.display  # type: ignore[union-attr]
+
+
+async def test_a_terminal_that_cannot_be_had_says_why(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("pane exec -it nosuch sh")
+        await until(pilot, lambda: "no container 'nosuch'" in session(app))
+        app.submit("pane version")
+        await until(pilot, lambda: "limpet 0" in session(app))

@@ -1,0 +1,1 @@
+"""A container's terminal in a pane of the app."""

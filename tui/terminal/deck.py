@@ -1,0 +1,81 @@
+"""The terminals beside the tables, one shown at a time."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.containers import Vertical
+
+from tui.terminal.pane import TerminalPane
+from tui.widgets.status import StatusLine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from core.commands.result import Foreground
+    from tui.theme import Part
+
+WORDS = "ctrl-] tables  "
+
+
+class Deck(Vertical):
+    """A line that names the terminals, and the one that is shown."""
+
+    DEFAULT_CSS = """
+    Deck { height: 1fr; }
+    Deck StatusLine { height: 1; background: $panel; }
+    """
+
+    def __init__(self, *, id: str, detach: str) -> None:  # noqa: A002 - the base's name
+        super().__init__(id=id)
+        self._head = StatusLine(id="terminals")
+        self._detach_keys = detach
+        self._shown = 0
+        self.panes: list[TerminalPane] = []
+
+    def compose(self) -> ComposeResult:
+        """Place the line."""
+        yield self._head
+
+    @property
+    def shown(self) -> TerminalPane | None:
+        """The terminal that is shown."""
+        return self.panes[self._shown] if self.panes else None
+
+    async def add(self, number: int, foreground: Foreground) -> None:
+        """Run something in a new terminal, and give it the keys."""
+        pane = TerminalPane(number, foreground)
+        self.panes.append(pane)
+        await self.mount(pane)
+        self.choose(len(self.panes))
+
+    def choose(self, number: int) -> None:
+        """Show a terminal by its place, counted from 1, and give it the keys."""
+        if not 1 <= number <= len(self.panes):
+            return
+        self._shown = number - 1
+        for place, pane in enumerate(self.panes):
+            pane.display = place == self._shown
+        self.panes[self._shown].focus()
+        self._tell()
+
+    def close(self, pane: TerminalPane) -> None:
+        """Take a terminal away."""
+        had_keys = pane.has_focus
+        self.panes.remove(pane)
+        pane.remove()
+        self._shown = max(0, min(self._shown, len(self.panes) - 1))
+        if self.panes and had_keys:
+            self.choose(self._shown + 1)
+        self._tell()
+
+    @on(TerminalPane.Chosen)
+    def _chosen(self, event: TerminalPane.Chosen) -> None:
+        self.choose((self._shown + event.by) % len(self.panes) + 1)
+
+    def _tell(self) -> None:
+        parts: list[Part] = [(" ", "")]
+        for place, pane in enumerate(self.panes):
+            tone = "accent" if place == self._shown else "dim"
+            parts.append((f"{place + 1} {pane.title}  ", tone))
+        self._head.show(parts, [(f"{WORDS}{self._detach_keys} leaves it running ", "faint")])

@@ -1,0 +1,31 @@
+"""What a terminal sends for a key, as xterm does (ctlseqs, "PC-Style Function Keys")."""
+
+from __future__ import annotations
+
+PLAIN = {
+    "enter": b"\r", "tab": b"\t", "escape": b"\x1b", "backspace": b"\x7f", "space": b" ",
+    "shift+tab": b"\x1b[Z", "insert": b"\x1b[2~", "delete": b"\x1b[3~", "pageup": b"\x1b[5~",
+    "pagedown": b"\x1b[6~", "f5": b"\x1b[15~", "f6": b"\x1b[17~", "f7": b"\x1b[18~",
+    "f8": b"\x1b[19~", "f9": b"\x1b[20~", "f10": b"\x1b[21~", "f11": b"\x1b[23~",
+    "f12": b"\x1b[24~", "ctrl+@": b"\x00",
+}  # fmt: skip
+ARROWS = {"up": "A", "down": "B", "right": "C", "left": "D", "home": "H", "end": "F"}
+FUNCTIONS = {"f1": "P", "f2": "Q", "f3": "R", "f4": "S"}
+MODIFIERS = {"shift": 1, "alt": 2, "ctrl": 4}
+
+
+def sequence(key: str, character: str | None, *, application: bool) -> bytes:
+    """Return the bytes of a key by Textual's name; `application`: DECCKM is on."""
+    if key in PLAIN:
+        return PLAIN[key]
+    *held, name = key.split("+")
+    modifier = sum(MODIFIERS.get(one, 0) for one in held)
+    if name in ARROWS:
+        if modifier:
+            return f"\x1b[1;{modifier + 1}{ARROWS[name]}".encode()
+        return (b"\x1bO" if application else b"\x1b[") + ARROWS[name].encode()
+    if name in FUNCTIONS and not modifier:
+        return b"\x1bO" + FUNCTIONS[name].encode()
+    if held == ["alt"] and len(name) == 1:
+        return b"\x1b" + name.encode()
+    return character.encode() if character else b""

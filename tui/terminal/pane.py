@@ -1,0 +1,247 @@
+"""Terminals in the app: each runs on a pty of its own, the app is that pty's terminal.
+
+All keys go in, but for `ctrl-]`, which gives them back to the tables, ctrl with page up or
+down, which goes to another terminal, and shift with them, which scrolls.  The detach keys are
+the relay's own matter.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import termios
+import threading
+import tty
+from collections import deque
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.terminal.emulator import PyteEmulator
+from tui.terminal.keys import sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from textual import events
+
+    from core.commands.result import Foreground
+    from tui.terminal.emulator import Emulator
+
+AT_ONCE = 8 << 10
+"""Bytes read, and shown, at a time: more would hold keys up."""
+MOST_WAITING = 64
+FRAME_S = 1 / 30
+LEAVE = "ctrl+right_square_bracket"
+STEP = 3
+"""Lines that the mouse's wheel scrolls."""
+
+
+class TerminalPane(Widget, can_focus=True):
+    """One program's terminal."""
+
+    DEFAULT_CSS = "TerminalPane { height: 1fr; }"
+
+    class Left(Message):
+        """The person gives the keys back to the tables."""
+
+    class Chosen(Message):
+        """The person goes to the next terminal (1) or the one before (-1)."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    class Ended(Message):
+        """The program has ended, or was left running (-1), or could not be run."""
+
+        def __init__(self, pane: TerminalPane, code: int, error: Exception | None) -> None:
+            super().__init__()
+            self.pane = pane
+            self.code = code
+            self.error = error
+
+    class Arrived(Message):
+        """There is output to show."""
+
+    def __init__(self, number: int, foreground: Foreground) -> None:
+        super().__init__()
+        self.number = number
+        self.title = foreground.title
+        self._foreground = foreground
+        self._master, self._slave = pty.openpty()
+        # The relay makes it raw only when it begins: nothing typed before is echoed twice.
+        tty.setraw(self._slave)
+        self._emulator: Emulator = PyteEmulator(80, 24, self.send)
+        self._waiting: deque[bytes] = deque()
+        self._room = threading.Event()
+        self._told = False
+        self._back = 0
+        """Lines that are scrolled back."""
+        self._begun = False
+
+    def on_resize(self) -> None:
+        """Tell the program the size; it is started when there is one."""
+        columns, rows = self.size
+        if not (columns and rows):
+            return
+        self._emulator.resize(columns, rows)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._back = 0
+        if not self._begun:
+            self._begun = True
+            for work in (self._run, self._read):
+                threading.Thread(target=work, name="limpet-pane", daemon=True).start()
+        self.refresh()
+
+    def on_unmount(self) -> None:
+        """Hang up, as a terminal that is closed does."""
+        self._room.set()
+        self._close()
+
+    def _close(self) -> None:
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
+
+    # In threads
+
+    def _run(self) -> None:
+        error: Exception | None = None
+        code = 0
+        try:
+            code = self._foreground.relay(self._slave, self._slave, self._slave)
+        except Exception as caught:  # noqa: BLE001 - shown in the session, bugs included
+            error = caught
+        os.close(self._slave)
+        self.post_message(self.Ended(self, code, error))
+
+    def _read(self) -> None:
+        master = self._master
+        while True:
+            try:
+                data = os.read(master, AT_ONCE)
+            except OSError:  # EIO: the program's side is closed
+                return
+            if not data:
+                return
+            self._waiting.append(data)
+            if not self._told:
+                self._told = True
+                self.post_message(self.Arrived())
+            if len(self._waiting) >= MOST_WAITING:
+                self._room.clear()
+                self._room.wait(1)
+
+    # What comes out
+
+    def on_terminal_pane_arrived(self) -> None:
+        """Show one piece now, the next in the next frame."""
+        if not self._waiting:
+            self._told = False
+            return
+        dirty = self._emulator.feed(self._waiting.popleft())
+        while self._waiting and len(self._waiting) > MOST_WAITING // 2:
+            dirty |= self._emulator.feed(self._waiting.popleft())  # it comes faster than it shows
+        self._room.set()
+        if self._back:
+            self.refresh()
+        else:
+            width = self.size.width
+            self.refresh(*(Region(0, y, width, 1) for y in dirty if y < self.size.height))
+        if self._waiting:
+            self.set_timer(FRAME_S / 10, self._go_on)
+        else:
+            self._told = False
+            if self._waiting:  # it came after the last look
+                self._go_on()
+
+    def _go_on(self) -> None:
+        self._told = True
+        self.post_message(self.Arrived())
+
+    def render_line(self, y: int) -> Strip:
+        """Paint a row, and the cursor when it is there."""
+        width, base = self.size.width, self.rich_style
+        number = y - self._back
+        if number < -self._emulator.scrolled or number >= self.size.height:
+            return Strip.blank(width, base)
+        segments = [
+            Segment(segment.text, base + (segment.style or Style.null()))
+            for segment in self._emulator.row(number)
+        ]
+        strip = Strip(segments).adjust_cell_length(width, base)
+        cursor = self._emulator.cursor
+        if cursor and cursor[1] == number and self.has_focus and not self._back:
+            x = cursor[0]
+            under = strip.crop(x, x + 1).apply_style(Style(reverse=True))
+            strip = Strip.join([strip.crop(0, x), under, strip.crop(x + 1)])
+        return strip
+
+    # What goes in
+
+    def send(self, data: bytes) -> None:
+        """Type this; what the program does not read in time is lost, as on a serial line."""
+        if self._master >= 0 and data:
+            try:
+                os.write(self._master, data)
+            except OSError:
+                pass  # it has just ended
+
+    def on_key(self, event: events.Key) -> None:
+        """Pass the key on, except those that are the app's."""
+        event.stop()
+        event.prevent_default()
+        if event.key == LEAVE:
+            self.post_message(self.Left())
+        elif event.key == "shift+pageup":
+            self._scroll(self.size.height - 1)
+        elif event.key == "shift+pagedown":
+            self._scroll(1 - self.size.height)
+        elif event.key in ("ctrl+pageup", "ctrl+pagedown"):
+            self.post_message(self.Chosen(1 if event.key == "ctrl+pagedown" else -1))
+        else:
+            self._scroll(-self._back)
+            application = self._emulator.is_on(1)
+            self.send(sequence(event.key, event.character, application=application))
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Pass on what was pasted, marked if the program has asked for that."""
+        event.stop()
+        data = event.text.replace("\n", "\r").encode()
+        self.send(b"\x1b[200~" + data + b"\x1b[201~" if self._emulator.is_on(2004) else data)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Look at what was scrolled away."""
+        event.stop()
+        self._scroll(STEP)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Come back from it."""
+        event.stop()
+        self._scroll(-STEP)
+
+    def _scroll(self, by: int) -> None:
+        back = max(0, min(self._back + by, self._emulator.scrolled))
+        if back != self._back:
+            self._back = back
+            self.refresh()
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Hide the cursor."""
+        self.refresh()
+
+    @property
+    def text(self) -> str:
+        """What the pane shows, as text."""
+        rows = (self._emulator.row(y - self._back) for y in range(self.size.height))
+        return "\n".join("".join(part.text for part in row).rstrip() for row in rows)
