@@ -23,7 +23,11 @@ class List(Listing):
     """Options of `network ls`."""
 
     filter: tuple[str, ...] = option(
-        "-f", "--filter", help="name=, driver=, label=", many=True, metavar="KEY=VALUE"
+        "-f",
+        "--filter",
+        help="name=, id=, driver=, label=, type=custom",
+        many=True,
+        metavar="KEY=VALUE",
     )
 
 
@@ -82,6 +86,10 @@ class Remove(Args):
 class Prune(Args):
     """Options of `network prune`."""
 
+    filter: tuple[str, ...] = option(
+        "--filter", help="until=24h (made before), label=NAME[=VALUE], label!=…", many=True,
+        metavar="KEY=VALUE",
+    )  # fmt: skip
     force: bool = flag("-f", "--force", help="do not ask")
 
 
@@ -191,25 +199,29 @@ def remove(engine: Engine, args: Remove) -> Result:
 @verb("network prune", Prune, "Remove networks that no container names")
 def prune(engine: Engine, args: Prune) -> Result:
     """Remove those that were made; of the default one the bridge, which a start makes again."""
+    from core.commands.prune import check_filters, unused_networks
     from core.network import bridge
 
-    unused = [one for one in engine.network.all()
-              if not engine.lifecycle.users_of_network(one.name)]  # fmt: skip
-    there = [one for one in unused if one.id or bridge.exists(one.device)]
-    lines = tuple(
-        f"network {one.name} ({one.subnet})" if one.id else f"device and table {one.device}"
-        for one in there
-    )
+    check_filters(args.filter)
+    names = unused_networks(engine, (), args.filter)
+    device = engine.network.bridge
+    # The default network was not made by anybody: no filter is about it.
+    idle = not args.filter and bridge.exists(device) and _is_unused(engine, "bridge")
+    lines = [f"device and table {device}"] if idle else []
+    lines += [f"network {name} ({engine.network.find(name).subnet})" for name in names]
 
     def apply() -> Result:
-        for one in there:
-            if one.id:
-                engine.network.remove(one.name, engine.lifecycle.users_of_network(one.name))
-            else:
-                engine.network.teardown()
+        if idle and _is_unused(engine, "bridge"):
+            engine.network.teardown()
+        for name in names:
+            engine.network.remove(name, engine.lifecycle.users_of_network(name))
         return Text("\n".join(lines) or "no network is unused")
 
-    return Plan("remove unused networks", lines, apply, ask=not args.force and bool(lines))
+    return Plan("remove unused networks", tuple(lines), apply, ask=not args.force and bool(lines))
+
+
+def _is_unused(engine: Engine, name: str) -> bool:
+    return not engine.lifecycle.users_of_network(name)
 
 
 @verb("network connect", Connect, "Put a container on one more network")
@@ -322,6 +334,8 @@ def _passes(row: dict[str, Any], word: str) -> bool:
         "name": lambda: wanted in row["Name"],
         "id": lambda: row["ID"].startswith(wanted),
         "driver": lambda: row["Driver"] == wanted,
+        "scope": lambda: row["Scope"] == wanted,
+        "type": lambda: wanted == ("custom" if row["ID"] else "builtin"),
         "label": lambda: any(wanted in (pair, pair.partition("=")[0])
                              for pair in row["Labels"].split(",")),
     }  # fmt: skip

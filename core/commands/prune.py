@@ -57,14 +57,20 @@ def prune(engine: Engine, args: ContainerPrune) -> Result:
     return Plan(title, lines, apply, sum(sizes.values()), ask=not args.force)
 
 
-def stopped(engine: Engine, filters: Sequence[str]) -> list[ContainerInfo]:
-    """Return the containers that a prune takes; UsageError for a filter it does not have."""
-    from core.commands.container_filters import select
+def check_filters(filters: Sequence[str]) -> None:
+    """Raise UsageError for a filter that prune does not have."""
     from core.errors import UsageError
 
     for word in filters:
         if word.partition("=")[0] not in FILTERS:
             raise UsageError(f"{word!r} is no filter of prune", hint="until=, label= and label!=")
+
+
+def stopped(engine: Engine, filters: Sequence[str]) -> list[ContainerInfo]:
+    """Return the containers that a prune takes; UsageError for a filter it does not have."""
+    from core.commands.container_filters import select
+
+    check_filters(filters)
     found = [info for info in engine.containers() if info.state in PRUNED]
     return select(engine, found, filters)
 
@@ -125,7 +131,7 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
 
     gone = stopped(engine, args.filter)
     names = {info.name for info in gone}
-    networks = _networks(engine, names, args.filter)
+    networks = unused_networks(engine, names, args.filter)
     volumes = _volumes(engine, names, args.filter) if args.volumes else []
     asked = _image_options(engine, args)
     images = plan_prune(engine.store, engine.paths, _without_users(engine.images(), names), asked)
@@ -206,7 +212,8 @@ def _labels_fit(labels: dict[str, str], filters: Sequence[str]) -> bool:
     return True
 
 
-def _networks(engine: Engine, gone: Collection[str], filters: Sequence[str]) -> list[str]:
+def unused_networks(engine: Engine, gone: Collection[str], filters: Sequence[str]) -> list[str]:
+    """Return the networks people made that no container but those `gone` is on."""
     from core.commands.values import moment
 
     before = [moment(word[6:]) for word in filters if word.startswith("until=")]

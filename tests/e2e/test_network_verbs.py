@@ -93,6 +93,9 @@ def test_the_life_of_a_network(env: dict[str, str]) -> None:
     assert "shop is used by web" in said
     assert "limpet network disconnect shop web" in said
     limpet(env, "rm", "-f", "web")
+    assert limpet(env, "network", "prune", "-f", "--filter", "until=1h") == "no network is unused\n"
+    assert "no filter of prune" in limpet(env, "network", "prune", "--filter", "x=1", code=2)
+    assert limpet(env, "network", "ls", "-q", "--filter", "type=custom").split() == ["shop", "back"]
     assert "network shop" in limpet(env, "network", "prune", "-f")
     assert limpet(env, "network", "ls", "-q").split() == ["bridge", "host", "none"]
     assert "did you mean" in limpet(env, "run", "--network", "bridg", "starter", "true", code=3)
