@@ -123,10 +123,9 @@ class Builder:
         self._adopt_caches()
         self._announce(order)
         self._run(order)
+        self._tell_warnings()
         state = self._stages[target].state
         self._warn_unused(stages)
-        for warning in source.warnings:
-            self.board.warn(source.describe(warning))
         if self._used:
             self.cache.touch(self._used)
         return self._finish(state)
@@ -397,6 +396,15 @@ class Builder:
                 self.cache.adopt(rows)
             else:
                 self.board.warn(f"--cache-from {name}: it was not built by limpet, nothing to take")
+
+    def _tell_warnings(self) -> None:
+        """Put the warnings on the board, or raise them: `# check=skip=…;error=true`."""
+        source = self.file.source
+        found = source.wanted(self.file.check)
+        for warning in found:
+            self.board.warn(source.describe(warning))
+        if found and source.is_strict(self.file.check):
+            raise source.error(found[0].line, 1, f"{found[0].text} ({found[0].rule})")
 
     def _warn_unused(self, stages: Sequence[Stage]) -> None:
         from core.build.instructions import Arg

@@ -77,12 +77,18 @@ class BuildCache:
         return Hit(Layer(diff_id, Descriptor(media_type, blob, size)), created)
 
     def keep(
-        self, key: str, layer: Layer | None, shown: str, place: str, parts: Mapping[str, Any]
+        self,
+        key: str,
+        layer: Layer | None,
+        shown: str,
+        place: str,
+        parts: Mapping[str, Any],
+        created: float = 0,
     ) -> float:
         """Note what a step came to; returns when that was, which images give as its time."""
-        now = time.time()
-        self._insert([_row(key, layer, shown, place, dumps(dict(parts)), now)])
-        return now
+        created = created or time.time()
+        self._insert([_row(key, layer, shown, place, dumps(dict(parts)), created)])
+        return created
 
     def adopt(self, found: Sequence[tuple[str, Layer, str, float]]) -> None:
         """Note layers of an image that was built elsewhere: key, layer, words, time."""

@@ -60,22 +60,7 @@ class Context:
 
         Neither times nor owners count.
         """
-        summer = hashlib.sha256()
-        for number, item in enumerate(items):
-            if number % CHECK_EVERY == 0:
-                check()
-                progress(number)
-            facts = item.facts
-            kind = stat.S_IFMT(facts.st_mode)
-            if kind == stat.S_IFREG:
-                content = self._digests.of(item.path, facts)
-            elif kind == stat.S_IFLNK:
-                content = os.readlink(f"{self.root}/{item.path}")
-            else:
-                content = str(facts.st_rdev)
-            line = f"{item.target}\0{facts.st_mode:o}\0{content}\0"
-            summer.update(line.encode("utf-8", "surrogateescape"))
-        return summer.hexdigest()
+        return items_digest(self.root, items, self._digests.of, check, progress)
 
     def changed(self) -> list[str]:
         """Return the files that were read because they are not as they were last time."""
@@ -84,6 +69,35 @@ class Context:
     def save(self) -> None:
         """Keep the digests for the next build."""
         self._digests.save()
+
+
+def items_digest(
+    root: str,
+    items: Iterable[Item],
+    digest_of: Callable[[str, os.stat_result], str],
+    check: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    owners: bool = False,
+) -> str:
+    """Return the digest of files: names, modes, links, content, and `owners` if they count."""
+    summer = hashlib.sha256()
+    for number, item in enumerate(items):
+        if number % CHECK_EVERY == 0:
+            check()
+            progress(number)
+        facts = item.facts
+        kind = stat.S_IFMT(facts.st_mode)
+        if kind == stat.S_IFREG:
+            content = digest_of(item.path, facts)
+        elif kind == stat.S_IFLNK:
+            content = os.readlink(f"{root}/{item.path}")
+        else:
+            content = str(facts.st_rdev)
+        owner = f"{facts.st_uid}:{facts.st_gid}" if owners else ""
+        line = f"{item.target}\0{facts.st_mode:o}\0{owner}\0{content}\0"
+        summer.update(line.encode("utf-8", "surrogateescape"))
+    return summer.hexdigest()
 
 
 class DigestCache:

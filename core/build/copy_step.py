@@ -138,6 +138,27 @@ class CopyPlan:
             )
         return self._downloads[url]
 
+    def content_parts(self, parts: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the key's parts with the content that comes out of a stage in place of the stage.
+
+        So a stage that was built anew, and came to the same files, changes nothing here.  It
+        takes a look at the files; None where they do not come out of a stage.
+        """
+        if not self._step.stage:
+            return None
+        from core.build.filling import fill
+
+        builder = self._builder
+        action = {
+            "kind": "digest", "lower": [str(number) for number in builder.lower(self._layers)],
+            "sources": self._sources, "exclude": list(self._exclude),
+            "parents": self._step.parents,
+        }  # fmt: skip
+        job = {"layers": builder.paths.layers, "scratch": builder.home.place(), "lower": [],
+               "actions": [action]}  # fmt: skip
+        answer = fill(job, builder.check, lambda _: None)
+        return {**parts, "from": "", "content": answer["digest"]}
+
     def actions(self, board: StepBoard) -> list[dict[str, Any]]:
         """Return what the worker is to do."""
         common = {"target": self._target, "chown": self._chown, "chmod": self._chmod}

@@ -66,6 +66,22 @@ class Source:
         if warning not in self.warnings:
             self.warnings.append(warning)
 
+    def wanted(self, check: str) -> list[Warning_]:
+        """Return the warnings that the directive `check` does not skip."""
+        skipped = {
+            rule.strip().lower()
+            for part in check.split(";") if part.strip().startswith("skip=")
+            for rule in part.partition("=")[2].split(",")
+        }  # fmt: skip
+        if "all" in skipped:
+            return []
+        return [warning for warning in self.warnings if warning.rule.lower() not in skipped]
+
+    @staticmethod
+    def is_strict(check: str) -> bool:
+        """Return whether the directive `check` makes errors of warnings."""
+        return any(part.strip().lower() == "error=true" for part in check.split(";"))
+
     def describe(self, warning: Warning_) -> str:
         """Return a warning as one line."""
         return f"{self.name}:{warning.line}: {warning.text} ({warning.rule})"

@@ -266,7 +266,7 @@ class StageBuild:
         self._layer(
             step, board, number, parts,
             lambda: self._fill(plan.actions(board), board, link=plan.alone),
-            words=step.at.shown, reliable=plan.reliable,
+            words=step.at.shown, reliable=plan.reliable, by_content=plan.content_parts,
         )  # fmt: skip
 
     def _layer(
@@ -279,20 +279,31 @@ class StageBuild:
         *,
         words: str,
         reliable: Callable[[], bool] = lambda: True,
+        by_content: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda _: None,
     ) -> None:
-        """Add what a step comes to: from the cache, or from the directory that `make` returns."""
+        """Add what a step comes to: from the cache, or from the directory that `make` returns.
+
+        `by_content` gives parts of another key that may be known when the first is not.
+        """
         builder = self._builder
         if builder.options.timestamp is not None:
             parts["newest"] = builder.options.timestamp
         key = make_key(parts)
         builder.check()
         hit = None if builder.options.no_cache else builder.cache.find(key)
+        place = f"{builder.identity}\0{self.stage.title}\0{number}"
+        other = ""
+        if hit is None and not builder.options.no_cache:
+            more = by_content(parts)
+            other = make_key(more) if more else ""
+            hit = builder.cache.find(other) if other else None
+            if hit is not None:
+                builder.cache.keep(key, hit.layer, step.at.shown, place, parts, hit.created)
         if hit is not None:
             builder.board.end(board, states.CACHED)
             builder.used(key)
             self.state.add_layer(hit.layer, key, words, hit.created)
             return
-        place = f"{builder.identity}\0{self.stage.title}\0{number}"
         why = "--no-cache" if builder.options.no_cache else builder.cache.why(place, parts)
         with builder.slots:
             builder.check()
@@ -300,6 +311,8 @@ class StageBuild:
             layer = builder.pack(make(), board)
         if reliable():
             created = builder.cache.keep(key, layer, step.at.shown, place, parts)
+            if other:
+                builder.cache.keep(other, layer, step.at.shown, "", {}, created)
         else:
             import time
 

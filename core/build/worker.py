@@ -64,6 +64,7 @@ class Filler:
         for name in ("upper", "work", "root", "source"):
             os.makedirs(f"{self._scratch}/{name}", 0o755, exist_ok=True)
         self._changed: list[str] = []
+        self._digest_found = ""
         if "root" in job:
             self._root = os.open(job["root"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             return
@@ -82,7 +83,7 @@ class Filler:
             getattr(self, "_" + action["kind"])(copier, action)
             copier.finish()
             count += copier.count
-        return {"changed": self._changed, "files": count}
+        return {"changed": self._changed, "files": count, "digest": self._digest_found}
 
     def _owner(self, action: dict[str, Any]) -> Owner:
         from core.build.copying import Owner
@@ -146,6 +147,21 @@ class Filler:
             copier.directory(target)
         for group in groups:
             copier.group(source, [(item.path, item.target, item.facts) for item in group], target)
+        os.close(source)
+
+    def _digest(self, copier: Copier, action: dict[str, Any]) -> None:
+        """Sum up files of another stage: what of them counts when they are copied."""
+        from core.build.context import file_digest, items_digest, select
+        from core.build.ignore import Ignore
+
+        tree, source = self._mounted(action["lower"])
+        groups = select(
+            tree, action["sources"], Ignore(action["exclude"]), parents=action["parents"]
+        )
+        self._digest_found = items_digest(
+            tree.root, [item for group in groups for item in group],
+            lambda path, _: file_digest(f"{tree.root}/{path}"), owners=True,
+        )  # fmt: skip
         os.close(source)
 
     def _mounted(self, lower: list[str]) -> tuple[Tree, int]:

@@ -366,3 +366,89 @@ def test_cancelling_kills_what_runs(shop: Workshop) -> None:
     shop.engine.jobs.all()[-1].cancel()
     thread.join(10)
     assert len(problems) == 1
+
+
+def test_a_stage_that_came_to_the_same_changes_nothing_after_it(shop: Workshop) -> None:
+    text = (
+        "FROM starter AS a\nRUN echo {0} >/log; mkdir /d; echo same >/d/out\n"
+        "FROM starter\nCOPY --from=a /d /d\nRUN echo after\n"
+    )
+    shop.build(text.format("one"))
+    shop.build(text.format("two"))
+    assert shop.states() == ["done", "done", "done", "cached", "cached"]
+    shop.build(text.format("two"))
+    assert set(shop.states()) == {"done", "cached"}
+    shop.build(text.format("two").replace("same", "other"))
+    assert shop.states()[3:] == ["done", "done"]
+
+
+def test_the_check_directive(shop: Workshop) -> None:
+    text = "FROM starter\nCMD echo hi\nMAINTAINER me\n"
+    assert len(shop.build(text).warnings) == 2
+    assert len(shop.build(f"# check=skip=JSONArgsRecommended\n{text}").warnings) == 1
+    assert shop.build(f"# check=skip=all\n{text}").warnings == ()
+    with pytest.raises(DockerfileError, match="JSON list"):
+        shop.build(f"# check=error=true\n{text}")
+
+
+def test_links_of_an_image_lead_nowhere_else(shop: Workshop, tmp_path: Path) -> None:
+    """Targets, sources and user files of a hostile image are looked up inside it alone."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "passwd").write_text("mallory:x:4711:4711::/:/bin/sh\n")
+    (outside / "secret").write_text("of the host")
+    up = "../" * 30
+    shop.write({"a": "a"})
+    import tarfile
+
+    with tarfile.open(shop.root / "t.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("unpacked"))
+    shop.build(
+        f"FROM starter\nRUN ln -s {up}{outside} /rel && ln -s {outside} /abs && rm /etc/passwd"
+        f" && ln -s {outside}/passwd /etc/passwd\n",
+        tags=("docker.io/library/hostile:latest",),
+    )
+    shop.build(
+        "FROM hostile\nCOPY a /rel/x\nCOPY a /abs/y\nADD t.tar /abs/\nWORKDIR /abs/work\n"
+        "RUN --mount=target=/rel/mounted true\n"
+    )
+    assert sorted(path.name for path in outside.iterdir()) == ["passwd", "secret"]
+    with pytest.raises(DockerfileError, match="unable to find user mallory"):
+        shop.build("FROM hostile\nCOPY --chown=mallory a /z\n")
+    with pytest.raises(DockerfileError, match="does not exist"):
+        shop.build("FROM starter\nCOPY --from=hostile /abs/secret /s\n")
+
+
+def test_add_fetches_files(shop: Workshop, tmp_path: Path) -> None:
+    import functools
+    import hashlib
+    import http.server
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/file.txt").write_text("fetched")
+    os.utime(tmp_path / "web/file.txt", (1_000_000_000, 1_000_000_000))
+    digest = hashlib.sha256(b"fetched").hexdigest()
+    handler = functools.partial(Quiet, directory=str(tmp_path / "web"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            sure = f"FROM starter\nADD --checksum=sha256:{digest} {url}/file.txt /e\n"
+            tree = shop.tree(shop.build(f"{sure}ADD {url}/file.txt /d/\n"))
+            assert tree["/d/file.txt"] == "file 600 0:0 'fetched'"
+            assert tree["/e"] == "file 600 0:0 'fetched'"
+            with pytest.raises(DockerfileError, match="has the digest"):
+                shop.build(f"FROM starter\nADD --checksum=sha256:{'0' * 64} {url}/file.txt /e\n")
+            with pytest.raises(BuildError, match="404"):
+                shop.build(f"FROM starter\nADD {url}/none /e\n")
+        finally:
+            server.shutdown()
+            thread.join()
+    shop.build(sure)
+    assert shop.states() == ["done", "cached"]
+    with pytest.raises(Error, match="refused"):
+        shop.build(f"FROM starter\nADD {url}/file.txt /e\n")
