@@ -277,6 +277,7 @@ class Engine:
         def work(job: Job) -> ImageInfo:
             from core.registry.pull import pull
 
+            self.trash.sweep()
             return pull(self.store, self.config, reference, platform, job)
 
         return self.jobs.start(f"pull {reference.familiar}", work)
@@ -510,6 +511,7 @@ class Engine:
         def work(job: Job) -> list[Loaded]:
             from core.images.archive_load import load
 
+            self.trash.sweep()
             return load(self.store, self.config, source, job)
 
         return self.jobs.start(f"load {source if isinstance(source, str) else ''}".strip(), work)
@@ -593,6 +595,7 @@ class Engine:
         def work(job: Job) -> list[ImageInfo]:
             from core.registry.pull_platforms import pull_platforms
 
+            self.trash.sweep()
             return pull_platforms(self.store, self.config, reference, job)
 
         return self.jobs.start(f"pull {reference.familiar}", work)

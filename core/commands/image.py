@@ -30,6 +30,10 @@ class Images(Listing):
 
     all: bool = flag("-a", "--all", help="accepted for docker's sake; all are shown")
     digests: bool = flag("--digests", help="with the manifests' digests")
+    filter: tuple[str, ...] = option(
+        "-f", "--filter", help="dangling=, label=, reference=, before=, since= or until=",
+        many=True, metavar="KEY=VALUE",
+    )  # fmt: skip
     no_trunc: bool = flag("--no-trunc", help="whole identifiers")
     name: str = positional(
         "only this repository, or repository:tag",
@@ -124,8 +128,13 @@ def starter(engine: Engine, args: Starter) -> Result:
 @verb("image ls", Images, "List local images", "images", "image list", changes=False)
 def images(engine: Engine, args: Images) -> Result:
     """One row a name; an image without one gets <none>."""
+    found = engine.images()
+    if args.filter:
+        from core.commands.image_filters import select
+
+        found = select(engine, found, args.filter)
     rows = []
-    for info in engine.images():
+    for info in found:
         for tag in info.tags or ("<none>:<none>",):
             repository, _, version = tag.rpartition(":")
             if "@" in tag:

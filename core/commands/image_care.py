@@ -8,9 +8,6 @@ from core.commands.result import Column, Plan, Result, Running, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from core.engine import Engine
     from core.images.fsck import Finding
 
@@ -63,6 +60,7 @@ def prune_filter(word: str) -> tuple[str, str]:
 )
 def prune(engine: Engine, args: Prune) -> Result:
     """Plan it: a line a thing, with the reason."""
+    from core.commands.image_filters import label_test
     from core.commands.show import size
     from core.images.prune import PruneOptions, apply_prune, plan_prune
 
@@ -72,7 +70,8 @@ def prune(engine: Engine, args: Prune) -> Result:
             moment = values.moment(value)
             before = min(before, moment) if before else moment
         else:
-            tests.append(_label_test(engine, key, value))
+            has = label_test(engine, value)
+            tests.append(has if key == "label" else lambda image, has=has: not has(image))
     asked = PruneOptions(args.all, args.keep, before, tuple(tests))
     plan = plan_prune(engine.store, engine.paths, engine.images(), asked)
     if not plan.lines:
@@ -90,17 +89,6 @@ def prune(engine: Engine, args: Prune) -> Result:
 
     title = f"remove what nothing needs, {size(plan.bytes_back)}"
     return Plan(title, plan.lines, apply, plan.bytes_back, ask=not args.force)
-
-
-def _label_test(engine: Engine, key: str, value: str) -> Callable[[Any], bool]:
-    name, equals, wanted = value.partition("=")
-
-    def test(image: Any) -> bool:
-        labels = (engine.store.config(image.digest).get("config") or {}).get("Labels") or {}
-        found = labels.get(name) == wanted if equals else name in labels
-        return found != (key == "label!")
-
-    return test
 
 
 @verb(

@@ -6,7 +6,7 @@ import json
 import os
 
 from core.errors import Corrupt, NotFound, UnsupportedMedia, UsageError
-from core.images.archive_read import Contents, opened, read_archive, read_layout
+from core.images.archive_read import Contents, not_stored, opened, read_archive, read_layout
 from core.images.assemble import encode
 from core.images.compression import GZIP_MAGIC, ZSTD_MAGIC
 from core.images.digest import digest_of
@@ -77,12 +77,16 @@ class Loader:
         """Load all images of an archive's bytes, or of the directory of a layout.
 
         `title` serves names that are only a tag, as `oci:TITLE:TAG` has them.  Raises Corrupt,
-        UnsupportedMedia, UnsafePath: each image is whole or not there.
+        UnsupportedMedia, UnsafePath: each image is whole or not there.  HostError when the
+        disk is full.
         """
-        if isinstance(source, str):
-            read_layout(self._contents, source)
-        else:
-            read_archive(self._contents, source)
+        try:
+            if isinstance(source, str):
+                read_layout(self._contents, source)
+            else:
+                read_archive(self._contents, source)
+        except OSError as error:
+            raise not_stored("the archive", error) from error
         candidates = self._candidates(title)
         if not candidates:
             raise UnsupportedMedia(

@@ -7,6 +7,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -233,3 +234,15 @@ def opened(source: str | int, job: Job) -> Source:
         raise HostError(
             f"{source} cannot be read: {error.strerror}", subject=source, errno=error.errno or 0
         ) from error
+
+
+def not_stored(what: str, error: OSError) -> HostError:
+    """Return the error for bytes that could not be read or kept."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return HostError(
+        f"{what} cannot be stored: {error.strerror}",
+        hint="free some space: limpet system df, limpet image prune, limpet trash empty"
+        if full
+        else "",
+        errno=error.errno or 0,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from core.errors import ImageError
-from core.images.archive_read import CHUNK, opened
+from core.images.archive_read import CHUNK, not_stored, opened
 from core.images.assemble import make_image, platform, time_text
 from core.images.compression import open_archive
 from core.images.config_change import apply_changes
@@ -54,6 +54,8 @@ def import_image(
                         hint="raise image.max_layer_bytes in config.toml if you trust it",
                     )
             sink.finish()
+        except OSError as error:
+            raise not_stored("the tar", error) from error
         finally:
             sink.abandon()
         blob.publish(sink.digest)

@@ -8,6 +8,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md#whiteouts
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 
@@ -249,7 +250,9 @@ def _told(error: OSError, source: str) -> HostError:
     where = error.filename if isinstance(error.filename, str) else source
     return HostError(
         f"making a layer of {source}: {where}: {error.strerror}",
-        hint="free some space: limpet image prune" if error.errno == 28 else "",
+        hint="free some space: limpet system df, limpet image prune, limpet trash empty"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "",
         errno=error.errno or 0,
     )
 

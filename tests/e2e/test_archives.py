@@ -310,3 +310,33 @@ def test_what_is_no_tar_is_not_imported(engine: Engine, tmp_path: Path) -> None:
         engine.import_image(str(tmp_path / "files"), ImportOptions()).result()
     assert os.listdir(engine.paths.blobs + "/sha256") == []
     assert engine.images() == []
+
+
+def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) -> None:
+    """Loading, importing and packing on a disk of three megabytes."""
+    from core.images.layer_writer import write_layer
+
+    saved = save(loaded, tmp_path / "saved", "web:2")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/noise").write_bytes(NOISE)
+    (tmp_path / "tar").write_bytes(archive(entry("noise", content=NOISE)))
+    small = tmp_path / "small"
+    small.mkdir()
+    sh("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small)
+    engine = Engine(Paths(f"{small}/data", f"{small}/run"), Config())
+    try:
+        engine.images()
+        works: list[Callable[[], object]] = [
+            lambda: engine.load(str(saved)).result(),
+            lambda: engine.import_image(str(tmp_path / "tar"), ImportOptions()).result(),
+            lambda: write_layer(engine.store, str(tmp_path / "files")),
+        ]
+        for work in works:
+            with pytest.raises(HostError, match="No space left") as caught:
+                work()
+            assert "system df" in caught.value.hint
+            assert os.listdir(engine.paths.partial) == os.listdir(engine.paths.layers) == []
+        assert engine.images() == []
+    finally:
+        engine.close()
+        sh("umount", "-l", small)  # a job's thread may still be closing its database

@@ -211,3 +211,28 @@ def test_hints(engine: Engine, maker: Maker) -> None:
     }  # fmt: skip
     assert "GitHub" in found["env", "KEY"]
     assert "removed in layer 2" in found["removed file", "/app/server.key"]
+
+
+def test_filters_of_images(engine: Engine, maker: Maker) -> None:
+    base = maker.layer({"a": b"1"})
+    maker.image("team/app:1", base, Labels={"is": "old"})
+    maker.image("team/app:2", base, Labels={"is": "new", "more": ""})
+    maker.image("web:1", base)
+    engine.store.untag(engine.reference("web:1").canonical)
+
+    def shown(*filters: str) -> list[str]:
+        words = " ".join(f"--filter {one}" for one in filters)
+        rows = table(engine, f"images {words}").rows
+        return sorted(f"{row['Repository']}:{row['Tag']}" for row in rows)
+
+    assert shown("dangling=true") == ["<none>:<none>"]
+    assert shown("dangling=false") == shown("reference=team/*") == ["team/app:1", "team/app:2"]
+    assert shown("label=is") == ["team/app:1", "team/app:2"]
+    assert shown("label=is=new", "label=more") == ["team/app:2"]
+    assert shown("reference=*:1", "reference=nothing") == ["team/app:1"]
+    assert shown("label!=is") == ["<none>:<none>"]
+    assert len(shown("until=2000-01-01")) == 3  # they say that they were made at the epoch
+    assert shown("since=team/app:1") == shown("before=team/app:1") == []
+    for wrong in ("x=1", "dangling=maybe", "label", "until=never"):
+        with pytest.raises(UsageError):
+            shown(wrong)
