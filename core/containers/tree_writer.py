@@ -1,7 +1,7 @@
 """Puts files into a directory, by descriptors alone and never through a link.
 
 Whoever else writes there, a hostile container too, may swap names at any moment: each entry is
-made under a name nobody knows in a directory that is held open, and renamed into place.
+made without a name, or under one that nobody knows, in a directory that is held open.
 """
 
 from __future__ import annotations
@@ -18,37 +18,58 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
+"""What file systems and kernels say that have no O_TMPFILE (open(2)); overlayfs before 6.1."""
 
 
 def put_file(
     parent: int, name: str, facts: Facts, keeping: Keeping, fill: Callable[[int], object]
 ) -> None:
-    """Make a file whose content `fill(fd)` writes; what it replaces is whole until then.
+    """Make a file whose content `fill(fd)` writes; it appears whole, in place of what was there.
 
     A file that something is mounted on, as /etc/hosts is in a container, is written over.
     Raises Conflict when a directory has the name.
     """
-    temporary = _temporary()
-    fd = os.open(temporary, NEW_FILE, 0o600, dir_fd=parent)
+    temporary = ""
     try:
-        try:
-            fill(fd)
-            dress(fd, facts, keeping)
-            _rename(temporary, name, parent)
-        finally:
-            os.close(fd)
+        # Without a name: nobody can touch it, and nothing stays when this process is killed.
+        fd = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=parent)
     except OSError as error:
-        if error.errno != errno.EBUSY:
-            _unlink(temporary, parent)
+        if error.errno not in NO_TMPFILE:
             raise
+        temporary = _temporary()
+        fd = os.open(temporary, NEW_FILE, 0o600, dir_fd=parent)
+    try:
+        fill(fd)
+        dress(fd, facts, keeping)
+        if not temporary:
+            if _link(fd, name, parent):
+                return
+            temporary = _temporary()
+            _link(fd, temporary, parent)
         try:
-            _write_over(parent, temporary, name)
-        finally:
+            _rename(temporary, name, parent)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            _write_over(parent, fd, name)
             _unlink(temporary, parent)
     except BaseException:
-        _unlink(temporary, parent)
+        if temporary:
+            _unlink(temporary, parent)
         raise
+    finally:
+        os.close(fd)
+
+
+def _link(fd: int, name: str, parent: int) -> bool:
+    """Give a file without a name one; False when something has it."""
+    try:
+        os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=parent, follow_symlinks=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def put_special(parent: int, name: str, facts: Facts, keeping: Keeping, link: str = "") -> None:
@@ -133,21 +154,18 @@ def _mount_of(fd: int) -> str:
         return next(line for line in file if line.startswith("mnt_id:"))
 
 
-def _write_over(parent: int, temporary: str, name: str) -> None:
-    source = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+def _write_over(parent: int, source: int, name: str) -> None:
+    found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        try:
-            target = reopen(found, os.O_WRONLY | os.O_TRUNC)
-        finally:
-            os.close(found)
-        try:
-            while os.sendfile(target, source, None, 1 << 20):
-                pass
-        finally:
-            os.close(target)
+        target = reopen(found, os.O_WRONLY | os.O_TRUNC)
     finally:
-        os.close(source)
+        os.close(found)
+    try:
+        os.lseek(source, 0, os.SEEK_SET)
+        while os.sendfile(target, source, None, 1 << 20):
+            pass
+    finally:
+        os.close(target)
 
 
 def reopen(found: int, flags: int) -> int:

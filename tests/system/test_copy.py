@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -302,6 +303,49 @@ def test_links_swapped_meanwhile_lead_nowhere(engine: Engine, tmp_path: Path) ->
     assert (outside / "file").read_text() == "secret of the host"
     copies = [tmp_path / "got", *(tmp_path / "got-tree").rglob("file")]
     assert all(b"secret" not in path.read_bytes() for path in copies if path.is_file())
+
+
+def test_a_copy_that_is_killed_leaves_no_half_file(engine: Engine, tmp_path: Path) -> None:
+    make(engine)
+    inside(engine, "echo old > /big; head -c 5000000 /dev/zero > /new")
+    (tmp_path / "big").write_bytes(b"x" * 3_000_000)
+    for source, target in ((tmp_path / "big", "web:/big"), ("web:/new", tmp_path / "out")):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                engine.database.close()
+                engine.copying(progress=lambda total: os.kill(os.getpid(), 9)).copy(
+                    place(source), place(target)
+                )
+            finally:
+                os._exit(0)
+        assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    assert inside(engine, "cat /big; ls -a /").count("limpet") == 0
+    assert inside(engine, "cat /big") == "old\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["big", "data", "run"]
+
+
+def test_a_file_system_without_nameless_files(
+    engine: Engine, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Overlayfs of Linux 6.0, for one."""
+    make(engine)
+    real, refused = os.open, []
+
+    def old(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            refused.append(path)
+            raise OSError(errno.EOPNOTSUPP, "old kernel")
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", old)
+    for _ in range(2):
+        copy(engine, f"{tree}/.", "web:/tmp/t", archive=True)
+    monkeypatch.undo()
+    assert refused
+    copy(engine, "web:/tmp/t", tmp_path / "back", archive=True)
+    assert sorted(os.listdir(tmp_path / "back")) == sorted(os.listdir(tree))
+    assert facts(tmp_path / "back/a") == facts(tree / "a")
 
 
 def test_what_came_out_as_a_link_is_not_written_through(engine: Engine, tmp_path: Path) -> None:
