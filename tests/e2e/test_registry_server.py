@@ -17,7 +17,7 @@ import pytest
 
 from core.config import Config
 from core.database import Database
-from core.errors import ConfigError, Conflict, NotFound, Unauthorized
+from core.errors import ConfigError, Conflict, NotFound, RegistryError, Unauthorized
 from core.images.reference import parse_reference
 from core.images.store import ImageStore
 from core.jobs import Job
@@ -29,7 +29,7 @@ from core.registry.pull import pull
 from core.registry.push import push
 from core.registry_server.garbage import Collected, collect
 from core.registry_server.server import ServeOptions, serve
-from tests.fault_proxy import FaultProxy, cut
+from tests.fault_proxy import FaultProxy, Handler, cut
 from tests.fixture_images import Registry, make_certificate, write_oci_layout
 from tests.hostile_registry import layer_tar
 from tests.own_registry import OwnRegistry
@@ -463,3 +463,53 @@ def test_what_cannot_be_served_is_named(paths: Paths, tmp_path: Path) -> None:
                 serve(paths, store, Config(), options, Job(1, "serve"))
             assert caught.value.hint
             store.database.close()
+
+
+@pytest.mark.parametrize("after_s", [0.12, 0.2, 0.3])
+def test_a_push_that_was_killed_goes_on(
+    registry: OwnRegistry, tmp_path: Path, layout: Path, after_s: float
+) -> None:
+    near = {"LIMPET_DATA_ROOT": f"{tmp_path}/near", "LIMPET_RUN_ROOT": f"{tmp_path}/near-run"}
+    environment = {**os.environ, **near}
+    loaded = subprocess.run(
+        [PROGRAM, "load", "-q", "-i", str(layout)], env=environment, capture_output=True, text=True
+    )
+    digest = loaded.stdout.strip()
+    name = f"{registry.host}/app:1"
+    push_it = [str(PROGRAM), "push", "-q", digest, name]
+    killed = subprocess.Popen(
+        push_it, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(after_s)
+    killed.kill()
+    killed.wait()
+    again = subprocess.run(push_it, env=environment, capture_output=True, text=True, timeout=60)
+    assert again.stdout.strip() == digest, again.stderr
+    run("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{name}", f"dir:{tmp_path}/c")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "HEAD"])
+def test_what_a_proxy_garbles_is_refused_and_the_next_push_is_whole(
+    registry: OwnRegistry, layout: Path, far: ImageStore, tmp_path: Path, method: str
+) -> None:
+    """Bytes that change on their way never become a blob; odd statuses are named."""
+    copy_in(layout, f"{registry.host}/source:1")
+    image = far.resolve(do_pull(far, f"{registry.host}/source:1"))
+
+    def garble(handler: Handler) -> None:
+        if handler.command == "PUT":
+            length = int(handler.headers["Content-Length"])
+            registry.ask("PUT", handler.path, b"x" + handler.rfile.read(length)[1:])
+        handler.say(400)
+
+    with FaultProxy(registry.port) as proxy:
+        to = parse_reference(f"{proxy.host}/target:1")
+        proxy.once(method, garble)
+        with pytest.raises(RegistryError, match="HTTP 400"):
+            push(far, Config(), [image], to, Job(1, "push"))
+        before = blob_files(registry.paths)
+        pushed = push(far, Config(), [image], to, Job(2, "push"))
+    assert pushed.digest == image.digest
+    assert blob_files(registry.paths) == before
+    run("skopeo", "copy", "-q", "--src-tls-verify=false",
+        f"docker://{registry.host}/target:1", f"dir:{tmp_path}/copied")  # fmt: skip
