@@ -64,7 +64,7 @@ def past(now: Look, since: float, until: float) -> list[Event]:
         found.append(_of(info, "create", info.created))
         if info.started:
             found.append(_of(info, "start", info.started))
-        if info.finished >= info.started > 0:
+        if info.finished:
             found += _ending(info)
     chosen = [event for event in found if since <= event.time <= until]
     return sorted(chosen, key=lambda event: event.time)
@@ -121,8 +121,12 @@ def _of(info: ContainerInfo, action: str, when: float, *more: tuple[str, str]) -
 
 
 def _ending(info: ContainerInfo) -> list[Event]:
-    died = _of(info, "die", info.finished, ("exitCode", str(info.exit_code)))
-    return [_of(info, "oom", info.finished), died] if info.oom_killed else [died]
+    """Tell of the end of the last run, which may be the one before that under way."""
+    code, oom = info.exit_code, info.oom_killed
+    if info.finished < info.started and info.run_codes:
+        code, oom = info.run_codes[-1]
+    died = _of(info, "die", info.finished, ("exitCode", str(code)))
+    return [_of(info, "oom", info.finished), died] if oom else [died]
 
 
 def _changes(before: ContainerInfo, info: ContainerInfo, now: float) -> Iterator[Event]:

@@ -184,6 +184,7 @@ class Monitor:
             monitor=os.getpid(),
             monitor_ticks=state.start_ticks(os.getpid()),
             boot=state.boot_id(),
+            finished=self._state.finished or self._job.get("finished", 0.0),
             ports=tuple(self._network.get("ports", ())),
             address=self._network.get("address", ""),
             gateway=self._network.get("gateway", ""),

@@ -51,6 +51,7 @@ def make_job(
         # docker's StdinOnce: the input ends when the front end that began it goes away.
         "stdin_once": foreground and not options.tty,
         "size": terminal_size() if options.tty and foreground else (0, 0),
+        "finished": before.finished,
         "restart": {
             "policy": options.restart,
             "count": before.restarts,

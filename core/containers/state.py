@@ -42,6 +42,7 @@ class State(Record):
     """The kernel's boot ID at the start."""
     started: float = 0
     finished: float = 0
+    """When the last run ended: before `started` while it runs again."""
     exit_code: int = 0
     oom: bool = False
     error: str = ""

@@ -101,6 +101,7 @@ def test_a_crash_loop_recovers(containers: Containers) -> None:
     until(lambda: info_of(containers, container).restarts == 3)
     info = wait_state(containers, container, "running")
     assert info.pid > 0
+    assert 0 < info.finished < info.started
     with containers.exec(container, ["cat", "/n"]) as session:
         assert run(session)[1] == b"4\n"
 

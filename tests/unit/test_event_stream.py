@@ -55,6 +55,8 @@ def test_the_life_of_a_container() -> None:
         (web(started=20), web(started=40, finished=30), ["die", "start"]),
         (web(started=20), web(started=20, finished=30, oom_killed=True, state="exited"),
          ["oom", "die"]),
+        (web(started=20), web(started=40, finished=30, run_codes=((137, True),)),
+         ["oom", "die", "start"]),
         (web(), web(name="new"), ["rename"]),
         (web(), web(health="unhealthy"), ["health_status: unhealthy"]),
         (web(), web(networks=("front",)), ["connect"]),
