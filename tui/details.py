@@ -115,8 +115,12 @@ def _overview(document: Mapping[str, Any]) -> list[Line]:
     lines += _field("directory", config["WorkingDir"])
     lines += _field("terminal", "yes" if config["Tty"] else "")
     lines += [[]]
-    lines += _field("network", host["NetworkMode"])
-    lines += _field("address", network["IPAddress"])
+    networks = network.get("Networks") or {}
+    if len(networks) > 1:
+        lines += _listed("networks", _places(networks))
+    else:
+        lines += _field("network", host["NetworkMode"])
+        lines += _field("address", network["IPAddress"])
     lines += _listed("ports", _ports(network["Ports"] or host["PortBindings"] or {}))
     lines += _field("host name", config["Hostname"])
     lines += [[]]
@@ -167,6 +171,15 @@ def _when(moment: str) -> str:
     except ValueError:
         return moment
     return f"{moment[:10]} {moment[11:19]} UTC, {ago(seconds)}"
+
+
+def _places(networks: Mapping[str, Any]) -> Iterable[str]:
+    """Yield each network with the container's addresses and names there."""
+    for name, place in networks.items():
+        addresses = (place.get("IPAddress"), place.get("GlobalIPv6Address"))
+        aliases = ", ".join(place.get("Aliases") or ())
+        words = [name, *filter(None, addresses), *([f"as {aliases}"] if aliases else [])]
+        yield "  ".join(words)
 
 
 def _ports(ports: Mapping[str, Any]) -> Iterable[str]:

@@ -66,6 +66,17 @@ def texts(tabs: list[Tab], name: str) -> list[str]:
     return [plain(line) for tab in tabs if tab.name == name for line in tab.lines]
 
 
+def test_a_container_on_several_networks() -> None:
+    networks = {
+        "shop": {"IPAddress": "10.90.0.2", "GlobalIPv6Address": "fd00::2", "Aliases": ["api"]},
+        "back": {"IPAddress": "10.90.1.2", "Aliases": []},
+    }
+    several = {**CONTAINER, "NetworkSettings": {"Ports": {}, "IPAddress": "", "Networks": networks}}
+    overview = "\n".join(texts(container_tabs(several), "Overview"))
+    assert "shop  10.90.0.2  fd00::2  as api\n" in overview
+    assert "back  10.90.1.2\n" in overview
+
+
 def test_a_container_s_facts() -> None:
     tabs = container_tabs(CONTAINER)
     overview = "\n".join(texts(tabs, "Overview"))
