@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from core.images.manifest import Descriptor
-    from core.registry.ends import DiskEnd, End, RegistryEnd
+    from core.registry.disk_ends import DiskEnd
+    from core.registry.ends import End
+    from core.registry.registry_end import RegistryEnd
     from core.registry.wire import Body
 
     Report = Callable[[int], None]

@@ -24,7 +24,6 @@ from core.images.manifest import (
 )
 from core.images.manifest import Index as ImageIndex
 from core.record import Record
-from core.registry.ends import StoreEnd
 from core.registry.sync_rules import choose_tags
 from core.side_by_side import side_by_side
 
@@ -112,8 +111,8 @@ class _Planner:
         self._check = check
         self._verify = verify
         self._wanted = rule.platforms
-        if isinstance(target, StoreEnd):
-            # The store holds one image a name.
+        if target.by_host:
+            # This host's store: it holds one image a name.
             self._wanted = rule.platforms[:1] or (host_platform(),)
         self._platforms = ",".join(self._wanted)
         self._digests: dict[Name, str] = {}

@@ -85,6 +85,7 @@ def _collect(
         if untagged:
             manifests += _drop_untagged(sql, name)
         _drop_blobs(sql, blobs, name, now - keep_s)
+        _drop_empty(sql, name)
     sql.execute(
         "DELETE FROM manifest_contents WHERE manifest NOT IN "
         "(SELECT digest FROM repository_manifests)"
@@ -150,6 +151,17 @@ def _drop_blobs(sql: Connection, blobs: BlobStore, name: str, before: float) -> 
                 "DELETE FROM repository_blobs WHERE repository=? AND digest=?", (name, digest)
             )
             _loosen(sql, digest)
+
+
+def _drop_empty(sql: Connection, name: str) -> None:
+    """Forget a repository that holds nothing: its name may mean the host's images again."""
+    sql.execute(
+        "DELETE FROM repositories WHERE name=?1 "
+        "AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE repository=?1) "
+        "AND NOT EXISTS (SELECT 1 FROM repository_manifests WHERE repository=?1) "
+        "AND NOT EXISTS (SELECT 1 FROM repository_uploads WHERE repository=?1)",
+        (name,),
+    )
 
 
 def _remove_files(

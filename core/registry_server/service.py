@@ -85,6 +85,10 @@ class Service:
             response = _refused(Refusal("MANIFEST_UNKNOWN", error.message))
         except Error as error:
             response = _refused(Refusal("UNAVAILABLE", error.message))
+        except ConnectionError:
+            raise  # the client's own
+        except OSError as error:
+            response = _refused(Refusal("UNAVAILABLE", f"the store fails: {error.strerror}"))
         if not response.prepared:
             response.headers.update(HEADERS)
         return response

@@ -357,6 +357,7 @@ def test_an_upload_that_grows_holds_the_rest_of_its_repository(
     assert sweep(registry, 60) == Collected((), (), (), 0)
     registry.ask("DELETE", place)
     assert len(sweep(registry, 60).blobs) == 4
+    assert registry.ask("GET", "/v2/app/tags/list").code == "NAME_UNKNOWN"
 
 
 def test_an_upload_that_is_given_up_goes(registry: OwnRegistry) -> None:

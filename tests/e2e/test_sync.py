@@ -270,15 +270,18 @@ def test_into_the_store_and_out_of_it(
     check_whole(f"{target.host}/out/team/app:1.1", tmp_path / "out")
 
 
-@pytest.mark.parametrize("method", ["HEAD", "GET", "POST", "PATCH", "PUT"])
 @pytest.mark.parametrize("fault", ["cut", "late", "500"])
-@pytest.mark.parametrize("end", ["source", "target"])
+@pytest.mark.parametrize(
+    ("end", "method"),
+    [
+        *(("source", method) for method in ("HEAD", "GET")),
+        *(("target", method) for method in ("HEAD", "GET", "POST", "PATCH", "PUT")),
+    ],
+)
 def test_faults_of_either_end_are_survived(
     source: Registry, target: OwnRegistry, store: ImageStore, monkeypatch: pytest.MonkeyPatch,
     method: str, fault: str, end: str, tmp_path: Path,
 ) -> None:  # fmt: skip
-    if end == "source" and method in ("POST", "PATCH", "PUT"):
-        pytest.skip("nothing is written to a source")
     monkeypatch.setattr(upload, "PART", 1 << 20)
     monkeypatch.setattr("core.registry.http.BACKOFF_S", 0.05)
     acts = {"cut": cut(0), "late": cut_answer, "500": lambda handler: handler.say(503)}
