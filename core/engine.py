@@ -368,7 +368,8 @@ class Engine:
         board = Board()
 
         def work(job: Job) -> Built:
-            from core.build.builder import Host, build
+            from core.build.bases import Host
+            from core.build.builder import build
 
             board.job = job
             host = Host(self.paths, self.config, self.store, self.network, self.launcher)

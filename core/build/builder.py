@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from functools import cached_property
 
-from core.build.board import CACHED, DONE, Board, StageBoard
-from core.build.cache import ANNOTATION, BuildCache, Layer, chain_id, make_key
+from core.build.bases import Bases, Host
+from core.build.board import Board, StageBoard
+from core.build.cache import BuildCache, Layer
 from core.build.failed import forget
 from core.build.homes import Home
 from core.build.image_state import ImageState
 from core.build.options import BuildOptions, Built
+from core.build.result import Result
 from core.build.selection import SelectionError
 from core.build.sources import Sources, read_sources
 from core.build.stage_build import StageBuild
@@ -30,31 +31,7 @@ if TYPE_CHECKING:
     from core.build.context import Context
     from core.build.run_step import Command, Runner
     from core.build.stages import Stage
-    from core.config import Config
-    from core.containers.launcher import Launcher
-    from core.images.store import ImageStore
     from core.jobs import Job
-    from core.model import ImageInfo
-    from core.network.network import Network
-    from core.paths import Paths
-
-
-class Host:
-    """The parts of the engine that a build stands on."""
-
-    def __init__(
-        self,
-        paths: Paths,
-        config: Config,
-        store: ImageStore,
-        network: Network,
-        launcher: Launcher,
-    ) -> None:
-        self.paths = paths
-        self.config = config
-        self.store = store
-        self.network = network
-        self.launcher = launcher
 
 
 def build(host: Host, options: BuildOptions, job: Job, board: Board) -> Built:
@@ -105,7 +82,7 @@ class Builder:
         self._used: list[str] = []
         self._changed: list[str] = []
         self._lock = threading.Lock()
-        self._images: dict[tuple[str, str], ImageState] = {}
+        self._bases = Bases(host, options, job, board)
         self._memory = ""
         self._thread = threading.current_thread()
         predefined = platform_args(self.platform, host_platform())
@@ -120,7 +97,7 @@ class Builder:
         target = find_target(stages, self.options.target)
         order = needed(stages, target)
         self.many = len(order) > 1
-        self._adopt_caches()
+        self._bases.adopt_caches(self.cache)
         self._announce(order)
         self._run(order)
         self._tell_warnings()
@@ -128,7 +105,7 @@ class Builder:
         self._warn_unused(stages)
         if self._used:
             self.cache.touch(self._used)
-        return self._finish(state)
+        return Result(self, self._host.store, self._job).make(state)
 
     def close(self) -> None:
         """Keep the digests of files, and let nothing else stay."""
@@ -227,38 +204,7 @@ class Builder:
 
     def image(self, name: str, platform: str, board: StepBoard | None) -> ImageState:
         """Return an image to build on, fetched when it is missing or --pull was said."""
-        wanted = platform or self.options.platform
-        with self._lock:
-            known = self._images.get((name, wanted))
-        if known is None:
-            info = self._resolve(name, wanted, board)
-            from core.images.assemble import layers_of
-
-            layers = [
-                Layer(diff_id, blob) for blob, diff_id in layers_of(self._host.store, info.digest)
-            ]
-            known = ImageState(layers, self._host.store.config(info.digest))
-            with self._lock:
-                self._images[name, wanted] = known
-        return known.copy()
-
-    def _resolve(self, name: str, platform: str, board: StepBoard | None) -> ImageInfo:
-        store = self._host.store
-        if not self.options.pull:
-            try:
-                info = store.resolve(name)
-            except NotFound:
-                pass
-            else:
-                if not platform or parse_platform(platform) == info.platform:
-                    return info
-        from core.images.reference import parse_reference
-        from core.registry.pull import pull
-
-        reference = parse_reference(name, self._host.config["registry", "default"])
-        if board is not None:
-            self.board.say(board, f"pulling {reference.familiar}")
-        return pull(store, self._host.config, reference, platform, self._job)
+        return self._bases.image(name, platform, board)
 
     def platform_document(self, platform: str) -> dict[str, Any]:
         """Return the config that FROM scratch begins with."""
@@ -353,7 +299,7 @@ class Builder:
 
     def clean(self, upper: str, lower: Sequence[int], targets: Sequence[str]) -> None:
         """Take mount points out of what a RUN wrote."""
-        from core.build.run_step import STUBS, remove_stubs
+        from core.build.stubs import STUBS, remove_stubs
 
         remove_stubs(upper, self.paths.layers, lower, (*targets, *STUBS))
 
@@ -368,34 +314,6 @@ class Builder:
             keep(self.paths, upper, f"RUN {title}", layers, command, stage.state.shell)
 
     # -- the end ---------------------------------------------------------------------
-
-    def _adopt_caches(self) -> None:
-        for name in self.options.cache_from:
-            try:
-                info = self._resolve(name, self.options.platform, None)
-            except (Cancelled, KeyboardInterrupt):
-                raise
-            except Exception as error:  # noqa: BLE001 - a cache that cannot be had is no reason to stop
-                self.board.warn(f"--cache-from {name}: {error}")
-                continue
-            from core.images.assemble import layers_of
-            from core.images.manifest import created_at
-
-            history = self._host.store.config(info.digest).get("history") or []
-            steps = [step for step in history if not step.get("empty_layer")]
-            rows = []
-            for (blob, diff_id), step in zip(
-                layers_of(self._host.store, info.digest), steps, strict=False
-            ):
-                key = dict(blob.annotations).get(ANNOTATION)
-                if key:
-                    plain = blob.replace(annotations=())
-                    rows.append((key, Layer(diff_id, plain), str(step.get("created_by") or ""),
-                                 created_at(step.get("created"))))  # fmt: skip
-            if rows:
-                self.cache.adopt(rows)
-            else:
-                self.board.warn(f"--cache-from {name}: it was not built by limpet, nothing to take")
 
     def _tell_warnings(self) -> None:
         """Put the warnings on the board, or raise them: `# check=skip=…;error=true`."""
@@ -415,73 +333,3 @@ class Builder:
                 used |= {name for name, _ in step.names}
         for name in unused(self.given, used):
             self.board.warn(f"--build-arg {name} is taken by no ARG")
-
-    def _finish(self, state: ImageState) -> Built:
-        options, output = self.options, self.options.output
-        if options.labels:
-            state.settings["Labels"] = {
-                **(state.settings.get("Labels") or {}), **dict(options.labels),
-            }  # fmt: skip
-        if options.squash:
-            self._squash(state)
-        if output is not None and output.kind in ("tar", "local"):
-            from core.build.outputs import write_files
-
-            write_files(
-                self.paths, output, self.lower(state.layers), self.home, self.check, self._told
-            )
-            if not options.tags:
-                return Built("", "", (), tuple(self.board.warnings), output.place)
-        from core.images.assemble import make_image
-
-        document = state.finish(newest=options.timestamp, now=time.time())
-        pairs = [(annotated(layer, state.keys), layer.diff_id) for layer in state.layers]
-        info = make_image(self._host.store, document, pairs, options.tags)
-        if output is not None and output.kind in ("docker", "oci"):
-            from core.build.outputs import write_image
-
-            write_image(
-                self._host.store, output, info, options.tags, self.check,
-                lambda done, _: self._told(done),
-            )  # fmt: skip
-        exported = output.place if output is not None else ""
-        warnings = tuple(self.board.warnings)
-        return Built(info.digest, info.config_digest, options.tags, warnings, exported)
-
-    def _told(self, done: int) -> None:
-        self._job.progress("output", done, 0, "writing")
-
-    def _squash(self, state: ImageState) -> None:
-        """Make one layer of those that are new, unless the cache has it."""
-        new = state.layers[state.base :]
-        if len(new) < 2:
-            return
-        parts = {"kind": "squash", "below": chain_id(state.layers[: state.base]),
-                 "sources": [layer.diff_id for layer in new]}  # fmt: skip
-        key = make_key(parts)
-        hit = self.cache.find(key)
-        step = self.board.add(-1, "[squash]", f"{len(new)} layers", 0)
-        if hit is None:
-            from core.build.filling import fill
-
-            self.board.start(step)
-            home = self.home.place()
-            numbers = [str(number) for number in reversed(self.lower(new))]
-            job = {"layers": self.paths.layers, "scratch": home, "lower": [],
-                   "actions": [{"kind": "squash", "squashed": numbers}]}  # fmt: skip
-            fill(job, self.check, self._told)
-            layer = self.pack(f"{home}/upper", step)
-            state.created = self.cache.keep(key, layer, "squash", "", parts)
-            self.board.end(step, DONE)
-        else:
-            layer, state.created = hit.layer, hit.created
-            self.board.end(step, CACHED)
-        state.squash(layer)
-
-
-def annotated(layer: Layer, keys: dict[str, str]) -> Any:
-    """Return a layer's descriptor with the cache's key on it, for --cache-from."""
-    key = keys.get(layer.diff_id)
-    if not key:
-        return layer.descriptor
-    return layer.descriptor.replace(annotations=((ANNOTATION, key),))

@@ -14,7 +14,6 @@ from core.containers import networking, protocol, spec, starting, stored
 from core.containers.options import ContainerOptions
 from core.containers.state import State
 from core.errors import HostError
-from core.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from core.paths import Paths
 from core.record import Record
 
@@ -32,8 +31,6 @@ CHECK_EVERY_S = 0.1
 CLEANUP = os.path.join(os.path.dirname(__file__), "cleanup.py")
 NOTHING: tuple[Any, ...] = ("../build/empty",)
 """What stands in for layers where there are none."""
-STUBS = ("/dev", "/proc", "/sys", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
-"""What a container needs as mount points, and an image need not have."""
 
 
 class BuildPaths(Paths):
@@ -205,98 +202,3 @@ def _document(options: ContainerOptions, made: dict[str, Any]) -> dict[str, Any]
 
     document: dict[str, Any] = loads(stored.document_of(options, made["process"]["args"], {}))
     return document
-
-
-def remove_stubs(upper: str, layers: str, lower: Sequence[int], targets: Sequence[str]) -> None:
-    """Take away what was only made as a mount point, and directories it alone brought up.
-
-    `lower` are layer IDs, the uppermost first.
-    """
-    root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for target in targets:
-            _remove_stub(root, target.strip("/"), [f"{layers}/{number}" for number in lower])
-    finally:
-        os.close(root)
-
-
-def _remove_stub(root: int, target: str, lower: list[str]) -> None:
-    path = target
-    while path:
-        below = _facts_below(lower, path)
-        parent, _, name = path.rpartition("/")
-        try:
-            folder = openat2(root, parent or ".", os.O_RDONLY | os.O_DIRECTORY, 0,
-                             RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)  # fmt: skip
-        except OSError:
-            return
-        try:
-            facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if not _is_stub(folder, name, facts, below):
-                return
-        except OSError:
-            return
-        finally:
-            os.close(folder)
-        path = parent
-
-
-def _is_stub(folder: int, name: str, facts: os.stat_result, below: os.stat_result | None) -> bool:
-    """Remove an entry if it holds nothing and is as it was below; return whether it went."""
-    import stat
-
-    if stat.S_ISDIR(facts.st_mode):
-        if below is not None and (
-            not stat.S_ISDIR(below.st_mode)
-            or (facts.st_mode, facts.st_uid, facts.st_gid)
-            != (below.st_mode, below.st_uid, below.st_gid)
-        ):
-            return False
-        if _is_opaque(folder, name):
-            return False
-        os.rmdir(name, dir_fd=folder)  # only an empty one goes
-        return True
-    if below is None and stat.S_ISREG(facts.st_mode) and facts.st_size == 0:
-        os.unlink(name, dir_fd=folder)
-        return True
-    return False
-
-
-def _is_opaque(folder: int, name: str) -> bool:
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        return os.getxattr(fd, "trusted.overlay.opaque") == b"y"
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-
-
-def _facts_below(lower: Sequence[str], path: str) -> os.stat_result | None:
-    """Return what the layers below have at a path, no link followed."""
-    import stat
-
-    parts = path.split("/")
-    for layer in lower:
-        place = layer
-        for number, part in enumerate(parts):
-            place = f"{place}/{part}"
-            try:
-                facts = os.lstat(place)
-            except OSError:
-                break
-            if stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0:
-                return None
-            if number == len(parts) - 1:
-                return facts
-            if not stat.S_ISDIR(facts.st_mode):
-                return None
-            try:
-                if os.getxattr(place, "trusted.overlay.opaque") == b"y":
-                    rest = "/".join(parts[number + 1 :])
-                    return (
-                        os.lstat(f"{place}/{rest}") if os.path.lexists(f"{place}/{rest}") else None
-                    )
-            except OSError:
-                continue
-    return None

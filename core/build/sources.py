@@ -9,7 +9,8 @@ import sys
 from core.build import dockerfile
 from core.build.context import find_ignore
 from core.build.ignore import Ignore
-from core.build.instructions import Step, parse_steps
+from core.build.instruction_parser import parse_steps
+from core.build.instructions import Step
 from core.build.selection import SelectionError
 from core.errors import HostError, NotFound, NotSupported, UsageError
 from core.record import Record

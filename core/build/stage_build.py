@@ -7,6 +7,7 @@ from core.build import instructions as kinds
 from core.build.cache import make_key
 from core.build.chmod import check_mode
 from core.build.image_state import PATH, ImageState
+from core.build.instruction_parser import parse_step
 from core.build.selection import SelectionError
 from core.build.stages import SCRATCH, expanded
 from core.build.variables import Variables
@@ -119,7 +120,7 @@ class StageBuild:
         found = []
         for text in texts:
             file = parse(f"{self.stage.image} ONBUILD", str(text))
-            found.append(kinds.parse_step(file.source, file.instructions[0]))
+            found.append(parse_step(file.source, file.instructions[0]))
         return found
 
     # -- instructions ----------------------------------------------------------------

@@ -169,3 +169,25 @@ def test_files_changes_and_processes(limpet: Limpet, home: Path) -> None:
     assert limpet("exec", "web", "cat", "/etc/cold") == "mine"
     # No user can write where root alone may, through limpet neither.
     assert "denied" in limpet("cp", "web:/etc/file", "/etc/limpet-was-here", code=1)
+
+
+def test_an_image_is_built(limpet: Limpet, home: Path) -> None:
+    context = home / "context"
+    context.mkdir(mode=0o755)
+    os.chown(context, UID, UID)
+    (context / "a").write_text("copied\n")
+    (context / "Dockerfile").write_text(
+        "FROM starter AS one\nRUN echo run >/r; rm /bin/vi; rm -r /usr; mkdir /usr\n"
+        "FROM one\nWORKDIR /w\nCOPY --chown=1000:1000 a ./\nCOPY --from=one /r /r2\n"
+        "RUN --mount=target=/c --mount=type=tmpfs,target=/t --mount=type=cache,target=/k "
+        "cat /c/a >/t/x; cp /t/x /k/; cat /k/x\n"
+    )
+    limpet("build", "--network", "none", "-t", "built", str(context))
+    script = "cat /w/a /r2; stat -c %u /w/a; test -e /bin/vi || echo gone"
+    run = ("run", "--rm", "--network", "none", "built", "sh", "-c", script)
+    assert limpet(*run) == "copied\nrun\n1000\ngone\n"
+    limpet("build", "--network", "none", "--squash", "-t", "built", str(context))
+    assert limpet(*run) == "copied\nrun\n1000\ngone\n"
+    limpet("build", "-q", "--network", "none", "-o", str(home / "out"), str(context))
+    assert (home / "out/r2").read_text() == "run\n"
+    assert not list((home / ".local/share/limpet/build/work").iterdir())

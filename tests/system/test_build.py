@@ -110,14 +110,16 @@ def test_triggers_run_in_the_image_that_builds_on_it(shop: Workshop) -> None:
 
 
 def test_stages_run_side_by_side_and_only_if_needed(shop: Workshop) -> None:
-    started = time.monotonic()
     built = shop.build(
         "FROM starter AS a\nRUN sleep 0.7; echo a >/a\n"
         "FROM starter AS b\nRUN sleep 0.7; echo b >/b\n"
         "FROM starter AS unused\nRUN exit 1\nFROM scratch\nCOPY --from=a /a /\n"
         "COPY --from=b /b /sub/\nCOPY --from=starter /etc/passwd /\n"
     )
-    assert time.monotonic() - started < 1.35
+    assert shop.board is not None
+    one, other = (step for step in shop.board.steps if "sleep" in step.title)
+    assert one.started < other.ended
+    assert other.started < one.ended
     config = shop.engine.store.config(built.digest)
     assert len(config["rootfs"]["diff_ids"]) == 3
     assert config["os"] == "linux"
@@ -316,7 +318,7 @@ def test_one_failing_stage_ends_the_others(shop: Workshop) -> None:
             "FROM starter AS a\nRUN sleep 60\nFROM starter AS b\nRUN sleep 0.2; exit 3\n"
             "FROM starter\nCOPY --from=a / /\nCOPY --from=b / /\n"
         )
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize(

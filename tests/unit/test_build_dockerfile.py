@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.build.dockerfile import KEYWORDS, parse
-from core.build.instructions import Copy, From, Healthcheck, Pairs, Run, Step, parse_steps
+from core.build.instruction_parser import parse_steps
+from core.build.instructions import Copy, From, Healthcheck, Pairs, Run, Step
 from core.build.source import DockerfileError
 
 

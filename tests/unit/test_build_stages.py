@@ -13,7 +13,7 @@ from core.build.context import Context, select
 from core.build.dockerfile import parse
 from core.build.ignore import Ignore
 from core.build.image_state import ImageState
-from core.build.instructions import parse_steps
+from core.build.instruction_parser import parse_steps
 from core.build.source import DockerfileError
 from core.build.stages import Stage, find_target, global_args, make_stages, needed
 from core.build.variables import Variables, platform_args
@@ -190,3 +190,29 @@ def test_files_that_are_known_are_not_read_again(paths: Paths, tmp_path: Path) -
     second = Context(paths, str(root), Ignore(()))
     assert digest(second, ".") != before
     assert second.changed() == ["3"]
+
+
+def test_mount_points_go_and_what_was_written_stays(tmp_path: Path) -> None:
+    from core.build.stubs import remove_stubs
+
+    upper, layers = tmp_path / "upper", tmp_path / "layers"
+    for made in ("upper/etc", "upper/run/secrets", "upper/own", "layers/1/etc", "layers/1/kept"):
+        (tmp_path / made).mkdir(parents=True)
+    for name in ("etc/hosts", "run/secrets/key", "own/mount", "own/real"):
+        (upper / name).touch()
+    (upper / "kept").mkdir(mode=0o700)
+    (upper / "link").symlink_to(tmp_path)
+    (tmp_path / "outside").touch()
+    (layers / "1/etc/passwd").touch()
+    targets = (
+        "/etc/hosts",
+        "/run/secrets/key",
+        "/own/mount",
+        "/kept/new",
+        "/link/outside",
+        "/none",
+    )
+    remove_stubs(str(upper), str(layers), [1], targets)
+    left = sorted(str(path.relative_to(upper)) for path in upper.rglob("*"))
+    assert left == ["kept", "link", "own", "own/real"]
+    assert (tmp_path / "outside").exists()
