@@ -49,6 +49,8 @@ class Port(Record):
     host_port: int
     container_port: int
     protocol: str = "tcp"
+    host_last: int = 0
+    """When asked for: any free port from host_port to this one."""
 
 
 class Endpoint(Record):

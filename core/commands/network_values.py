@@ -150,7 +150,8 @@ def add_host(word: str) -> tuple[str, str]:
 def publish(word: str) -> tuple[Port, ...]:
     """Parse [HOST-IP:][HOST-PORT:]PORT[/tcp|udp]; ports may be ranges FIRST-LAST.
 
-    An IPv6 address is written in brackets.
+    A range for one port of the container means any free one of it.  An IPv6 address is
+    written in brackets.
     """
     body, protocol = _protocol(word)
     host, _, inside = body.rpartition(":")
@@ -169,6 +170,8 @@ def publish(word: str) -> tuple[Port, ...]:
         raise ValueError(f"{word!r}: write an IPv6 address in brackets: [::]:8080:80")
     ports = _ports(word, inside)
     hosts = _ports(word, host_ports) if host_ports else [0] * len(ports)
+    if len(ports) == 1 and len(hosts) > 1:
+        return (Port(host_ip, hosts[0], ports[0], protocol, hosts[-1]),)
     if len(hosts) != len(ports):
         raise ValueError(f"{word!r}: the two ranges differ in length")
     return tuple(

@@ -57,7 +57,8 @@ def wishes(options: ContainerOptions) -> dict[str, Any]:
     """Return the part of `HostConfig` that says what was asked for."""
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in options.publish:
-        host = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
+        wanted = str(port.host_port or "") + (f"-{port.host_last}" if port.host_last else "")
+        host = {"HostIp": port.host_ip, "HostPort": wanted}
         bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(host)
     return {
         "NetworkMode": options.network,

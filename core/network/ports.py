@@ -37,7 +37,9 @@ def resolve(
     found: list[Published] = []
     for port in publish:
         places = _places(port.host_ip, default_ip, ipv6=ipv6)
-        if port.host_port:
+        if port.host_last:
+            ready = _first_free(places, port, held)
+        elif port.host_port:
             ready = [
                 _check((place, port.host_port, port.container_port, port.protocol), held)
                 for place in places
@@ -97,6 +99,24 @@ def _check(wanted: Published, held: Sequence[tuple[Published, str]]) -> Publishe
     except OSError as error:
         raise _refused(wanted, error) from error
     return wanted
+
+
+def _first_free(
+    places: Sequence[str], port: Port, held: Sequence[tuple[Published, str]]
+) -> list[Published]:
+    """Take the lowest port of a range that is free on all places."""
+    for number in range(port.host_port, port.host_last + 1):
+        try:
+            return [_check((place, number, port.container_port, port.protocol), held)
+                    for place in places]  # fmt: skip
+        except Conflict:
+            continue
+    raise Conflict(
+        f"no {port.protocol} port from {port.host_port} to {port.host_last} is free",
+        hint="limpet ps and ss -lnp show who has them; leave the range out: "
+        "-p PORT takes any free one",
+        subject=str(port.host_port),
+    )
 
 
 def _choose(

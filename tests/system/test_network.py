@@ -292,6 +292,17 @@ def test_a_free_port_is_chosen(lab: Lab) -> None:
     assert min(first[1], second[1]) >= 1024
 
 
+def test_a_free_port_of_a_range_is_taken(lab: Lab) -> None:
+    wanted = Port("", 8080, 80, "tcp", 8082)
+    held = {("0.0.0.0", 8080, 80, "tcp"): Holder("web")}
+    with socket.create_server(("127.0.0.1", 8081)):
+        assert lab.prepare("a", wanted, taken=lambda: held)["ports"] == [
+            ("0.0.0.0", 8082, 80, "tcp")
+        ]
+        with pytest.raises(Conflict, match="no tcp port from 8080 to 8082 is free"):
+            lab.prepare("a", wanted, wanted, taken=lambda: held)
+
+
 def test_the_same_port_twice(lab: Lab) -> None:
     with pytest.raises(Conflict, match="by the same container"):
         lab.prepare("a", Port("", 8080, 80), Port("127.0.0.1", 8080, 81))

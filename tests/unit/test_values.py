@@ -41,11 +41,17 @@ def test_durations(word: str, seconds: float) -> None:
         ("8080:80", [("", 8080, 80, "tcp")]),
         ("127.0.0.1:8080:80/udp", [("127.0.0.1", 8080, 80, "udp")]),
         ("127.0.0.1::80", [("127.0.0.1", 0, 80, "tcp")]),
+        ("[fd00::1]:8080:80", [("fd00::1", 8080, 80, "tcp")]),
         ("8000-8001:80-81", [("", 8000, 80, "tcp"), ("", 8001, 81, "tcp")]),
     ],
 )
 def test_published_ports(word: str, ports: list[tuple[str, int, int, str]]) -> None:
     assert network_values.publish(word) == tuple(Port(*port) for port in ports)
+
+
+def test_a_range_for_one_port_is_to_choose_from() -> None:
+    (port,) = network_values.publish("8000-8005:80")
+    assert (port.host_port, port.host_last, port.container_port) == (8000, 8005, 80)
 
 
 def test_mounts() -> None:
