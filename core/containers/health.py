@@ -200,7 +200,10 @@ class Health:
                     os.kill(target, _signal.SIGKILL)
                 except OSError:
                     pass  # not a leader yet, or gone
-        os.kill(probe.pid, _signal.SIGKILL)  # not reaped yet, so it is still this one
+        try:
+            os.kill(probe.pid, _signal.SIGKILL)  # not reaped yet, so it is still this one
+        except OSError:
+            pass  # a kernel that says no must not end the container
 
     def _drop(self, probe: Probe) -> None:
         self._probe = None
@@ -232,7 +235,7 @@ class Health:
                 status = UNHEALTHY
         try:
             text = dumps({"failing": self._failing, "results": self._results})
-            replace_file(self._file, text.encode())
+            replace_file(self._file, text.encode("utf-8", "replace"))
         except OSError:
             pass  # a full disk
         if status != self._status:

@@ -85,7 +85,10 @@ class Sampler:
         if self._file < 0:
             self._open()
         now = time.time()
-        values = self._read()
+        try:
+            values = self._read()
+        except (ValueError, IndexError):
+            return  # a kernel that tells it otherwise: a missing sample is no harm
         second, minute = int(now), int(now) // 60
         if minute != self._minute:
             self._minute, self._peak = minute, (0, 0)

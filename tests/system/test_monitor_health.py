@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -111,6 +112,21 @@ def test_a_check_that_cannot_run_tells_why(containers: Containers) -> None:
     result = log(containers, container)[-1]
     assert result["ExitCode"] == 127
     assert "sh" in result["Output"]
+
+
+def test_a_check_with_an_odd_name_harms_nobody(containers: Containers) -> None:
+    check = {
+        "test": ["CMD", "/b\udcff"], "argv": ["/b\udcff"], "interval_s": 0.05, "timeout_s": 5.0,
+        "start_period_s": 0.0, "start_interval_s": 5.0, "retries": 1,
+    }  # fmt: skip
+    container = containers.create(shell(SLEEP, health_cmd="true"))
+    with containers._database.write() as sql:
+        (text,) = sql.execute("SELECT options FROM containers").fetchone()
+        changed = json.dumps({**json.loads(text), "health": check})
+        sql.execute("UPDATE containers SET options=?", (changed,))
+    containers.start(container)
+    until(lambda: health(containers, container) == "unhealthy")
+    assert log(containers, container)[0]["ExitCode"] == 127
 
 
 def test_a_frozen_container_is_not_checked(containers: Containers) -> None:

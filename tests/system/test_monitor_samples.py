@@ -101,5 +101,20 @@ def test_the_file_does_not_grow_and_the_old_falls_out(
     sampler.end()
 
 
+def test_what_cannot_be_understood_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("a lot\n")
+    monkeypatch.setattr("core.containers.samples._gauge_paths", lambda dirs: dirs)
+    clock = Clock()
+    paths = (str(tmp_path / "memory" / "memory.usage_in_bytes"),)
+    sampler = Sampler(str(tmp_path / "stats"), clock, paths)  # type: ignore[arg-type]
+    sampler.begin(0)
+    clock.ring()
+    assert read_samples(str(tmp_path), time.time(), 600) == []
+    sampler.end()
+
+
 def test_a_counter_that_begins_anew_is_no_negative_use() -> None:
     assert cpu_percent(Sample(10, 5_000_000_000, 0, 1), Sample(11, 500_000_000, 0, 1)) == 50
