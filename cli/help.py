@@ -17,6 +17,7 @@ usage: limpet                    open the app
        limpet COMMAND …          run one command
        limpet shell              a prompt with the same commands; --plain without any drawing
        limpet help COMMAND       what a command does and takes
+       limpet serve-web          the app in a browser on this host, behind a token
        limpet completion SHELL   completion for bash, zsh or fish
        limpet man                the manual page: limpet man | man -l -
        limpet --read-only …      refuse whatever would change something

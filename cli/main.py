@@ -69,6 +69,8 @@ def _main(words: list[str]) -> int:
         words = ["version"]
     if words[0] == "shell":
         return _shell(words[1:], read_only=read_only)
+    if words[0] == "serve-web":
+        return _serve_web(words[1:], read_only=read_only)
     if words[0] == "man":
         from cli.man import page
         from cli.render import out
@@ -108,6 +110,17 @@ def _record(words: Sequence[str]) -> int:
     from cli.record import record
 
     return record(words[0], words[1:])
+
+
+def _serve_web(words: Sequence[str], *, read_only: bool) -> int:
+    """Serve the app to a browser, where the extra that does it is installed."""
+    try:
+        from cli.serve_web import serve_web
+    except ImportError as error:
+        raise UsageError(
+            f"serve-web needs {error.name}", hint="pip install 'limpet[web]', or textual-serve"
+        ) from error
+    return serve_web(words, read_only=read_only)
 
 
 def _shell(words: Sequence[str], *, read_only: bool) -> int:
@@ -178,6 +191,8 @@ def _own_words(verb: Verb, words: Sequence[str]) -> list[str]:
 
 
 def _app(*, read_only: bool) -> int:
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return _app_in_browser(read_only=read_only)
     if not (os.isatty(0) and os.isatty(1)):
         raise UsageError("the app needs a terminal", hint="limpet help lists the commands")
     from core.engine import open_engine
@@ -189,3 +204,11 @@ def _app(*, read_only: bool) -> int:
 
         opened.hand_over()
         return run(engine, read_only=read_only)
+
+
+def _app_in_browser(*, read_only: bool) -> int:
+    """Run the app for `serve-web`: what it shows goes to a page, not to a terminal."""
+    from core.engine import open_engine
+    from tui.app import run
+
+    return run(open_engine(), read_only=read_only)

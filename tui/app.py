@@ -12,7 +12,7 @@ from textual.binding import Binding
 
 from core.commands.keys import CONTAINERS, IMAGES
 from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
-from core.errors import Error
+from core.errors import Error, UsageError
 from tui import views
 from tui.answers import answer, failure
 from tui.bridge import Answered, Bridge, Changed, record_bug
@@ -251,7 +251,10 @@ class LimpetApp(FrameDiffApp):
 
         wanted = number in self._in_panes or self.engine.config["tui", "pane"]
         self._in_panes.discard(number)
-        if wanted and not isinstance(foreground, OnHost):
+        if isinstance(foreground, OnHost) and self.is_web:
+            hint = "run it in a shell of your own"
+            self._fail(number, UsageError("a browser has no terminal for this", hint=hint))
+        elif (wanted or self.is_web) and not isinstance(foreground, OnHost):
             self.call_next(self.dashboard.show_terminal, number, foreground)
         else:
             self._give_terminal(number, foreground)
@@ -508,6 +511,9 @@ def run(engine: Engine, *, read_only: bool = False) -> int:
     """Run the app on the terminal until the person leaves; returns the exit code."""
     app = LimpetApp(engine, read_only=read_only)
     code = app.run(mouse=bool(engine.config["tui", "mouse"]))
+    if os.environ.get("TEXTUAL_DRIVER"):  # in a browser: there is no terminal to say it on
+        engine.close()
+        return 0
     left = sum(info.state == "running" for info in app.bridge.latest.containers)
     if left:
         _tell(

@@ -1,0 +1,98 @@
+"""`limpet serve-web`: the app in a browser on this host, behind a token.
+
+textual-serve carries what the app shows to the page it brings along.  It listens on loopback
+alone; from elsewhere it is reached as anything on a server is: `ssh -L`.  Whoever gets in can
+do what limpet can, so each request must bring the token, come under the name that was given
+out (a foreign page may have a name that resolves to loopback), and a socket must be opened by
+our own page.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import shlex
+import sys
+
+from aiohttp import web
+from textual_serve.server import Server
+
+from core.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from aiohttp.typedefs import Middleware
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HOST = "127.0.0.1"
+PORT = 8686
+COOKIE = "limpet-token"
+
+
+class TokenServer(Server):
+    """textual-serve's server with a lock on its door."""
+
+    def __init__(self, command: str, port: int, token: str) -> None:
+        super().__init__(command, host=HOST, port=port, title="limpet")
+        self._token = token
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(self._guard())
+        return app
+
+    def _guard(self) -> Middleware:
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.headers.get("Host") != f"{HOST}:{self.port}":
+                raise web.HTTPForbidden(text=f"this is {self.public_url}, by no other name\n")
+            given = request.query.get("token", "")
+            if given and self._fits(given):
+                # The token does not stay in the address, nor in what is sent on as referrer.
+                answer = web.HTTPFound("/")
+                answer.set_cookie(COOKIE, given, httponly=True, samesite="Strict")
+                raise answer
+            if not self._fits(request.cookies.get(COOKIE, "")):
+                raise web.HTTPForbidden(text="the address that limpet printed has the token\n")
+            if request.path == "/ws" and request.headers.get("Origin") != self.public_url:
+                raise web.HTTPForbidden(text="only limpet's own page may open this\n")
+            return await handler(request)
+
+        return guard
+
+    def _fits(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), self._token.encode())
+
+    async def on_startup(self, app: web.Application) -> None:
+        """Say nothing yet: nobody is listening."""
+
+    def serve(self, debug: bool = False) -> None:
+        """Serve until a signal comes."""
+        # aiohttp calls this once it listens.
+        web.run_app(self._make_app(), host=self.host, port=self.port, print=self._tell)
+
+    def _tell(self, *_: object) -> None:
+        sys.stderr.write(
+            f"limpet: {self.public_url}/?token={self._token}\n"
+            f"  from another host: ssh -L {self.port}:{HOST}:{self.port} …; ctrl-c ends it\n"
+        )
+        sys.stderr.flush()
+
+
+def serve_web(words: Sequence[str], *, read_only: bool) -> int:
+    """Serve until ctrl-c; `words` may be `--port N`.  Raises UsageError for others."""
+    port = PORT
+    if len(words) == 2 and words[0] == "--port" and words[1].isdecimal():
+        port = int(words[1])
+    elif words:
+        raise UsageError(f"{words[0]!r} is unknown", hint="usage: limpet serve-web [--port N]")
+    given = sys.orig_argv[1:]
+    mine = given[: len(given) - len(sys.argv) + 1]
+    argv = [sys.executable, *mine, *(["--read-only"] if read_only else [])]
+    token = os.environ.pop("LIMPET_WEB_TOKEN", "") or secrets.token_urlsafe(24)
+    TokenServer(shlex.join(argv), port, token).serve()
+    return 0

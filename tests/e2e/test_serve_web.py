@@ -1,0 +1,150 @@
+"""The app in a browser: who is let in, and a journey in Debian's chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from core.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
+TOKEN = "sesame"
+
+
+@pytest.fixture
+def env(paths: Paths, tmp_path: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8",
+        "LIMPET_DATA_ROOT": paths.data, "LIMPET_RUN_ROOT": paths.run, "LIMPET_WEB_TOKEN": TOKEN,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def place(env: dict[str, str]) -> Iterator[str]:
+    """Run the server; return its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = [LIMPET, "serve-web", "--port", str(port)]
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr
+        assert f"?token={TOKEN}" in server.stderr.readline()
+        yield f"http://127.0.0.1:{port}"
+        server.send_signal(signal.SIGINT)
+
+
+async def test_only_those_with_the_token_come_in(place: str) -> None:
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as visitor:
+
+        async def status(path: str, **headers: str) -> int:
+            async with visitor.get(place + path, headers=headers) as answer:
+                return answer.status
+
+        assert await status("/") == 403
+        assert await status("/static/js/textual.js") == 403
+        assert await status("/?token=wrong") == 403
+        assert await status(f"/?token={TOKEN}", Host="evil.example") == 403
+        assert await status(f"/?token={TOKEN}") == 200
+        assert await status("/") == 200
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await visitor.ws_connect(f"{place}/ws", origin="http://evil.example")
+        async with visitor.ws_connect(f"{place}/ws?width=90&height=24", origin=place) as page:
+            seen = b""
+            while b"Containers" not in seen:
+                seen += (await page.receive(timeout=20)).data
+
+
+class Browser:
+    """Chromium without a window, spoken to by its own protocol (CDP)."""
+
+    def __init__(self, line: aiohttp.ClientWebSocketResponse) -> None:
+        self._line = line
+        self._count = 0
+        self._session = ""
+
+    async def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": params}
+        await self._line.send_json(
+            message | ({"sessionId": self._session} if self._session else {})
+        )
+        while True:
+            answer = await self._line.receive_json(timeout=20)
+            if answer.get("id") == self._count:
+                assert "result" in answer, answer
+                return dict(answer["result"])
+
+    async def open(self, address: str) -> None:
+        target = (await self.ask("Target.createTarget", url=address))["targetId"]
+        found = await self.ask("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = found["sessionId"]
+
+    async def until(self, expression: str) -> None:
+        for _ in range(200):
+            found = await self.ask("Runtime.evaluate", expression=expression)
+            if found["result"].get("value"):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{expression} did not come true")
+
+    async def press(self, key: str) -> None:
+        await self.ask("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+        await self.ask("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's chromium")
+async def test_a_browser_makes_an_image(place: str, env: dict[str, str], tmp_path: Path) -> None:
+    browser = await asyncio.create_subprocess_exec(
+        "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
+        f"--user-data-dir={tmp_path}/chromium", env=env, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert browser.stderr
+        line = b""
+        while not (found := re.search(rb"ws://\S+", line)):
+            line = await asyncio.wait_for(browser.stderr.readline(), 20)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(found[0].decode()) as channel,
+        ):
+            chromium = Browser(channel)
+            await chromium.open(f"{place}/?token={TOKEN}")
+            await chromium.until("document.body.classList.contains('-first-byte')")
+            await chromium.until("location.search == ''")
+            await chromium.until("document.querySelector('.xterm-helper-textarea') != null")
+            await chromium.ask(
+                "Runtime.evaluate",
+                expression="document.querySelector('.xterm-helper-textarea').focus()",
+            )
+            await asyncio.sleep(1)  # the page takes its size, which begins the app anew
+            await chromium.press("S")
+            for _ in range(200):
+                shown = await asyncio.create_subprocess_exec(
+                    LIMPET, "ps", "--format", "{{.Names}}", env=env, stdout=subprocess.PIPE
+                )
+                if b"first" in (await shown.communicate())[0]:
+                    break
+                await asyncio.sleep(0.2)
+            else:
+                raise AssertionError("the key S started nothing")
+    finally:
+        browser.terminate()
+        await browser.wait()
+        for words in (("rm", "-f", "first"), ("network", "prune", "-f")):
+            ended = await asyncio.create_subprocess_exec(LIMPET, *words, env=env)
+            await ended.wait()
