@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
+import socket
 import ssl
 
 from aiohttp import web
 
 from core.errors import ConfigError, Conflict, HostError
 from core.record import Record
+from core.registry.proxy import is_loopback
 from core.registry_server.htpasswd import Htpasswd
 from core.registry_server.repositories import Repositories
 from core.registry_server.service import Service
@@ -84,7 +87,7 @@ async def _serve(
             raise _refused(error, options) from error
         address = _address(runner, options)
         job.say(f"serving on {address}")
-        await _watch(service, job, address)
+        await _watch(service, job, f"serving on {address}{_danger(options)}")
     finally:
         if upstream:
             upstream.close()
@@ -119,10 +122,19 @@ def _logger(job: Job) -> logging.Logger:
     return logger
 
 
-async def _watch(service: Service, job: Job, address: str) -> None:
+def _danger(options: ServeOptions) -> str:
+    """Return what a person should know who serves to others than this host."""
+    if is_loopback(options.host):
+        return ""
+    if not options.htpasswd:
+        return "; whoever reaches it may " + ("pull" if options.read_only else "push and pull")
+    return "" if options.tls_certificate else "; passwords pass unencrypted: --tls-cert"
+
+
+async def _watch(service: Service, job: Job, note: str) -> None:
     while not job.cancelled:
         moved = service.blobs.sent + service.blobs.received
-        job.progress("registry", moved, 0, f"serving on {address}")
+        job.progress("registry", moved, 0, note)
         await asyncio.sleep(LOOK_S)
 
 
@@ -155,8 +167,11 @@ def _refused(error: OSError, options: ServeOptions) -> Conflict | HostError:
             hint="registry serve --address HOST:PORT names another one",
             subject=place,
         )
+    # asyncio puts words of its own around those of the system.
+    named = isinstance(error, socket.gaierror) or not error.errno
+    cause = (error.strerror or error) if named else os.strerror(error.errno or 0)
     return HostError(
-        f"cannot listen on {place}: {error.strerror or error}",
+        f"cannot listen on {place}: {cause}",
         hint="registry serve --address HOST:PORT",
         subject=place,
         errno=error.errno or 0,

@@ -17,7 +17,7 @@ import pytest
 
 from core.config import Config
 from core.database import Database
-from core.errors import ConfigError, Conflict, NotFound, RegistryError, Unauthorized
+from core.errors import ConfigError, Conflict, HostError, NotFound, RegistryError, Unauthorized
 from core.images.reference import parse_reference
 from core.images.store import ImageStore
 from core.jobs import Job
@@ -455,6 +455,7 @@ def test_what_cannot_be_served_is_named(paths: Paths, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for options, kind, words in (
             (ServeOptions(port=taken.getsockname()[1]), Conflict, "taken by another"),
+            (ServeOptions("10.9.9.9"), HostError, "10.9.9.9:5000: Cannot assign requested address"),
             (ServeOptions(htpasswd=str(tmp_path / "none")), ConfigError, "No such file"),
             (ServeOptions(htpasswd=str(empty)), ConfigError, "bcrypt"),
             (ServeOptions(tls_certificate=str(empty)), ConfigError, str(empty)),
