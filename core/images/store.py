@@ -86,7 +86,7 @@ class ImageStore:
     def _for_platform(self, text: str, found: ImageInfo, platform: str) -> ImageInfo:
         from core.images.manifest import Descriptor, Entry, Index, choose
 
-        images = [found, *(self.resolve(digest) for digest in self._siblings(text))]
+        images = [found, *(self.resolve(digest) for _, digest in self._siblings(text))]
         entries = [Entry(Descriptor("", image.digest, 0), image.platform) for image in images]
         try:
             chosen = choose(Index("", tuple(entries)), platform, text)
@@ -95,16 +95,16 @@ class ImageStore:
             raise
         return next(image for image in images if image.digest == chosen.digest)
 
-    def _siblings(self, text: str) -> list[str]:
-        """Return digests of the other images that came from the same index as a name's."""
+    def _siblings(self, text: str) -> list[tuple[str, str]]:
+        """Return names and digests of other platforms' images that were pulled with a name."""
         name = self.canonical(text)
         repository = name.partition("@")[0].rpartition(":")[0]
         rows = self.database.query(
-            "SELECT o.digest, o.name FROM tags t JOIN tags o USING (source_digest) "
-            "WHERE t.name=? AND o.name <> t.name AND t.source_digest <> t.digest",
+            "SELECT o.name, o.digest FROM tags t JOIN tags o USING (source_digest) "
+            "WHERE t.name=? AND o.digest <> t.digest AND t.source_digest <> t.digest",
             (name,),
         )
-        return [digest for digest, other in rows if other.startswith(f"{repository}@")]
+        return [(other, digest) for other, digest in rows if other == f"{repository}@{digest}"]
 
     def canonical(self, text: str) -> str:
         """Return the stored name that `text` means, "" when it is an ID."""
@@ -426,7 +426,7 @@ class ImageStore:
         for word in words:
             wanted.append((word, self.resolve(word), self.canonical(word)))
             # The images of other platforms came with the name, and go with it.
-            wanted += [(digest, self.resolve(digest), "") for digest in self._siblings(word)]
+            wanted += [(name, self.resolve(digest), name) for name, digest in self._siblings(word)]
         return plan_removal(self.database, wanted, force=force, users=users)
 
     def apply_removal(self, plan: RemovePlan, bin_: Bin | None = None) -> None:
