@@ -26,6 +26,7 @@ def render_build(building: Building) -> int:
     from cli.render import render, report
     from core.errors import BuildError, Error
 
+    _end_as_by_keys()
     following: Building | None = building
     code = 0
     while following is not None:
@@ -51,6 +52,18 @@ def render_build(building: Building) -> int:
         sys.stderr.write("waiting for a change; ctrl-c ends\n")
         following = following.again(lambda: False)
     return code
+
+
+def _end_as_by_keys() -> None:
+    """Let signals that end a process end a build as ctrl-c does: with nothing left."""
+    import signal
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, interrupt)
 
 
 def _wants_shell(building: Building) -> bool:

@@ -19,10 +19,12 @@ def main(data: str, run: str, container_id: str, directory: str) -> None:
     from core.paths import Paths
 
     paths = Paths(data, run)
+    home = os.path.dirname(directory)
     remove_tree(directory)
+    remove_tree(f"{run}/build/{os.path.basename(home)}")
     remove_tree(paths.container_run(container_id))
     Network(paths, Database(paths), Config()).release(container_id)
-    remove_home(os.path.dirname(directory))
+    remove_home(home)
 
 
 if __name__ == "__main__":

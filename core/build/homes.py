@@ -21,13 +21,14 @@ class Home:
 
     def __init__(self, paths: Paths) -> None:
         self._top = f"{paths.data}/build/work"
+        self._memory = f"{paths.run}/build"
         self.path = f"{self._top}/{os.urandom(6).hex()}"
         self._fd = -1
         self._count = 0
 
     def __enter__(self) -> Self:
         os.makedirs(self._top, 0o700, exist_ok=True)
-        sweep(self._top)
+        sweep(self._top, self._memory)
         os.mkdir(self.path, 0o700)
         self._fd = os.open(f"{self.path}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -47,10 +48,13 @@ class Home:
         return path
 
 
-def sweep(top: str) -> None:
-    """Remove the directories of builds that are gone."""
+def sweep(top: str, memory: str) -> None:
+    """Remove the directories of builds that are gone, and what they had in memory."""
     for name in os.listdir(top):
         remove_home(f"{top}/{name}")
+    for name in os.listdir(memory) if os.path.isdir(memory) else ():
+        if not os.path.exists(f"{top}/{name}"):
+            remove_tree(f"{memory}/{name}")
 
 
 def remove_home(path: str) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 HOSTNAME = "build"
 CHECK_EVERY_S = 0.1
+MOST_BYTES, TAIL_BYTES = 2 << 20, 8 << 10
+"""Of the output of one RUN."""
 CLEANUP = os.path.join(os.path.dirname(__file__), "cleanup.py")
 NOTHING: tuple[Any, ...] = ("../build/empty",)
 """What stands in for layers where there are none."""
@@ -169,26 +171,37 @@ class Running:
 
 
 class Lines:
-    """Makes lines of what comes in pieces, each stream for itself."""
+    """Makes lines of what comes in pieces, each stream for itself.
+
+    Of a flood only the beginning and the end are told.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._rest: dict[int, bytes] = {}
+        self._told = 0
 
     def feed(self, data: bytes, stream: int) -> None:
         """Take a piece of a stream."""
-        *lines, rest = (self._rest.get(stream, b"") + data).split(b"\n")
-        if len(rest) > 8192:
+        rest = self._rest.get(stream, b"")
+        if self._told > MOST_BYTES:
+            self._rest[stream] = (rest + data)[-TAIL_BYTES:]
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        if len(rest) > TAIL_BYTES:
             lines, rest = [*lines, rest], b""
         self._rest[stream] = rest
         for line in lines:
             self._tell(line)
+        self._told += len(data)
+        if self._told > MOST_BYTES:
+            self._say(f"the output is clipped after {MOST_BYTES >> 20} MiB; its end follows")
 
     def end(self) -> None:
-        """Tell what was not ended by a newline."""
+        """Tell what was not ended by a newline, and the end of what was clipped."""
         for rest in self._rest.values():
-            if rest:
-                self._tell(rest)
+            for line in rest.removesuffix(b"\n").split(b"\n") if rest else ():
+                self._tell(line)
         self._rest = {}
 
     def _tell(self, line: bytes) -> None:

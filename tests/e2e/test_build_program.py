@@ -53,12 +53,12 @@ class Host:
         (self.context / "Dockerfile").write_text(dockerfile)
         return self.limpet("build", "--network", "none", *words, context)
 
-    def started(self, dockerfile: str) -> subprocess.Popen[str]:
+    def started(self, dockerfile: str, *words: str) -> subprocess.Popen[str]:
         """Start a build and return once its RUN has printed `now`."""
         (self.context / "Dockerfile").write_text(dockerfile)
         process = subprocess.Popen(
-            [LIMPET, "build", "--network", "none", "--progress", "plain", "."], env=self.env,
-            cwd=self.context, stderr=subprocess.PIPE, text=True,
+            [LIMPET, "build", "--network", "none", "--progress", "plain", *words, "."],
+            env=self.env, cwd=self.context, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert process.stderr is not None
         for line in process.stderr:
@@ -154,24 +154,29 @@ def test_what_cannot_be_asked_for(host: Host, words: Sequence[str], said: str) -
     assert said in ran.stderr.decode()
 
 
-def test_ctrl_c_leaves_nothing(host: Host) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_leave_nothing(host: Host, number: signal.Signals) -> None:
     process = host.started("FROM starter\nRUN echo done >/x\nRUN echo now; sleep 1000\n")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, rest = process.communicate(timeout=10)
     assert process.returncode == 130
     assert "cancelling" in rest
 
 
 def test_a_killed_build_leaves_its_cache_and_nothing_else(host: Host) -> None:
-    dockerfile = "FROM starter\nRUN echo done >/x\nRUN echo now; sleep 1000\n"
-    process = host.started(dockerfile)
+    (host.context / "key").write_text("secret")
+    dockerfile = (
+        "FROM starter\nRUN echo done >/x\n"
+        "RUN --mount=type=secret,id=key cat /run/secrets/key; echo; echo now; sleep 1000\n"
+    )
+    process = host.started(dockerfile, "--secret", "id=key,src=key")
     process.kill()
     process.communicate(timeout=10)
     deadline = time.monotonic() + 5
     while host.left() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert host.left() == []
-    ran = host.build(dockerfile.replace("now; sleep 1000", "end"))
+    ran = host.build(dockerfile.replace("now; sleep 1000", "end"), "--secret", "id=key,src=key")
     assert b"#2 CACHED" in ran.stderr
     assert ran.returncode == 0
 
@@ -318,3 +323,12 @@ def test_watching_builds_again(host: Host) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=10)
+
+
+def test_a_flood_of_output_is_clipped(host: Host) -> None:
+    started = time.monotonic()
+    ran = host.build("FROM starter\nRUN yes | head -c 300000000; echo the end; exit 3\n")
+    assert time.monotonic() - started < 30
+    assert b"the output is clipped after 2 MiB" in ran.stderr
+    assert ran.stderr.rstrip().endswith(b"the end")
+    assert ran.returncode == 3
