@@ -571,10 +571,13 @@ class Engine:
         layers = [(step.diff_id, self.layer_files(step.diff_id))
                   for step in self.store.history(digest) if step.diff_id]  # fmt: skip
         if container:
+            from core.containers.commit import places_of_mounts
             from core.images.tree_index import index_tree
 
             require_root("reading what a container wrote")
-            layers.append(("", index_tree(f"{self.paths.container(container)}/upper")))
+            places = places_of_mounts(self.database, container)
+            upper = f"{self.paths.container(container)}/upper"
+            layers.append(("", index_tree(upper, places)))
         return Tree(name, tuple(layers), self.store.config(digest))
 
     def remote_tree(self, text: str, platform: str = "") -> Job:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from core.containers import repair, state, stored
+from core.containers.changes import mount_points
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -66,7 +68,7 @@ def commit(
         with _Frozen(paths, row, asked.pause and found.state == state.RUNNING):
             written = write_layer(
                 store, f"{paths.container(row.id)}/upper", compression=asked.compression,
-                progress=report, check=job.check,
+                left_out=places_of_mounts(database, row.id), progress=report, check=job.check,
             )  # fmt: skip
     now = time_text(time.time())
     step = {"created": now, "created_by": " ".join(row.document["args"]), "author": asked.author,
@@ -81,6 +83,12 @@ def commit(
         config["author"] = asked.author
     layers = [*layers_of(store, row.image_digest), (written.descriptor, written.diff_id)]
     return make_image(store, config, layers, asked.tags)
+
+
+def places_of_mounts(database: Database, container_id: str) -> frozenset[bytes]:
+    """Return the paths, without a slash in front, that limpet makes to mount on."""
+    points = mount_points(stored.spec_of(database, container_id))
+    return frozenset(os.fsencode(point.lstrip("/")) for point in points)
 
 
 def _settings(image: dict[str, Any], options: ContainerOptions) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a layer holds, kept beside it: the index that browsing and searching stand on.
 
 One file a layer, by columns: numbers compress well beside numbers.  Paths and digests stay as
-they are, so that a search of the whole store is a search of bytes in mapped files.  It is
+they are, so that a search of the whole store is a search of bytes.  It is
 written in the same pass that unpacks the layer.
 """
 
@@ -143,7 +143,7 @@ def _last_of_each(entries: list[FileEntry]) -> list[FileEntry]:
 def columns(content: Any) -> tuple[int, dict[str, tuple[int, int]], bool]:
     """Return the number of entries, where each column lies, and whether all are compressed.
 
-    `content` is an index's bytes, or a map of them.  Raises ValueError.
+    `content` is sliced like bytes.  Raises ValueError.
     """
     magic = bytes(content[: len(MAGIC)])
     if magic not in (MAGIC, OLD_MAGIC):

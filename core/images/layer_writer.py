@@ -26,7 +26,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from core.images.store import ImageStore
     from core.images.tree_walk import Found
@@ -56,6 +56,7 @@ def write_layer(
     adopt: bool = False,
     compression: str = "gzip",
     newest_ns: int | None = None,
+    left_out: Container[bytes] = (),
     progress: Callable[[int], None] = lambda _: None,
     check: Callable[[], None] = lambda: None,
 ) -> WrittenLayer:
@@ -65,7 +66,8 @@ def write_layer(
     when the same layer was here; otherwise it is copied in the same pass and may be written
     to meanwhile: each file is then as it was when it was read.  After a failure an adopted
     directory is still there.  `compression`: gzip, zstd or none.  Times after `newest_ns`
-    (nanoseconds since the epoch) become that.  `progress` is told bytes of files.
+    (nanoseconds since the epoch) become that.  What is empty at the paths `left_out` is not
+    in the copy: it was made to be mounted on.  `progress` is told bytes of files.
 
     No image holds the layer yet: `ImageStore.add_image` does that.  Raises ImageError for
     what no layer can hold, HostError when the disk is full, and what `check` raises.
@@ -80,7 +82,7 @@ def write_layer(
             sink = LayerSink(blob.fd, compression)
             packer = _Packer(sink, None if is_here else staged, is_here, newest_ns, progress, check)
             try:
-                packer.pack(source)
+                packer.pack(source, left_out)
                 sink.finish()
             except OSError as error:
                 raise _told(error, source) from error
@@ -130,10 +132,10 @@ class _Packer:
         if self._mirror:
             self._mirror.close()
 
-    def pack(self, source: str) -> None:
+    def pack(self, source: str, left_out: Container[bytes]) -> None:
         root = os.open(source, OPEN_DIRECTORY)
         try:
-            for found in walk(root):
+            for found in walk(root, left_out):
                 self._check()
                 self._put(found)
                 if self._in_place:

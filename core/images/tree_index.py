@@ -12,19 +12,26 @@ from core.images.tree_walk import OPEN_DIRECTORY, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from core.images.tree_walk import Found
 
 PIECE = 1 << 20
 
 
-def index_tree(directory: str, check: Callable[[], None] = lambda: None) -> list[FileEntry]:
-    """Return what a layer made of the directory would hold, now.  Raises OSError, ImageError."""
+def index_tree(
+    directory: str,
+    left_out: Container[bytes] = (),
+    check: Callable[[], None] = lambda: None,
+) -> list[FileEntry]:
+    """Return what a layer made of the directory would hold, now; `left_out` as in `walk`.
+
+    Raises OSError, ImageError.
+    """
     root = os.open(directory, OPEN_DIRECTORY)
     entries = []
     try:
-        for found in walk(root):
+        for found in walk(root, left_out):
             check()
             if found.is_socket:
                 continue

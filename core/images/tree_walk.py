@@ -27,7 +27,7 @@ from core.images.tar import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 KINDS = {stat.S_IFLNK: SYMLINK, stat.S_IFCHR: CHAR, stat.S_IFBLK: BLOCKDEV, stat.S_IFIFO: FIFO,
          stat.S_IFREG: FILE, stat.S_IFSOCK: b""}  # fmt: skip
@@ -71,22 +71,27 @@ class Found:
         return next((name for name in OPAQUE if self.overlay.get(name) == b"y"), "")
 
 
-def walk(root: int) -> Iterator[Found]:
+def walk(root: int, left_out: Container[bytes] = ()) -> Iterator[Found]:
     """Yield the root and all below it, a directory before what is in it, names in order.
 
     Sockets come along, though no archive has them.  Of several names of one file the first has
-    the content.  What vanishes meanwhile is left out.  Raises ImageError for a tree too deep
+    the content.  What vanishes meanwhile is left out, and so are empty files and directories at
+    the paths `left_out`: what was made to be mounted on.  Raises ImageError for a tree too deep
     to be unpacked again, OSError.
     """
     found = Found(_entry(b"", DIRECTORY, os.fstat(root)), root, b"", os.fstat(root))
     found.fd = root
     _attributes(found)
     yield found
-    yield from _inside(root, b"", 1, {})
+    yield from _inside(root, b"", 1, {}, left_out)
 
 
 def _inside(
-    directory: int, path: bytes, depth: int, linked: dict[tuple[int, int], bytes]
+    directory: int,
+    path: bytes,
+    depth: int,
+    linked: dict[tuple[int, int], bytes],
+    left_out: Container[bytes],
 ) -> Iterator[Found]:
     with os.scandir(directory) as entries:
         names = sorted(
@@ -103,12 +108,20 @@ def _inside(
                 continue  # it went, or became something else, while it was looked at
             raise
         try:
+            if full in left_out and _is_empty(found):
+                continue
             yield found
             if found.entry.kind == DIRECTORY:
-                yield from _inside(found.fd, full, depth + 1, linked)
+                yield from _inside(found.fd, full, depth + 1, linked, left_out)
         finally:
             if found.fd >= 0:
                 os.close(found.fd)
+
+
+def _is_empty(found: Found) -> bool:
+    if found.entry.kind == DIRECTORY:
+        return not os.listdir(found.fd)
+    return found.entry.kind == FILE and not found.entry.size
 
 
 def _look(
