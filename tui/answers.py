@@ -127,6 +127,14 @@ def failure(error: Exception, log: str = "") -> list[Parts]:
     return lines
 
 
+def cause(error: Exception) -> Parts:
+    """Return an error in one line: the cause, then the next step."""
+    first, *hints = failure(error)
+    for parts in hints:
+        first = [*first, ("  ", ""), *parts[1:]]
+    return first
+
+
 def progress(view: JobView, glyphs: Glyphs) -> list[Parts]:
     """Return one line an item of a job."""
     return [_item(item, glyphs) for item in view.items]

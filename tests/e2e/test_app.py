@@ -157,3 +157,73 @@ def test_a_host_shell_is_left_again(env: dict[str, str]) -> None:
         terminal.until(r"\? help")
         terminal.keys("q")
         assert terminal.wait() == 0
+
+
+def test_what_was_pruned_comes_back(env: dict[str, str]) -> None:
+    limpet(env, "image", "starter")
+    for name in ("one", "two"):
+        limpet(env, "create", "--name", name, "--network", "none", "starter", "true")
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(r"two +starter")
+        terminal.keys("6", "P")
+        terminal.until(r"container one")
+        terminal.until(r"container two")
+        terminal.keys("n")
+        terminal.until(r"not done")
+        terminal.type(":container prune\r")
+        terminal.until(r"container two")
+        terminal.keys("y")
+        terminal.until(r"Containers 0")
+        terminal.keys("escape")
+        terminal.until(r"\? help")
+        terminal.keys("u")
+        terminal.until(r"Brought back: .*one|Brought back: .*two")
+        terminal.until(r"Containers 2")
+        terminal.keys("q")
+        assert terminal.wait() == 0
+    assert sorted(limpet(env, "ps", "-a", "--format", "{{.Names}}").split()) == ["one", "two"]
+
+
+def test_a_shell_in_a_pane_and_a_recipe(env: dict[str, str]) -> None:
+    """Several lines at once, a menu, two terminals beside the tables, vi in one of them."""
+    limpet(env, "image", "starter")
+    with Terminal([LIMPET], columns=100, rows=40, env=env) as terminal:
+        terminal.until(r"\? help")
+        terminal.type(":# two of them")
+        terminal.keys("ctrl-j")
+        terminal.until(r"ctrl-j or f5 runs")
+        for name in ("one", "two"):
+            terminal.type(f"run -d --name {name} --network none starter sleep 1000\r")
+            terminal.until(f"name {name} --network")
+        terminal.keys("f5")
+        terminal.until(r"Containers 2")
+        terminal.until(r"one +starter +up")
+        terminal.keys("escape")
+        terminal.until(r"enter details")
+        terminal.keys("m")
+        terminal.until(r"Freeze all processes")
+        terminal.type("paus\r")
+        terminal.until(r"paused")
+        terminal.keys("P")
+        terminal.until_gone(r"one +starter +paused")
+        terminal.keys("t")
+        terminal.until(r"^ 1 exec one")
+        terminal.type("echo $((6 * 7)) is it\r")
+        terminal.until(r"42 is it")
+        terminal.type("vi /etc/group\r")
+        terminal.until(r"/etc/group")
+        terminal.resize(80, 30)
+        terminal.until(r"^~ *$")
+        terminal.type(":q!\r")
+        terminal.until_gone(r"^~ *$")
+        terminal.keys("ctrl-]")
+        terminal.until(r"enter details")
+        terminal.keys("k", "t")
+        terminal.until(r"2 exec two")
+        terminal.type("exit\r")
+        terminal.until_gone(r"2 exec two")
+        terminal.keys("ctrl-p", "ctrl-q")
+        terminal.until(r"left running")
+        terminal.until(r"enter details")
+        terminal.keys("q")
+        assert terminal.wait() == 0

@@ -9,7 +9,7 @@ from core.commands.show import size
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, difference
 from core.record import Record
 from tui import file_text
-from tui.answers import failure, visible
+from tui.answers import cause, visible
 from tui.clipboard import copy
 from tui.layer_lines import file_facts
 from tui.screens.file_view import FileScreen
@@ -160,7 +160,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         old, new = map(visible, self._names)
         left: list[Part] = [(f" {old} → {new} ", "bold")]
         if self._error is not None:
-            left += failure(self._error)[0]
+            left += cause(self._error)
         right: list[Part] = [("… ", "dim")] if not self._tree and not self._error else []
         if self._tree is not None:
             sign = "+" if self._grown >= 0 else "-"

@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from core.errors import Error
-from tui.answers import failure
+from tui.answers import cause, failure
 from tui.clipboard import copy
 from tui.details import Meter, Tab
 from tui.theme import Part, glyphs, plain
@@ -210,7 +210,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
             here = number == self._at
             words = f" {name}" if here or roomy else ""
             parts.append((f"  {number + 1}{words}", "accent" if here else "dim"))
-        gone: list[Part] = failure(self._error)[0] if self._error and self._tabs else []
+        gone: list[Part] = cause(self._error) if self._error and self._tabs else []
         self._head.show(parts, gone)
         if self._note:
             self._foot.show([(f" {self._note}", "accent")])

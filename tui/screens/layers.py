@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 
 from core.errors import NotFound
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, Waste
-from tui.answers import failure, visible
+from tui.answers import cause, failure, visible
 from tui.clipboard import copy
 from tui.details import step_words
 from tui.file_text import difference, read_bytes
@@ -241,7 +241,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def _totals(self) -> list[Part]:
         parts: list[Part] = [(f" {visible(self._image)} ", "bold")]
         if self._error is not None:
-            return [*parts, ("  ", ""), *failure(self._error)[0]]
+            return [*parts, ("  ", ""), *cause(self._error)]
         return [*parts, *totals(self._layers)]
 
     def _right_words(self) -> str:

@@ -7,7 +7,7 @@ from textual.binding import Binding
 
 from core.commands.keys import FILL
 from core.record import Record
-from tui.answers import failure, visible
+from tui.answers import cause, visible
 from tui.clipboard import copy
 from tui.table_choices import choose_columns, choose_group
 from tui.widgets.ask_line import AskingScreen, AskLine
@@ -145,7 +145,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
             return
         parts: list[Part] = [(f" {self._title} ", "bold"), (f"{self.table.total}", "dim")]
         if self._error is not None:
-            parts += [("  ", ""), *failure(self._error)[0]]
+            parts += [("  ", ""), *cause(self._error)]
         self._head.show(parts)
         own = [(action.key, action.words) for action in self._actions]
         words: list[Part] = [(f" {self._note}", "accent")]

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.message import Message
 
 from core.commands.show import size as shown_size
-from core.errors import Error
+from tui.answers import cause
 from tui.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.log_levels import ERROR, WORDS
@@ -173,6 +173,8 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
         self._calm = 0
         if self._timer:
             self._timer.resume()
+        if self._reader and self._reader.ended:
+            self._tell()
 
     def _frame(self) -> None:
         """Show what has arrived since the last frame; rest when nothing comes any more."""
@@ -209,8 +211,7 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
         view, reader = self.view, self._reader
         parts: list[Part] = [(f" {self._title} ", "bold")]
         if reader and reader.error is not None:
-            words = reader.error.message if isinstance(reader.error, Error) else str(reader.error)
-            return [*parts, (f" {words}", "bad")]
+            return [*parts, (" ", ""), *cause(reader.error)]
         if view.selecting:
             parts.append((" selecting", "accent"))
         elif reader and reader.ended:
