@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.paths import Paths
     from core.trash_bin import Bin
 
+TRIES = 5
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -48,6 +49,15 @@ def remove_container(
 
 def _remove_directory(path: str, container_id: str) -> None:
     try:
+        for _ in range(TRIES):
+            try:
+                remove_tree(path)
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+                # Another limpet looked, and made a new lock file in what was emptied.
+            else:
+                return
         remove_tree(path)
     except FileNotFoundError:
         pass

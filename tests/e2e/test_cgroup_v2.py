@@ -121,5 +121,6 @@ def test_a_kernel_without_overlay_is_named(said: dict[str, str]) -> None:
 
 
 def test_no_cgroup_is_left(said: dict[str, str]) -> None:
-    assert said["left"].strip() == ""
+    # The kernel may say something, too.
+    assert not [line for line in said["left"].split("\n") if line.startswith("/sys")]
     assert "end" in said
