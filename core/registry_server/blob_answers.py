@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SESSIONS = 1000
 PIECE = 1 << 20
 """Bytes that are encrypted in one go: with less, most of the time goes into Python."""
-FLUSH = 1 << 20
+FLUSH = 512 << 10
 """Bytes that are summed up and written in one go, while the next ones come."""
 
 

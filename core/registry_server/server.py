@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.paths import Paths
 
 LOOK_S = 0.1
-READ_BUFFER = 1 << 20
+READ_BUFFER = 256 << 10
 GRACE_S = 2.0
 """Requests that are under way when the server ends get so long."""
 
