@@ -53,7 +53,7 @@ class ImageStore:
     """The images of this host; safe to share between threads and processes."""
 
     def __init__(self, paths: Paths, database: Database, config: Config) -> None:
-        self._paths = paths
+        self._paths = self.paths = paths
         self.database = database
         self._config = config
         self.blobs = BlobStore(paths)

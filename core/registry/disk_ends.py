@@ -13,12 +13,14 @@ from core.images.digest import digest_of
 from core.images.manifest import Manifest, contents, diff_ids, parse, parse_config
 from core.images.reference import parse_reference
 from core.paths import Paths
+from core.trash import Trash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from core.config import Config
     from core.images.store import ImageStore
     from core.registry.ends import End, Found
 
@@ -230,10 +232,13 @@ class StoreEnd(DiskEnd):
 
     by_host = True
 
-    def __init__(self, store: ImageStore, pattern: str, check: Callable[[], None]) -> None:
+    def __init__(
+        self, store: ImageStore, config: Config, pattern: str, check: Callable[[], None]
+    ) -> None:
         self.name = "store"
         self.root = ""
         self.store = store
+        self._trash = Trash(store.paths, store.database, config, lambda: store)
         self.blobs = store.blobs
         self._pattern = pattern
         self._check = check
@@ -283,13 +288,16 @@ class StoreEnd(DiskEnd):
         )
 
     def delete(self, repository: str, tag: str, kept: set[str]) -> None:
-        """Remove the name, and the image if that was its last one and nothing uses it."""
+        """Remove the name, into the trash, and the image if that was its last one.
+
+        Raises InUse when a container is made of it.
+        """
         rows = self.store.database.query("SELECT image_digest, name FROM containers")
         users: dict[str, tuple[str, ...]] = {}
         for digest, name in rows:
             users[digest] = (*users.get(digest, ()), name)
         plan = self.store.plan_removal([f"{repository}:{tag}"], force=False, users=users)
-        self.store.apply_removal(plan)
+        self.store.apply_removal(plan, self._trash.open(f"sync: rmi {repository}:{tag}"))
 
 
 def _familiar(repository: str) -> str:

@@ -27,7 +27,7 @@ def open_end(text: str, config: Config, store: ImageStore, check: Callable[[], N
     """Return the end that a rule names; to be closed.  ConfigError for one that is none."""
     kind, _, rest = text.partition(":")
     if kind == "store":
-        return StoreEnd(store, rest, check)
+        return StoreEnd(store, config, rest, check)
     if kind in ("oci", "dir"):
         if not rest:
             raise ConfigError(f"{text!r} names no directory", hint=f"{kind}:/srv/images")

@@ -14,7 +14,7 @@ import pytest
 
 from core.config import Config
 from core.database import Database
-from core.errors import Cancelled, RateLimited, RegistryError
+from core.errors import Cancelled, NotFound, RateLimited, RegistryError
 from core.images.reference import parse_reference
 from core.images.store import ImageStore
 from core.jobs import Job
@@ -24,6 +24,7 @@ from core.registry.pull import pull
 from core.registry.sync import Report, check_reports, plan_rules, rule_states, run_rules
 from core.registry.sync_plan import SyncPlan
 from core.registry.sync_rules import read_rules
+from core.trash import Trash
 from tests.fault_proxy import FaultProxy, cut
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import layer_tar
@@ -119,6 +120,11 @@ def store(paths: Paths) -> Iterator[ImageStore]:
 
 def rule(source: str, target: str, **keys: Any) -> Config:
     return Config(sync=({"name": "test", "from": source, "to": target, **keys},))
+
+
+def config_of(config: Config, **keys: Any) -> Config:
+    """Return the rule with other criteria."""
+    return Config(sync=({**config.sync[0], **keys},))
 
 
 def sync(store: ImageStore, config: Config, **more: bool) -> Report:
@@ -268,6 +274,13 @@ def test_into_the_store_and_out_of_it(
     out = rule("store:*/team/*", f"{target.host}/out")
     assert actions(sync(store, out)) == {"1.0": "copy", "1.1": "copy"}
     check_whole(f"{target.host}/out/team/app:1.1", tmp_path / "out")
+    # What a rule takes away here can be brought back.
+    name = f"{source.host}/team/app:1.0"
+    assert actions(sync(store, config_of(config, tags="1.1", delete=True)))["1.0"] == "delete"
+    with pytest.raises(NotFound):
+        store.resolve(name)
+    Trash(store.paths, store.database, Config(), lambda: store).undo()
+    assert store.lowerdirs(store.resolve(name).digest)
 
 
 @pytest.mark.parametrize("fault", ["cut", "late", "500"])
