@@ -23,47 +23,66 @@ LOG_LINES = 6
 
 def render_build(building: Building) -> int:
     """Show a build to its end, and those that follow it; return the exit code."""
-    from cli.render import render, report
-    from core.errors import BuildError, Error
+    with _Signals():
+        if building.again is not None:
+            return _watch(building)
+        return _render(building)
 
-    _end_as_by_keys()
+
+def _render(building: Building) -> int:
+    from cli.render import render, report
+    from core.errors import BuildError
+
+    try:
+        return render(building.show(follow_build(building.job, building.progress)))
+    except BuildError as error:
+        if not _wants_shell(building):
+            raise
+        assert building.debug is not None
+        report(error)
+        render(building.debug())
+        return error.exit_code
+
+
+def _watch(building: Building) -> int:
+    """Show a build and those that changes bring about, until ctrl-c."""
+    from cli.render import report
+    from core.errors import Error
+
     following: Building | None = building
-    code = 0
     while following is not None:
         try:
-            code = render(following.show(follow_build(following.job, following.progress)))
-        except BuildError as error:
-            if following.again is None and not _wants_shell(following):
-                raise
-            report(error)
-            code = error.exit_code
-            if following.again is None:
-                assert following.debug is not None
-                render(following.debug())
+            _render(following)
         except Error as error:
-            if following.again is None or following.job.cancelled:
-                raise
             report(error)
-            code = error.exit_code
-        if following.again is None:
-            return code
-        if following.job.cancelled:
+        if following.job.cancelled or following.again is None:
             return 130
         sys.stderr.write("waiting for a change; ctrl-c ends\n")
         following = following.again(lambda: False)
-    return code
+    return 0
 
 
-def _end_as_by_keys() -> None:
-    """Let signals that end a process end a build as ctrl-c does: with nothing left."""
-    import signal
+class _Signals:
+    """Lets signals that end a process end a build as ctrl-c does: with nothing left."""
 
-    def interrupt(*_: object) -> None:
+    def __enter__(self) -> None:
+        import signal
+
+        self._before = {
+            number: signal.signal(number, self._interrupt)
+            for number in (signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) == signal.SIG_DFL
+        }
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _interrupt(*_: object) -> None:
         raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, interrupt)
 
 
 def _wants_shell(building: Building) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False
@@ -26,8 +27,9 @@ def main() -> None:
     from core.linux import mount, process
 
     try:
-        process.prctl(process.PR_SET_PDEATHSIG, 9)
         job = json.load(sys.stdin)
+        signal.signal(signal.SIGTERM, lambda *_: abandon(job["scratch"]))
+        process.prctl(process.PR_SET_PDEATHSIG, signal.SIGTERM)
         os.umask(0)
         process.unshare(process.CLONE_NEWNS)
         mount.mount("", "/", "", mount.MS_REC | mount.MS_PRIVATE)
@@ -43,6 +45,21 @@ def main() -> None:
         say(f"failed host {error.errno} {error.strerror}{where}\n")
         os._exit(1)
     say("done " + json.dumps(done))
+
+
+def abandon(scratch: str) -> None:
+    """Remove the directory of a build that was killed, and end."""
+    from core.build.homes import remove_home
+    from core.linux import mount
+
+    os.chdir("/")
+    for name in ("root", "source"):
+        try:
+            mount.umount2(f"{scratch}/{name}")
+        except OSError:
+            continue  # nothing was mounted there
+    remove_home(os.path.dirname(scratch))
+    os._exit(1)
 
 
 def say(line: str) -> None:

@@ -332,3 +332,23 @@ def test_a_flood_of_output_is_clipped(host: Host) -> None:
     assert b"the output is clipped after 2 MiB" in ran.stderr
     assert ran.stderr.rstrip().endswith(b"the end")
     assert ran.returncode == 3
+
+
+def test_a_build_that_is_killed_while_it_copies_leaves_nothing(host: Host) -> None:
+    for number in range(6_000):
+        folder = host.context / f"d{number % 100}"
+        folder.mkdir(exist_ok=True)
+        (folder / str(number)).touch()
+    (host.context / "Dockerfile").write_text("FROM starter\nCOPY . /c/\n")
+    process = subprocess.Popen(
+        [LIMPET, "build", "."], env=host.env, cwd=host.context, stderr=subprocess.DEVNULL
+    )
+    work = host.data / "build/work"
+    deadline = time.monotonic() + 20
+    while not list(work.glob("*/*/upper/c/d*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    while host.left() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert host.left() == []
