@@ -32,7 +32,7 @@ def place(cgroups_path: str, container_id: str) -> str:
     A relative path, and the default, lie under limpet's own.
     """
     if cgroups_path.startswith("/"):
-        return os.path.normpath("/" + cgroups_path)
+        return os.path.normpath("/" + cgroups_path.lstrip("/"))
     name = os.path.normpath("/" + (cgroups_path or f"oci-{container_id}"))
     return f"/{cgroups.PARENT}{name}"
 

@@ -23,6 +23,7 @@ from core.containers.steps import (
 from core.linux import mount, process
 from core.oci import steps
 from core.oci.bundle import Wrong
+from core.oci.device_steps import DefaultDevices
 from core.oci.mounts import MS_UNBINDABLE, PROPAGATIONS, Options, read_options
 from core.oci.steps import TakeTree
 from core.record import Record
@@ -44,6 +45,8 @@ class Plan(Record):
     """By the stage that forks the first process, before it enters the user namespace."""
     maps: steps.IdMaps | None
     """Of a new user namespace."""
+    host_uid: int
+    """Whom the program's user is to the host."""
     user_namespace: str
     """The path of one to join."""
     unshare: Unshare
@@ -74,7 +77,7 @@ def make_plan(spec: dict[str, Any], bundle: str, cgroup: dict[str, Any], *, pivo
         )
     if not over_dev:
         nodes = tuple(_device(node) for node in linux.get("devices") or ())
-        inner.append(steps.DefaultDevices(nodes))
+        inner.append(DefaultDevices(nodes))
     outer.append(JoinCgroup(tuple(cgroup["joins"]), own_namespace=False))
     if process_spec.get("oomScoreAdj") is not None:
         outer.append(OomScore(process_spec["oomScoreAdj"]))
@@ -89,6 +92,7 @@ def make_plan(spec: dict[str, Any], bundle: str, cgroup: dict[str, Any], *, pivo
     return Plan(
         outer=tuple(outer),
         maps=maps,
+        host_uid=_host_uid(linux, (process_spec.get("user") or {}).get("uid") or 0),
         user_namespace=spaces.get("user", ""),
         unshare=Unshare(own, sum(FLAGS[kind] for kind in own)),
         late=(steps.TimeOffsets(offsets),) if offsets else (),
@@ -118,6 +122,13 @@ def _last(spec: dict[str, Any], linux: dict[str, Any], *, pivot: bool) -> list[S
 
 def _maps(linux: dict[str, Any]) -> steps.IdMaps:
     return steps.numbers(linux["uidMappings"]), steps.numbers(linux["gidMappings"])
+
+
+def _host_uid(linux: dict[str, Any], uid: int) -> int:
+    for entry in linux.get("uidMappings") or ():
+        if 0 <= uid - entry["containerID"] < entry["size"]:
+            return int(uid - entry["containerID"] + entry["hostID"])
+    return uid
 
 
 def _root_propagation(linux: dict[str, Any]) -> int:

@@ -168,7 +168,7 @@ def become(made: dict[str, Any], facts: Facts, slave: int, *, hostile: bool) -> 
         os.fchown(slave, made["uid"], -1)
         init.take_stdio((slave, slave, slave), made["uid"])
     else:
-        init.take_stdio((0, 1, 2), made["uid"])
+        _give_stdio(made["uid"])
     if not made["keep_keyring"]:
         process.join_session_keyring()
     environment = init.with_home(made["env"], _home(made["uid"]))
@@ -188,6 +188,14 @@ def become(made: dict[str, Any], facts: Facts, slave: int, *, hostile: bool) -> 
         program.execute_in_hostile(opened, environment)
     process.close_range(FIRST_FD + made["preserve"], flags=process.CLOSE_RANGE_CLOEXEC)
     program.execute(opened, made["argv"], environment)
+
+
+def _give_stdio(uid: int) -> None:
+    """A program that opens /dev/stdout opens the pipe again, and its mode is 0600."""
+    try:
+        init.take_stdio((0, 1, 2), uid)
+    except PermissionError:
+        pass  # its owner is no one in this user namespace; the outer stage has seen to it
 
 
 def _home(uid: int) -> str:

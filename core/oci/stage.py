@@ -64,6 +64,7 @@ class Stage:
             if self.plan.user_namespace:
                 self._enter_user_namespace()
             elif self.plan.maps:
+                init.take_stdio((0, 1, 2), self.plan.host_uid)
                 self.doing = "make the user namespace"
                 process.unshare(process.CLONE_NEWUSER)
                 self._ask(MAPS)

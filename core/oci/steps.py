@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 
-from core.containers.device_steps import DEVICE_LINKS, DEVICES
 from core.containers.steps import Context, Step
 from core.containers.tree_copy import copy_tree
 from core.linux import mount, path, process
@@ -223,11 +222,17 @@ class FileSystem(Step):
         return f"mount {self.kind} on {self.target}"
 
     def apply(self, context: Context) -> None:
+        found = is_there(context, self.target)
         place = target(context, self.target, directory=True, kind=self.kind)
         late = mount.MS_RDONLY if self.copy_up else 0
+        data = self.data
+        if self.kind == "tmpfs" and found and "mode=" not in data:
+            # It stands for the directory it hides, as with runc and crun.
+            mode = f"mode={stat.S_IMODE(os.fstat(place).st_mode):o}"
+            data = f"{data},{mode}" if data else mode
         try:
-            self._mount(f"/proc/self/fd/{place}", self.flags & ~late)
-            if self.copy_up:
+            self._mount(f"/proc/self/fd/{place}", self.flags & ~late, data)
+            if self.copy_up and found:
                 self._fill(context, place)
         finally:
             os.close(place)
@@ -237,9 +242,9 @@ class FileSystem(Step):
             os.close(proc)
         _propagate(context, self.target, self.propagation)
 
-    def _mount(self, place: str, flags: int) -> None:
+    def _mount(self, place: str, flags: int, data: str) -> None:
         try:
-            mount.mount(self.source or self.kind, place, self.kind, flags, self.data)
+            mount.mount(self.source or self.kind, place, self.kind, flags, data)
         except PermissionError:
             # In a user namespace these need the pid or network namespace to be its own as well.
             host = {"proc": "/proc", "sysfs": "/sys"}.get(self.kind)
@@ -291,9 +296,11 @@ class CgroupTrees(Step):
             for name, _ in self.trees:
                 os.mkdir(name, dir_fd=top)
                 inner = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=top)
-                mount.bind(
-                    context.trees.pop(f"cgroup {name}"), inner, read_only=read_only, recursive=False
-                )
+                tree = context.trees.pop(f"cgroup {name}")
+                if read_only:
+                    mount.mount_setattr(tree, mount.MOUNT_ATTR_RDONLY)
+                mount.attach(tree, inner)
+                os.close(tree)
                 os.close(inner)
             for name, aim in self.links:
                 os.symlink(aim, name, dir_fd=top)
@@ -303,73 +310,8 @@ class CgroupTrees(Step):
             os.close(top)
 
 
-class DefaultDevices(Step):
-    """Gives /dev the nodes and links that every container has, where they are missing."""
-
-    nodes: tuple[tuple[str, str, int, int, int, int, int], ...] = ()
-    """Those the bundle lists: path, c, b or p, major, minor, mode, owner, group."""
-
-    def describe(self) -> str:
-        more = " ".join(node[0] for node in self.nodes)
-        return f"make /dev nodes and links {more}".rstrip()
-
-    def apply(self, context: Context) -> None:
-        mask = os.umask(0)
-        try:
-            listed = {node[0] for node in self.nodes}
-            for name, major, minor in DEVICES:
-                if f"/dev/{name}" not in listed:
-                    self._node(context, (f"/dev/{name}", "c", major, minor, 0o666, 0, 0))
-            for node in self.nodes:
-                self._node(context, node)
-            folder = path.make_dirs(context.root_fd, "/dev")
-            for name, aim in DEVICE_LINKS:
-                if name == "ptmx" and not _is_there(context, "/dev/pts"):
-                    continue
-                try:
-                    os.symlink(aim, name, dir_fd=folder)
-                except FileExistsError:
-                    continue
-            os.close(folder)
-        finally:
-            os.umask(mask)
-
-    def _node(self, context: Context, node: tuple[str, str, int, int, int, int, int]) -> None:
-        place, kind, major, minor, mode, uid, gid = node
-        folder_name, _, name = place.rpartition("/")
-        folder = context.target(folder_name or "/", directory=True)
-        number = os.makedev(major, minor)
-        kind_bits = {"b": stat.S_IFBLK, "p": stat.S_IFIFO}.get(kind, stat.S_IFCHR)
-        try:
-            try:
-                os.mknod(name, kind_bits | mode, number, dir_fd=folder)
-            except FileExistsError:
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                if found.st_rdev == number and stat.S_IFMT(found.st_mode) == kind_bits:
-                    return
-                os.unlink(name, dir_fd=folder)
-                os.mknod(name, kind_bits | mode, number, dir_fd=folder)
-            os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
-        except PermissionError:
-            # mknod(2) is refused in a user namespace: the host's node is shown instead.
-            self._bind(context, place, kind_bits, number)
-        finally:
-            os.close(folder)
-
-    def _bind(self, context: Context, place: str, kind_bits: int, number: int) -> None:
-        source = os.open(place, os.O_PATH | os.O_CLOEXEC)
-        facts = os.fstat(source)
-        if facts.st_rdev != number or stat.S_IFMT(facts.st_mode) != kind_bits:
-            raise OSError(
-                errno.EPERM, "a user namespace can make no other node than the host's", place
-            )
-        inner = context.target(place, directory=False)
-        mount.bind(source, inner, read_only=False, recursive=False)
-        os.close(source)
-        os.close(inner)
-
-
-def _is_there(context: Context, name: str) -> bool:
+def is_there(context: Context, name: str) -> bool:
+    """Tell whether the container has something under a name."""
     try:
         os.close(path.open_in_root(context.root_fd, name))
     except OSError:

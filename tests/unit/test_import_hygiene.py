@@ -58,6 +58,7 @@ LEAN = (
     "core.linux.nfnetlink",
     "core.linux.path",
     "core.linux.process",
+    "core.linux.scheduling",
     "core.linux.seccomp",
     "core.linux.sockets",
     "core.linux.terminal",
@@ -105,7 +106,8 @@ finally:
 @pytest.mark.parametrize(
     "line",
     ["--help", "run --help", "version", "ps", "ps -a", "images", "run --pull never missing true",
-     "exec missing true", "stop missing", "inspect missing"],
+     "exec missing true", "stop missing", "inspect missing",
+     "oci state missing", "oci create missing", "oci list", "oci exec missing true"],
 )  # fmt: skip
 def test_a_command_loads_nothing_heavy(line: str, tmp_path: Path) -> None:
     env = {

@@ -1,0 +1,184 @@
+"""Bundles are read and checked, their mounts and devices become what the kernel takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.containers import cgroups
+from core.errors import UsageError
+from core.linux import mount, scheduling
+from core.oci import bundle, cgroup, device_rules, documents, plan
+from core.oci.mounts import Attributes, read_options
+from core.oci.process import make_process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+@pytest.fixture
+def spec() -> dict[str, Any]:
+    return documents.example()
+
+
+def test_the_example_is_right(spec: dict[str, Any]) -> None:
+    bundle.check(spec)
+    bundle.check(documents.example(user=(1000, 1000)))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "problem"),
+    [
+        ("ociVersion", "2.0.0", "ociVersion"),
+        ("root", {}, "root.path"),
+        ("process", None, "process"),
+        ("process.args", [], "must name a program"),
+        ("process.args", ["a\0b"], "NUL"),
+        ("process.cwd", "here", "absolute"),
+        ("process.rlimits", [{"type": "RLIMIT_AS"}] * 2, "twice"),
+        ("linux.namespaces", [{"type": "mount"}, {"type": "new"}], "unknown type"),
+        ("linux.namespaces", [{"type": "mount"}] * 2, "twice"),
+        ("linux.namespaces", [{"type": "pid"}], "mount namespace"),
+        ("linux.namespaces", [{"type": "mount"}], "needs a uts namespace"),
+        ("linux.namespaces", [{"type": "mount"}, {"type": "uts"}, {"type": "user"}], "uidMappings"),
+        ("linux.uidMappings", [{}], "needs a user namespace"),
+        ("linux.timeOffsets", {"boottime": {"secs": 1}}, "time namespace"),
+        ("linux.sysctl", {"kernel.pid_max": "1"}, "would change the host"),
+        ("linux.sysctl", {"vm/swappiness": "1"}, "would change the host"),
+        ("linux.intelRdt", {"closID": "a"}, "not supported"),
+        ("mounts", [{"destination": "/a/../../b", "type": "tmpfs"}], "upwards"),
+        ("mounts", [{"type": "tmpfs"}], "destination"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    place: str, value: Any, problem: str, spec: dict[str, Any]
+) -> None:
+    *parents, name = place.split(".")
+    holder = spec
+    for parent in parents:
+        holder = holder[parent]
+    holder[name] = value
+    with pytest.raises(bundle.Wrong, match=problem):
+        bundle.check(spec)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "x" * 1025, "ä"])
+def test_an_id_that_is_no_directorys_name(name: str) -> None:
+    with pytest.raises(UsageError):
+        bundle.check_id(name)
+
+
+def test_options_of_a_mount() -> None:
+    found = read_options(
+        "none", ["rbind", "ro", "nosuid", "suid", "noatime", "rnoexec", "rrw", "rslave", "idmap"]
+    )
+    assert found.bind
+    assert found.recursive
+    assert found.own == Attributes(1 | 0x10, 0x70)
+    assert found.tree == Attributes(8, 1)
+    assert found.propagation == mount.MS_SLAVE | mount.MS_REC
+    assert (found.id_map, found.data) == ("idmap", "")
+    other = read_options("tmpfs", ["noexec", "size=1m", "tmpcopyup", "mode=700", "rw", "relatime"])
+    assert (other.bind, other.copy_up, other.data) == (False, True, "size=1m,mode=700")
+    assert other.flags == mount.MS_NOEXEC | mount.MS_RELATIME
+
+
+def rule(allow: bool, kind: str = "", major: int | None = None, minor: int | None = None,
+         access: str = "") -> dict[str, Any]:  # fmt: skip
+    return {"allow": allow, "type": kind, "major": major, "minor": minor, "access": access}
+
+
+@pytest.mark.parametrize(
+    ("rules", "allowed", "lines"),
+    [
+        ([], True, ()),
+        ([rule(True)], True, ()),
+        ([rule(True), rule(False, "c", 1, 11, "rw")], True, ("c 1:11 rw",)),
+        ([rule(False, "c", 1, 11, "rw"), rule(True, "c", 1, 11, "r")], True, ("c 1:11 w",)),
+        ([rule(False, "b", 8, 1), rule(True, "b", 8)], True, ()),
+        ([rule(False, "c", 1, 11), rule(True)], True, ()),
+    ],
+)
+def test_device_rules_settle(
+    rules: list[dict[str, Any]], allowed: bool, lines: tuple[str, ...]
+) -> None:
+    assert device_rules.settle(rules) == (allowed, lines)
+
+
+def test_devices_that_every_container_has_stay_allowed() -> None:
+    allowed, lines = device_rules.settle([rule(False), rule(True, "c", 10, 229, "rw")])
+    assert not allowed
+    assert set(lines) == {*device_rules.ALWAYS, "c 10:229 rw"}
+
+
+def test_where_a_cgroup_is() -> None:
+    assert cgroup.place("", "one") == "/limpet/oci-one"
+    assert cgroup.place("a/b", "one") == "/limpet/a/b"
+    assert cgroup.place("/../a//b", "one") == "/a/b"
+    assert cgroup.systemd_place("a-b.slice:pre:one", "x") == "/a.slice/a-b.slice/pre-one.scope"
+    assert cgroup.systemd_place("", "one") == "/system.slice/limpet-one.scope"
+    with pytest.raises(bundle.Wrong):
+        cgroup.systemd_place("/a/b", "x")
+
+
+def test_limits_that_only_a_bundle_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    resources = {
+        "memory": {"limit": 1000, "swappiness": 0},
+        "cpu": {"period": 5000, "burst": 7},
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 4}],
+        "network": {"classID": 9, "priorities": [{"name": "lo", "priority": 2}]},
+    }
+    monkeypatch.setattr(cgroups, "layout", lambda: (("memory", "memory"),))
+    v1 = {path.rpartition("/")[2]: value for path, value, _ in cgroup.writes("/x", resources)}
+    assert v1 == {
+        "memory.limit_in_bytes": "1000", "memory.swappiness": "0", "cpu.cfs_period_us": "5000",
+        "cpu.cfs_burst_us": "7", "hugetlb.2MB.limit_in_bytes": "4", "net_cls.classid": "9",
+        "net_prio.ifpriomap": "lo 2",
+    }  # fmt: skip
+    monkeypatch.setattr(cgroups, "layout", lambda: ())
+    resources["unified"] = {"memory.high": "5"}
+    resources["memory"] = {"limit": -1, "swap": -1}
+    v2 = {path.rpartition("/")[2]: value for path, value, _ in cgroup.writes("/x", resources)}
+    assert v2 == {
+        "memory.max": "max", "memory.swap.max": "max", "cpu.max": "max 5000", "cpu.max.burst": "7",
+        "hugetlb.2MB.max": "4", "memory.high": "5",
+    }  # fmt: skip
+
+
+def test_the_plan_joins_before_it_gives_up_privileges(spec: dict[str, Any]) -> None:
+    spec["linux"]["namespaces"] = [
+        {"type": "mount"}, {"type": "user"}, {"type": "pid"}, {"type": "cgroup"},
+        {"type": "network", "path": "/run/netns/a"},
+    ]  # fmt: skip
+    spec["linux"]["uidMappings"] = [{"containerID": 0, "hostID": 5, "size": 9}]
+    spec["linux"]["gidMappings"] = [{"containerID": 0, "hostID": 6, "size": 9}]
+    group = cgroup.make("/limpet/x", {})
+    made = plan.make_plan(spec, "/bundle", group, pivot=True)
+    assert [step.describe() for step in made.outer][-1] == "join namespaces /run/netns/a"
+    assert made.maps == ("0 5 9\n", "0 6 9\n")
+    assert made.host_uid == 5
+    assert set(made.unshare.names) == {"mount", "pid", "cgroup"}
+
+
+def test_a_process_is_understood() -> None:
+    made = make_process(
+        {"args": ["a"], "cwd": "/", "user": {"uid": 1}, "env": ["A=b"],
+         "capabilities": {"bounding": ["CAP_KILL", "CAP_FROM_THE_FUTURE"]},
+         "rlimits": [{"type": "RLIMIT_CORE", "soft": 0, "hard": (1 << 64) - 1}]},
+        {"personality": {"domain": "LINUX32"}}, preserve=2,
+    )  # fmt: skip
+    assert made["capabilities"]["bounding"] == 1 << 5
+    assert made["rlimits"] == (("RLIMIT_CORE", 0, -1),)
+    assert made["env"] == ["A=b", "LISTEN_FDS=2", "LISTEN_PID=1"]
+    assert made["personality"] == 8
+    with pytest.raises(bundle.Wrong):
+        make_process({"args": ["a"], "cwd": "/", "rlimits": [{"type": "RLIMIT_NEW"}]}, {})
+
+
+def test_scheduling_words() -> None:
+    attributes = scheduling.scheduler({"policy": "SCHED_DEADLINE", "runtime": 1, "period": 3})
+    assert len(attributes) == 48
+    assert attributes[4] == 6
+    assert scheduling.io_priority({"class": "IOPRIO_CLASS_BE", "priority": 4}) == 2 << 13 | 4
+    with pytest.raises(ValueError, match="SCHED_NEW"):
+        scheduling.scheduler({"policy": "SCHED_NEW"})
