@@ -60,6 +60,7 @@ class Trash:
         """Return what one command's removals go into; None when nothing is to be kept."""
         if not self._config["storage", "trash_s"] or self._disk_is_full():
             return None
+        self._settle()
         return Bin(self._paths, f"{time.time_ns():x}", command)
 
     def batches(self) -> list[Batch]:
@@ -79,6 +80,7 @@ class Trash:
         Raises NotFound when there is none, Conflict when a container's name is taken; then
         all of it stays in the trash.
         """
+        self._settle()
         known = self.batches()
         chosen = next((one for one in known if not batch or one.id == batch), None)
         if chosen is None:
@@ -91,9 +93,14 @@ class Trash:
             entries = sql.execute(
                 "SELECT id, name, document FROM trash WHERE batch=? ORDER BY id", (chosen.id,)
             ).fetchall()
-            for number, name, document in entries:
-                self._restore(sql, name, loads(document))
-                sql.execute("DELETE FROM trash WHERE id=?", (number,))
+            documents = [(name, loads(document)) for _, name, document in entries]
+            for name, document in documents:
+                self._restore(sql, name, document)
+            sql.execute("DELETE FROM trash WHERE batch=?", (chosen.id,))
+            # Last: until here nothing but rows was touched, and those can be rolled back.
+            for _, document in documents:
+                if document["directory"]:
+                    os.rename(f"{self._paths.trash}/{document['kept']}", document["directory"])
         return chosen
 
     def _restore(self, sql: Connection, name: str, document: dict[str, Any]) -> None:
@@ -114,8 +121,6 @@ class Trash:
                         hint=f"limpet rename {name} ANOTHER, then undo again",
                         subject=name,
                     ) from None
-        if document["directory"]:
-            os.rename(f"{self._paths.trash}/{document['kept']}", document["directory"])
 
     def sweep(self) -> int:
         """Remove for good what is over its time; all of it when the disk is nearly full.
@@ -131,35 +136,52 @@ class Trash:
         limit = time.time() + 1 if before is None else before
         if not self._database.query("SELECT 1 FROM trash WHERE removed<? LIMIT 1", (limit,)):
             return 0
-        folders: list[str] = []
+        gone: list[str] = []
         with self._database.write() as sql:
             held = [row[0] for row in sql.execute(
                 "SELECT DISTINCT h.digest FROM trash_holds h JOIN trash t ON h.trash = t.id "
                 "WHERE t.removed<?", (limit,)
             )]  # fmt: skip
             sql.execute("DELETE FROM trash WHERE removed<?", (limit,))
-            freed = self._images().collect(sql, held, folders)
-        self._remove([*folders, *self._orphans()])
+            freed = self._images().collect(sql, held, gone)
+        if gone:
+            self._images().discard(gone)
+        self._settle()
         return freed
 
-    def _orphans(self) -> list[str]:
-        """Return what an earlier emptying could not remove."""
-        try:
-            there = os.listdir(self._paths.trash)
-        except FileNotFoundError:
-            return []
-        rows = self._database.query("SELECT document FROM trash")
-        known = {loads(document)["kept"] for (document,) in rows}
-        return [f"{self._paths.trash}/{name}" for name in there if name not in known]
+    def _settle(self) -> None:
+        """Put directories where their rows say that they are; remove those of no row.
 
-    def _remove(self, folders: list[str]) -> None:
+        Whoever was killed between moving a directory and the end of the transaction left one
+        in the wrong place; an emptying that was cut short left some that nobody can want.
+        """
         from core.images.trees import remove_tree
 
-        for folder in folders:
+        orphans = []
+        with self._database.write() as sql:
+            kept = {}
+            for (text,) in sql.execute("SELECT document FROM trash").fetchall():
+                document = loads(text)
+                if document["directory"]:
+                    kept[document["kept"]] = document["directory"]
+            for name in _names(self._paths.trash):
+                if name in kept:
+                    continue
+                home = self._paths.container(name)
+                row = sql.execute("SELECT 1 FROM containers WHERE id=?", (name,)).fetchone()
+                if row and not os.path.exists(home):
+                    os.rename(f"{self._paths.trash}/{name}", home)
+                else:
+                    orphans.append(f"{self._paths.trash}/{name}")
+            for name, home in kept.items():
+                place = f"{self._paths.trash}/{name}"
+                if os.path.exists(home) and not os.path.exists(place):
+                    os.rename(home, place)
+        for orphan in orphans:
             try:
-                remove_tree(folder)
+                remove_tree(orphan)
             except OSError:
-                pass  # an immutable file, a mount: the next emptying tries again
+                pass  # an immutable file, a mount: the next time tries again
 
     def _disk_is_full(self) -> bool:
         try:
@@ -168,3 +190,10 @@ class Trash:
             return False
         percent: int = self._config["storage", "trash_free_percent"]
         return disk.f_bavail * 100 < disk.f_blocks * percent
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []

@@ -102,16 +102,13 @@ def choose(found: Sequence[Entry], *, everything: bool, before: float) -> list[E
 
 def remove(store: ImageStore, going: Sequence[Entry]) -> int:
     """Remove entries and return the bytes that came back; a mount in use stays."""
-    from core.images.trees import remove_tree
-
-    folders: list[str] = []
+    gone: list[str] = []
     with store.database.write() as sql:
         steps = [entry for entry in going if entry.kind == "step"]
         sql.executemany("DELETE FROM build_cache WHERE key=?", [(step.name,) for step in steps])
         digests = [digest for step in steps for digest in step.digests]
-        freed = store.collect(sql, dict.fromkeys(digests), folders)
-    for folder in folders:
-        remove_tree(folder)
+        freed = store.collect(sql, dict.fromkeys(digests), gone)
+    store.discard(gone)
     return freed + sum(_remove_mount(entry) for entry in going if entry.kind == "mount")
 
 

@@ -182,19 +182,17 @@ class Fsck:
         if layer is None or self._problem(layer):
             return False
         from core.images.layer_writer import write_layer
-        from core.images.trees import remove_tree
 
         kind = blob.media_type.rpartition("+")[2]
         written = write_layer(
             self._store, f"{self._paths.layers}/{layer.number}", check=self._job.check,
             compression=kind if kind in ("gzip", "zstd") else "none",
         )  # fmt: skip
-        folders: list[str] = []
+        gone: list[str] = []
         with self._store.database.write() as sql:
             # Whatever came out otherwise than hoped for is nobody's.
-            self._store.collect(sql, [written.descriptor.digest, written.diff_id], folders)
-        for folder in folders:
-            remove_tree(folder)
+            self._store.collect(sql, [written.descriptor.digest, written.diff_id], gone)
+        self._store.discard(gone)
         return self._store.blobs.has(blob.digest)
 
     # -- layers ----------------------------------------------------------------------

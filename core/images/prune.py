@@ -86,20 +86,19 @@ def apply_prune(store: ImageStore, plan: PrunePlan, bin_: Bin | None = None) -> 
 
     if plan.removal.images or plan.removal.tags:
         store.apply_removal(plan.removal, bin_)
-    folders: list[str] = []
+    gone: list[str] = []
     digests = [left.name for left in plan.leftovers if left.kind != "file"]
     if digests:
         with store.database.write() as sql:
-            store.collect(sql, digests, folders)
+            store.collect(sql, digests, gone)
+        store.discard(gone)
     for left in plan.leftovers:
         if left.kind != "file":
             continue
         if os.path.isdir(left.name):
-            folders.append(left.name)
+            remove_tree(left.name)
         elif os.path.exists(left.name):
             os.unlink(left.name)
-    for folder in folders:
-        remove_tree(folder)
 
 
 def _choose(images: Sequence[ImageInfo], asked: PruneOptions) -> list[tuple[ImageInfo, str]]:

@@ -431,9 +431,7 @@ class ImageStore:
 
     def apply_removal(self, plan: RemovePlan, bin_: Bin | None = None) -> None:
         """Remove exactly what the plan names; into the trash, or else for good."""
-        from core.images.trees import remove_tree
-
-        folders: list[str] = []
+        gone: list[str] = []
         with self.database.write() as sql:
             if bin_ is not None:
                 from core.images.removal import keep_images
@@ -443,15 +441,15 @@ class ImageStore:
             sql.executemany("DELETE FROM images WHERE digest=?", [(d,) for d in plan.images])
             if bin_ is None:
                 layers = [diff_id for _, diff_id in plan.layers]
-                self.collect(sql, [*layers, *plan.blobs], folders)
-        for folder in folders:
-            remove_tree(folder)
+                self.collect(sql, [*layers, *plan.blobs], gone)
+        if gone:
+            self.discard(gone)
 
-    def collect(self, sql: Connection, digests: Iterable[str], folders: list[str]) -> int:
-        """Remove those layers and blobs that nothing holds; returns their bytes.
+    def collect(self, sql: Connection, digests: Iterable[str], gone: list[str]) -> int:
+        """Forget those layers and blobs that nothing holds; returns their bytes.
 
-        Within the transaction that has taken their holders away, so that an image which comes
-        meanwhile finds them, or is refused.  The caller removes `folders` after it.
+        Within the transaction that has taken their holders away.  What is to go is added to
+        `gone`; `discard` removes the files, once nothing in the database names them.
         """
         from core.images.holders import blob_is_held, layer_is_held
 
@@ -461,11 +459,31 @@ class ImageStore:
             if row and not layer_is_held(sql, digest):
                 freed += row[1]
                 sql.execute("DELETE FROM layers WHERE id=?", (row[0],))
-                folders.append(self._set_aside(row[0]))
+                gone.append(str(row[0]))
             if self.blobs.has(digest) and not blob_is_held(sql, digest):
                 freed += self.blobs.size(digest)
-                self.blobs.remove(digest)
+                gone.append(digest)
         return freed
+
+    def discard(self, gone: Iterable[str]) -> None:
+        """Remove the files of what was forgotten, but for what came back meanwhile.
+
+        In a transaction of its own: an image that comes now finds them, or is refused; a
+        removal that is killed leaves files that nothing names.
+        """
+        from core.images.holders import blob_is_held
+        from core.images.trees import remove_tree
+
+        folders = []
+        with self.database.write() as sql:
+            for name in gone:
+                if not name.isdigit():
+                    if not blob_is_held(sql, name):
+                        self.blobs.remove(name)
+                elif not sql.execute("SELECT 1 FROM layers WHERE id=?", (name,)).fetchone():
+                    folders.append(self._set_aside(int(name)))
+        for folder in folders:
+            remove_tree(folder)
 
     def _set_aside(self, number: int) -> str:
         """Rename a layer's directory: a removal that is cut short must not leave half a layer."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import random
-import shutil
 import socket
 import stat
 import subprocess
@@ -324,10 +323,9 @@ def test_a_killed_writer_leaves_nothing_and_loses_nothing(
             assert len(store.layer_files(diff_id)) == 40
             assert len(os.listdir(f"{paths.layers}/{number}")) == 40
         with store.database.write() as sql:
-            folders: list[str] = []
-            store.collect(sql, [diff_id for _, diff_id in layers], folders)
-        for folder in folders:
-            shutil.rmtree(folder)
+            gone: list[str] = []
+            store.collect(sql, [diff_id for _, diff_id in layers], gone)
+        store.discard(gone)
     with store.staging(lambda: None):
         pass
     store.blobs.sweep()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -174,3 +176,69 @@ def test_layers_are_shared_with_the_trash(engine: Engine) -> None:
 
 def files_of_starter(blobs: tuple[str, ...]) -> list[str]:
     return [digest.partition(":")[2] for digest in blobs]
+
+
+def killed(engine: Engine, script: str, *words: str) -> None:
+    """Run a script on the engine's directories in a process that is killed where it says so."""
+    head = (
+        "import os, signal, sys\n"
+        "from core.config import Config\nfrom core.engine import Engine\n"
+        "from core.paths import Paths\n"
+        "engine = Engine(Paths(sys.argv[1], sys.argv[2]), Config())\n"
+        "def die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", head + script, engine.paths.data, engine.paths.run, *words]
+    )
+    assert ran.returncode == -9
+
+
+def test_killed_between_the_directory_and_the_row(engine: Engine) -> None:
+    """The directory was moved, the transaction never ended: the next limpet puts it back."""
+    engine.lifecycle.create(options("true", name="one"))
+    rename = (
+        "import core.trash_bin as bin_\n"
+        "real = os.rename\n"
+        "bin_.os.rename = lambda *paths: (real(*paths), die())\n"
+    )
+    killed(engine, rename + "engine.lifecycle.rm('one', bin_=engine.trash.open('rm one'))")
+    assert [info.name for info in engine.containers()] == ["one"]
+    assert os.listdir(engine.paths.containers) == []
+    engine.trash.open("anything")
+    assert len(os.listdir(engine.paths.containers)) == 1
+    engine.lifecycle.start("one")
+    engine.lifecycle.wait("one")
+    say(engine, "rm one")
+    killed(engine, rename.replace("core.trash_bin", "core.trash") + "engine.trash.undo()")
+    assert engine.containers() == []
+    assert say(engine, "undo") == "Brought back: container one"
+    engine.lifecycle.start("one")
+
+
+def test_a_batch_comes_back_as_a_whole_or_not_at_all(engine: Engine) -> None:
+    for name in ("one", "two"):
+        engine.lifecycle.create(options("true", name=name))
+    say(engine, "rm one two")
+    engine.lifecycle.create(options("true", name="two"))
+    with pytest.raises(Conflict):
+        say(engine, "undo")
+    assert [info.name for info in engine.containers()] == ["two"]
+    assert len(os.listdir(engine.paths.containers)) == 1
+    engine.lifecycle.rm("two")
+    say(engine, "undo")
+    assert {info.name for info in engine.containers()} == {"one", "two"}
+    engine.lifecycle.start("one")
+
+
+def test_killed_while_the_trash_is_emptied(engine: Engine) -> None:
+    """Files that nothing names are left, never rows without their files."""
+    say(engine, "rmi starter")
+    killed(
+        engine, "engine.store.blobs.remove = die\n"
+        "import core.images.trees as trees\ntrees.remove_tree = die\nengine.trash.empty()",
+    )  # fmt: skip
+    assert engine.trash.batches() == []
+    assert engine.images() == []
+    assert engine.database.query("SELECT 1 FROM layers") == []
+    engine.make_starter().result()
+    assert engine.fsck((), repair=False, quick=False).result() == []
