@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.config import Config
     from core.containers.changes import Change
     from core.containers.commit import CommitOptions
-    from core.containers.copying import Copying
+    from core.containers.copy.copying import Copying
     from core.containers.editing import Editing
     from core.containers.launcher import Launcher
     from core.containers.lifecycle import Containers
@@ -259,7 +259,7 @@ class Engine:
         progress: Callable[[int], None] = lambda total: None,
     ) -> Copying:
         """Return what copies files of containers; see there for `check` and `progress`."""
-        from core.containers.copying import Copying
+        from core.containers.copy.copying import Copying
 
         return Copying(self.paths, self.database, lambda: self.store, self.network, check, progress)
 

@@ -9,7 +9,7 @@ from core.commands.result import Foreground, Result, Running, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.containers.copying import Copied, Copying, Place
+    from core.containers.copy.copying import Copied, Copying, Place
     from core.engine import Engine
     from core.jobs import Job
 
@@ -71,7 +71,7 @@ def place_of(word: str) -> Place:
 
     A path of the host comes back absolute; a final slash, or `/.`, stays.
     """
-    from core.containers.copying import Place
+    from core.containers.copy.copying import Place
     from core.errors import UsageError
 
     container, colon, path = word.partition(":")

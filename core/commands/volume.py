@@ -164,7 +164,7 @@ def volume_document(
 def export(engine: Engine, args: Export) -> Result:
     """Write to the file, or to stdout."""
     from core.commands.transfer import write_out
-    from core.containers.volume_archive import export_volume
+    from core.containers.copy.volume_archive import export_volume
 
     volume = engine.volumes.find(args.volume)
     engine.volumes.make_directory(volume)
@@ -186,7 +186,7 @@ def export(engine: Engine, args: Export) -> Result:
 def import_(engine: Engine, args: Import) -> Result:
     """Read the file, or stdin; the volume is made when it is missing."""
     from core.commands.transfer import read_in
-    from core.containers.volume_archive import import_volume
+    from core.containers.copy.volume_archive import import_volume
 
     volume = engine.volumes.create(args.volume, {})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers.copying import Place
+from core.containers.copy.copying import Place
 from core.containers.options import Mount
 from core.engine import Engine
 from core.errors import Conflict, Error, NotFound, UnsafePath

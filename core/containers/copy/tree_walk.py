@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 
-from core.containers.copy_facts import Facts, facts_of
-from core.containers.tree_writer import reopen
+from core.containers.copy.facts import Facts, facts_of
+from core.containers.copy.tree_writer import reopen
 from core.errors import Conflict
 from core.linux.filesystem import is_kernel_made
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 
-from core.containers.copy_facts import Facts, Keeping, dress
-from core.containers.tree_writer import enter_directory, put_file, put_hardlink, put_special
+from core.containers.copy.facts import Facts, Keeping, dress
+from core.containers.copy.tree_writer import enter_directory, put_file, put_hardlink, put_special
 from core.errors import Corrupt
 from core.images.compression import open_layer
 from core.images.extract import split_path

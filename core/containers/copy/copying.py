@@ -11,11 +11,11 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from core.containers import repair, root, state, stored
-from core.containers.copy_ends import End, find_directory, find_source, find_target
-from core.containers.copy_facts import Keeping
+from core.containers.copy.ends import End, find_directory, find_source, find_target
+from core.containers.copy.facts import Keeping
+from core.containers.copy.tree_sink import TarSink, TreeSink, inode_of
+from core.containers.copy.tree_walk import Walk
 from core.containers.stored import Lock
-from core.containers.tree_sink import TarSink, TreeSink, inode_of
-from core.containers.tree_walk import Walk
 from core.errors import Conflict, HostError
 from core.privileges import require_root
 from core.record import Record
@@ -112,7 +112,7 @@ class Copying:
         `read(n)` gives at most n bytes, b"" at the end.  Owners are the tar's.  Raises Corrupt
         for what is no tar, UnsafePath for an entry that leads out of the directory.
         """
-        from core.containers.tar_source import unpack
+        from core.containers.copy.tar_source import unpack
 
         host = Place("", "/")
         with self._ends(host, target) as (_, end), ExitStack() as stack:

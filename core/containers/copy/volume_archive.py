@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from core.containers.copy_facts import Keeping
-from core.containers.tree_sink import TarSink
-from core.containers.tree_walk import Walk
+from core.containers.copy.facts import Keeping
+from core.containers.copy.tree_sink import TarSink
+from core.containers.copy.tree_walk import Walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def import_volume(
     `read(n)` gives at most n bytes, b"" at the end.  What is there stays, unless the tar has
     it too.  Raises Corrupt, UnsafePath for an entry that leads out, OSError.
     """
-    from core.containers.tar_source import unpack
+    from core.containers.copy.tar_source import unpack
 
     directory = os.open(path, OPEN_DIRECTORY)
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import tarfile
 
-from core.containers.copy_facts import Facts, Keeping, copy_content, dress
-from core.containers.tree_writer import enter_directory, put_file, put_hardlink, put_special
+from core.containers.copy.facts import Facts, Keeping, copy_content, dress
+from core.containers.copy.tree_writer import enter_directory, put_file, put_hardlink, put_special
 from core.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 TYPE_CHECKING = False
@@ -197,7 +197,7 @@ class _Padded:
 
 
 def _read_unsized(fd: int) -> bytes:
-    from core.containers.copy_facts import MAX_UNSIZED
+    from core.containers.copy.facts import MAX_UNSIZED
 
     parts: list[bytes] = []
     total = 0

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from core.containers.copy_facts import Facts, Keeping, dress
+from core.containers.copy.facts import Facts, Keeping, dress
 from core.errors import Conflict
 
 TYPE_CHECKING = False
