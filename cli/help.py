@@ -45,6 +45,11 @@ def show_help(words: Sequence[str]) -> int:
         return 0
     nouns = {name.split()[0] for name in load_all() if " " in name}
     if len(words) == 1 and words[0] in nouns:
+        own = load_all().get(words[0])
+        if own is not None:  # a verb and a noun at once: build
+            from core.commands.help import verb_help
+
+            out(verb_help(own) + "\nalso there:\n")
         verbs = {v.name: v for v in load_all().values() if v.name.split()[0] == words[0]}
         out("".join(f"  limpet {v.usage}\n      {v.summary}\n" for v in verbs.values()))
         return 0

@@ -102,8 +102,8 @@ class Build(Args):
         "--label", help="NAME=VALUE", many=True, metavar="NAME=VALUE", convert=values.label
     )
     network: str = option(
-        "--network", help="for RUN: none, host or bridge", metavar="NETWORK",
-        choices=("none", "host", "bridge"),
+        "--network", help="for RUN: none, host, bridge, or a network's name", metavar="NETWORK",
+        complete="network",
     )  # fmt: skip
     progress: str = option(
         "--progress", help="auto, plain or json", default="auto", metavar="KIND",

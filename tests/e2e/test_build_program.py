@@ -352,3 +352,9 @@ def test_a_build_that_is_killed_while_it_copies_leaves_nothing(host: Host) -> No
     while host.left() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert host.left() == []
+
+
+def test_help_tells_of_the_verb_and_of_what_is_beside_it(host: Host) -> None:
+    told = host.limpet("build", "--help").stdout
+    assert b"--build-arg NAME=VALUE" in told
+    assert b"limpet build prune" in told
