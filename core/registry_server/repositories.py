@@ -1,7 +1,8 @@
 """What the registry holds: repositories with their blobs, manifests and tags.
 
 A repository that was pushed to is what was pushed.  Any other name stands for the host's own
-images of that path, whatever their registry: those are served, never changed.
+images of that path, whatever their registry: those are served, never changed.  The first push
+takes over what the name showed until then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 
+from core.errors import NotFound
 from core.images.digest import is_digest
 from core.record import Record
 from core.registry_server.documents import read_manifest
@@ -221,17 +223,29 @@ class Repositories:
         """
         now = time.time()
         if sql.execute("INSERT OR IGNORE INTO repositories VALUES (?,?)", (name, now)).rowcount:
-            for digest in {digest for _, digest in self._local(name)}:
-                content = self._blobs.read(digest)
-                kind = sql.execute("SELECT media_type FROM images WHERE digest=?", (digest,))
-                facts = read_manifest(content, kind.fetchone()[0])
-                self._insert(sql, name, digest, len(content), facts)
-                sql.executemany(
-                    "INSERT OR IGNORE INTO repository_blobs VALUES (?,?)",
-                    [(name, blob) for blob in facts.blobs if self._blobs.has(blob)],
-                )
+            for canonical, digest in self._local(name):
+                if self._take_over(sql, name, digest):
+                    sql.execute(
+                        "INSERT OR REPLACE INTO repository_tags VALUES (?,?,?,?)",
+                        (name, canonical.rpartition(":")[2], digest, now),
+                    )
         else:
             sql.execute("UPDATE repositories SET pushed=? WHERE name=?", (now, name))
+
+    def _take_over(self, sql: Connection, name: str, digest: str) -> bool:
+        """Give a repository an image of the host; False for a damaged one."""
+        kind = sql.execute("SELECT media_type FROM images WHERE digest=?", (digest,)).fetchone()
+        try:
+            content = self._blobs.read(digest)
+            facts = read_manifest(content, kind[0])
+        except (NotFound, Refusal):
+            return False
+        self._insert(sql, name, digest, len(content), facts)
+        sql.executemany(
+            "INSERT OR IGNORE INTO repository_blobs VALUES (?,?)",
+            [(name, blob) for blob in facts.blobs if self._blobs.has(blob)],
+        )
+        return True
 
     def _insert(self, sql: Connection, name: str, digest: str, size: int, facts: Facts) -> None:
         sql.execute(

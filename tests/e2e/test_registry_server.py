@@ -187,12 +187,24 @@ def test_the_hosts_own_images_are_served_and_nothing_is_stored_twice(
     run("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{registry.host}/library/app:4",
         f"dir:{tmp_path}/copied")  # fmt: skip
     assert blob_files(registry.paths) == before
+    assert registry.ask("GET", "/v2/library/app/tags/list").document["tags"] == ["3", "4"]
     # What was pushed stays when the host lets go of the image.
     plan = registry.store.plan_removal([name], force=False, users={})
     registry.store.apply_removal(plan)
     registry.store.database.close()
     assert do_pull(far, f"{registry.host}/library/app:4") == digest
     assert blob_files(registry.paths) == before
+
+
+def test_a_damaged_image_of_the_host_does_not_stop_a_push(
+    registry: OwnRegistry, layout: Path, tmp_path: Path
+) -> None:
+    with Registry(tmp_path / "source") as source:
+        digest = do_pull(registry.store, source.push(layout, "library/app:3"))
+    registry.store.blobs.remove(digest)
+    assert registry.ask("GET", "/v2/library/app/manifests/3").status == 404
+    copy_in(layout, f"{registry.host}/library/app:4")
+    assert registry.ask("GET", "/v2/library/app/manifests/4").status == 200
 
 
 def test_what_was_pushed_is_pulled_on_the_spot_without_a_second_copy(
