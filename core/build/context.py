@@ -71,6 +71,13 @@ class Context:
         self._digests.save()
 
 
+def forget_digests(paths: Paths) -> None:
+    """Remove the digests of all contexts: the next build of each reads its files."""
+    for name in os.listdir(paths.cache):
+        if name.startswith("context-"):
+            os.unlink(f"{paths.cache}/{name}")
+
+
 def items_digest(
     root: str,
     items: Iterable[Item],
@@ -150,10 +157,14 @@ class DigestCache:
             here = os.path.lexists
             self._known = {p: v for p, v in self._known.items() if here(f"{self._root}/{p}")}
         parts = [f"{path}\0{value}\0" for path, value in self._known.items()]
-        temporary = f"{self._file}.{os.getpid()}"
-        with open(temporary, "wb") as file:
-            file.write(MAGIC + "".join(parts).encode("utf-8", "surrogateescape"))
-        os.rename(temporary, self._file)
+        temporary = f"{self._file}.{os.urandom(4).hex()}"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(MAGIC + "".join(parts).encode("utf-8", "surrogateescape"))
+            os.rename(temporary, self._file)
+        except OSError:  # a full disk: the next build reads the files once more
+            if os.path.exists(temporary):
+                os.unlink(temporary)
 
 
 def file_digest(path: str) -> str:

@@ -257,6 +257,7 @@ class Prune(Args):
 )
 def prune(engine: Engine, args: Prune) -> Result:
     """Plan it: a line a step."""
+    from core.build.context import forget_digests
     from core.build.failed import forget
     from core.build.prune import choose, entries, remove
     from core.commands.show import ago, size
@@ -274,6 +275,8 @@ def prune(engine: Engine, args: Prune) -> Result:
 
     def apply() -> Result:
         forget(engine.paths)
+        if args.all:
+            forget_digests(engine.paths)
         return Text(f"Total reclaimed space: {size(remove(engine.store, going))}")
 
     title = f"remove {len(going)} from the build cache, {size(total)}"
