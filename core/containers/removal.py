@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from core.trash_bin import Bin
 
 TRIES = 5
+CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/memory")
+"""Where a look is enough: what `core.containers.cgroups` needs is not loaded for it."""
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -32,6 +34,7 @@ def remove_container(
     The row goes last, so that a removal cut short can be seen and done again.  Raises
     HostError naming the file that cannot be removed.
     """
+    _take_back(network, container_id)
     _remove_directory(paths.container_run(container_id), container_id)
     if bin_ is None:
         _remove_directory(paths.container(container_id), container_id)
@@ -45,6 +48,18 @@ def remove_container(
                 bin_.put(sql, "container", row["name"], kept,
                          directory=paths.container(container_id))  # fmt: skip
         sql.execute("DELETE FROM containers WHERE id=?", (container_id,))
+
+
+def _take_back(network: Network, container_id: str) -> None:
+    """Remove what a start made that was killed before anybody wrote it down."""
+    if not any(os.path.exists(f"{root}/limpet/{container_id}") for root in CGROUP_ROOTS):
+        return
+    from core.containers import cgroups
+
+    dirs = cgroups.make_cgroup(container_id, {})["dirs"]
+    cgroups.kill(dirs)
+    cgroups.remove(dirs)
+    network.withdraw(container_id, "", ())
 
 
 def _remove_directory(path: str, container_id: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import state
+from core.containers import cgroups, state
 from core.containers.state import State, read_state, write_state
 from core.engine import Engine
 from core.errors import Conflict, NotFound, RunError, UsageError
@@ -357,3 +357,11 @@ def test_many_containers_are_listed_fast(containers: Containers, engine: Engine)
     assert time.perf_counter() - begun < 0.5  # 0.1 on a quiet machine
     with engine.database.write() as sql:
         sql.execute("DELETE FROM containers WHERE name <> 'first'")
+
+
+def test_what_a_killed_start_left_goes_with_the_container(containers: Containers) -> None:
+    container = containers.create(shell("exec sleep 1000"))
+    left = cgroups.make_cgroup(container, {})
+    cgroups.create(left)
+    containers.rm(container)
+    assert not any(os.path.exists(folder) for folder in left["dirs"])
