@@ -123,7 +123,7 @@ class LimpetApp(FrameDiffApp):
 
     def _begin(self) -> None:
         self.bridge.start()
-        self.dashboard.bar.load()
+        self.dashboard.bar.load(self.bridge)
         for problem in self.dashboard.keymap.problems():
             self.dashboard.output.say([("[keys] ", "faint"), (problem, "warn")])
         self.set_interval(AGES_EVERY_S, self.dashboard.age)

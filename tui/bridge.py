@@ -95,6 +95,20 @@ class Bridge:
         self._told = False
         return self.latest
 
+    # Facts, as the tables show them
+
+    def containers(self) -> Sequence[ContainerInfo]:
+        """Return all containers, as last read."""
+        return self.latest.containers
+
+    def images(self) -> Sequence[ImageInfo]:
+        """Return all images, as last read."""
+        return self.latest.images
+
+    def registries(self) -> Sequence[RegistryInfo]:
+        """Return the known registries, as last read."""
+        return self.latest.registries
+
     # Commands
 
     def run(self, number: int, line: str) -> None:

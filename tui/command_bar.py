@@ -27,14 +27,14 @@ from tui.widgets.completion_popup import CompletionPopup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from prompt_toolkit.history import History
     from rich.text import Text
     from textual import events
     from textual.app import ComposeResult
 
-    from core.commands.complete import LimpetCompleter
+    from core.commands.complete import Facts, LimpetCompleter
     from core.engine import Engine
     from tui.script import Script
 
@@ -96,7 +96,7 @@ class CommandBar(Horizontal):
         self._draft = ""
         self._mode = ""
         """`filter`: a filter is read; `history`: a line of the past is looked for."""
-        self.known: dict[str, frozenset[str]] = {}
+        self.known: Mapping[str, Set[str]] = {}
         self.script: Script | None = None
         """Several lines, while they are edited."""
         self._kept = ""
@@ -208,7 +208,7 @@ class CommandBar(Horizontal):
     # After the first paint
 
     @work(thread=True, group="load", exit_on_error=False)
-    def load(self) -> None:
+    def load(self, facts: Facts) -> None:
         """Import what completes and read the history."""
         from prompt_toolkit.history import FileHistory, InMemoryHistory
 
@@ -221,7 +221,7 @@ class CommandBar(Horizontal):
             history: History = FileHistory(path)
         except OSError:
             history = InMemoryHistory()
-        self._completer = LimpetCompleter(self._engine)
+        self._completer = LimpetCompleter(self._engine, facts)
         self.app.call_from_thread(self._loaded, history)
 
     @work

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
+from sys import intern
 
 from core.commands.container_facts import port_text
 from core.commands.keys import CONTAINERS, IMAGES, REGISTRIES
@@ -109,7 +111,7 @@ def _container(info: ContainerInfo, sample: Sample | None, glyphs: Glyphs) -> Ro
     ports = ", ".join(
         port_text(port).replace("0.0.0.0:", "").removesuffix("/tcp") for port in info.ports
     )
-    command = " ".join(info.command)
+    command = intern(" ".join(info.command))
     quiet = "" if sample else "dim"
     return Row(
         info.id,
@@ -125,17 +127,19 @@ def _container(info: ContainerInfo, sample: Sample | None, glyphs: Glyphs) -> Ro
             command,
             info.id[:12],
         ),
-        (
-            tone if sign != glyphs.stopped else quiet,
-            quiet,
-            tone,
-            "warn" if busy >= 80 else "",
-            "primary",
-            "",
-            quiet,
-            "dim",
-            "dim",
-            "faint",
+        _same(
+            (
+                tone if sign != glyphs.stopped else quiet,
+                quiet,
+                tone,
+                "warn" if busy >= 80 else "",
+                "primary",
+                "",
+                quiet,
+                "dim",
+                "dim",
+                "faint",
+            )
         ),
         (
             info.name,
@@ -151,8 +155,20 @@ def _container(info: ContainerInfo, sample: Sample | None, glyphs: Glyphs) -> Ro
         ),
         info.name,
         info.state,
-        tuple(f"{key}={value}" for key, value in info.labels),
+        _labels(info.labels),
     )
+
+
+@lru_cache(1000)
+def _labels(labels: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Return labels as they are filtered by; most containers share theirs with others."""
+    return tuple(f"{key}={value}" for key, value in labels)
+
+
+@lru_cache(1000)
+def _same(tones: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one object for equal values: there are thousands of rows."""
+    return tones
 
 
 def _graph(sample: Sample, glyphs: Glyphs) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Protocol
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -19,72 +20,102 @@ from core.network.definition import MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence, Set
 
     from core.commands.grammar import Verb
     from core.commands.scan import Expected
     from core.engine import Engine
+    from core.model import ContainerInfo, ImageInfo, RegistryInfo
 
 MOST = 200
 """More are of no use to a person and cost time to draw."""
 KEEP_S = 1.0
+CONTAINERS = ("container", "running", "stopped")
+"""Sources whose names are containers'."""
+
+
+class Facts(Protocol):
+    """Who tells which names there are: the engine, or somebody who has just asked it."""
+
+    def containers(self) -> Sequence[ContainerInfo]:
+        """Return all containers."""
+
+    def images(self) -> Sequence[ImageInfo]:
+        """Return all images."""
+
+    def registries(self) -> Sequence[RegistryInfo]:
+        """Return the known registries."""
 
 
 class Names:
     """The names that exist now, by completion source; read at most once a second."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, facts: Facts | None = None) -> None:
+        """Ask `facts`, where somebody has read them already, or else the engine."""
         self._engine = engine
+        self._facts: Facts = facts or engine
         self._read = 0.0
         self._names: dict[str, dict[str, str]] = {}
+        self._known: dict[str, Set[str]] = {}
+        self._containers: Sequence[ContainerInfo] = ()
+        self._images: Sequence[ImageInfo] = ()
 
     def get(self, source: str) -> dict[str, str]:
         """Return names with what to say about each; empty for a source without names."""
         if time.monotonic() - self._read > KEEP_S:
-            self._names = self._collect()
+            containers, images = self._facts.containers(), self._facts.images()
+            if containers is not self._containers or not self._names:
+                self._containers = containers
+                self._names |= _containers(containers)
+                self._known = {}
+            if images is not self._images:
+                self._images = images
+                self._names |= _images(images)
+            self._names |= self._others()
             self._read = time.monotonic()
         return self._names.get(source, {})
 
-    def known(self) -> dict[str, frozenset[str]]:
+    def known(self) -> dict[str, Set[str]]:
         """Return the names by source for `core.commands.scan.scan`, unique ID starts included."""
         self.get("container")
-        ids = {info.id[:length] for info in self._engine.containers() for length in (12, 64)}
-        return {
-            source: frozenset(names) | ids
-            for source, names in self._names.items()
-            if source in ("container", "running", "stopped")
-        }
+        if not self._known:
+            ids = {info.id[:length] for info in self._containers for length in (12, 64)}
+            self._known = {source: ids | self._names[source].keys() for source in CONTAINERS}
+        return self._known
 
-    def _collect(self) -> dict[str, dict[str, str]]:
+    def _others(self) -> dict[str, dict[str, str]]:
         from core.commands.container_filters import FILTERS
 
-        containers = self._engine.containers()
-        images = {
-            tag: f"{info.platform}, {info.layers} layers"
-            for info in self._engine.images()
-            for tag in info.tags
-        }
-        said = {info.name: f"{info.state}, {info.image}" for info in containers}
-        running = {info.name for info in containers if info.state in ("running", "paused")}
         return {
-            "image": images,
-            "remote-image": images,
-            "container": said,
-            "running": {name: text for name, text in said.items() if name in running},
-            "stopped": {name: text for name, text in said.items() if name not in running},
             "network": dict.fromkeys((*MODES, *(n.name for n in self._engine.network.all())), ""),
             "volume": {volume.name: "" for volume in self._engine.volumes.list()},
-            "registry": {info.host: info.state for info in self._engine.registries()},
+            "registry": {info.host: info.state for info in self._facts.registries()},
             "container-filter": {f"{key}=": "" for key in FILTERS},
             "signal": {name: f"signal {number}" for name, number in SIGNALS.items()},
         }
 
 
+def _containers(containers: Sequence[ContainerInfo]) -> dict[str, dict[str, str]]:
+    said = {info.name: f"{info.state}, {info.image}" for info in containers}
+    running = {info.name for info in containers if info.state in ("running", "paused")}
+    return {
+        "container": said,
+        "running": {name: text for name, text in said.items() if name in running},
+        "stopped": {name: text for name, text in said.items() if name not in running},
+    }
+
+
+def _images(images: Sequence[ImageInfo]) -> dict[str, dict[str, str]]:
+    named = {tag: f"{info.platform}, {info.layers} layers" for info in images for tag in info.tags}
+    return {"image": named, "remote-image": named}
+
+
 class LimpetCompleter(Completer):
     """Completes verbs, flags, values and names of the grammar."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.names = Names(engine)
+    def __init__(self, engine: Engine, facts: Facts | None = None) -> None:
+        """Complete with the names of `facts`, see `Names`."""
+        self.names = Names(engine, facts)
         self._aliases = engine.config.aliases
         self._far = FarNames(engine)
 
