@@ -27,7 +27,7 @@ from tui.widgets.completion_popup import CompletionPopup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Container, Mapping
 
     from prompt_toolkit.history import History
     from rich.text import Text
@@ -96,7 +96,7 @@ class CommandBar(Horizontal):
         self._draft = ""
         self._mode = ""
         """`filter`: a filter is read; `history`: a line of the past is looked for."""
-        self.known: Mapping[str, Set[str]] = {}
+        self.known: Mapping[str, Container[str]] = {}
         self.script: Script | None = None
         """Several lines, while they are edited."""
         self._kept = ""

@@ -10,7 +10,7 @@ from tui.widgets.rows import has_letters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence, Set
+    from collections.abc import Container, Mapping, Sequence
 
     from rich.text import Text
 
@@ -54,7 +54,9 @@ def past(lines: Sequence[str], wanted: str) -> list[str]:
     return (holding + [line for line in others if has_letters(line.lower(), small)])[:MOST_PAST]
 
 
-def spans(line: str, known: Mapping[str, Set[str]], aliases: Container[str]) -> Sequence[Span]:
+def spans(
+    line: str, known: Mapping[str, Container[str]], aliases: Container[str]
+) -> Sequence[Span]:
     """Say what each part of one command line is; own words and aliases are verbs, too."""
     word = line.partition(" ")[0]
     if word in aliases or (word in WORDS and word not in MODULES):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from sys import intern
 from typing import Protocol
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -20,7 +21,7 @@ from core.network.definition import MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence, Set
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
     from core.commands.grammar import Verb
     from core.commands.scan import Expected
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MOST = 200
 """More are of no use to a person and cost time to draw."""
 KEEP_S = 1.0
+SHORT_ID = 12
 CONTAINERS = ("container", "running", "stopped")
 """Sources whose names are containers'."""
 
@@ -47,6 +49,24 @@ class Facts(Protocol):
         """Return the known registries."""
 
 
+class Known:
+    """Whether a word names a container: by its name, its ID, or the ID's first twelve digits."""
+
+    def __init__(self, names: Mapping[str, str], ids: Set[str]) -> None:
+        self._names = names
+        self._ids = ids
+
+    def __contains__(self, word: object) -> bool:
+        """Tell whether it does."""
+        if word in self._names or word in self._ids:
+            return True
+        return (
+            isinstance(word, str)
+            and len(word) == SHORT_ID
+            and any(one.startswith(word) for one in self._ids)
+        )
+
+
 class Names:
     """The names that exist now, by completion source; read at most once a second."""
 
@@ -56,7 +76,7 @@ class Names:
         self._facts: Facts = facts or engine
         self._read = 0.0
         self._names: dict[str, dict[str, str]] = {}
-        self._known: dict[str, Set[str]] = {}
+        self._known: dict[str, Known] = {}
         self._containers: Sequence[ContainerInfo] = ()
         self._images: Sequence[ImageInfo] = ()
 
@@ -75,12 +95,12 @@ class Names:
             self._read = time.monotonic()
         return self._names.get(source, {})
 
-    def known(self) -> dict[str, Set[str]]:
+    def known(self) -> dict[str, Known]:
         """Return the names by source for `core.commands.scan.scan`, unique ID starts included."""
         self.get("container")
         if not self._known:
-            ids = {info.id[:length] for info in self._containers for length in (12, 64)}
-            self._known = {source: ids | self._names[source].keys() for source in CONTAINERS}
+            ids = frozenset(info.id for info in self._containers)
+            self._known = {source: Known(self._names[source], ids) for source in CONTAINERS}
         return self._known
 
     def _others(self) -> dict[str, dict[str, str]]:
@@ -96,7 +116,7 @@ class Names:
 
 
 def _containers(containers: Sequence[ContainerInfo]) -> dict[str, dict[str, str]]:
-    said = {info.name: f"{info.state}, {info.image}" for info in containers}
+    said = {info.name: intern(f"{info.state}, {info.image}") for info in containers}
     running = {info.name for info in containers if info.state in ("running", "paused")}
     return {
         "container": said,

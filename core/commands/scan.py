@@ -13,7 +13,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Set
+    from collections.abc import Container, Mapping, Sequence
 
     from core.commands.grammar import Arg, Role, Verb
 
@@ -105,7 +105,7 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, int]:
     return None, 0
 
 
-def scan(line: str, known: Mapping[str, Set[str]] | None = None) -> list[Span]:
+def scan(line: str, known: Mapping[str, Container[str]] | None = None) -> list[Span]:
     """Say what each part of the line is.
 
     `known` holds names by completion source (`container`, `image`); an argument of such a
@@ -142,7 +142,7 @@ def _verb_kind(words: list[Word], number: int) -> str:
     return "verb" if last and any(name.startswith(start) for name in load_all()) else "error"
 
 
-def _kind(role: Role, known: Mapping[str, Set[str]]) -> str:
+def _kind(role: Role, known: Mapping[str, Container[str]]) -> str:
     arg = role.arg
     if arg is None:
         return "flag" if role.kind == "end" else "error"
