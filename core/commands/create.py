@@ -22,6 +22,10 @@ class Run(Create):
     """Options of `run`."""
 
     detach: bool = flag("-d", "--detach", help="leave it in the background, print its ID")
+    attach: tuple[str, ...] = option(
+        "-a", "--attach", help="only these of stdin, stdout, stderr", many=True, metavar="STREAM",
+        choices=("stdin", "stdout", "stderr"),
+    )  # fmt: skip
     rm: bool = flag("--rm", help="remove it when it ends")
     dry_run: bool = flag("--dry-run", help="print the steps, do nothing")
     detach_keys: str = option("--detach-keys", help="keys that leave the terminal", metavar="KEYS")
@@ -52,11 +56,13 @@ def run(engine: Engine, args: Run) -> Result:
         return foreground(
             engine, "run " + args.image, args.detach_keys,
             lambda: engine.lifecycle.run(options), proxy=args.sig_proxy,
+            streams=args.attach,
         )  # fmt: skip
     container = _create(engine, args, options)
     return foreground(
         engine, "run " + args.image, args.detach_keys,
         lambda: engine.lifecycle.start_attached(container, stdin=True), proxy=args.sig_proxy,
+            streams=args.attach,
     )  # fmt: skip
 
 

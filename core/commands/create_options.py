@@ -25,6 +25,7 @@ class Create(Networked):
 
     name: str = option("--name", help="its name", metavar="NAME", convert=values.container_name)
     hostname: str = option("-h", "--hostname", help="host name inside", metavar="NAME")
+    domainname: str = option("--domainname", help="NIS domain name inside", metavar="NAME")
     interactive: bool = flag("-i", "--interactive", help="keep stdin open")
     tty: bool = flag("-t", "--tty", help="give it a terminal")
     init: bool = flag("--init", help="a small init as its first process: reaps zombies")
@@ -71,6 +72,10 @@ class Create(Networked):
     memory_reservation: int = option(
         "--memory-reservation", help="memory that is left to it when others want it", default=0,
         metavar="SIZE", convert=values.size,
+    )  # fmt: skip
+    memory_swappiness: int = option(
+        "--memory-swappiness", help="how readily it is swapped, 0 to 100; cgroup v1", default=-1,
+        metavar="N", convert=limit_values.percent,
     )  # fmt: skip
     oom_kill_disable: bool = flag("--oom-kill-disable", help="wait for memory, do not be killed")
     oom_score_adj: int = option(
@@ -195,6 +200,10 @@ class Create(Networked):
         "--stop-timeout", help="seconds from that to SIGKILL", default=-1, metavar="SECONDS",
         convert=values.whole,
     )  # fmt: skip
+    annotation: tuple[tuple[str, str], ...] = option(
+        "--annotation", help="NAME=VALUE in its runtime configuration", many=True,
+        metavar="NAME=VALUE", convert=values.label,
+    )  # fmt: skip
     cidfile: str = option(
         "--cidfile", help="write its ID into this new file", metavar="FILE", complete="path"
     )
@@ -229,6 +238,8 @@ def container_options(
         entrypoint=None if args.entrypoint is None else tuple(filter(None, (args.entrypoint,))),
         name=args.name,
         hostname=args.hostname,
+        domainname=args.domainname,
+        annotations=args.annotation,
         env=tuple(filter(None, (*env, *args.env))),
         workdir=args.workdir,
         user=args.user,
@@ -237,6 +248,7 @@ def container_options(
         memory_bytes=args.memory,
         memory_swap_bytes=args.memory_swap,
         memory_reservation_bytes=args.memory_reservation,
+        memory_swappiness=args.memory_swappiness,
         oom_kill_disable=args.oom_kill_disable,
         oom_score_adj=args.oom_score_adj,
         cpus=args.cpus,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from core.commands.result import Foreground
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from core.containers.attach import Session
     from core.engine import Engine
@@ -20,17 +22,23 @@ def foreground(
     *,
     stdin: bool = True,
     proxy: bool = True,
+    streams: Sequence[str] = (),
 ) -> Foreground:
     """Return what relays the terminal to a session, which is started only then.
 
-    `stdin` and `proxy` as in `Session.relay`.
+    `stdin` and `proxy` as in `Session.relay`.  `streams` are the only ones of stdin, stdout
+    and stderr that are relayed; none: all.
     """
 
     def relay(in_: int, out: int, err: int) -> int:
-        with start() as session:
+        with open(os.devnull, "wb") as null, start() as session:
             return session.relay(
-                in_, out, err, keys or engine.config["container", "detach_keys"],
-                stdin=stdin, proxy=proxy,
-            )  # fmt: skip
+                in_,
+                out if not streams or "stdout" in streams else null.fileno(),
+                err if not streams or "stderr" in streams else null.fileno(),
+                keys or engine.config["container", "detach_keys"],
+                stdin=stdin and (not streams or "stdin" in streams),
+                proxy=proxy,
+            )
 
     return Foreground(title, relay)

@@ -60,6 +60,14 @@ def weight(word: str) -> int:
     return value
 
 
+def percent(word: str) -> int:
+    """Parse --memory-swappiness."""
+    value = values.whole(word)
+    if not 0 <= value <= 100:
+        raise ValueError(f"{word}: it goes from 0 to 100")
+    return value
+
+
 def oom_score(word: str) -> int:
     """Parse --oom-score-adj."""
     value = values.whole(word)

@@ -26,7 +26,8 @@ SWITCHES = {
     "publish_all": "--publish-all", "no_healthcheck": "--no-healthcheck",
 }  # fmt: skip
 VALUES = {
-    "hostname": "--hostname", "workdir": "--workdir", "user": "--user",
+    "hostname": "--hostname", "domainname": "--domainname", "workdir": "--workdir",
+    "user": "--user",
     "memory_swap_bytes": "--memory-swap", "oom_score_adj": "--oom-score-adj", "cpus": "--cpus",
     "cpu_period_us": "--cpu-period", "cpu_quota_us": "--cpu-quota", "cpu_shares": "--cpu-shares",
     "cpuset_cpus": "--cpuset-cpus", "cpuset_mems": "--cpuset-mems",
@@ -46,7 +47,7 @@ LISTS = {
     "cap_add": "--cap-add", "cap_drop": "--cap-drop",
 }  # fmt: skip
 PAIRS = {"labels": "--label", "sysctls": "--sysctl", "log_opts": "--log-opt",
-         "add_hosts": "--add-host"}  # fmt: skip
+         "add_hosts": "--add-host", "annotations": "--annotation"}  # fmt: skip
 
 
 class Command(Args):
@@ -113,6 +114,8 @@ def _options(options: ContainerOptions) -> Iterator[tuple[str, ...]]:
 def _rest(options: ContainerOptions) -> Iterator[tuple[str, ...]]:
     if options.entrypoint is not None:
         yield "--entrypoint", options.entrypoint[0] if options.entrypoint else ""
+    if options.memory_swappiness >= 0:
+        yield "--memory-swappiness", str(options.memory_swappiness)
     if options.pids_limit >= 0:
         yield "--pids-limit", str(options.pids_limit)
     if options.stop_timeout_s >= 0:

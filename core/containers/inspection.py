@@ -133,6 +133,7 @@ def _config(row: Row, options: ContainerOptions, spec: dict[str, Any]) -> dict[s
     process = spec["process"]
     return {
         "Hostname": spec["hostname"],
+        "Domainname": options.domainname,
         "User": process["user"]["username"],
         "Tty": options.tty,
         "OpenStdin": options.stdin_open,
@@ -169,6 +170,8 @@ def _host_config(config: Config, options: ContainerOptions, spec: dict[str, Any]
         "Memory": options.memory_bytes,
         "MemorySwap": options.memory_swap_bytes or 2 * options.memory_bytes,
         "MemoryReservation": options.memory_reservation_bytes,
+        "MemorySwappiness": options.memory_swappiness if options.memory_swappiness >= 0 else None,
+        "Annotations": dict(options.annotations),
         "OomKillDisable": options.oom_kill_disable,
         "OomScoreAdj": options.oom_score_adj,
         "NanoCpus": int(options.cpus * 1_000_000_000),

@@ -39,6 +39,9 @@ def writes_v1(resources: Mapping[str, Any], home: Home) -> list[Write]:
     if reservation := memory.get("reservation"):
         found.append((f"{home('memory')}/memory.soft_limit_in_bytes", str(reservation),
                       "--memory-reservation"))  # fmt: skip
+    if memory.get("swappiness") is not None:
+        found.append((f"{home('memory')}/memory.swappiness", str(memory["swappiness"]),
+                      "--memory-swappiness"))  # fmt: skip
     if memory.get("disableOOMKiller"):
         found.append((f"{home('memory')}/memory.oom_control", "1", "--oom-kill-disable"))
     if quota := cpu.get("quota"):

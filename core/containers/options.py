@@ -34,6 +34,8 @@ class ContainerOptions(Record):
     """None: the image's.  Empty: none at all."""
     name: str = ""
     hostname: str = ""
+    domainname: str = ""
+    annotations: tuple[tuple[str, str], ...] = ()
     env: tuple[str, ...] = ()
     workdir: str = ""
     user: str = ""
@@ -58,6 +60,8 @@ class ContainerOptions(Record):
     memory_swap_bytes: int = 0
     """Memory and swap together; 0: twice the memory, -1: no limit to swap."""
     memory_reservation_bytes: int = 0
+    memory_swappiness: int = -1
+    """-1: the host's."""
     oom_kill_disable: bool = False
     oom_score_adj: int = 0
     cpus: float = 0

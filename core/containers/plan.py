@@ -22,6 +22,7 @@ from core.containers.mount_steps import (
 )
 from core.containers.steps import (
     Bounding,
+    DomainName,
     JoinCgroup,
     JoinNamespaces,
     NoNewPrivileges,
@@ -225,6 +226,8 @@ def _steps(
         steps.append(ReadOnlyPaths(tuple(linux["readonlyPaths"])))
     if process_spec["oomScoreAdj"]:
         steps.append(OomScore(process_spec["oomScoreAdj"]))
+    if spec.get("domainname"):
+        steps.append(DomainName(spec["domainname"]))
     steps += [
         WorkingDirectory(process_spec["cwd"]),
         PivotRoot(spec["hostname"], spec["root"]["readonly"]),

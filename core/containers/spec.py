@@ -84,6 +84,7 @@ def build_spec(
         },
         "root": {"path": "rootfs", "readonly": options.read_only},
         "hostname": "" if options.uts == "host" else hostname,
+        "domainname": "" if options.uts == "host" else options.domainname,
         "mounts": mounts,
         "linux": {
             "namespaces": _namespaces(options),
@@ -94,6 +95,7 @@ def build_spec(
             "resources": {**_resources(options, config), "deviceRules": rules},
         },
         "annotations": {
+            **dict(options.annotations),
             "limpet.default-limits": "--pids-limit" if options.pids_limit < 0 else "",
             "limpet.privileged": "true" if options.privileged else "",
             "limpet.seccomp": "unconfined" if options.privileged else options.seccomp,
@@ -148,6 +150,7 @@ def _resources(options: ContainerOptions, config: Config) -> dict[str, Any]:
             "swap": options.memory_swap_bytes,
             "reservation": options.memory_reservation_bytes,
             "disableOOMKiller": options.oom_kill_disable,
+            "swappiness": None if options.memory_swappiness < 0 else options.memory_swappiness,
         },
         "cpu": {
             "quota": quota,

@@ -179,6 +179,18 @@ class OomScore(Step):
                 pass
 
 
+class DomainName(Step):
+    """Sets the NIS domain name."""
+
+    name: str
+
+    def describe(self) -> str:
+        return f"set domain name {self.name}"
+
+    def apply(self, context: Context) -> None:
+        process.setdomainname(self.name)
+
+
 class PivotRoot(Step):
     """Makes the container's root the root and lets go of the host's."""
 

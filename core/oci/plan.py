@@ -12,6 +12,7 @@ from core.containers import cgroups
 from core.containers.mount_steps import CgroupMount, Mask, ReadOnlyPaths
 from core.containers.plan import NAMESPACE_FLAGS
 from core.containers.steps import (
+    DomainName,
     JoinCgroup,
     OomScore,
     PivotRoot,
@@ -112,7 +113,7 @@ def _last(spec: dict[str, Any], linux: dict[str, Any], *, pivot: bool) -> list[S
     if linux.get("readonlyPaths"):
         found.append(ReadOnlyPaths(tuple(linux["readonlyPaths"])))
     if spec.get("domainname"):
-        found.append(steps.DomainName(spec["domainname"]))
+        found.append(DomainName(spec["domainname"]))
     read_only = bool(spec["root"].get("readonly"))
     propagation = PROPAGATIONS.get(linux.get("rootfsPropagation") or "", 0)
     shared = propagation if propagation & (mount.MS_SHARED | mount.MS_SLAVE | MS_UNBINDABLE) else 0

@@ -319,18 +319,6 @@ def is_there(context: Context, name: str) -> bool:
     return True
 
 
-class DomainName(Step):
-    """Sets the NIS domain name."""
-
-    name: str
-
-    def describe(self) -> str:
-        return f"set domain name {self.name}"
-
-    def apply(self, context: Context) -> None:
-        process.setdomainname(self.name)
-
-
 def numbers(mappings: Sequence[dict[str, int]]) -> str:
     """Return a list of id mappings as the kernel's map files take it."""
     return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)

@@ -188,3 +188,10 @@ def test_output_that_cannot_be_written_is_an_error_not_a_crash(env: dict[str, st
         )
     assert done.returncode == 1
     assert done.stderr == "limpet: the answer cannot be written: No space left on device\n"
+
+
+def test_only_the_streams_that_were_asked_for(env: dict[str, str]) -> None:
+    limpet(env, "image", "starter")
+    words = ("--rm", "--network", "none", "starter", "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert limpet(env, "run", "-a", "stderr", *words, code=3) == "err\n"
+    assert limpet(env, "run", "-a", "stdout", *words, code=3) == ""

@@ -273,3 +273,19 @@ def test_unmasked_paths(inside: Inside) -> None:
     script = "grep -c ' /proc/' /proc/mounts || true"
     assert inside(script, "--security-opt", "systempaths=unconfined") == "0"
     assert int(inside(script)) > 3
+
+
+def test_domain_name_and_annotations(engine: Engine, inside: Inside) -> None:
+    assert inside("cat /proc/sys/kernel/domainname", "--domainname", "example") == "example"
+    container = engine.lifecycle.create(
+        asked(engine, "--annotation", "org.example.team=red", "starter", "true")
+    )
+    found = engine.lifecycle.inspect(container)["HostConfig"]["Annotations"]
+    assert found == {"org.example.team": "red"}
+
+
+def test_swappiness(engine: Engine) -> None:
+    container = background(engine, "-m", "32m", "--memory-swappiness", "7")
+    folder = Path(f"/sys/fs/cgroup/memory/limpet/{container}")
+    if folder.exists():  # it is a file of cgroup v1 alone
+        assert (folder / "memory.swappiness").read_text() == "7\n"

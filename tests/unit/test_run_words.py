@@ -39,6 +39,7 @@ LINES = (
     "starter",
     "starter sh -c 'echo hi; exit'",
     "-it --init --read-only --privileged --oom-kill-disable -P img",
+    "--domainname d --annotation a=b --memory-swappiness 0 img",
     "--hostname h -w /w -u 1:2 --group-add 7 -e A=1 -e 'B=x y' --env C= img",
     "-v /a:/b -v /a:/c:ro,rslave -v data:/d:nocopy -v /own --mount type=volume,source=vol,"
     "target=/m,volume-subpath=x,readonly --tmpfs /t:size=64m,mode=1777 --tmpfs /u:ro img",
@@ -99,7 +100,8 @@ def test_no_option_is_forgotten() -> None:
 
     elsewhere = {
         "image", "command", "entrypoint", "name", "mounts", "network", "endpoints", "publish",
-        "expose", "pids_limit", "throttles", "ulimits", "devices", "no_new_privileges",
+        "expose", "memory_swappiness", "pids_limit", "throttles", "ulimits", "devices",
+        "no_new_privileges",
         "unmasked", "seccomp", "stop_timeout_s", "auto_remove",
     }  # fmt: skip
     tables = (module.SWITCHES, module.VALUES, module.SIZES, module.LISTS, module.PAIRS)
