@@ -66,14 +66,15 @@ class Import(Args):
 )
 def save(engine: Engine, args: Save) -> Result:
     """Write to the file, the directory, or stdout."""
-    from core.commands.transfer import write_out
+    from core.commands.transfer import guarded, write_out
     from core.errors import UsageError
 
     write, title = engine.save(args.images, args.format), f"save {' '.join(args.images)}"
     if args.format == "oci-dir":
         if args.output in ("", "-"):
             raise UsageError("oci-dir is a directory", hint="-o DIRECTORY says which")
-        job = engine.jobs.start(title, lambda job: write(args.output, job))
+        output = args.output
+        job = engine.jobs.start(title, lambda job: guarded(output, lambda: write(output, job)))
         return Running(job, lambda _: Text(""))
     return write_out(engine, title, args.output, write)
 

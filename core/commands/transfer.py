@@ -26,7 +26,9 @@ def write_out(
     """
     if output not in ("", "-"):
         return Running(
-            engine.jobs.start(title, lambda job: _to_file(output, write, job)),
+            engine.jobs.start(
+                title, lambda job: guarded(output, lambda: _to_file(output, write, job))
+            ),
             lambda _: Text(""),
         )
 
@@ -36,10 +38,22 @@ def write_out(
                 f"{title}: an archive is nothing for a terminal",
                 hint="-o FILE writes it to a file; or send it into a pipe",
             )
-        write(stdout, None)
+        guarded("the output", lambda: write(stdout, None))
         return 0
 
     return Foreground(title, relay)
+
+
+def guarded(where: str, write: Callable[[], None]) -> None:
+    """Write, and raise HostError naming the place when it takes no more."""
+    try:
+        write()
+    except BrokenPipeError:
+        raise  # whoever read it has gone
+    except OSError as error:
+        raise HostError(
+            f"{where} cannot be written: {error.strerror}", subject=where, errno=error.errno or 0
+        ) from error
 
 
 def _to_file(output: str, write: Callable[[int, Job | None], None], job: Job) -> None:
@@ -48,15 +62,10 @@ def _to_file(output: str, write: Callable[[int, Job | None], None], job: Job) ->
             write(special.fileno(), job)
         return
     half = f"{output}.{os.urandom(4).hex()}.part"
-    try:
-        fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise HostError(f"{output} cannot be written: {error.strerror}", subject=output) from error
+    fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         write(fd, job)
         os.rename(half, output)
-    except OSError as error:
-        raise HostError(f"{output} cannot be written: {error.strerror}", subject=output) from error
     finally:
         os.close(fd)
         if os.path.exists(half):

@@ -340,3 +340,19 @@ def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) 
     finally:
         engine.close()
         sh("umount", "-l", small)  # a job's thread may still be closing its database
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "/nowhere/x", "/proc"])
+def test_outputs_that_take_nothing_are_named(loaded: Engine, output: str) -> None:
+    from core.commands import find
+    from core.commands.grammar import parse
+    from core.commands.result import Running
+
+    for form in ("docker-archive", "oci-dir"):
+        if form == "oci-dir" and output != "/proc":
+            continue
+        verb, words = find(["save", "--format", form, "-o", output, "web:2"])
+        result = verb.run(loaded, parse(verb, words))
+        assert isinstance(result, Running)
+        with pytest.raises((HostError, Conflict), match=output):
+            result.job.result()
