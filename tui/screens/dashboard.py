@@ -102,6 +102,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             place: LineTable(f"{number} {place.capitalize()}", COLUMNS[place], id=place)
             for number, place in enumerate(PLACES, 1)
         }
+        self._header = StatusLine(id="header")
+        self._hints = StatusLine(id="hints")
+        self._upper = Vertical(id="tables")
+        self._lower = Horizontal(id="lower")
         self.output = Output(id="output")
         self.popup = CompletionPopup(id="popup")
         self.bar = CommandBar(engine, self.popup, id="bar")
@@ -123,15 +127,15 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place the parts."""
-        yield StatusLine(id="header")
-        with Vertical(id="tables"):
+        yield self._header
+        with self._upper:
             yield self.tables[CONTAINERS]
-            with Horizontal(id="lower"):
+            with self._lower:
                 yield self.tables[IMAGES]
                 yield self.tables[REGISTRIES]
         yield self.output
         yield self.bar
-        yield StatusLine(id="hints")
+        yield self._hints
         yield self.popup
 
     def on_mount(self) -> None:
@@ -153,10 +157,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         zoomed = self._zoomed
         for place, table in self.tables.items():
             table.display = place == zoomed if zoomed else wide or place == self.place
-        self.query_one("#tables").display = zoomed != OUTPUT
-        self.query_one("#lower").display = any(self.tables[p].display for p in (IMAGES, REGISTRIES))
+        self._upper.display = zoomed != OUTPUT
+        self._lower.display = any(self.tables[p].display for p in (IMAGES, REGISTRIES))
         self.tables[CONTAINERS].styles.height = "1fr" if zoomed else None
-        self.query_one("#lower").styles.height = "1fr" if zoomed else None
+        self._lower.styles.height = "1fr" if zoomed else None
         pane = height >= PANE_FROM if self.pane is None else self.pane
         self.output.display = zoomed == OUTPUT if zoomed else pane
         self.output.styles.height = "1fr" if zoomed else max(4, height * 3 // 10)
@@ -269,8 +273,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         """Show where one is, and which keys are at hand or what the line means."""
         if not self.is_mounted:
             return
-        self.query_one("#header", StatusLine).show(self._where(), self._doing())
-        hints = self.query_one("#hints", StatusLine)
+        self._header.show(self._where(), self._doing())
+        hints = self._hints
         if self.bar.has_keys:
             words = self._meaning or (FILTERING if self.bar.filtering else TYPING)
             hints.show([(f" {words}", "dim")])

@@ -112,7 +112,8 @@ class LogView(Widget, can_focus=True):
         if self._kept is not None:
             self._kept.scan()
         if self.following or ring.first != before or end - self._top[0] <= self.size.height:
-            if self.following and ring.end - self._settled > self.size.height:
+            stands = ring.first <= self._top[0]  # what is on the screen has not fallen out
+            if self.following and stands and ring.end - self._settled > self.size.height:
                 if time.monotonic() - self._flooded < FLOOD_S:
                     return  # nobody reads what is replaced at once; `tick` shows it
                 self._flooded = time.monotonic()
@@ -436,6 +437,8 @@ class LogView(Widget, can_focus=True):
         if self.rows.searched is None:
             return
         for place in places:
+            if place >= self.count:
+                continue  # there are no lines, or those that were shown fell out
             number = self._number(place)
             if self.rows.searched(self.rows.text(number)):
                 self.note, self._hit = "", number
