@@ -36,7 +36,7 @@ async def test_terminals_beside_the_tables(make_app: Make) -> None:
             await board.show_terminal(block, Foreground(f"exec {number}", echo))
         await until(pilot, lambda: "size 80" in screen_text(app))
         pane = board.terminals[1]
-        assert pane.has_focus
+        await until(pilot, lambda: pane.has_focus)
         assert f"size 80 {pane.size.height}" in pane.text
         await pilot.press("a", "q", "up", "ctrl+c")
         await until(pilot, lambda: len(board.terminals) == 1)

@@ -175,7 +175,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         deck = self._terminals
         if deck is None:
             return
-        deck.display = bool(deck.panes) and (zoomed == OUTPUT if zoomed else pane)
+        deck.display = not deck.empty and (zoomed == OUTPUT if zoomed else pane)
         if deck.display:
             deck.styles.height = "1fr" if zoomed else height // 2 - 1
             self.output.styles.height = SESSION_LEFT
@@ -189,9 +189,9 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             keys = self._engine.config["container", "detach_keys"]
             self._terminals = Deck(id="terminals-deck", detach=keys)
             await self.mount(self._terminals, before=self.output)
-        self.pane = True
+        self.pane, self._terminals.empty = True, False
+        self._arrange()  # before it begins: it is told its size but once
         await self._terminals.add(number, foreground)
-        self._arrange()
 
     def end_terminal(self, pane: TerminalPane) -> None:
         """Take a terminal away whose program has ended."""

@@ -32,6 +32,8 @@ class Deck(Vertical):
         self._detach_keys = detach
         self._shown = 0
         self.panes: list[TerminalPane] = []
+        self.empty = False
+        """Whether the last terminal is gone; a deck is made for one that is to come."""
 
     def compose(self) -> ComposeResult:
         """Place the line."""
@@ -56,7 +58,8 @@ class Deck(Vertical):
         self._shown = number - 1
         for place, pane in enumerate(self.panes):
             pane.display = place == self._shown
-        self.panes[self._shown].focus()
+        # Now: focus() would let the next keys pass by.
+        self.screen.set_focus(self.panes[self._shown])
         self._tell()
 
     def close(self, pane: TerminalPane) -> None:
@@ -64,6 +67,7 @@ class Deck(Vertical):
         had_keys = pane.has_focus
         self.panes.remove(pane)
         pane.remove()
+        self.empty = not self.panes
         self._shown = max(0, min(self._shown, len(self.panes) - 1))
         if self.panes and had_keys:
             self.choose(self._shown + 1)
