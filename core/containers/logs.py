@@ -121,6 +121,9 @@ class Follower:
                 if name == self._path:
                     continue  # a rotation is under way
                 break
+            if any(file.inode == newer.inode for newer in files):
+                file.close()  # a rotation gave it this name since it was opened under another
+                continue
             files.insert(0, file)
             if left is not None:
                 left -= file.seek_tail(left)
@@ -145,6 +148,9 @@ class Follower:
             if file.inode == current:
                 file.close()
                 break
+            if any(file.inode == newer.inode for newer in found):
+                file.close()  # a rotation gave it this name since it was opened under another
+                continue
             found.insert(0, file)
         self._files += found
         return bool(found)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.containers import logs
 from core.containers.log_writer import MAX_LINE, LogWriter, entry, log_names, timestamp
 from core.containers.logs import Follower, parse_entry, read_log, show
 
@@ -144,3 +145,36 @@ def test_an_empty_log(tmp_path: Path, missing: bool) -> None:
         (tmp_path / "log").touch()
     assert read(tmp_path / "log") == []
     assert read(tmp_path / "log", tail=5) == []
+
+
+@pytest.mark.parametrize("begin", [True, False])
+def test_a_file_that_is_renamed_while_files_are_opened_is_read_once(
+    begin: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    writer = LogWriter(str(path), 1 << 20, 5)
+    writer.write(1, b"one\n")
+    follower = Follower(str(path))
+    if not begin:
+        assert [found.text for found in follower.read()] == [b"one\n"]
+        writer._rotate()
+        writer.write(1, b"two\n")
+    opened = []
+    real = logs._File.open
+
+    def rotating(name: str) -> object:
+        found = real(name)
+        opened.append(name)
+        if len(opened) == 1:
+            writer._rotate()  # what was just opened is called log.1 from now on
+            writer.write(1, b"three\n")
+        return found
+
+    monkeypatch.setattr(logs._File, "open", rotating)
+    if begin:
+        follower = Follower(str(path))
+    texts = [found.text for found in follower.read()]
+    monkeypatch.undo()
+    texts += [found.text for found in follower.read()]
+    assert texts == ([b"one\n", b"three\n"] if begin else [b"two\n", b"three\n"])
+    writer.close()
