@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TYPE_CHECKING = False
@@ -91,16 +92,15 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
-    def once(self, method: str, act: Callable[[Handler], None], times: int = 1) -> None:
-        """Let `act` answer the next `times` requests of a method."""
+    def once(self, method: str, act: Callable[[Handler], bool | None], times: int = 1) -> None:
+        """Let `act` answer the next `times` requests of a method, unless it returns True."""
         left = [times]
 
         def fault(handler: Handler) -> bool:
             if handler.command != method or not left[0]:
                 return False
             left[0] -= 1
-            act(handler)
-            return True
+            return not act(handler)
 
         self.faults.append(fault)
 
@@ -114,6 +114,60 @@ class FaultProxy:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class TokenGate:
+    """Lets in who shows a token that is still good, and gives tokens at /token, as a fault.
+
+    `expire` makes the next `times` requests of a method find that theirs is good no more;
+    the answers to such a request come before its body was read.
+    """
+
+    def __init__(self, proxy: FaultProxy) -> None:
+        self.given = 0
+        self._proxy = proxy
+        self._good: set[str] = set()
+        self._expiring: dict[str, int] = {}
+        self._lock = threading.Lock()
+        proxy.faults.insert(0, self)
+
+    def expire(self, method: str, times: int = 1) -> None:
+        self._expiring[method] = times
+
+    def __call__(self, handler: Handler) -> bool:
+        with self._lock:
+            if handler.path.startswith("/token"):
+                self.given += 1
+                self._good = {f"Bearer token-{self.given}"}
+                body = f'{{"token": "token-{self.given}"}}'.encode()
+                handler.say(200, {"Content-Length": str(len(body))})
+                handler.wfile.write(body)
+                return True
+            left = self._expiring.get(handler.command, 0)
+            if left:
+                self._expiring[handler.command] = left - 1
+                self._good.clear()
+            if handler.headers.get("Authorization") in self._good:
+                return False
+        realm = f'Bearer realm="http://{self._proxy.host}/token",service="gate"'
+        handler.say(401, {"WWW-Authenticate": realm})
+        return True
+
+
+def late(seconds: float) -> Callable[[Handler], bool]:
+    """Let the registry answer, after a while."""
+
+    def act(_: Handler) -> bool:
+        time.sleep(seconds)
+        return True
+
+    return act
+
+
+def silent(handler: Handler) -> None:
+    """Take the request and say nothing until the other side hangs up."""
+    while handler.connection.recv(CHUNK):
+        pass
 
 
 def cut(after: int) -> Callable[[Handler], None]:

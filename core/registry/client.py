@@ -15,7 +15,7 @@ from core.images.reference import DOCKER_HUB, parse_host
 from core.record import Record
 from core.registry.auth import Authorizer
 from core.registry.certificates import Certificates
-from core.registry.failures import describe_answer, is_final, printable
+from core.registry.failures import describe_answer, is_final, printable, speaks_no_tls
 from core.registry.http import ATTEMPTS, Request, Transport, backoff, join
 from core.registry.proxy import is_loopback
 
@@ -230,7 +230,8 @@ class RegistryClient:
             except Unreachable as error:
                 if error.status:
                     return transport  # it fails, but in HTTP
-                failure = error
+                if not (isinstance(failure, Unreachable) and speaks_no_tls(error)):
+                    failure = error
                 if isinstance(error.__cause__, ConnectionRefusedError) and not self._insecure:
                     break
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import select
 import time
 from urllib.parse import SplitResult, quote
 
@@ -98,6 +99,13 @@ class Connection:
         if method not in BODILESS:
             lines["Content-Length"] = str(len(body) if isinstance(body, bytes) else body.length)
         return self._exchange(method, target, lines, body, sent)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the server hung up, or spoke unasked, since the last answer."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close the connection."""

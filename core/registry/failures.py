@@ -58,6 +58,14 @@ def is_final(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
 
 
+def speaks_no_tls(error: Exception) -> bool:
+    """Return whether the other side answered a TLS handshake with something else."""
+    import ssl
+
+    cause = error.__cause__
+    return isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER"
+
+
 def describe_answer(answer: Answer) -> str:
     """Return the status and what the registry says about it; reads the body and closes it.
 

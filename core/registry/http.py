@@ -187,6 +187,7 @@ class Transport:
                     return answer
             except BROKEN as error:
                 failure = unreachable(error, request.url, self.subject)
+                failure.__cause__ = error
                 if is_final(error):
                     raise failure from error
             failures += 1
@@ -252,11 +253,7 @@ class Transport:
         if authorization:
             headers["Authorization"] = authorization
         key = (parts.scheme, parts.netloc)
-        try:
-            connection = self._idle[key].pop()
-        except (KeyError, IndexError):
-            pass
-        else:
+        if connection := self._idle_one(key):
             try:
                 return self._ask(connection, key, request, parts, headers)
             except ConnectionError:
@@ -265,6 +262,17 @@ class Transport:
                 # the server closed it while it was idle: that is no failure
         connection = Connection(parts, self._tls(parts), self._timeout_s, self._check)
         return self._ask(connection, key, request, parts, headers)
+
+    def _idle_one(self, key: tuple[str, str]) -> Connection | None:
+        """Return a connection that is kept and that the server has not closed meanwhile."""
+        while True:
+            try:
+                connection = self._idle[key].pop()
+            except (KeyError, IndexError):
+                return None
+            if not connection.stale:
+                return connection
+            connection.close()
 
     def _ask(
         self,

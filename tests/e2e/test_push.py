@@ -6,6 +6,7 @@ import json
 import os
 import random
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from core.registry import upload
 from core.registry.credentials import login
 from core.registry.pull import pull
 from core.registry.push import Pushed, push
-from tests.fault_proxy import FaultProxy, cut
+from tests.fault_proxy import FaultProxy, TokenGate, cut, late, silent
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import layer_tar
 
@@ -217,6 +218,75 @@ def test_a_rate_limit_is_never_retried_into(
                 Config({("registry", "parallel_layers"): 1}),
             )  # fmt: skip
         assert proxy.count("POST") == 1
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PATCH", "PUT"])
+def test_a_slow_registry_is_waited_for(
+    source: Registry,
+    target: Registry,
+    store: ImageStore,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    monkeypatch.setattr(upload, "PART", 1 << 20)
+    image = bring(store, source)
+    with FaultProxy(target.port) as proxy:
+        proxy.once(method, late(0.15), 99)
+        do_push(store, image, f"{proxy.host}/app:1", Config({("registry", "timeout_s"): 0.5}))
+        begun = proxy.count("POST")
+    assert begun == 4  # none was tried a second time
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PATCH", "PUT"])
+def test_a_silent_registry_is_given_up_after_the_timeout(
+    source: Registry,
+    target: Registry,
+    store: ImageStore,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    monkeypatch.setattr(upload, "PART", 1 << 20)
+    monkeypatch.setattr("core.registry.http.BACKOFF_S", 0.01)
+    image = bring(store, source)
+    impatient = Config({("registry", "timeout_s"): 0.15})
+    with FaultProxy(target.port) as proxy:
+        proxy.once(method, silent, 99)
+        begun = time.monotonic()
+        with pytest.raises(Unreachable, match=r"nothing (came|was taken) for 0\.15 s") as caught:
+            do_push(store, image, f"{proxy.host}/app:1", impatient)
+        assert time.monotonic() - begun < 5
+        assert proxy.host in caught.value.message
+        proxy.faults.clear()
+        do_push(store, image, f"{proxy.host}/app:1", impatient)
+    assert inspect(f"{target.host}/app:1")["Digest"]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PATCH", "PUT"])
+def test_a_token_that_expires_on_the_way_is_asked_for_anew(
+    source: Registry,
+    target: Registry,
+    store: ImageStore,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    monkeypatch.setattr(upload, "PART", 1 << 20)
+    image = bring(store, source)
+    alone = Config({("registry", "parallel_layers"): 1})
+    with FaultProxy(target.port) as proxy:
+        gate = TokenGate(proxy)
+        do_push(store, image, f"{proxy.host}/first:1", alone)
+        usual = gate.given
+        gate.expire(method)
+        pushed, notes = do_push(store, image, f"{proxy.host}/second:1", alone)
+        assert set(notes.values()) <= {"done", "mounted"}
+        assert gate.given <= 2 * usual + 2
+        # One that is refused as soon as it was given ends the push.
+        gate.expire(method, 99)
+        with pytest.raises(Unauthorized, match=proxy.host) as caught:
+            do_push(store, image, f"{proxy.host}/third:1", alone)
+        assert "token-" not in caught.value.message
+        assert caught.value.hint == f"limpet login -u NAME {proxy.host}"
+    assert inspect(f"{target.host}/second:1")["Digest"] == pushed.digest
 
 
 def test_a_push_that_was_cut_goes_on_in_another_process(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -25,7 +26,7 @@ from core.registry.sync import Report, check_reports, plan_rules, rule_states, r
 from core.registry.sync_plan import SyncPlan
 from core.registry.sync_rules import read_rules
 from core.trash import Trash
-from tests.fault_proxy import FaultProxy, cut
+from tests.fault_proxy import FaultProxy, TokenGate, cut, late, silent
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import layer_tar
 from tests.own_registry import OwnRegistry
@@ -283,14 +284,17 @@ def test_into_the_store_and_out_of_it(
     assert store.lowerdirs(store.resolve(name).digest)
 
 
-@pytest.mark.parametrize("fault", ["cut", "late", "500"])
-@pytest.mark.parametrize(
+every_request = pytest.mark.parametrize(
     ("end", "method"),
     [
         *(("source", method) for method in ("HEAD", "GET")),
         *(("target", method) for method in ("HEAD", "GET", "POST", "PATCH", "PUT")),
     ],
 )
+
+
+@pytest.mark.parametrize("fault", ["cut", "late", "500"])
+@every_request
 def test_faults_of_either_end_are_survived(
     source: Registry, target: OwnRegistry, store: ImageStore, monkeypatch: pytest.MonkeyPatch,
     method: str, fault: str, end: str, tmp_path: Path,
@@ -304,6 +308,70 @@ def test_faults_of_either_end_are_survived(
         (near if end == "source" else far).once(method, acts[fault], 2)
         report = sync(store, rule(f"{near.host}/team/app", f"{far.host}/app", tags="1.0"))
         assert [done.error for done in report.steps] == [""]
+    check_whole(f"{target.host}/app:1.0", tmp_path / "copied")
+
+
+@every_request
+def test_a_slow_end_is_waited_for_and_a_silent_or_limiting_one_ends_the_sync(
+    source: Registry, target: OwnRegistry, store: ImageStore, monkeypatch: pytest.MonkeyPatch,
+    method: str, end: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(upload, "PART", 1 << 20)
+    monkeypatch.setattr("core.registry.http.BACKOFF_S", 0.01)
+
+    def impatient(timeout_s: float, to: str) -> Config:
+        given = rule(f"{near.host}/team/app", f"{far.host}/{to}", tags="1.0")
+        return Config({("registry", "timeout_s"): timeout_s}, sync=given.sync)
+
+    with FaultProxy(source.port) as near, FaultProxy(target.port) as far:
+        faulty = near if end == "source" else far
+        faulty.once(method, late(0.1), 99)
+        assert [done.error for done in sync(store, impatient(0.5, "slow")).steps] == [""]
+        for act, cause in (
+            (silent, r"nothing (came|was taken) for 0\.1 s"),
+            (lambda handler: handler.say(429, {"Retry-After": "90"}), "too many requests.*90 s"),
+            (lambda handler: handler.say(502), "the server fails: HTTP 502"),
+        ):
+            faulty.faults.clear()
+            faulty.requests.clear()
+            faulty.once(method, act, 99)
+            config = impatient(0.1, "app")
+            begun = time.monotonic()
+            with pytest.raises(RegistryError) as caught:
+                check_reports([sync(store, config)])
+            assert time.monotonic() - begun < 4
+            told = f"{caught.value.message} {caught.value.hint}"
+            assert re.search(cause, told), told
+            assert faulty.host in told
+            if isinstance(caught.value, RateLimited):
+                # Those that were on their way at the same time may meet it, too.
+                assert faulty.count(method) <= 2 + config["registry", "parallel_layers"]
+        faulty.faults.clear()
+        assert [done.error for done in sync(store, impatient(5, "app")).steps] == [""]
+    check_whole(f"{target.host}/app:1.0", tmp_path / "copied")
+
+
+@every_request
+def test_a_token_that_expires_in_the_middle_is_asked_for_anew(
+    source: Registry, target: OwnRegistry, store: ImageStore, monkeypatch: pytest.MonkeyPatch,
+    method: str, end: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(upload, "PART", 1 << 20)
+    with FaultProxy(source.port) as near, FaultProxy(target.port) as far:
+        proxy = near if end == "source" else far
+        gate = TokenGate(proxy)
+
+        def alone(to: str) -> Config:
+            given = rule(f"{near.host}/team/app", f"{far.host}/{to}", tags="1.0")
+            return Config({("registry", "parallel_layers"): 1}, sync=given.sync)
+
+        gate.expire(method)
+        assert [done.error for done in sync(store, alone("app")).steps] == [""]
+        gate.expire(method, 99)
+        with pytest.raises(RegistryError, match=proxy.host) as caught:
+            check_reports([sync(store, alone("never"))])
+        assert "asks for credentials" in caught.value.message
+        assert "token-" not in f"{caught.value.message} {caught.value.hint}"
     check_whole(f"{target.host}/app:1.0", tmp_path / "copied")
 
 
