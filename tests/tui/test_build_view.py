@@ -81,3 +81,17 @@ async def test_a_build_is_cancelled(make_app: Callable[..., LimpetApp]) -> None:
         await pilot.press("c")
         await until(pilot, lambda: build.job.finished)
         await until(pilot, lambda: "cancelled" in screen_text(app))
+
+
+async def test_why_a_build_came_to_no_step_is_shown(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+
+    def work(job: Job) -> None:
+        raise BuildError("Dockerfile:7:1: unknown instruction WORKDIRR", hint="7 | WORKDIRR /w")
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        job = app.engine.jobs.start("build app", work)
+        job.board = Board()
+        app.open_job(job.id)
+        await until(pilot, lambda: "unknown instruction WORKDIRR" in screen_text(app))
+        assert "7 | WORKDIRR /w" in screen_text(app)

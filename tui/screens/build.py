@@ -159,8 +159,10 @@ class BuildScreen(Screen[None], inherit_bindings=False):
     def _show_output(self) -> None:
         step = self._chosen
         if step is None:
+            # A heading, or a build that came to no step: its Dockerfile is wrong.
+            error = None if self._rows else self._job.snapshot().error
             self._middle.show([(" ", "")])
-            self._log.show_lines([])
+            self._log.show_lines([list(parts) for parts in failure(error)] if error else [])
             return
         lines = [[(visible(line, tabs=True), "")] for line in list(step.log)]
         if step.state == states.FAILED and (error := self._job.snapshot().error) is not None:
