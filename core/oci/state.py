@@ -36,7 +36,7 @@ class Container:
         """Make the directory of a new container; Conflict when the ID is taken."""
         try:
             os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
-            os.mkdir(self.directory, 0o711)
+            os.mkdir(self.directory, 0o700)
         except FileExistsError as error:
             raise Conflict(
                 f"container with id exists already: {self.id}",

@@ -36,16 +36,19 @@ STORAGE = '[storage]\ndriver="overlay"\ngraphroot="{0}/root"\nrunroot="{0}/run"\
 
 class Podman:
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        (directory / "containers.conf").write_text(SETTINGS.format(program=PROGRAM))
+        # podman passes the environment and --runtime-flag on in some of its calls only.
+        runtime = directory / "limpet-oci"
+        runtime.write_text(f'#!/bin/sh\nexec {PROGRAM} --root {directory}/state "$@"\n')
+        runtime.chmod(0o755)
+        (directory / "containers.conf").write_text(
+            SETTINGS.format(program=directory / "limpet-oci")
+        )
         (directory / "storage.conf").write_text(STORAGE.format(directory))
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
             "CONTAINERS_CONF": str(directory / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(directory / "storage.conf"),
-            "LIMPET_DATA_ROOT": str(directory / "data"),
-            "LIMPET_RUN_ROOT": str(directory / "limpet"),
         }
         rootfs = directory / "rootfs.tar"
         rootfs.write_bytes(busybox_rootfs())
