@@ -127,7 +127,7 @@ def events(engine: Engine) -> Screen[None]:
 def event_line(event: Event) -> str:
     """Return an event as a person reads it: time, what happened to whom, what belongs to it."""
     from core.commands.show import printable, short
-    from core.containers.log_writer import timestamp
+    from core.containers.log.writer import timestamp
 
     facts = dict(event.attributes)
     name = facts.pop("name", "") or short(event.id)

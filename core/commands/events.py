@@ -110,7 +110,7 @@ def _shower(format_: str) -> Callable[[Event], str]:
 def line_of(event: Event) -> str:
     """Return docker's line: time, type, action, ID, and what belongs to it."""
     from core.commands.show import printable
-    from core.containers.log_writer import timestamp
+    from core.containers.log.writer import timestamp
 
     when = timestamp(int(event.time * 1e9)).decode()
     more = ", ".join(f"{name}={value}" for name, value in event.attributes)

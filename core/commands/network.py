@@ -268,7 +268,7 @@ def network_document(engine: Engine, name: str) -> dict[str, Any]:
         users = {info.id: {"Name": info.name} for info in engine.containers()
                  if name in info.networks and info.state in ("running", "paused")}  # fmt: skip
         return {"Name": name, "Driver": MODES[name], "Scope": "local", "Containers": users}
-    from core.containers.log_writer import timestamp
+    from core.containers.log.writer import timestamp
     from core.network.inspection import inspect_bridge
 
     one = engine.network.find(name)

@@ -138,7 +138,7 @@ def volume_document(
     engine: Engine, volume: Volume, users: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """Return docker's document of a volume, with its size and who uses it."""
-    from core.containers.log_writer import timestamp
+    from core.containers.log.writer import timestamp
 
     held = list(users.get(volume.name, ()))
     return {

@@ -52,7 +52,7 @@ def draft(
             hint="leave one of the two out",
         )
     if options.log_driver or options.log_opts:
-        from core.containers.log_drivers import check_log
+        from core.containers.log.drivers import check_log
 
         check_log(options)
     container_id = container_id or os.urandom(32).hex()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from core.containers import network_document, state
 from core.containers.healthcheck import as_docker
-from core.containers.log_drivers import log_config
-from core.containers.log_writer import timestamp
+from core.containers.log.drivers import log_config
+from core.containers.log.writer import timestamp
 from core.containers.mounts import PROPAGATIONS, SHM_BYTES
 from core.containers.restarts import parse_policy
 from core.lean_json import loads
@@ -94,7 +94,7 @@ def _state(found: State, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _runs(directory: str, found: State) -> list[dict[str, Any]]:
     """Return the last runs under a restart policy, each with the last lines it wrote."""
-    from core.containers.logs import last_lines
+    from core.containers.log.reader import last_lines
 
     return [
         {

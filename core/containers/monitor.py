@@ -18,7 +18,7 @@ import time
 
 from core.containers import cgroups, child, init, plan, protocol, state
 from core.containers.health import STARTING, Health
-from core.containers.log_writer import open_log
+from core.containers.log.writer import open_log
 from core.containers.pump import Client, Loop, Pump
 from core.containers.restarts import Restarts
 from core.containers.samples import FILE, Sampler

@@ -36,7 +36,7 @@ def make_job(
     `pid_namespace` is 0 for one of the container's own, -1 for the host's, else a process
     whose one it joins.
     """
-    from core.containers import log_drivers
+    from core.containers.log import drivers
 
     options = row.options
     directory = paths.container(row.id)
@@ -46,7 +46,7 @@ def make_job(
         "directory": directory,
         "run": paths.container_run(row.id),
         "changed": paths.changed,
-        "log": log_drivers.make_log(config, row, f"{directory}/log"),
+        "log": drivers.make_log(config, row, f"{directory}/log"),
         "stdin": options.stdin_open,
         # docker's StdinOnce: the input ends when the front end that began it goes away.
         "stdin_once": foreground and not options.tty,

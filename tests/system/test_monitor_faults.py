@@ -25,7 +25,7 @@ from core.containers import (
     state,
     stored,
 )
-from core.containers.log_writer import LineWriter
+from core.containers.log.writer import LineWriter
 from core.engine import Engine
 from core.errors import Error
 from core.model import Port

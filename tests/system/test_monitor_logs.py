@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import journal
+from core.containers.log import journal
 from core.engine import Engine
 from core.errors import Conflict, HostError, UsageError
 from core.linux import mount

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.containers import logs
-from core.containers.log_writer import MAX_LINE, LogWriter, entry, log_names, timestamp
-from core.containers.logs import Follower, parse_entry, read_log, show
+from core.containers.log import reader
+from core.containers.log.reader import Follower, parse_entry, read_log, show
+from core.containers.log.writer import MAX_LINE, LogWriter, entry, log_names, timestamp
 
 OUTPUT = st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=200)), max_size=30)
 
@@ -160,7 +160,7 @@ def test_a_file_that_is_renamed_while_files_are_opened_is_read_once(
         writer._rotate()
         writer.write(1, b"two\n")
     opened = []
-    real = logs._File.open
+    real = reader._File.open
 
     def rotating(name: str) -> object:
         found = real(name)
@@ -170,7 +170,7 @@ def test_a_file_that_is_renamed_while_files_are_opened_is_read_once(
             writer.write(1, b"three\n")
         return found
 
-    monkeypatch.setattr(logs._File, "open", rotating)
+    monkeypatch.setattr(reader._File, "open", rotating)
     if begin:
         follower = Follower(str(path))
     texts = [found.text for found in follower.read()]

@@ -32,10 +32,10 @@ LEAN = (
     "core.containers.health",
     "core.containers.init",
     "core.containers.limits",
-    "core.containers.journal",
+    "core.containers.log.journal",
     "core.lean_json",
-    "core.containers.log_drivers",
-    "core.containers.log_writer",
+    "core.containers.log.drivers",
+    "core.containers.log.writer",
     "core.containers.monitor",
     "core.containers.mount_steps",
     "core.containers.plan",
@@ -75,7 +75,7 @@ ALLOWED = {
     "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
     "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
     "resource", "select", "stat", "termios", "time",
-    "core", "core.containers", "core.linux", "core.network",
+    "core", "core.containers", "core.containers.log", "core.linux", "core.network",
 }  # fmt: skip
 
 CLI = """

@@ -1,6 +1,6 @@
 """Reads a container's log: the last lines, a span of time, and what is still coming.
 
-The writer is `core.containers.log_writer`.  A follower holds the file it reads open, so a
+The writer is `core.containers.log.writer`.  A follower holds the file it reads open, so a
 rotation loses it nothing: it finishes the old file and goes on with the next newer one.
 """
 
@@ -10,7 +10,7 @@ import os
 import select
 from _json import scanstring
 
-from core.containers.log_writer import log_names, timestamp
+from core.containers.log.writer import log_names, timestamp
 from core.record import Record
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ import _socket
 import os
 import select
 
-from core.containers.log_writer import LineWriter
+from core.containers.log.writer import LineWriter
 
 SOCKET = "/run/systemd/journal/socket"
 PRIORITIES = {1: b"6", 2: b"3"}

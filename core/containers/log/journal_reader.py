@@ -6,8 +6,8 @@ import json
 import select
 import subprocess
 
-from core.containers.log_writer import timestamp
-from core.containers.logs import Entry
+from core.containers.log.reader import Entry
+from core.containers.log.writer import timestamp
 from core.errors import HostError
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ QUIET_S = 0.5
 def read_journal(
     container_id: str, *, tail: int | None = None, since: float = 0, until: float = 0
 ) -> Iterator[Entry]:
-    """Return the entries that are there now, the oldest first; arguments as `logs.read_log`.
+    """Return the entries that are there now, the oldest first; arguments as `reader.read_log`.
 
     Raises HostError when this host has no journalctl.
     """

@@ -2,7 +2,7 @@
 
 One line an entry: {"log":"text\\n","stream":"stdout","time":"2024-05-01T10:00:00.000000000Z"}.
 Output that is not UTF-8 is kept exactly: each odd byte becomes a lone surrogate escape
-(\\udc80 to \\udcff), which `core.containers.logs` turns back.  Runs inside the monitor.
+(\\udc80 to \\udcff), which `core.containers.log.reader` turns back.  Runs inside the monitor.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import time
 from _json import encode_basestring, encode_basestring_ascii
 
-from core.containers.log_drivers import JOURNALD, JSON_FILE
+from core.containers.log.drivers import JOURNALD, JSON_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,12 +167,12 @@ class LogWriter(LineWriter):
 
 
 def open_log(log: tuple[Any, ...]) -> LineWriter:
-    """Return the writer of a container's log; `log` is from `log_drivers.make_log`."""
+    """Return the writer of a container's log; `log` is from `drivers.make_log`."""
     driver, *values = log
     if driver == JSON_FILE:
         return LogWriter(*values)
     if driver == JOURNALD:
-        from core.containers.journal import JournalLog
+        from core.containers.log.journal import JournalLog
 
         return JournalLog(*values)
     return NoLog()

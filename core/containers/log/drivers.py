@@ -26,7 +26,7 @@ class Limits(Record):
 
 def check_log(options: ContainerOptions) -> None:
     """Raise UsageError for a driver or an option that is none, HostError for one not here."""
-    from core.containers import journal
+    from core.containers.log import journal
     from core.errors import HostError, UsageError
 
     driver = options.log_driver or JSON_FILE
@@ -74,7 +74,7 @@ def log_config(config: Config, options: ContainerOptions) -> dict[str, Any]:
 
 
 def make_log(config: Config, row: Row, path: str) -> tuple[Any, ...]:
-    """Return what `log_writer.open_log` takes: plain values."""
+    """Return what `writer.open_log` takes: plain values."""
     options = row.options
     if options.log_driver == NONE:
         return (NONE,)
