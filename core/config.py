@@ -136,6 +136,8 @@ SYNC_EXAMPLE = """
 # newest = 5                                 # of those, so many
 # platforms = ["linux/amd64"]                # only these images of an index
 # delete = true                              # take away what else is there
+# referrers = true                           # also their signatures, SBOMs and attestations: off,
+#                                            # as looking for new ones asks both ends for each image
 """.splitlines()
 """How the tables of [[sync]] are written; `core.registry.sync_rules` reads them."""
 

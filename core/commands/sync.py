@@ -21,7 +21,10 @@ class Plan(Listing):
     """Options of `sync plan`."""
 
     all: bool = flag("-a", "--all", help="also tags with which nothing happens")
-    verify: bool = flag("--verify", help="ask the target about every tag, too")
+    verify: bool = flag(
+        "--verify",
+        help="ask the target about every tag, too: who else moved one there is else unseen",
+    )
     rules: tuple[str, ...] = positional(
         "rules of config.toml; none: all", many=True, default=(), metavar="RULE"
     )
@@ -31,7 +34,10 @@ class Run(Listing):
     """Options of `sync run`."""
 
     all: bool = flag("-a", "--all", help="also show tags with which nothing happened")
-    verify: bool = flag("--verify", help="ask the target about every tag, too")
+    verify: bool = flag(
+        "--verify",
+        help="ask the target about every tag, too: who else moved one there is else unseen",
+    )
     report: str = option(
         "--report", help="write what was done to a file, as JSON", metavar="FILE", complete="path"
     )

@@ -183,12 +183,7 @@ def referrers(client: RegistryClient, path: str, digest: str) -> list[Referrer]:
     https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers
     """
     what = f"referrers of {client.host}/{path}@{digest}"
-    target = f"{path}/referrers/{digest}"
-    answer = client.ask("GET", target, pull_scope(path), what, accepted=(200, 400, 404, 405))
-    try:
-        body = answer.read_all(REFERRERS_MAX) if answer.status == 200 else b""
-    finally:
-        answer.close()
+    body = referrers_index(client, path, digest)
     fallback = digest.replace(":", "-")
     if not body:
         try:
@@ -208,6 +203,17 @@ def referrers(client: RegistryClient, path: str, digest: str) -> list[Referrer]:
         if signed:
             found.append(Referrer(signed, kind, 0))
     return found
+
+
+def referrers_index(client: RegistryClient, path: str, digest: str) -> bytes:
+    """Return the index of what refers to a manifest, empty from a registry without that API."""
+    what = f"referrers of {client.host}/{path}@{digest}"
+    target = f"{path}/referrers/{digest}"
+    answer = client.ask("GET", target, pull_scope(path), what, accepted=(200, 400, 404, 405))
+    try:
+        return answer.read_all(REFERRERS_MAX) if answer.status == 200 else b""
+    finally:
+        answer.close()
 
 
 COSIGN = {".sig": "cosign signature", ".att": "cosign attestation", ".sbom": "cosign SBOM"}

@@ -6,18 +6,28 @@ import contextlib
 import fcntl
 import fnmatch
 import os
+import threading
 
-from core.errors import Corrupt
+from core.errors import Corrupt, NotFound
 from core.images.blobs import BlobStore
-from core.images.digest import digest_of
-from core.images.manifest import Manifest, contents, diff_ids, parse, parse_config
+from core.images.digest import digest_of, is_digest
+from core.images.manifest import (
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Manifest,
+    contents,
+    diff_ids,
+    parse,
+    parse_config,
+)
 from core.images.reference import parse_reference
 from core.paths import Paths
+from core.registry.sync_referrers import list_in, listed_in, referrer_tag
 from core.trash import Trash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any
 
     from core.config import Config
@@ -41,6 +51,7 @@ class DiskEnd:
         self.name = place
         self.root = os.path.abspath(os.path.expanduser(place.partition(":")[2]))
         self.blobs = BlobStore(Paths(self.root, self.root))
+        self._listing = threading.Lock()
 
     def repositories(self) -> list[str]:
         """Return the names before the tags."""
@@ -70,8 +81,27 @@ class DiskEnd:
     def manifest(self, repository: str, reference: str) -> Found:
         """Return content, media type and digest."""
         digest, media_type = self.names().get(f"{repository}:{reference}", (reference, ""))
+        if not is_digest(digest):
+            shown = self.show(repository, reference)
+            raise NotFound(f"{shown} is not there", subject=shown)
         content = self.blobs.read(digest)
-        return content, media_type, digest
+        return content, media_type or _media_type(content), digest
+
+    def referrers(self, repository: str, subject: str, tags: Collection[str]) -> frozenset[str]:
+        """Return the digests of what refers to a manifest; `tags` are the repository's."""
+        return (
+            listed_in(self, repository, subject) if referrer_tag(subject) in tags else frozenset()
+        )
+
+    def put_referrer(self, repository: str, subject: str, found: Found) -> None:
+        """Store a manifest that refers to another, and list it under the stand-in tag."""
+        with self._listing:
+            self.put(repository, "", found)
+            list_in(self, repository, subject, found)
+
+    def put(self, repository: str, tag: str, found: Found, source_digest: str = "") -> None:
+        """Store a manifest, under a tag if there is one."""
+        raise NotImplementedError
 
     def small_blob(self, repository: str, digest: str) -> bytes:
         """Return a config."""
@@ -298,6 +328,16 @@ class StoreEnd(DiskEnd):
             users[digest] = (*users.get(digest, ()), name)
         plan = self.store.plan_removal([f"{repository}:{tag}"], force=False, users=users)
         self.store.apply_removal(plan, self._trash.open(f"sync: rmi {repository}:{tag}"))
+
+
+def _media_type(content: bytes) -> str:
+    """Return what a manifest says it is; older ones of OCI's do not."""
+    import json
+
+    document = json.loads(content)
+    return str(
+        document.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
+    )
 
 
 def _familiar(repository: str) -> str:

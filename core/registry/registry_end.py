@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+
 from core.errors import ConfigError, NotFound, UsageError
-from core.images.manifest import MAX_SIZE
+from core.images.manifest import MAX_SIZE, contents
 from core.images.reference import parse_host, parse_reference
-from core.registry.browse import delete_manifest
+from core.registry.browse import delete_manifest, referrers_index
 from core.registry.client import RegistryClient
+from core.registry.sync_referrers import list_in, listed_in, referrer_tag
 from core.registry.upload import has_blob, put_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from core.config import Config
     from core.registry.ends import End, Found
@@ -29,6 +32,8 @@ class RegistryEnd:
         host, self._path = _split(text, body.removesuffix("/*"), config["registry", "default"])
         self.client = RegistryClient(host, config, check=check)
         self.name = f"{host}/{self._path}".rstrip("/")
+        self._lists_referrers = True
+        self._listing = threading.Lock()
 
     def path(self, repository: str) -> str:
         """Return a repository's path in the registry."""
@@ -79,6 +84,26 @@ class RegistryEnd:
         """Store a manifest under a tag, or with none under its digest."""
         content, media_type, digest = found
         put_manifest(self.client, self.path(repository), tag or digest, content, media_type)
+
+    def referrers(self, repository: str, subject: str, tags: Collection[str]) -> frozenset[str]:
+        """Return the digests of what refers to a manifest; `tags` are the repository's."""
+        if self._lists_referrers:
+            index = referrers_index(self.client, self.path(repository), subject)
+            if index:
+                entries = contents(index, f"referrers of {subject}")[1]
+                return frozenset(entry.descriptor.digest for entry in entries)
+            self._lists_referrers = False
+        return (
+            listed_in(self, repository, subject) if referrer_tag(subject) in tags else frozenset()
+        )
+
+    def put_referrer(self, repository: str, subject: str, found: Found) -> None:
+        """Store a manifest that refers to another, and list it where the registry does not."""
+        content, media_type, digest = found
+        path = self.path(repository)
+        if not put_manifest(self.client, path, digest, content, media_type):
+            with self._listing:
+                list_in(self, repository, subject, found)
 
     def delete(self, repository: str, tag: str, kept: set[str]) -> None:
         """Take a tag away; `kept` are the digests that other tags stand for."""

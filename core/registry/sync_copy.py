@@ -180,14 +180,18 @@ class Copying:
             *below, own = step.manifests
             for found in below:
                 self._target.put(place, "", found)
-            self._target.put(place, tag, own, step.source_digest)
+            if step.subject and not tag:
+                self._target.put_referrer(place, step.subject, own)
+            else:
+                self._target.put(place, tag, own, step.source_digest)
         except FATAL:
             raise
         except Error as error:
             image.error = describe(error)
             self._show(image, "failed")
             return
-        self._remember(step)
+        if not step.subject:
+            self._remember(step)
         self._show(image, "done")
 
     def _remember(self, step: Step) -> None:

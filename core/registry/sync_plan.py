@@ -24,6 +24,7 @@ from core.images.manifest import (
 )
 from core.images.manifest import Index as ImageIndex
 from core.record import Record
+from core.registry.sync_referrers import plan_referrers, subject_of
 from core.registry.sync_rules import choose_tags
 from core.side_by_side import side_by_side
 
@@ -66,6 +67,8 @@ class Step(Record):
     """Blobs that the target lacks, each once."""
     cause: str = ""
     """Why it is skipped."""
+    subject: str = ""
+    """What it refers to, of a signature, an SBOM or an attestation."""
 
 
 class SyncPlan(Record):
@@ -127,14 +130,14 @@ class _Planner:
         return SyncPlan(self._rule, tuple(self._spared()), self._wanted)
 
     def _plan_repository(self, repository: str) -> None:
-        tags = choose_tags(
-            self._rule, self._source.tags(repository), lambda some: self._dates(repository, some)
-        )
+        ours = self._source.tags(repository)
+        tags = choose_tags(self._rule, ours, lambda some: self._dates(repository, some))
         if self._source.many and not tags:
             return
         place = self._target.place_of(self._source, repository)
         here = set(self._target.tags(place))
         self._side_by_side([partial(self._plan_tag, repository, place, tag, here) for tag in tags])
+        subjects = self._plan_referrers(repository, place, (set(ours), here))
         if self._rule.delete and not tags and here:
             # A source that was emptied, or a slip in the rule, must not empty the target.
             self._steps.append(
@@ -145,7 +148,13 @@ class _Planner:
                 )
             )  # fmt: skip
         elif self._rule.delete:
-            for tag in sorted(here.difference(tags)):
+            # Whom the tags of referrers belong to, only a rule that copies them knows.
+            extra = [
+                tag for tag in here.difference(tags)
+                if not (subject := subject_of(tag))
+                or (self._rule.referrers and subject not in subjects)
+            ]  # fmt: skip
+            for tag in sorted(extra):
                 shown = self._target.show(place, tag)
                 self._steps.append(
                     Step(self._rule.name, DELETE, "", shown, (repository, place), tag)
@@ -170,18 +179,61 @@ class _Planner:
         if there and there == (known[0][0] if known else digest if not self._platforms else ""):
             self._steps.append(step.replace(digest=there))
             return
-        try:
-            self._steps.append(self._plan_copy(step, there))
-        except NotFound as error:
-            self._steps.append(step.replace(action=SKIP, cause=error.message))
+        self._steps.append(self._compare(step, self._wanted_of, there))
 
-    def _plan_copy(self, step: Step, there: str) -> Step:
-        repository, place = step.places
-        found = self._source.manifest(repository, step.source_digest)
-        if self._wanted:
-            found = self._for_platforms(repository, found, step.source)
-        if there == found[2]:
+    def _plan_referrers(
+        self, repository: str, place: str, tags: tuple[set[str], set[str]]
+    ) -> set[str]:
+        """Plan what refers to the images that the target will have; return their digests."""
+        if not self._rule.referrers:
+            return set()
+        images = [
+            step for step in self._steps
+            if step.places == (repository, place) and step.action in (KEEP, COPY, MOVE)
+        ]  # fmt: skip
+        bases: dict[str, Step] = {}
+        found: dict[str, Step] = {}
+
+        def ask_image(step: Step) -> None:
+            manifest = step.manifests[-1] if step.manifests else self._wanted_of(step)
+            below = [entry.descriptor.digest for entry in contents(manifest[0])[1]]
+            bases.update(dict.fromkeys((manifest[2], *below), step))
+
+        def ask_referrers(subject: str, base: Step) -> None:
+            base = Step(base.rule, KEEP, "", "", base.places)
+            steps = plan_referrers(self._source, self._target, base, subject, tags, self._referrer)
+            found.update((step.target, step) for step in steps)
+
+        self._side_by_side([partial(ask_image, step) for step in images])
+        self._side_by_side([partial(ask_referrers, *item) for item in bases.items()])
+        self._steps += found.values()
+        return {*bases, *(step.digest for step in found.values())}
+
+    def _referrer(self, step: Step, there: str) -> Step:
+        if there == step.source_digest:
             return step.replace(digest=there)
+        return self._compare(step, self._manifest_of, there)
+
+    def _compare(self, step: Step, get: Callable[[Step], Found], there: str) -> Step:
+        """Return what becomes of a step, from what it is about and what the target has."""
+        try:
+            found = get(step)
+            return (
+                step.replace(digest=there) if there == found[2] else self._copy(step, found, there)
+            )
+        except NotFound as error:
+            return step.replace(action=SKIP, cause=error.message)
+
+    def _manifest_of(self, step: Step) -> Found:
+        return self._source.manifest(step.places[0], step.source_digest)
+
+    def _wanted_of(self, step: Step) -> Found:
+        """Return what the target is to have of a tag: all, or what is for the platforms."""
+        found = self._manifest_of(step)
+        return self._for_platforms(step.places[0], found, step.source) if self._wanted else found
+
+    def _copy(self, step: Step, found: Found, there: str) -> Step:
+        repository, place = step.places
         manifests = self._tree(repository, found)
         blobs: dict[str, Descriptor] = {}
         for content, _, _ in manifests:

@@ -19,6 +19,7 @@ import re
 from core.errors import ConfigError, Error
 from core.images.manifest import parse_platform
 from core.record import Record
+from core.registry.sync_referrers import subject_of
 from core.registry.versions import parse_range, parse_version
 
 TYPE_CHECKING = False
@@ -39,6 +40,7 @@ KEYS: dict[str, tuple[type, ...]] = {
     "since": (str, object),
     "platforms": (str, list),
     "delete": (bool,),
+    "referrers": (bool,),
 }
 
 
@@ -61,6 +63,12 @@ class Rule(Record):
     """Only these images of an index."""
     delete: bool = False
     """Take away what the target has beyond that."""
+    referrers: bool = False
+    """Also copy signatures, SBOMs and attestations, which refer to what is copied.
+
+    Off by default: they may come at any time after an image did, so a run with nothing to do
+    has to ask both registries about each image again, where it else makes one HEAD a tag.
+    """
 
     @property
     def asks_dates(self) -> bool:
@@ -89,6 +97,9 @@ def choose_tags(
 ) -> list[str]:
     """Return the tags that a rule means; `dates` is asked for those of images if need be."""
     chosen = list(dict.fromkeys(tags))
+    if rule.referrers or rule.asks_dates:
+        # What belongs to an image is no image to be chosen, and none of the newest.
+        chosen = [tag for tag in chosen if not subject_of(tag)]
     if rule.tags:
         chosen = [tag for tag in chosen if any(fnmatch.fnmatchcase(tag, p) for p in rule.tags)]
     if rule.regex:
@@ -137,12 +148,18 @@ def _rule(table: dict[str, Any], number: int) -> Rule:
         raise _wrong(what, "platforms", error.message) from None
     if table.get("newest", 0) < 0:
         raise _wrong(what, "newest", "is a number above 0")
+    if table.get("referrers") and "store" in (_kind(table["from"]), _kind(table["to"])):
+        raise _wrong(what, "referrers", "is not for this host's store, which keeps images alone")
     return Rule(
         named or f"{table['from']} -> {table['to']}",
         table["from"], table["to"], tags, table.get("regex", ""), table.get("semver", ""),
         table.get("newest", 0), _moment(what, table.get("since", 0)), platforms,
-        table.get("delete", False),
+        table.get("delete", False), table.get("referrers", False),
     )  # fmt: skip
+
+
+def _kind(end: str) -> str:
+    return end.partition(":")[0]
 
 
 def _check_key(what: str, key: str, value: Any) -> None:

@@ -66,13 +66,18 @@ def mount_blob(client: RegistryClient, path: str, digest: str, source: str) -> b
 
 def put_manifest(
     client: RegistryClient, path: str, reference: str, content: bytes, media_type: str
-) -> None:
-    """Store a manifest or index under a tag or its digest; what it names must be there."""
+) -> str:
+    """Store a manifest or index under a tag or its digest; what it names must be there.
+
+    Returns the subject that the registry now lists it for, empty if it knows no referrers.
+    """
     what = f"manifest {reference} of {client.host}/{path}"
-    client.ask(
+    answer = client.ask(
         "PUT", f"{path}/manifests/{reference}", push_scope(path), what,
         (("Content-Type", media_type),), accepted=(201,), body=content,
-    ).close()  # fmt: skip
+    )  # fmt: skip
+    answer.close()
+    return answer.header("OCI-Subject")
 
 
 class Upload:
