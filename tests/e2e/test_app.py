@@ -60,7 +60,7 @@ def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> Non
         terminal.keys("escape")
         terminal.until(r"\? help")
         terminal.keys("?")
-        terminal.until(r"keys on a container(.*\n)+.*esc back")
+        terminal.until(r"keys on a container(.*\n)+.*esc back$")  # the whole frame has come
         terminal.keys("escape")
         terminal.until(r"\? help")
         if term in ("linux", "vt100"):
