@@ -43,6 +43,9 @@ def wait_for(containers: Containers, reference: str, condition: str = "not-runni
 def _again(containers: Containers, container_id: str, code: int) -> int:
     """Return the exit code of the last run, waiting for its end if there is one more."""
     try:
-        return containers.wait(container_id)
+        containers.wait(container_id)
+        info = containers.resolve(container_id)
     except NotFound:
         return code
+    # One that is being removed has no state any more, while its row is still there.
+    return info.exit_code if info.finished else code
