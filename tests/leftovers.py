@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SETTLE_S = 3.0
+SETTLE_S = 10.0
 """The kernel tears namespaces down after the last process is gone; that takes a moment."""
 
 

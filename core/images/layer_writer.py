@@ -91,15 +91,8 @@ def write_layer(
                 packer.close()
             blob.publish(sink.digest)
         packer.index.write(staged + ".index")
-        if is_here:
-            os.rmdir(staged)
-            os.rename(source, staged)
-        try:
-            store.adopt(staged, sink.diff_id, packer.size, packer.index.count, check)
-        except BaseException:
-            if is_here:
-                os.rename(staged, source)
-            raise
+        whole = source if is_here else staged
+        store.adopt(whole, staged + ".index", sink.diff_id, packer.size, packer.index.count, check)
         if adopt and not is_here:
             remove_tree(source)
     kind = OCI_LAYER + SUFFIXES[compression]

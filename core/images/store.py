@@ -244,7 +244,7 @@ class ImageStore:
                 max_bytes=self._config["image", "max_layer_bytes"],
                 max_files=self._config["image", "max_layer_files"],
                 progress=progress, check=check)  # fmt: skip
-            return self._publish(home, diff_id, size, files)
+            return self._publish(home, index, diff_id, size, files)
         except BaseException:
             _clear(home)
             raise
@@ -256,9 +256,15 @@ class ImageStore:
         return Staging(self._paths, check)
 
     def adopt(
-        self, home: str, diff_id: str, size: int, files: int, check: Callable[[], None]
+        self,
+        home: str,
+        index: str,
+        diff_id: str,
+        size: int,
+        files: int,
+        check: Callable[[], None],
     ) -> int:
-        """Make a whole directory and its `.index` a layer; returns the layer's ID.
+        """Make a whole directory and its index a layer; returns the layer's ID.
 
         If the layer is here already, the directory is removed instead.
         """
@@ -268,9 +274,9 @@ class ImageStore:
             if rows:
                 _clear(home)
                 return int(rows[0][0])
-            return self._publish(home, diff_id, size, files)
+            return self._publish(home, index, diff_id, size, files)
 
-    def _publish(self, home: str, diff_id: str, size: int, files: int) -> int:
+    def _publish(self, home: str, index: str, diff_id: str, size: int, files: int) -> int:
         from core.images.trees import remove_tree
 
         gone = ""
@@ -285,10 +291,12 @@ class ImageStore:
                 )
                 number = int(made.lastrowid or 0)
             gone = self._set_aside(number)
-            os.rename(f"{home}.index", f"{self._paths.layers}/{number}.index")
+            os.rename(index, f"{self._paths.layers}/{number}.index")
+            # The last thing before the end of the transaction: whoever is killed in between
+            # leaves a directory that nothing names, and an adopted one is its owner's.
             os.rename(home, f"{self._paths.layers}/{number}")
-            # On the disk before the row is: a row without its directory would be believed.
-            _sync_directory(self._paths.layers)
+        # SQLite syncs a commit with its next checkpoint; the directory is on the disk before.
+        _sync_directory(self._paths.layers)
         remove_tree(gone)
         return number
 
