@@ -192,7 +192,7 @@ class Engine:
 
     def layer_files(self, diff_id: str) -> list[FileEntry]:
         """Return what a layer holds, from the index made while it was unpacked."""
-        return self.store.layer_files(diff_id)
+        return self.store.layers.files(diff_id)
 
     def logs(
         self,
@@ -557,7 +557,7 @@ class Engine:
         try:
             digest, container = self.store.resolve(name).digest, ""
         except NotFound:
-            if is_digest(name) and self.store.has_layer(name):
+            if is_digest(name) and self.store.layers.has(name):
                 return Tree(name, ((name, self.layer_files(name)),), {})
             try:
                 info = self.lifecycle.resolve(name)

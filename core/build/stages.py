@@ -42,13 +42,6 @@ class Stage(Record):
         return tuple(sorted({stage for stage in found if stage >= 0}))
 
 
-class Global(Record):
-    """What stands in front of the first FROM."""
-
-    args: dict[str, str]
-    names: frozenset[str]
-
-
 def global_args(
     source: Source, steps: Sequence[Step], given: Mapping[str, str], predefined: Mapping[str, str],
     escape: str,

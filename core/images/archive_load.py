@@ -202,7 +202,7 @@ class Loader:
         """Unpack what is not here yet, the largest first."""
         missing = {}
         for blob, diff_id in layers:
-            if not self._store.has_layer(diff_id):
+            if not self._store.layers.has(diff_id):
                 missing[diff_id] = blob
             else:
                 self._compare(blob, diff_id)
@@ -213,7 +213,7 @@ class Loader:
 
             def run(check: Callable[[], None]) -> None:
                 path = self._store.blobs.path(blob.digest)
-                self._store.add_layer(path, blob, diff_id, told, check)
+                self._store.layers.add(path, blob, diff_id, told, check)
                 self._job.progress(diff_id[7:19], blob.size, blob.size, "done")
 
             return run

@@ -238,7 +238,7 @@ class Fsck:
 
     def _unpack(self, layer: _Layer, blob: Descriptor) -> None:
         path = self._store.blobs.path(blob.digest)
-        self._store.replace_layer(path, blob, layer.diff_id, lambda _: None, self._job.check)
+        self._store.layers.replace(path, blob, layer.diff_id, lambda _: None, self._job.check)
 
     def _problem(self, layer: _Layer) -> str:
         """Return what is wrong with an unpacked layer, "" if nothing is."""

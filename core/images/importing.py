@@ -61,7 +61,7 @@ def import_image(
         blob.publish(sink.digest)
     layer = Descriptor(OCI_LAYER + "+gzip", sink.digest, sink.blob_size)
     try:
-        store.add_layer(
+        store.layers.add(
             store.blobs.path(layer.digest), layer, sink.diff_id,
             lambda done: job.progress("layer", done, layer.size, "unpacking"), job.check,
         )  # fmt: skip

@@ -75,7 +75,7 @@ def write_layer(
     from core.images.trees import remove_tree
 
     require_root("making a layer")
-    with store.staging(check) as staged:
+    with store.layers.staging(check) as staged:
         is_here = adopt and _same_file_system(source, os.path.dirname(staged))
         os.mkdir(staged, 0o755)
         with store.blobs.new() as blob:
@@ -92,7 +92,9 @@ def write_layer(
             blob.publish(sink.digest)
         packer.index.write(staged + ".index")
         whole = source if is_here else staged
-        store.adopt(whole, staged + ".index", sink.diff_id, packer.size, packer.index.count, check)
+        store.layers.adopt(
+            whole, staged + ".index", sink.diff_id, packer.size, packer.index.count, check
+        )
         if adopt and not is_here:
             remove_tree(source)
     kind = OCI_LAYER + SUFFIXES[compression]

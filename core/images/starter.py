@@ -78,7 +78,7 @@ def make_starter(store: ImageStore, job: Job) -> ImageInfo:
     blob = compress(tar)
     layer = Descriptor(OCI_LAYER + "+gzip", digest_of(blob), len(blob))
     store.blobs.write(layer.digest, [blob])
-    store.add_layer(
+    store.layers.add(
         store.blobs.path(layer.digest), layer, digest_of(tar), lambda _: None, job.check
     )
     job.progress("starter", len(blob), len(blob), "done")

@@ -1,12 +1,10 @@
-"""The local images: names, manifests, configs, and layers unpacked once for all.
+"""The local images: names, manifests, configs, and which layers they have.
 
-SQLite says what there is; a layer's row appears only after its directory is whole and on
-disk, so a crash leaves either nothing or a directory that the next limpet sweeps away.
+SQLite says what there is; the unpacked layers themselves are in `core.images.layers`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
@@ -15,27 +13,23 @@ from core.images.blobs import BlobStore
 from core.images.digest import is_digest, is_hex
 from core.images.reference import familiar_name, parse_reference
 from core.model import ImageInfo, LayerInfo
-from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Connection
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from core.config import Config
     from core.database import Database
-    from core.images.index import FileEntry
-    from core.images.manifest import Descriptor, Manifest
+    from core.images.layers import LayerStore
+    from core.images.manifest import Manifest
     from core.images.removal import RemovePlan
     from core.paths import Paths
     from core.trash_bin import Bin
 
 STARTER = "localhost/starter:latest"
 """The name of the image that is made from the host's own programs."""
-
-ROOT_MODE = 0o755
-"""Of a layer's root, unless the layer says otherwise."""
 
 SELECT = """
 SELECT i.digest, i.config_digest, i.platform, i.created,
@@ -57,6 +51,13 @@ class ImageStore:
         self.database = database
         self._config = config
         self.blobs = BlobStore(paths)
+
+    @property
+    def layers(self) -> LayerStore:
+        """The unpacked layers."""
+        from core.images.layers import LayerStore
+
+        return LayerStore(self._paths, self.database, self._config)
 
     @property
     def directory(self) -> str:
@@ -169,160 +170,6 @@ class ImageStore:
             )
         steps += [_layer_info(layer, "", 0.0, "") for layer in layers]
         return steps
-
-    def layer_files(self, diff_id: str) -> list[FileEntry]:
-        """Return what a layer holds; NotFound for one that is not here."""
-        from core.images.index import index_path, read_index
-
-        row = self.database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
-        if not row:
-            raise NotFound(f"there is no layer {diff_id} here", subject=diff_id)
-        return read_index(index_path(self._paths, row[0][0]))
-
-    def has_layer(self, diff_id: str) -> bool:
-        """Return whether a layer is unpacked here."""
-        return bool(self.database.query("SELECT 1 FROM layers WHERE diff_id=?", (diff_id,)))
-
-    def add_layer(
-        self,
-        blob: str,
-        descriptor: Descriptor,
-        diff_id: str,
-        progress: Callable[[int], None],
-        check: Callable[[], None],
-    ) -> int:
-        """Unpack the blob in a file, unless the layer is here already; returns the layer's ID.
-
-        Several processes that want the same layer share the work.  Raises what
-        `core.images.unpack.unpack_layer` raises; nothing half-done stays.
-        """
-        require_root("unpacking an image")
-        self._paths.make()
-        with _Lock(f"{self._paths.layers}/.{diff_id.partition(':')[2]}.lock", check):
-            rows = self.database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
-            if rows:
-                return int(rows[0][0])
-            return self._unpack(blob, descriptor, diff_id, progress, check)
-
-    def replace_layer(
-        self,
-        blob: str,
-        descriptor: Descriptor,
-        diff_id: str,
-        progress: Callable[[int], None],
-        check: Callable[[], None],
-    ) -> None:
-        """Unpack a layer again over what is there; containers that run keep what they have.
-
-        Raises as `add_layer`, and then the layer is as it was.
-        """
-        self._paths.make()
-        with _Lock(f"{self._paths.layers}/.{diff_id.partition(':')[2]}.lock", check):
-            self._unpack(blob, descriptor, diff_id, progress, check)
-
-    def _unpack(
-        self,
-        blob: str,
-        descriptor: Descriptor,
-        diff_id: str,
-        progress: Callable[[int], None],
-        check: Callable[[], None],
-    ) -> int:
-        from core.images.trees import remove_tree
-        from core.images.unpack import unpack_layer
-
-        home = f"{self._paths.layers}/.{diff_id.partition(':')[2]}"
-        self._sweep_layers()
-        remove_tree(home)
-        os.mkdir(home, ROOT_MODE)
-        os.chmod(home, ROOT_MODE)  # whatever the umask: it is the root that programs see
-        index = home + ".index"
-        try:
-            size, files = unpack_layer(
-                blob, home, index, media_type=descriptor.media_type,
-                digest=descriptor.digest, diff_id=diff_id,
-                max_bytes=self._config["image", "max_layer_bytes"],
-                max_files=self._config["image", "max_layer_files"],
-                progress=progress, check=check)  # fmt: skip
-            return self._publish(home, index, diff_id, size, files)
-        except BaseException:
-            _clear(home)
-            raise
-
-    def staging(self, check: Callable[[], None]) -> Staging:
-        """Return a place for a layer in the making, swept up if its maker is killed; a context."""
-        self._paths.make()
-        self._sweep_layers()
-        return Staging(self._paths, check)
-
-    def adopt(
-        self,
-        home: str,
-        index: str,
-        diff_id: str,
-        size: int,
-        files: int,
-        check: Callable[[], None],
-    ) -> int:
-        """Make a whole directory and its index a layer; returns the layer's ID.
-
-        If the layer is here already, the directory is removed instead.
-        """
-        _sync_file_system(home)
-        with _Lock(f"{self._paths.layers}/.{diff_id.partition(':')[2]}.lock", check):
-            rows = self.database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
-            if rows:
-                _clear(home)
-                return int(rows[0][0])
-            return self._publish(home, index, diff_id, size, files)
-
-    def _publish(self, home: str, index: str, diff_id: str, size: int, files: int) -> int:
-        from core.images.trees import remove_tree
-
-        gone = ""
-        with self.database.write() as sql:
-            row = sql.execute("SELECT id FROM layers WHERE diff_id=?", (diff_id,)).fetchone()
-            if row:
-                number = int(row[0])
-            else:
-                made = sql.execute(
-                    "INSERT INTO layers (diff_id, size, files) VALUES (?,?,?)",
-                    (diff_id, size, files),
-                )
-                number = int(made.lastrowid or 0)
-            gone = self._set_aside(number)
-            os.rename(index, f"{self._paths.layers}/{number}.index")
-            # The last thing before the end of the transaction: whoever is killed in between
-            # leaves a directory that nothing names, and an adopted one is its owner's.
-            os.rename(home, f"{self._paths.layers}/{number}")
-        # SQLite syncs a commit with its next checkpoint; the directory is on the disk before.
-        _sync_directory(self._paths.layers)
-        remove_tree(gone)
-        return number
-
-    def _sweep_layers(self) -> None:
-        """Remove what unpacks that were killed have left: their lock is there, and free."""
-        from core.images.trees import remove_tree
-
-        for name in os.listdir(self._paths.layers):
-            path = f"{self._paths.layers}/{name}"
-            if not name.endswith(".lock"):
-                continue
-            try:
-                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                home = path.removesuffix(".lock")
-                remove_tree(home)
-                for leftover in (home + ".index", path):
-                    if os.path.exists(leftover):
-                        os.unlink(leftover)
-            except BlockingIOError:
-                continue  # it is being unpacked
-            finally:
-                os.close(fd)
 
     def add_image(
         self,
@@ -489,19 +336,9 @@ class ImageStore:
                     if not blob_is_held(sql, name):
                         self.blobs.remove(name)
                 elif not sql.execute("SELECT 1 FROM layers WHERE id=?", (name,)).fetchone():
-                    folders.append(self._set_aside(int(name)))
+                    folders.append(self.layers.set_aside(int(name)))
         for folder in folders:
             remove_tree(folder)
-
-    def _set_aside(self, number: int) -> str:
-        """Rename a layer's directory: a removal that is cut short must not leave half a layer."""
-        gone = f"{self._paths.layers}/.gone-{number}-{time.time_ns()}"
-        if os.path.exists(f"{self._paths.layers}/{number}"):
-            os.rename(f"{self._paths.layers}/{number}", gone)
-        index = f"{self._paths.layers}/{number}.index"
-        if os.path.exists(index):
-            os.unlink(index)
-        return gone
 
     def _names(self, text: str) -> list[str]:
         from core.errors import UsageError
@@ -541,85 +378,6 @@ class ImageStore:
             found = ", ".join(_info(row).config_digest[7:19] for row in rows)
             raise Conflict(f"{text!r} is the start of several IDs: {found}", hint="type more of it")
         return _info(rows[0]) if rows else None
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_file_system(path: str) -> None:
-    from core.linux.libc import c_int, check, function
-
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        check(function("syncfs", c_int)(fd), "syncfs")
-    finally:
-        os.close(fd)
-
-
-def _clear(home: str) -> None:
-    from core.images.trees import remove_tree
-
-    remove_tree(home)
-    if os.path.exists(home + ".index"):
-        os.unlink(home + ".index")
-
-
-class Staging:
-    """A place among the layers that is its maker's: enters as a path where nothing is yet."""
-
-    def __init__(self, paths: Paths, check: Callable[[], None]) -> None:
-        self._home = f"{paths.layers}/.new-{os.urandom(8).hex()}"
-        self._lock = _Lock(self._home + ".lock", check)
-
-    def __enter__(self) -> str:
-        self._lock.__enter__()
-        return self._home
-
-    def __exit__(self, *error: object) -> None:
-        _clear(self._home)
-        self._lock.__exit__(*error)
-
-
-class _Lock:
-    """An exclusive lock on a file, waited for in small steps so that `check` can stop it."""
-
-    def __init__(self, path: str, check: Callable[[], None]) -> None:
-        self._path = path
-        self._check = check
-
-    def __enter__(self) -> None:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while not self._take():
-                self._check()
-                time.sleep(0.05)
-        except BaseException:
-            os.close(self._fd)
-            raise
-
-    def _take(self) -> bool:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        try:
-            if os.path.samestat(os.fstat(self._fd), os.stat(self._path)):
-                return True
-        except FileNotFoundError:
-            pass
-        # Whoever held it has removed the file: what is locked now is nobody's any more.
-        os.close(self._fd)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return False
-
-    def __exit__(self, *_: object) -> None:
-        os.unlink(self._path)
-        os.close(self._fd)
 
 
 def _layer_info(row: Any, words: str, created: float, comment: str) -> LayerInfo:

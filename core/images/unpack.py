@@ -1,23 +1,16 @@
-"""Runs the process that unpacks one layer, and brings its progress and errors home.
-
-Never a fork of this process: the app has threads.  The child is a fresh interpreter
-without site packages that is told where our modules are.
-"""
+"""Runs the process that unpacks one layer, and brings its progress and errors home."""
 
 from __future__ import annotations
 
 import os
-import select
-import subprocess
-import sys
 
 from core import errors
+from core.images.reporting_child import run_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHECK_EVERY_S = 0.1
 CHILD = os.path.join(os.path.dirname(__file__), "unpack_child.py")
 BY_CODE = {
     kind.code: kind
@@ -44,51 +37,24 @@ def unpack_layer(
     bytes; what `check` raises ends the child.  Raises ImageError and its kinds naming the
     layer and the entry, HostError when the disk is full.
     """
-    modules = os.pathsep.join(path for path in sys.path if path and os.path.isdir(path))
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-E", CHILD, modules, blob, target, index, media_type, digest,
-         diff_id, str(max_bytes), str(max_files)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        last = _listen(child, progress, check)
-    except BaseException:
-        child.kill()
-        raise
-    finally:
-        _, complaint = child.communicate()
+    last, complaint = run_child(
+        CHILD,
+        (blob, target, index, media_type, digest, diff_id, str(max_bytes), str(max_files)),
+        check,
+        lambda line: progress(int(line[6:])) if line.startswith("bytes ") else None,
+    )
     kind, _, rest = last.partition(" ")
     if kind == "done":
         size, _, files = rest.partition(" ")
         return int(size), int(files)
-    raise _error(kind, rest, diff_id, complaint.decode("utf-8", "replace"))
-
-
-def _listen(
-    child: subprocess.Popen[bytes], progress: Callable[[int], None], check: Callable[[], None]
-) -> str:
-    assert child.stdout is not None
-    fd, last, buffer = child.stdout.fileno(), "", b""
-    while True:
-        check()
-        if not select.select([fd], [], [], CHECK_EVERY_S)[0]:
-            continue
-        data = os.read(fd, 64 << 10)
-        if not data:
-            return last
-        *lines, buffer = (buffer + data).split(b"\n")
-        for line in lines:
-            last = line.decode("utf-8", "replace")
-            if last.startswith("bytes "):
-                progress(int(last[6:]))
+    raise _error(kind, rest, diff_id, complaint)
 
 
 def _error(kind: str, rest: str, diff_id: str, complaint: str) -> errors.Error:
     layer = f"layer {diff_id[:19]}"
     if kind != "failed":
-        cause = complaint.strip().splitlines()[-1:] or ["it was killed"]
         return errors.HostError(
-            f"{layer}: unpacking ended early: {cause[0]}", hint="is there enough memory? try again"
+            f"{layer}: unpacking ended early: {complaint}", hint="is there enough memory? try again"
         )
     code, _, text = rest.partition(" ")
     message, _, hint = text.partition("\x1f")

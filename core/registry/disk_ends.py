@@ -312,7 +312,7 @@ class StoreEnd(DiskEnd):
             raise Corrupt(f"{repository}:{tag}: the config names other layers", subject=digest)
         for layer, diff_id in zip(manifest.layers, names, strict=True):
             blob = self.blobs.path(layer.digest)
-            self.store.add_layer(blob, layer, diff_id, lambda _: None, self._check)
+            self.store.layers.add(blob, layer, diff_id, lambda _: None, self._check)
         self.store.add_image(
             content, media_type, config, (f"{repository}:{tag}",), source_digest or digest
         )

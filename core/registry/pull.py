@@ -220,7 +220,7 @@ class _Layers:
         wanted = {layer.diff_id: layer for layer in layers}
         missing = []
         for layer in wanted.values():
-            if self._store.has_layer(layer.diff_id):
+            if self._store.layers.has(layer.diff_id):
                 self._note(layer, layer.descriptor.size, "exists")
             else:
                 self._note(layer, bytes_present(self._store.blobs, layer.descriptor), "waiting")
@@ -284,7 +284,7 @@ class _Layers:
             self._to_unpack.remove(layer)
         descriptor = layer.descriptor
         self._note(layer, 0, "unpacking")
-        self._store.add_layer(
+        self._store.layers.add(
             self._store.blobs.path(descriptor.digest),
             descriptor,
             layer.diff_id,

@@ -64,7 +64,7 @@ def test_commit_keeps_what_the_container_did(engine: Engine) -> None:
     assert config["author"] == "me <me@there>"
     assert config["history"][-1]["comment"] == "why"
     assert [layer.files > 0 for layer in engine.store.history(info.digest)] == [True, True]
-    top = engine.store.layer_files(engine.store.history(info.digest)[-1].diff_id)
+    top = engine.store.layers.files(engine.store.history(info.digest)[-1].diff_id)
     # Not what was made to mount resolv.conf and hosts on.
     assert sorted(entry.path for entry in top) == ["etc", "etc/note", "home", "same"]
     code, out, _ = run(engine.lifecycle.run(options(auto_remove=True).replace(image="made:1")))

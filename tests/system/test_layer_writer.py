@@ -278,7 +278,7 @@ def test_index_lies_beside(store: ImageStore, upper: Path) -> None:
     written = write_layer(store, str(upper))
     [(number,)] = store.database.query("SELECT id FROM layers")
     assert os.path.exists(index_path(store._paths, number))
-    assert store.layer_files(written.diff_id)
+    assert store.layers.files(written.diff_id)
 
 
 WRITE = """
@@ -320,13 +320,13 @@ def test_a_killed_writer_leaves_nothing_and_loses_nothing(
         layers = store.database.query("SELECT id, diff_id FROM layers")
         assert source.exists() or len(layers) == 1
         for number, diff_id in layers:
-            assert len(store.layer_files(diff_id)) == 40
+            assert len(store.layers.files(diff_id)) == 40
             assert len(os.listdir(f"{paths.layers}/{number}")) == 40
         with store.database.write() as sql:
             gone: list[str] = []
             store.collect(sql, [diff_id for _, diff_id in layers], gone)
         store.discard(gone)
-    with store.staging(lambda: None):
+    with store.layers.staging(lambda: None):
         pass
     store.blobs.sweep()
     assert [name for name in os.listdir(paths.layers) if not name.isdigit()] == []

@@ -309,19 +309,19 @@ def layer_names(paths: Paths) -> list[str]:
 
 def test_a_layer_is_unpacked_once(store: ImageStore, paths: Paths) -> None:
     wanted = put(store, archive(entry("f", content=b"x")))
-    first = store.add_layer(*wanted, nothing, nothing)
-    assert store.add_layer(*wanted, nothing, nothing) == first
-    assert store.has_layer(wanted[2])
-    assert [found.path for found in store.layer_files(wanted[2])] == ["f"]
+    first = store.layers.add(*wanted, nothing, nothing)
+    assert store.layers.add(*wanted, nothing, nothing) == first
+    assert store.layers.has(wanted[2])
+    assert [found.path for found in store.layers.files(wanted[2])] == ["f"]
     assert layer_names(paths) == [str(first), f"{first}.index"]
 
 
 def test_a_refused_layer_leaves_nothing(store: ImageStore, paths: Paths) -> None:
     wanted = put(store, archive(entry("fine"), entry("../bad")))
     with pytest.raises(Exception, match=r"\.\./bad"):
-        store.add_layer(*wanted, nothing, nothing)
+        store.layers.add(*wanted, nothing, nothing)
     assert layer_names(paths) == []
-    assert not store.has_layer(wanted[2])
+    assert not store.layers.has(wanted[2])
 
 
 def test_processes_share_the_work(store: ImageStore, paths: Paths) -> None:
@@ -339,7 +339,8 @@ def test_processes_share_the_work(store: ImageStore, paths: Paths) -> None:
         f"paths = Paths({paths.data!r}, {paths.run!r})\n"
         "store = ImageStore(paths, Database(paths), Config())\n"
         f"descriptor = Descriptor({MEDIA_TYPE!r}, {descriptor.digest!r}, {descriptor.size})\n"
-        f"print(store.add_layer({blob!r}, descriptor, {diff_id!r}, lambda _: None, lambda: None))\n"
+        "nothing = lambda *_: None\n"
+        f"print(store.layers.add({blob!r}, descriptor, {diff_id!r}, nothing, nothing))\n"
     )
     running = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
@@ -358,7 +359,7 @@ def test_a_killed_child_leaves_nothing(store: ImageStore, paths: Paths) -> None:
 
     def add() -> None:
         try:
-            store.add_layer(*wanted, nothing, nothing)
+            store.layers.add(*wanted, nothing, nothing)
         except BaseException as error:  # noqa: BLE001 - looked at below
             errors.append(error)
 
@@ -369,7 +370,7 @@ def test_a_killed_child_leaves_nothing(store: ImageStore, paths: Paths) -> None:
     assert len(errors) == 1
     assert "layer sha256:" in str(errors[0])
     assert layer_names(paths) == []
-    number = store.add_layer(*wanted, nothing, nothing)
+    number = store.layers.add(*wanted, nothing, nothing)
     assert len(os.listdir(f"{paths.layers}/{number}")) == 600
 
 
@@ -449,7 +450,7 @@ def test_tools_of_others_made_it(store: ImageStore, tmp_path: Path) -> None:
     diff_ids = loads(blob(manifest["config"]["digest"]))["rootfs"]["diff_ids"]
     descriptor = Descriptor(layer["mediaType"], layer["digest"], layer["size"])
     path = str(layout / "blobs" / layer["digest"].replace(":", "/"))
-    number = store.add_layer(path, descriptor, diff_ids[0], nothing, nothing)
+    number = store.layers.add(path, descriptor, diff_ids[0], nothing, nothing)
     made = Path(store.blobs.path(layer["digest"])).parents[2] / "layers" / str(number)
     assert (made / "bin/sh").samefile(made / "bin/busybox")
     assert (made / "bin/busybox").read_bytes() == Path("/bin/busybox").read_bytes()
