@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import sys
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,11 +40,10 @@ def run_child(
     )  # fmt: skip
     assert child.stdin is not None
     try:
-        try:
+        with suppress(BrokenPipeError):  # why it has ended is what it says
             child.stdin.write(stdin)
+        with suppress(BrokenPipeError):
             child.stdin.close()
-        except BrokenPipeError:
-            pass  # why it has ended is what it says
         child.stdin = None
         last = _listen(child, check, progress)
     except BaseException:
