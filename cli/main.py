@@ -28,8 +28,6 @@ def main(words: Sequence[str] | None = None) -> int:
 
         return oci(words[1:])
     try:
-        if os.geteuid() != 0:
-            _enter_namespace()
         return _main(words)
     except Error as error:
         from cli.render import report
@@ -54,6 +52,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
+    if words and words[0] not in ("--record", "--read-only"):
+        code = _explain(words)
+        if code is not None:
+            return code
+    _enter_namespace()
     if words[:1] == ["--record"]:
         return _record(words[1:])
     read_only = "--read-only" in words[:1]
@@ -61,16 +64,27 @@ def _main(words: list[str]) -> int:
         words = words[1:]
     if not words:
         return _app(read_only=read_only)
-    if words[0] in HELP:
-        from cli.help import show_help
-
-        return show_help(words[1:])
     if words[0] in ("-v", "--version"):
         words = ["version"]
     if words[0] == "shell":
         return _shell(words[1:], read_only=read_only)
     if words[0] == "serve-web":
         return _serve_web(words[1:], read_only=read_only)
+    from core.commands import MODULES
+
+    if words[0] not in MODULES:
+        code = _alias(words, read_only=read_only)
+        if code is not None:
+            return code
+    return run_line(words, read_only=read_only)
+
+
+def _explain(words: list[str]) -> int | None:
+    """Do what only tells of the commands and touches no store; None for anything else."""
+    if words[0] in HELP:
+        from cli.help import show_help
+
+        return show_help(words[1:])
     if words[0] == "man":
         from cli.man import page
         from cli.render import out
@@ -81,17 +95,20 @@ def _main(words: list[str]) -> int:
         from cli.completion import completion
 
         return completion(words[1:])
-    from core.commands import MODULES
+    if len(words) == 2 and words[1] in HELP[:2]:
+        from core.commands import MODULES
 
-    if words[0] not in MODULES:
-        code = _alias(words, read_only=read_only)
-        if code is not None:
-            return code
-    return run_line(words, read_only=read_only)
+        if words[0] in MODULES:  # a command, or a noun: all that begin with it
+            from cli.help import show_help
+
+            return show_help(words[:1])
+    return None
 
 
 def _enter_namespace() -> None:
-    """Become root of a user namespace, where this user may have one; else go on without."""
+    """Make an ordinary user root of a namespace of his own, where he may have one."""
+    if os.geteuid() == 0:
+        return
     from core.privileges import obstacle
 
     if obstacle()[0]:

@@ -119,7 +119,11 @@ def spec_of(database: Database, container_id: str) -> dict[str, Any]:
     if not found:
         raise NotFound(f"container {container_id[:12]} has been removed")
     spec: dict[str, Any] = loads(found[0][0])
-    return spec
+    if "additionalGroups" in spec["process"]["user"]:
+        return spec
+    from core.containers.spec_form import bring_up_to_date
+
+    return bring_up_to_date(spec)
 
 
 def _row(values: tuple[Any, ...]) -> Row:

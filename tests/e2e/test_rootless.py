@@ -191,3 +191,14 @@ def test_an_image_is_built(limpet: Limpet, home: Path) -> None:
     limpet("build", "-q", "--network", "none", "-o", str(home / "out"), str(context))
     assert (home / "out/r2").read_text() == "run\n"
     assert not list((home / ".local/share/limpet/build/work").iterdir())
+
+
+def test_help_needs_no_namespace(limpet: Limpet, home: Path) -> None:
+    subuid = home.parent / "subuid"
+    subuid.write_text("person:500000:65536\n" * 2)  # twice the same IDs: no map of the kernel's
+    try:
+        assert "newuidmap refused" in limpet("ps", code=1)
+        assert "run" in limpet("help")
+        assert "network create" in limpet("network", "--help")
+    finally:
+        subuid.write_text(FILES["subuid"])

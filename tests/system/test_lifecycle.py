@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import cgroups, state
+from core.containers import cgroups, state, stored
 from core.containers.state import State, read_state, write_state
 from core.engine import Engine
 from core.errors import Conflict, NotFound, RunError, UsageError
+from core.lean_json import dumps
 from core.paths import Paths
 from tests.containers import make_engine, options, reap, run, shell, until
 
@@ -365,3 +366,20 @@ def test_what_a_killed_start_left_goes_with_the_container(containers: Containers
     cgroups.create(left)
     containers.rm(container)
     assert not any(os.path.exists(folder) for folder in left["dirs"])
+
+
+def test_what_an_earlier_limpet_stored_starts(engine: Engine, containers: Containers) -> None:
+    script = "ulimit -n; cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || true"
+    container = containers.create(shell(script, cpus=0.5))
+    spec = stored.spec_of(engine.database, container)
+    for key in ("rlimits", "oomScoreAdj"):
+        del spec["process"][key]
+    del spec["process"]["user"]["additionalGroups"], spec["linux"]["devices"], spec["domainname"]
+    spec["linux"]["resources"]["cpu"] = {"cpus": 0.5}
+    with engine.database.write() as sql:
+        sql.execute("UPDATE containers SET spec=? WHERE id=?", (dumps(spec), container))
+    containers.start(container)
+    assert containers.wait(container) == 0
+    lines = [text for _, text in containers.logs(container)]
+    assert lines[1:] in ([], [b"50000\n"])
+    assert containers.inspect(container)["State"]["ExitCode"] == 0
