@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from core.paths import Paths
+from tests.e2e.command_line import LIMPET, environment, limpet
 from tests.e2e.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
 SCRIPT = (
     'i=0; while true; do i=$((i+1)); echo "{\\"level\\":\\"info\\",\\"n\\":$i}"; sleep 0.2; done'
 )
@@ -24,26 +22,11 @@ SCRIPT = (
 
 @pytest.fixture
 def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "TERM": "xterm-256color",
-        "LANG": "C.UTF-8",
-        "SHELL": "/bin/sh",
-        "PS1": "host$ ",
-        "LIMPET_DATA_ROOT": paths.data,
-        "LIMPET_RUN_ROOT": paths.run,
-    }
+    env = {**environment(paths, tmp_path), "SHELL": "/bin/sh", "PS1": "host$ "}
     yield env
     names = limpet(env, "ps", "-aq").split()
     if names:
         limpet(env, "rm", "-f", *names)
-
-
-def limpet(env: dict[str, str], *words: str) -> str:
-    return subprocess.run(
-        [LIMPET, *words], env=env, check=True, capture_output=True, text=True, timeout=60
-    ).stdout
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,6 @@ def threaded(paths: Paths) -> Iterator[Containers]:
     made.close()
 
 
-@pytest.fixture
-def containers(engine: Engine) -> Iterator[Containers]:
-    yield engine.lifecycle
-    for info in engine.lifecycle.list():
-        engine.lifecycle.rm(info.id, force=True)
-
-
 def test_stdin_reaches_the_program_and_its_end_does_too(containers: Containers) -> None:
     data = os.urandom(1_000_000)
     code, out, _ = run(containers.run(options("cat", stdin_open=True)), data)

@@ -17,23 +17,12 @@ from core.containers.copy.copying import Place
 from core.containers.options import Mount
 from core.engine import Engine
 from core.errors import Conflict, Error, NotFound, UnsafePath
-from core.paths import Paths
-from tests.containers import make_engine, reap, run, shell
+from tests.containers import run, shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
-    made.close()
-    reap()
 
 
 def make(engine: Engine, script: str = "sleep 1000", *, start: bool = True, **changes: Any) -> str:

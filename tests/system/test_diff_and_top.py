@@ -10,22 +10,9 @@ from core.commands.top import OWN, USER, columns_of
 from core.containers.commit import CommitOptions
 from core.engine import Engine
 from core.errors import Conflict, UsageError
-from core.paths import Paths
-from tests.containers import make_engine, options, reap, run, shell, until
+from tests.containers import options, run, shell, until
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
-    made.close()
-    reap()
 
 
 BASE = """

@@ -14,24 +14,11 @@ import pytest
 
 from core.engine import Engine
 from core.errors import RunError
-from core.paths import Paths
-from tests.containers import make_engine, options, reap, run, shell, until
+from tests.containers import options, run, shell, until
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PYTHON = Path(os.path.realpath(sys.executable))
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
-    made.close()
-    reap()
 
 
 def upper(engine: Engine, container: str) -> Path:

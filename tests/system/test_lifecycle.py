@@ -32,13 +32,6 @@ def engine(paths: Paths, request: pytest.FixtureRequest) -> Iterator[Engine]:
     reap()
 
 
-@pytest.fixture
-def containers(engine: Engine) -> Iterator[Containers]:
-    yield engine.lifecycle
-    for info in engine.lifecycle.list():
-        engine.lifecycle.rm(info.id, force=True)
-
-
 def started(containers: Containers, script: str = "exec sleep 1000") -> str:
     container = containers.create(shell(script))
     containers.start(container)

@@ -11,32 +11,15 @@ import pytest
 
 from core.engine import Engine
 from core.errors import UsageError
-from core.paths import Paths
-from tests.containers import make_engine, processes_named, reap, shell, until
+from tests.containers import processes_named, shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from core.containers.lifecycle import Containers
 
 SLEEP = "exec sleep 1000"
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    made.close()
-    reap()
-
-
-@pytest.fixture
-def containers(engine: Engine) -> Iterator[Containers]:
-    yield engine.lifecycle
-    for info in engine.lifecycle.list():
-        engine.lifecycle.rm(info.id, force=True)
 
 
 def start(containers: Containers, check: str, script: str = SLEEP, **more: Any) -> str:

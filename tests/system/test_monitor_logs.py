@@ -14,8 +14,7 @@ from core.containers.log import journal
 from core.engine import Engine
 from core.errors import Conflict, HostError, UsageError
 from core.linux import mount
-from core.paths import Paths
-from tests.containers import make_engine, reap, run, shell, until
+from tests.containers import run, shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,21 +24,6 @@ if TYPE_CHECKING:
     from core.containers.lifecycle import Containers
 
 JOURNALD = "/lib/systemd/systemd-journald"
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    made.close()
-    reap()
-
-
-@pytest.fixture
-def containers(engine: Engine) -> Iterator[Containers]:
-    yield engine.lifecycle
-    for info in engine.lifecycle.list():
-        engine.lifecycle.rm(info.id, force=True)
 
 
 @pytest.fixture

@@ -14,33 +14,15 @@ from core.containers.state import monitored, read_state, write_state
 from core.engine import Engine
 from core.errors import Conflict, RunError, UsageError
 from core.model import Port
-from core.paths import Paths
-from tests.containers import make_engine, options, reap, run, shell, until
+from tests.containers import options, run, shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from core.containers.lifecycle import Containers
     from core.model import ContainerInfo
 
 COUNT = 'n=$(($(cat /n 2>/dev/null) + 1)); echo $n > /n; echo "run $n"; '
 """Counts its runs in a file of its own and says which one it is."""
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    made.close()
-    reap()
-
-
-@pytest.fixture
-def containers(engine: Engine) -> Iterator[Containers]:
-    yield engine.lifecycle
-    for info in engine.lifecycle.list():
-        engine.lifecycle.rm(info.id, force=True)
 
 
 def start(containers: Containers, script: str, restart: str, **more: object) -> str:

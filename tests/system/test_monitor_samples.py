@@ -11,29 +11,13 @@ import pytest
 
 from core.containers.samples import Sample, Sampler, cpu_percent, read_samples
 from core.engine import Engine
-from core.paths import Paths
-from tests.containers import make_engine, reap, shell, until
+from tests.containers import shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from core.containers.lifecycle import Containers
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    made.close()
-    reap()
-
-
-@pytest.fixture
-def containers(engine: Engine) -> Iterator[Containers]:
-    yield engine.lifecycle
-    for info in engine.lifecycle.list():
-        engine.lifecycle.rm(info.id, force=True)
 
 
 def test_a_sample_a_second_also_after_the_end(containers: Containers, engine: Engine) -> None:

@@ -13,26 +13,15 @@ from core.commands.grammar import parse
 from core.engine import Engine
 from core.errors import Conflict, InUse, RunError, UsageError
 from core.linux import mount
-from core.paths import Paths
-from tests.containers import make_engine, reap, run, until
+from tests.containers import run, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from core.containers.options import ContainerOptions
 
     Inside = Callable[..., str]
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
-    made.close()
-    reap()
 
 
 def asked(engine: Engine, *words: str) -> ContainerOptions:

@@ -16,23 +16,10 @@ from core.commands.result import Plan, Text
 from core.config import Config
 from core.engine import Engine
 from core.errors import Conflict, NotFound
-from core.paths import Paths
 from core.trash import Trash
-from tests.containers import make_engine, options, reap, run, shell
+from tests.containers import options, run, shell
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def engine(paths: Paths) -> Iterator[Engine]:
-    made = make_engine(paths, "fork")
-    yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
-    made.close()
-    reap()
 
 
 def say(engine: Engine, line: str) -> str:
