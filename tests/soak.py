@@ -34,7 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BRIDGE = "lpsoak0"
+BRIDGE, SUBNET = "lpsoak0", "10.215.0.0/24"
 SAMPLE_S = 2.0
 ALLOWED = {"memory_kb": 6_000, "disk_kb": 4_000}
 """What a line may rise by between the two quarters that are compared; others: 3."""
@@ -47,13 +47,13 @@ class Soak:
         self.work = work
         paths = Paths(str(work / "data"), str(work / "run"))
         config = work / "config.toml"
-        settings = {("network", "bridge"): BRIDGE, ("network", "subnet"): "10.215.0.0/24"}
+        settings = {("network", "bridge"): BRIDGE, ("network", "subnet"): SUBNET,
+                    ("storage", "trash_s"): 5}  # fmt: skip
         config.write_text(
-            f'[network]\nbridge = "{BRIDGE}"\nsubnet = "10.215.0.0/24"\n[storage]\ntrash_s = 5\n'
+            f'[network]\nbridge = "{BRIDGE}"\nsubnet = "{SUBNET}"\n[storage]\ntrash_s = 5\n'
         )
-        settings_of_ours: dict[tuple[str, str], object] = {**settings, ("storage", "trash_s"): 5}
         self.env = {**environment(paths, work), "LIMPET_CONFIG": str(config)}
-        self.engine = Engine(paths, Config(settings_of_ours), Launcher())
+        self.engine = Engine(paths, Config(settings), Launcher())
         self.engine.make_starter().result()
         self.containers = containers
         self.rounds = 0

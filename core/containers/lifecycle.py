@@ -512,38 +512,18 @@ class Containers:
         lines in which it is found; `tail` counts those.  Raises Conflict when the container
         keeps no log.
         """
-        from core.containers.log import drivers, reader
+        from core.containers.log.source import read
 
         row = stored.find(self._database, reference)
-        wanted = reader.Matching(grep, tail) if grep else iter
-        tail = None if grep else tail
 
         def running() -> bool:
             over = stopped() or (until and time.time() > until)
             return not over and self._state(row.id).state in state.ALIVE
 
-        driver = row.options.log_driver
-        if driver == drivers.NONE:
-            raise Conflict(
-                f"container {row.name} keeps no log: it has --log-driver none",
-                hint=f"limpet attach {row.name} shows what it writes from now on",
-                subject=row.name,
-            )
-        if driver == drivers.JOURNALD:
-            from core.containers.log.journal_reader import follow_journal, read_journal
-
-            if follow:
-                entries = follow_journal(row.id, running, tail=tail, since=since, until=until)
-            else:
-                entries = read_journal(row.id, tail=tail, since=since, until=until)
-            return reader.show(wanted(entries), timestamps=timestamps)
-        directory = self._paths.container(row.id)
-        if not follow:
-            found = reader.read_log(f"{directory}/log", tail=tail, since=since, until=until)
-            return reader.show(wanted(found), timestamps=timestamps)
-        follower = reader.Follower(f"{directory}/log", tail=tail, since=since, until=until)
-        entries = reader.follow(directory, follower, running, wanted)
-        return reader.show(entries, timestamps=timestamps)
+        return read(
+            row, self._paths.container(row.id), running if follow else None,
+            tail=tail, since=since, until=until, timestamps=timestamps, grep=grep,
+        )  # fmt: skip
 
     # -- ending ----------------------------------------------------------------------
 
