@@ -7,6 +7,7 @@ import pytest
 from core.commands.result import Column, Plan, Running, Table, Text
 from core.config import Config
 from core.engine import Engine
+from core.errors import Unreachable
 from core.jobs import Job
 from core.paths import Paths
 from tests.tui.conftest import facts
@@ -88,6 +89,21 @@ async def test_an_action_runs_for_the_chosen_rows() -> None:
         await pilot.pause()
         assert lines == ["volume rm 'b c' a"]
         assert not screen.is_current
+
+
+async def test_why_a_table_is_empty_is_read_whole(make_app: Make) -> None:
+    hint = "limpet registry ls --probe shows which registries answer"
+
+    def refuse() -> Table:
+        raise Unreachable("localhost:5055: connection refused", hint=hint)
+
+    app = make_app()
+    async with app.run_test(size=(60, 18)) as pilot:
+        app.push_screen(ListingScreen("localhost:5055", refuse, empty="none", run=lambda _: None))
+        await until(pilot, lambda: "answer" in " ".join(screen_text(app).split("\n")[2:]))
+        body = " ".join(screen_text(app).split("\n")[2:-1])
+        assert "localhost:5055: connection refused" in body
+        assert hint in " ".join(body.split())
 
 
 @pytest.mark.parametrize(

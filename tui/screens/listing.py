@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from textual import on
 from textual.binding import Binding
 
 from core.commands.keys import FILL
 from core.record import Record
-from tui.answers import cause, visible
+from tui.answers import cause, failure, visible
 from tui.clipboard import copy
 from tui.table_choices import choose_columns, choose_group
+from tui.theme import plain
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.line_table import LineTable
 from tui.widgets.rows import Column, Row
@@ -30,6 +33,7 @@ HINTS = (
     ("r", "read again"), ("esc", "back"),
 )  # fmt: skip
 MOST_CELLS = 60
+MARGIN = 3
 NAMES = ("Names", "Name")
 """Columns that name a row better than its first does."""
 
@@ -127,7 +131,20 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
 
     def _fail(self, error: Exception) -> None:
         self._error = error
+        self._show_cause()
         self._tell()
+
+    def _show_cause(self) -> None:
+        """Say in the empty table why it is: the head has no room for a long cause."""
+        if self._error is None or self.table.total or not self.is_attached:
+            return
+        room = max(20, self.app.size.width - 2 * MARGIN)
+        lines: list[Part] = [("", "")]
+        for parts in failure(self._error):
+            tone = parts[-1][1]
+            lines += [(text, tone) for text in textwrap.wrap(plain(parts), room)]
+        self.table.empty = lines
+        self.table.refresh()
 
     def _take(self, table: Table) -> None:
         if not self.is_attached:
@@ -154,6 +171,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Fit the edges."""
+        self._show_cause()
         self._tell()
 
     def on_key(self) -> None:
