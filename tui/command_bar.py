@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from textual import events
     from textual.app import ComposeResult
+    from textual.events import Key
 
     from core.commands.complete import Facts, LimpetCompleter
     from core.engine import Engine
@@ -326,21 +327,20 @@ class CommandBar(Horizontal):
         line.cursor_position = len(before)
         return True
 
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
+    def enter(self) -> None:
+        """Take what is chosen, or what was typed, and leave the line empty for what comes next."""
         if self.filtering:
-            self.post_message(self.Filtered(event.value, done=True))
+            self.post_message(self.Filtered(self.line.value, done=True))
             self.close()
             return
         if self._mode == "history":
             if not self.accept():
-                self.open(event.value)
+                self.open(self.line.value)
             return
         if self.popup.picked is not None:
             self.accept()
             return
-        line = event.value.strip()
+        line = self.line.value.strip()
         self.popup.close()
         self.line.value = ""
         if line:
@@ -485,6 +485,16 @@ class BarInput(Input, inherit_bindings=True):
         )
         self.cursor_blink = False
         self._bar = bar
+
+    async def _on_key(self, event: Key) -> None:
+        # Here, in the order of the keys: a binding is looked up after the key has gone up to
+        # the app, and a letter that was typed behind it would be in the line by then.
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self._bar.enter()
+            return
+        await super()._on_key(event)
 
     def action_complete(self) -> None:
         """Take the completion."""

@@ -153,6 +153,7 @@ def test_what_was_pruned_comes_back(env: dict[str, str]) -> None:
         terminal.until(r"container two")
         terminal.keys("n")
         terminal.until(r"not done")
+        terminal.until_gone(r"container two")
         terminal.type(":container prune\r")
         terminal.until(r"container two")
         terminal.keys("y")

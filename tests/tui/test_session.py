@@ -268,3 +268,21 @@ async def test_pasted_lines_are_not_lost(make_app: Callable[..., LimpetApp]) -> 
         await until(pilot, lambda: app.dashboard.bar.script is not None)
         await pilot.press("ctrl+j")
         await until(pilot, lambda: "Limpet 0" in session(app))
+
+
+async def test_a_letter_typed_behind_enter_is_not_of_that_line(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon")
+        await until(pilot, lambda: app.dashboard.bar.line.has_focus)
+        for _ in range(5):
+            for letter in "version":
+                app.post_message(Key(letter, letter))
+            app.post_message(Key("enter", "\r"))
+            app.post_message(Key("y", "y"))
+            await until(pilot, lambda: app.dashboard.bar.line.value == "y")
+            app.dashboard.bar.line.value = ""
+        await until(pilot, lambda: session(app).count("limpet 0.1.0") == 5)
+        assert "no command" not in session(app)
