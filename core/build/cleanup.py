@@ -20,9 +20,12 @@ def main(data: str, run: str, container_id: str, directory: str) -> None:
 
     paths = Paths(data, run)
     home = os.path.dirname(directory)
-    remove_tree(directory)
-    remove_tree(f"{run}/build/{os.path.basename(home)}")
-    remove_tree(paths.container_run(container_id))
+    for place in (directory, f"{run}/build/{os.path.basename(home)}",
+                  paths.container_run(container_id)):  # fmt: skip
+        try:
+            remove_tree(place)
+        except OSError:
+            continue  # the build's janitor is at it as well
     Network(paths, Database(paths), Config()).release(container_id)
     remove_home(home)
 

@@ -354,6 +354,25 @@ def test_a_build_that_is_killed_while_it_copies_leaves_nothing(host: Host) -> No
     assert host.left() == []
 
 
+def test_a_build_that_is_killed_while_it_packs_leaves_nothing(host: Host) -> None:
+    for number in range(40):
+        (host.context / str(number)).write_bytes(os.urandom(1 << 20))
+    (host.context / "Dockerfile").write_text("FROM starter\nCOPY . /c/\n")
+    process = subprocess.Popen(
+        [LIMPET, "build", "."], env=host.env, cwd=host.context, stderr=subprocess.DEVNULL
+    )
+    packing = host.data / "layers"
+    deadline = time.monotonic() + 20
+    while not list(packing.glob(".new-*")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    while host.left() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert host.left() == []
+    assert host.build("FROM starter\nCOPY . /c/\n", "-t", "whole").returncode == 0
+
+
 def test_help_tells_of_the_verb_and_of_what_is_beside_it(host: Host) -> None:
     told = host.limpet("build", "--help").stdout
     assert b"--build-arg NAME=VALUE" in told
