@@ -175,7 +175,7 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
     verb, rest = find(words)
     launcher = None
     if verb.starts and engine is None:
-        from core.containers.launcher import Launcher
+        from core.containers.supervision.launcher import Launcher
 
         # It gets ready while we read what else was said.
         launcher = Launcher()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from core.containers.cgroups import ROOT, V1_CONTROLLERS
+from core.containers.runtime.cgroups import ROOT, V1_CONTROLLERS
 from core.model import Fact
 from core.privileges import is_root, is_rootless, obstacle, outer_uid
 

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from core.build.options import BuildOptions, Built
     from core.config import Config
-    from core.containers.changes import Change
-    from core.containers.commit import CommitOptions
     from core.containers.copy.copying import Copying
-    from core.containers.editing import Editing
-    from core.containers.launcher import Launcher
+    from core.containers.edit.editing import Editing
+    from core.containers.edit.upgrading import Upgraded
+    from core.containers.files.changes import Change
+    from core.containers.files.commit import CommitOptions
     from core.containers.lifecycle import Containers
     from core.containers.processes import Process
-    from core.containers.upgrading import Upgraded
+    from core.containers.supervision.launcher import Launcher
     from core.events import Watcher
     from core.images.archive_load import Loaded
     from core.images.archive_write import Named
@@ -109,7 +109,7 @@ class Engine:
     @cached_property
     def editing(self) -> Editing:
         """Changes containers that are there."""
-        from core.containers.editing import Editing
+        from core.containers.edit.editing import Editing
 
         return Editing(
             self.paths,
@@ -123,7 +123,7 @@ class Engine:
     @cached_property
     def launcher(self) -> Launcher:
         """Starts what runs in containers."""
-        from core.containers.launcher import Launcher
+        from core.containers.supervision.launcher import Launcher
 
         return self._launcher or Launcher()
 
@@ -230,7 +230,8 @@ class Engine:
 
     def container_size(self, container: str) -> tuple[int, int]:
         """Return the bytes of the files a container wrote, and of these with its image's."""
-        from core.containers import changes, stored
+        from core.containers import stored
+        from core.containers.files import changes
 
         row = stored.find(self.database, container)
         written = changes.written_bytes(f"{self.paths.container(row.id)}/upper")
@@ -239,8 +240,9 @@ class Engine:
 
     def changes(self, container: str) -> list[Change]:
         """Return which paths of its image a container changed, running or not."""
-        from core.containers import changes, stored
-        from core.containers.root import open_image
+        from core.containers import stored
+        from core.containers.files import changes
+        from core.containers.files.root import open_image
 
         require_root("reading what a container wrote")
         row = stored.find(self.database, container)
@@ -403,12 +405,12 @@ class Engine:
         """Start pulling the images of containers, and making those anew that got another one.
 
         They keep their options, name and volumes; `editing.undo` goes back.  The job's result
-        is a list of `core.containers.upgrading.Upgraded`.
+        is a list of `core.containers.edit.upgrading.Upgraded`.
         """
         rows = [self.lifecycle.resolve(name) for name in containers]
 
         def work(job: Job) -> list[Upgraded]:
-            from core.containers.upgrading import upgrade
+            from core.containers.edit.upgrading import upgrade
 
             def bring(image: str, platform: str) -> ImageInfo:
                 from core.registry.pull import pull
@@ -424,7 +426,7 @@ class Engine:
         require_root("making an image")
 
         def work(job: Job) -> ImageInfo:
-            from core.containers.commit import commit
+            from core.containers.files.commit import commit
 
             return commit(
                 self.paths, self.database, self.network, self.store, container, options, job
@@ -434,7 +436,7 @@ class Engine:
 
     def export(self, container: str, fd: int, check: Callable[[], None] = lambda: None) -> None:
         """Write a container's files as a tar to a descriptor; blocks until it is done."""
-        from core.containers.export import export
+        from core.containers.files.export import export
 
         require_root("reading a container's files")
         export(self.paths, self.database, self.store, container, fd, check)
@@ -571,7 +573,7 @@ class Engine:
         layers = [(step.diff_id, self.layer_files(step.diff_id))
                   for step in self.store.history(digest) if step.diff_id]  # fmt: skip
         if container:
-            from core.containers.commit import places_of_mounts
+            from core.containers.files.commit import places_of_mounts
             from core.images.tree_index import index_tree
 
             require_root("reading what a container wrote")

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from core.config import Config  # noqa: E402
-from core.containers.options import ContainerOptions  # noqa: E402
+from core.containers.configuration.options import ContainerOptions  # noqa: E402
 from core.engine import Engine  # noqa: E402
 from core.paths import Paths  # noqa: E402
 from tui.app import LimpetApp  # noqa: E402

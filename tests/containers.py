@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from core.config import Config
-from core.containers.launcher import Launcher
-from core.containers.options import ContainerOptions
+from core.containers.configuration.options import ContainerOptions
+from core.containers.supervision.launcher import Launcher
 from core.engine import Engine
 from core.paths import Paths
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
-    from core.containers.attach import Session
+    from core.containers.attach.session import Session
 
 DETACH = "ctrl-p,ctrl-q"
 

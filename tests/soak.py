@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 
 from core.config import Config
-from core.containers.launcher import Launcher
-from core.containers.options import ContainerOptions
+from core.containers.configuration.options import ContainerOptions
+from core.containers.supervision.launcher import Launcher
 from core.engine import Engine
 from core.model import Port
 from core.paths import Paths

@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 from core.commands.show import ago, short, size
-from core.containers.samples import cpu_percent
+from core.containers.supervision.samples import cpu_percent
 from core.record import Record
 from tui.answers import visible
 from tui.theme import chart
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from core.containers.samples import Sample
+    from core.containers.supervision.samples import Sample
     from core.model import LayerInfo, Usage
     from tui.theme import Glyphs, Part
 

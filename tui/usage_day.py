@@ -6,14 +6,14 @@ import time
 from itertools import pairwise
 
 from core.commands.show import size
-from core.containers.samples import cpu_percent
+from core.containers.supervision.samples import cpu_percent
 from tui.theme import chart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.containers.samples import Sample
+    from core.containers.supervision.samples import Sample
     from tui.theme import Glyphs, Part
 
 DAY_S = 86400

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def start(host: BenchHost, rounds: int) -> Measurement:
     """Start a ready container and wait for its end: the engine's warm spawner beside crun."""
     from core.config import load_config
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.engine import Engine
     from core.paths import Paths
 

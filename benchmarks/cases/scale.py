@@ -19,7 +19,7 @@ SAMPLE = 20
 def scale(host: BenchHost, rounds: int) -> Figures:
     """How a start and `ps -a` grow with what is there."""
     from core.config import load_config
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.engine import Engine
     from core.paths import Paths
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.build.cache import BuildCache
     from core.build.options import BuildOptions
     from core.config import Config
-    from core.containers.launcher import Launcher
+    from core.containers.supervision.launcher import Launcher
     from core.images.store import ImageStore
     from core.jobs import Job
     from core.model import ImageInfo

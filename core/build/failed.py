@@ -91,7 +91,7 @@ def enter(engine: Engine, say: Callable[[str], None]) -> Callable[[int, int, int
         from core.build.homes import Home
         from core.build.run_step import Command, Runner
         from core.containers import starting
-        from core.containers.attach import Session
+        from core.containers.attach.session import Session
 
         lower = []
         for diff_id in reversed(failed.layers):

@@ -10,9 +10,11 @@ import select
 import sys
 import time
 
-from core.containers import networking, protocol, spec, starting, stored
-from core.containers.options import ContainerOptions
+from core.containers import networking, starting, stored
+from core.containers.configuration import spec
+from core.containers.configuration.options import ContainerOptions
 from core.containers.state import State
+from core.containers.supervision import protocol
 from core.errors import HostError
 from core.paths import Paths
 from core.record import Record
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.config import Config
-    from core.containers.launcher import Launcher
+    from core.containers.supervision.launcher import Launcher
     from core.network.network import Network
 
 HOSTNAME = "build"

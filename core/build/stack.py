@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from core.containers.mount_steps import OverlayRoot
-from core.containers.steps import Context
+from core.containers.runtime.mount_steps import OverlayRoot
+from core.containers.runtime.steps import Context
 from core.linux import mount
 from core.privileges import is_rootless
 

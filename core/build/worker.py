@@ -104,7 +104,7 @@ class Filler:
 
     def _owner(self, action: dict[str, Any]) -> Owner:
         from core.build.copying import Owner
-        from core.containers import users
+        from core.containers.runtime import users
         from core.linux.path import read_in_root
 
         uid, gid = action.get("owner") or (None, None)
@@ -194,7 +194,7 @@ class Filler:
 
     def _tar(self, copier: Copier, action: dict[str, Any]) -> None:
         """Write the files of layers as a tar."""
-        from core.containers.export_child import write_tar
+        from core.containers.files.export_child import write_tar
 
         tree, fd = self._mounted(action["lower"])
         write_tar(tree.root, action["fd"])

@@ -54,7 +54,7 @@ class Export(Args):
 )
 def commit(engine: Engine, args: Commit) -> Result:
     """Start the job."""
-    from core.containers.commit import CommitOptions
+    from core.containers.files.commit import CommitOptions
 
     tags = (engine.reference(args.image).canonical,) if args.image else ()
     options = CommitOptions(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from core.containers.attach import Session
+    from core.containers.attach.session import Session
     from core.engine import Engine
 
 

@@ -14,7 +14,7 @@ from core.commands.result import Result, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.engine import Engine
 
 

@@ -8,12 +8,12 @@ from core.commands import limit_values, mount_values, values
 from core.commands.grammar import flag, option, positional, rest
 from core.commands.monitor_options import monitor_options
 from core.commands.network_options import Networked, network_options
-from core.containers.options import ContainerOptions
+from core.containers.configuration.options import ContainerOptions
 from core.errors import Conflict, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.containers.options import Mount
+    from core.containers.configuration.options import Mount
     from core.engine import Engine
 
 THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice",

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from core.containers.options import ContainerOptions, Mount
+    from core.containers.configuration.options import ContainerOptions, Mount
     from core.engine import Engine
     from core.model import Endpoint, Port
 
@@ -220,7 +220,7 @@ def _bytes(count: int) -> str:
 
 def _shown(one: Any) -> str:
     from core.commands.container_facts import port_text
-    from core.containers.options import Mount
+    from core.containers.configuration.options import Mount
     from core.model import Endpoint, Port
 
     if isinstance(one, Endpoint):

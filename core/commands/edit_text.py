@@ -12,7 +12,7 @@ from core.errors import Error, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.containers.stored import Row
     from core.engine import Engine
 

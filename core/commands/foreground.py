@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from core.containers.attach import Session
+    from core.containers.attach.session import Session
     from core.engine import Engine
 
 

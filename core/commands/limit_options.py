@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
 
 
 def or_none(convert: Callable[[str], Any], nothing: Any = 0) -> Callable[[str], Any]:

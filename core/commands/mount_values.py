@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 
 from core.commands import values
-from core.containers.mounts import PROPAGATIONS
+from core.containers.configuration.mounts import PROPAGATIONS
+from core.containers.configuration.options import Mount
 from core.containers.names import is_name
-from core.containers.options import Mount
 
 SELINUX = ("z", "Z")
 """Accepted and without effect: limpet labels nothing."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from core.containers.options import ContainerOptions, Mount
+    from core.containers.configuration.options import ContainerOptions, Mount
     from core.containers.stored import Row
     from core.engine import Engine
     from core.model import Endpoint, Port

@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 from core.commands.result import Column, Result, Table
-from core.containers.samples import cpu_percent
+from core.containers.supervision.samples import cpu_percent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from core.commands.result import Column, Result, Running, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.containers.upgrading import Upgraded
+    from core.containers.edit.upgrading import Upgraded
     from core.engine import Engine
     from core.registry.updates import Update
 

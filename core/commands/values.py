@@ -138,7 +138,7 @@ def tail(word: str) -> int:
 
 def restart_policy(word: str) -> str:
     """Check a restart policy and keep it as it is written."""
-    from core.containers.restarts import parse_policy
+    from core.containers.supervision.restarts import parse_policy
 
     parse_policy(word)
     return word

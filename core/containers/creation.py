@@ -6,7 +6,8 @@ import os
 import time
 from _sqlite3 import IntegrityError
 
-from core.containers import names, networking, spec, stored
+from core.containers import names, networking, stored
+from core.containers.configuration import spec
 from core.errors import Conflict, UsageError
 from core.lean_json import dumps, loads
 from core.record import Record
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.config import Config
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.containers.stored import Row
     from core.database import Database
     from core.paths import Paths
@@ -82,7 +83,7 @@ def draft(
 def _health(options: ContainerOptions, settings: dict[str, Any]) -> dict[str, Any] | None:
     if not (options.health_cmd or options.no_healthcheck or settings.get("Healthcheck")):
         return None
-    from core.containers.healthcheck import make_healthcheck
+    from core.containers.configuration.healthcheck import make_healthcheck
 
     return make_healthcheck(options, settings)
 

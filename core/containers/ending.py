@@ -5,8 +5,9 @@ from __future__ import annotations
 import select
 import time
 
-from core.containers import protocol, state
-from core.containers.attach import connect
+from core.containers import state
+from core.containers.attach.session import connect
+from core.containers.supervision import protocol
 from core.errors import HostError
 
 TYPE_CHECKING = False

@@ -7,11 +7,11 @@ and templates written for docker find what they look for.
 from __future__ import annotations
 
 from core.containers import network_document, state
-from core.containers.healthcheck import as_docker
+from core.containers.configuration.healthcheck import as_docker
+from core.containers.configuration.mounts import PROPAGATIONS, SHM_BYTES
 from core.containers.log.drivers import log_config
 from core.containers.log.writer import timestamp
-from core.containers.mounts import PROPAGATIONS, SHM_BYTES
-from core.containers.restarts import parse_policy
+from core.containers.supervision.restarts import parse_policy
 from core.lean_json import loads
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.config import Config
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.containers.state import State
     from core.containers.stored import Row
     from core.paths import Paths

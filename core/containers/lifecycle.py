@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import time
 
-from core.containers import networking, protocol, repair, state, stored
-from core.containers.attach import Session, connect, load_relay, read_exit
-from core.containers.options import ContainerOptions, Mount
+from core.containers import networking, repair, state, stored
+from core.containers.attach.session import Session, connect, load_relay, read_exit
+from core.containers.configuration.options import ContainerOptions, Mount
 from core.containers.stored import Lock, Row
+from core.containers.supervision import protocol
 from core.errors import Conflict, Error
 from core.model import ContainerInfo, Endpoint, Port, Usage
 from core.privileges import is_root, require_root
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
     from core.config import Config
     from core.containers import creation
-    from core.containers.launcher import Launcher
-    from core.containers.samples import Sample
     from core.containers.state import State
+    from core.containers.supervision.launcher import Launcher
+    from core.containers.supervision.samples import Sample
     from core.database import Database
     from core.images.store import ImageStore
     from core.network.holders import Holder
@@ -103,7 +104,7 @@ class Containers:
 
     def usage(self, reference: str) -> Usage | None:
         """Return what a container uses now; None when it does not run or is gone."""
-        from core.containers import cgroups
+        from core.containers.runtime import cgroups
         from core.errors import NotFound
 
         try:
@@ -126,7 +127,7 @@ class Containers:
 
         A sample a second for up to ten minutes, else one a minute for up to a day.
         """
-        from core.containers.samples import read_samples
+        from core.containers.supervision.samples import read_samples
 
         row = stored.find(self._database, reference)
         return read_samples(self._paths.container_run(row.id), time.time(), span_s)
@@ -198,7 +199,8 @@ class Containers:
 
     def dry_run(self, options: ContainerOptions) -> Sequence[str]:
         """Return the steps of a `run`, one line each, and do nothing."""
-        from core.containers import plan, starting
+        from core.containers import starting
+        from core.containers.runtime import plan
 
         made = self._prepare(options)
         row = made.row
@@ -275,7 +277,7 @@ class Containers:
         Those that cannot be started are tried once more when the others run.  Raises the
         first Error of what is left then.
         """
-        from core.containers.restarts import starts_at_boot
+        from core.containers.supervision.restarts import starts_at_boot
 
         started, failed = [], []
         rows = stored.all_rows(self._database)[::-1]
@@ -344,7 +346,7 @@ class Containers:
 
         row = stored.find(self._database, row.id)  # somebody may have edited it meanwhile
         if "layer" in row.document:
-            from core.containers.layer_swap import align
+            from core.containers.edit.layer_swap import align
 
             align(self._database, self._paths.container(row.id), row)
         spec = stored.spec_of(self._database, row.id)

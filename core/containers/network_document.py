@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.containers.state import State
     from core.model import Port
     from core.paths import Paths

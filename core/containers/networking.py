@@ -5,9 +5,10 @@ from __future__ import annotations
 import marshal
 from os import strerror
 
-from core.containers import protocol, state, stored
-from core.containers.attach import connect as connect_monitor
-from core.containers.attach import lost
+from core.containers import state, stored
+from core.containers.attach.session import connect as connect_monitor
+from core.containers.attach.session import lost
+from core.containers.supervision import protocol
 from core.errors import Conflict, HostError, UsageError
 from core.lean_json import dumps
 from core.model import Endpoint, Port
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.containers.state import State
     from core.containers.stored import Row
     from core.database import Database

@@ -69,7 +69,7 @@ def list_processes(container: State) -> list[Process]:
 
 def read_users(container: State) -> bytes:
     """Return a running container's /etc/passwd, empty when it has none; never the host's."""
-    from core.containers.root import open_running
+    from core.containers.files.root import open_running
     from core.errors import Conflict
     from core.linux.path import read_in_root
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TRIES = 5
 CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/memory")
-"""Where a look is enough: what `core.containers.cgroups` needs is not loaded for it."""
+"""Where a look is enough: what `core.containers.runtime.cgroups` needs is not loaded for it."""
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -54,7 +54,7 @@ def _take_back(network: Network, container_id: str) -> None:
     """Remove what a start made that was killed before anybody wrote it down."""
     if not any(os.path.exists(f"{root}/limpet/{container_id}") for root in CGROUP_ROOTS):
         return
-    from core.containers import cgroups
+    from core.containers.runtime import cgroups
 
     dirs = cgroups.make_cgroup(container_id, {})["dirs"]
     cgroups.kill(dirs)

@@ -44,7 +44,7 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
         return found
     same_boot = found.boot == state.boot_id()
     if same_boot:
-        from core.containers import cgroups
+        from core.containers.runtime import cgroups
 
         if state.is_process(found.pid, found.ticks):
             _kill(found.pid, found.ticks)
@@ -59,7 +59,7 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
         health="",
     )  # fmt: skip
     if found.state not in state.WAITING:
-        from core.containers.restarts import KEPT_RUNS
+        from core.containers.supervision.restarts import KEPT_RUNS
 
         code, now = KILLED if same_boot else RESTARTED, time.time()
         runs = (*found.runs, (found.started, now, code, False))[-KEPT_RUNS:] if found.wanted else ()
@@ -73,7 +73,7 @@ def failed_start(
     network: Network, container_id: str, spec: dict[str, Any], prepared: dict[str, Any]
 ) -> None:
     """Take back what a start has made whose monitor was killed before it could."""
-    from core.containers import cgroups, plan
+    from core.containers.runtime import cgroups, plan
 
     found = plan.make_cgroup(spec, container_id)["dirs"]
     cgroups.kill(found)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.containers.stored import Row
     from core.paths import Paths
 
-CLEANUP = os.path.join(os.path.dirname(__file__), "cleanup.py")
+CLEANUP = os.path.join(os.path.dirname(__file__), "supervision/cleanup.py")
 
 
 def make_job(
@@ -30,7 +30,7 @@ def make_job(
     before: State,
     pid_namespace: int,
 ) -> dict[str, Any]:
-    """Return what `core.containers.monitor` needs, all of it plain values.
+    """Return what `core.containers.supervision.monitor` needs, all of it plain values.
 
     `before` is the container's state; its restarts and last runs are counted on.
     `pid_namespace` is 0 for one of the container's own, -1 for the host's, else a process
@@ -71,7 +71,7 @@ def make_plan(
     network: dict[str, Any],
     peers: dict[str, tuple[int, int]],
 ) -> dict[str, Any]:
-    """Return what `core.containers.plan.make_launch` makes the plan of a start from.
+    """Return what `core.containers.runtime.plan.make_launch` makes the plan of a start from.
 
     The monitor does that: it has what it takes in memory, this process would have to load it.
     Raises UsageError for a bind source that does not exist.
@@ -115,7 +115,7 @@ def check_sources(spec: dict[str, Any], directory: str) -> None:
 
 def seccomp_filter(paths: Paths, spec: dict[str, Any]) -> bytes:
     """Return the compiled system-call filter of a container."""
-    from core.containers.seccomp_profile import load_filter
+    from core.containers.configuration.seccomp_profile import load_filter
 
     return load_filter(
         paths,

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from core.containers.restarts import Run
+    from core.containers.supervision.restarts import Run
 
 CREATED, RUNNING, PAUSED, EXITED = "created", "running", "paused", "exited"
 RESTARTING, CRASH_LOOPING = "restarting", "crash-looping"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from core.containers.options import ContainerOptions, Mount
+from core.containers.configuration.options import ContainerOptions, Mount
 from core.errors import Conflict, NotFound
 from core.lean_json import dumps, loads
 from core.model import Endpoint, Port
@@ -121,7 +121,7 @@ def spec_of(database: Database, container_id: str) -> dict[str, Any]:
     spec: dict[str, Any] = loads(found[0][0])
     if "additionalGroups" in spec["process"]["user"]:
         return spec
-    from core.containers.spec_form import bring_up_to_date
+    from core.containers.configuration.spec_form import bring_up_to_date
 
     return bring_up_to_date(spec)
 

@@ -1,4 +1,4 @@
-"""The cgroup of a bundle's container, as `core.containers.cgroups` takes it.
+"""The cgroup of a bundle's container, as `core.containers.runtime.cgroups` takes it.
 
 https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#control-groups
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import os
 
-from core.containers import cgroups, limits
-from core.containers.device_filter import compile_rules
+from core.containers.runtime import cgroups, limits
+from core.containers.runtime.device_filter import compile_rules
 from core.errors import HostError
 from core.oci import device_rules
 from core.oci.bundle import Wrong
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from core.containers.limits import Write
+    from core.containers.runtime.limits import Write
 
 MORE_V1 = ("hugetlb", "net_cls", "net_prio", "perf_event", "rdma", "systemd")
-"""Trees of v1 besides `core.containers.cgroups.V1_CONTROLLERS`."""
+"""Trees of v1 besides `core.containers.runtime.cgroups.V1_CONTROLLERS`."""
 MAX_MEMORY = 1 << 62
 
 

@@ -8,8 +8,9 @@ import os
 import select
 import time
 
-from core.containers import cgroups, protocol
+from core.containers.runtime import cgroups
 from core.containers.state import start_ticks
+from core.containers.supervision import protocol
 from core.errors import HostError, RunError
 from core.linux import process
 from core.oci import bundle, cgroup, hooks, plan, stage, steps, syscall_filter

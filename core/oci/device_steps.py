@@ -6,8 +6,8 @@ import errno
 import os
 import stat
 
-from core.containers.device_steps import DEVICE_LINKS, DEVICES
-from core.containers.steps import Context, Step
+from core.containers.runtime.device_steps import DEVICE_LINKS, DEVICES
+from core.containers.runtime.steps import Context, Step
 from core.linux import mount, path
 from core.oci.steps import is_there
 

@@ -5,7 +5,7 @@ https://github.com/opencontainers/runtime-spec/blob/main/features.md
 
 from __future__ import annotations
 
-from core.containers.spec import DEFAULT_PATH, MASKED_PATHS, READONLY_PATHS
+from core.containers.configuration.spec import DEFAULT_PATH, MASKED_PATHS, READONLY_PATHS
 from core.linux.capabilities import NAMES
 from core.oci.bundle import NAMESPACES, VERSION
 from core.oci.mounts import ATTRIBUTES, CLEAR, CLEARED, PROPAGATIONS, SET
@@ -80,7 +80,7 @@ def _mounts() -> list[dict[str, Any]]:
 
 def features() -> dict[str, Any]:
     """Return what this runtime can do, as the specification's `features` document."""
-    from core.containers.seccomp_file import ACTIONS, WITH_NUMBER
+    from core.containers.configuration.seccomp_file import ACTIONS, WITH_NUMBER
     from core.oci.syscall_filter import ARCHITECTURES, FLAGS
 
     words = {*SET, *CLEAR, *PROPAGATIONS, "bind", "rbind", "tmpcopyup", "idmap", "ridmap",

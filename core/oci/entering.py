@@ -1,6 +1,6 @@
 """`exec`: one more process in a container.
 
-The container may be hostile; see `core.containers.enter`, whose ways are taken.
+The container may be hostile; see `core.containers.runtime.enter`, whose ways are taken.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import _socket
 import os
 
-from core.containers import cgroups, enter, init, protocol
-from core.containers.plan import ALL_CAPABILITIES
-from core.containers.steps import Context
+from core.containers.runtime import cgroups, enter, init
+from core.containers.runtime.plan import ALL_CAPABILITIES
+from core.containers.runtime.steps import Context
+from core.containers.supervision import protocol
 from core.errors import HostError, RunError
 from core.linux import process
 from core.oci import stage, syscall_filter

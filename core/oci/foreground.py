@@ -7,8 +7,8 @@ import _socket
 import os
 import select
 
-from core.containers import protocol
-from core.containers.child import exit_code
+from core.containers.supervision import protocol
+from core.containers.supervision.child import exit_code
 from core.linux import process, terminal
 
 TYPE_CHECKING = False

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-from core.containers import cgroups
-from core.containers.mount_steps import CgroupMount, Mask, ReadOnlyPaths
-from core.containers.plan import NAMESPACE_FLAGS
-from core.containers.steps import (
+from core.containers.runtime import cgroups
+from core.containers.runtime.mount_steps import CgroupMount, Mask, ReadOnlyPaths
+from core.containers.runtime.plan import NAMESPACE_FLAGS
+from core.containers.runtime.steps import (
     DomainName,
     JoinCgroup,
     OomScore,

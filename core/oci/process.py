@@ -11,8 +11,8 @@ import os
 import resource
 import sys
 
-from core.containers import init, program, users
-from core.containers.steps import Context
+from core.containers.runtime import init, program, users
+from core.containers.runtime.steps import Context
 from core.linux import capabilities, mount, path, process, scheduling, seccomp, terminal
 from core.linux.sockets import Socket
 from core.oci.bundle import Wrong
@@ -159,7 +159,7 @@ def gather() -> Facts:
 def become(made: dict[str, Any], facts: Facts, slave: int, *, hostile: bool) -> None:
     """Take on all that the process is to be and execve its program; comes back as an error.
 
-    `hostile`: others run in the container already (see `core.containers.enter`).  Raises
+    `hostile`: others run in the container already (see `core.containers.runtime.enter`).  Raises
     CannotRun, OSError.
     """
     init.enter_directory(made["cwd"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from core.containers import cgroups
+from core.containers.runtime import cgroups
 from core.containers.signals import number_of
 from core.errors import HostError, NotFound, UsageError
 from core.linux import process

@@ -4,7 +4,7 @@
 
 The outer stage makes the namespaces and ends; the first process, in the new pid namespace,
 makes the rest and waits on the container's socket until `start`.  Both tell the runtime how
-they fare, with messages like those of `core.containers.init`.
+they fare, with messages like those of `core.containers.runtime.init`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import _socket
 import marshal
 import os
 
-from core.containers import init, program
-from core.containers.steps import Context
+from core.containers.runtime import init, program
+from core.containers.runtime.steps import Context
 from core.linux import process
 from core.oci import hooks
 from core.oci.process import Facts, become, find_program, gather, open_console
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from core.containers.steps import Step
+    from core.containers.runtime.steps import Step
     from core.oci.plan import Plan
 
 MAPS, PID, READY, CREATED, FAILED, LOG, GO = (

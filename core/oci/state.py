@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from core.containers import cgroups
+from core.containers.runtime import cgroups
 from core.containers.state import boot_id, is_process
 from core.errors import Conflict, HostError, NotFound
 from core.lean_json import dumps

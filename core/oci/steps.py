@@ -10,8 +10,8 @@ import errno
 import os
 import stat
 
-from core.containers.steps import Context, Step
-from core.containers.tree_copy import copy_tree
+from core.containers.runtime.steps import Context, Step
+from core.containers.runtime.tree_copy import copy_tree
 from core.linux import mount, path, process
 from core.oci.mounts import Attributes
 

@@ -38,7 +38,7 @@ def load_filter(asked: dict[str, Any] | None, cache: str) -> tuple[bytes, int]:
         flags |= FLAGS[name]
     from _blake2 import blake2b  # hashlib would load OpenSSL: 4 ms
 
-    from core.containers.seccomp_profile import VERSION
+    from core.containers.configuration.seccomp_profile import VERSION
 
     key = f"{VERSION} {os.uname().machine} {dumps(asked)}"
     digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
@@ -53,8 +53,8 @@ def load_filter(asked: dict[str, Any] | None, cache: str) -> tuple[bytes, int]:
 
 
 def _compile(asked: dict[str, Any]) -> bytes:
-    from core.containers.seccomp_file import profile_rules
-    from core.containers.seccomp_profile import compile_filter, numbers
+    from core.containers.configuration.seccomp_file import profile_rules
+    from core.containers.configuration.seccomp_profile import compile_filter, numbers
 
     machine = os.uname().machine
     named = [ARCHITECTURES[a] for a in asked.get("architectures") or () if a in ARCHITECTURES]

@@ -1,4 +1,4 @@
-"""Starts one container by `core.containers.init` alone, as a monitor would; run as a program.
+"""Starts one container by the init stage alone, as a monitor would; run as a program.
 
 A process of its own, since it changes its namespaces.  The request is JSON on stdin, the
 answer JSON on stdout.
@@ -15,9 +15,12 @@ request = json.load(sys.stdin)
 sys.path[:0] = request["path"]
 
 from core.config import Config  # noqa: E402
-from core.containers import cgroups, child, enter, init, plan, spec, state  # noqa: E402
-from core.containers.options import ContainerOptions, Mount  # noqa: E402
-from core.containers.seccomp_profile import load_filter  # noqa: E402
+from core.containers import state  # noqa: E402
+from core.containers.configuration import spec  # noqa: E402
+from core.containers.configuration.options import ContainerOptions, Mount  # noqa: E402
+from core.containers.configuration.seccomp_profile import load_filter  # noqa: E402
+from core.containers.runtime import cgroups, enter, init, plan  # noqa: E402
+from core.containers.supervision import child  # noqa: E402
 from core.linux import process  # noqa: E402
 from core.paths import Paths  # noqa: E402
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from core.containers import protocol, state
-from core.containers.attach import connect
+from core.containers import state
+from core.containers.attach.session import connect
 from core.containers.state import read_state
+from core.containers.supervision import protocol
 from core.engine import Engine
 from core.errors import Conflict, HostError, RunError
 from core.paths import Paths

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers.commit import CommitOptions
+from core.containers.files.commit import CommitOptions
 from core.engine import Engine
 from core.errors import ImageError, NotFound, UsageError
 from tests.containers import options, run, shell, until

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from core.containers.configuration.options import Mount
 from core.containers.copy.copying import Place
-from core.containers.options import Mount
 from core.engine import Engine
 from core.errors import Conflict, Error, NotFound, UnsafePath
 from tests.containers import run, shell

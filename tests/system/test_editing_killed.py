@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-from core.containers import editing, stored
-from core.containers.commit import CommitOptions
+from core.containers import stored
+from core.containers.edit import editing
+from core.containers.files.commit import CommitOptions
 from core.engine import Engine
 from core.paths import Paths
 from tests.containers import make_engine, reap, run, shell

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers.devices import DEVICE_RULES
+from core.containers.configuration.devices import DEVICE_RULES
 from tests.fixture_images import busybox_rootfs
 
 TYPE_CHECKING = False
@@ -353,7 +353,7 @@ def test_the_device_program_holds_in_a_real_cgroup() -> None:
     script = f"""
 import os, sys
 sys.path[:0] = [{str(ROOT)!r}]
-from core.containers import cgroups, device_filter
+from core.containers.runtime import cgroups, device_filter
 folder = {tree!r} + "/" + sys.argv[1]
 os.mkdir(folder)
 try:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import cgroups, state, stored
+from core.containers import state, stored
+from core.containers.runtime import cgroups
 from core.containers.state import State, read_state, write_state
 from core.engine import Engine
 from core.errors import Conflict, NotFound, RunError, UsageError

@@ -12,20 +12,10 @@ import signal
 
 import pytest
 
-from core.containers import (
-    cgroups,
-    child,
-    ending,
-    launcher,
-    monitor,
-    networking,
-    pump,
-    removal,
-    starting,
-    state,
-    stored,
-)
+from core.containers import ending, networking, removal, starting, state, stored
 from core.containers.log.writer import LineWriter
+from core.containers.runtime import cgroups
+from core.containers.supervision import child, launcher, monitor, pump
 from core.engine import Engine
 from core.errors import Error
 from core.model import Port

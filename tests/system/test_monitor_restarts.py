@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import cgroups
+from core.containers.runtime import cgroups
 from core.containers.state import monitored, read_state, write_state
 from core.engine import Engine
 from core.errors import Conflict, RunError, UsageError

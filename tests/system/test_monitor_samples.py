@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers.samples import Sample, Sampler, cpu_percent, read_samples
+from core.containers.supervision.samples import Sample, Sampler, cpu_percent, read_samples
 from core.engine import Engine
 from tests.containers import shell, until
 
@@ -90,7 +90,7 @@ def test_what_cannot_be_understood_is_left_out(
 ) -> None:
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.usage_in_bytes").write_text("a lot\n")
-    monkeypatch.setattr("core.containers.samples._gauge_paths", lambda dirs: dirs)
+    monkeypatch.setattr("core.containers.supervision.samples._gauge_paths", lambda dirs: dirs)
     clock = Clock()
     paths = (str(tmp_path / "memory" / "memory.usage_in_bytes"),)
     sampler = Sampler(str(tmp_path / "stats"), clock, paths)  # type: ignore[arg-type]

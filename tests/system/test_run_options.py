@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
 
     Inside = Callable[..., str]
 

@@ -133,7 +133,7 @@ def test_names_come_back_unless_they_mean_something_else_now(engine: Engine) -> 
     container = engine.lifecycle.create(shell("echo > /x"))
     engine.lifecycle.start(container)
     engine.lifecycle.wait(container)
-    from core.containers.commit import CommitOptions
+    from core.containers.files.commit import CommitOptions
 
     new = engine.commit(container, CommitOptions((engine.reference("other:1").canonical,))).result()
     say(engine, "undo")
@@ -145,7 +145,7 @@ def test_layers_are_shared_with_the_trash(engine: Engine) -> None:
     container = engine.lifecycle.create(shell("echo > /x"))
     engine.lifecycle.start(container)
     engine.lifecycle.wait(container)
-    from core.containers.commit import CommitOptions
+    from core.containers.files.commit import CommitOptions
 
     engine.commit(container, CommitOptions((engine.reference("both:1").canonical,))).result()
     engine.lifecycle.rm(container)

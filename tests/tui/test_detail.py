@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App
 
-from core.containers.samples import Sample
+from core.containers.supervision.samples import Sample
 from core.errors import NotFound
 from core.model import LayerInfo, Usage
 from tui.details import Meter, Tab, container_tabs, image_tabs, step_words

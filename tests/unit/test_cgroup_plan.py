@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import cgroups
-from core.containers.devices import DEVICE_RULES
+from core.containers.configuration.devices import DEVICE_RULES
+from core.containers.runtime import cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import lean_json
-from core.containers import names, protocol, state
-from core.containers.detach_keys import DetachScanner, parse_keys
-from core.containers.options import ContainerOptions, Mount
+from core.containers import names, state
+from core.containers.attach.detach_keys import DetachScanner, parse_keys
+from core.containers.configuration.options import ContainerOptions, Mount
 from core.containers.removal import remove_tree
 from core.containers.signals import number_of
 from core.containers.state import State, read_state, write_state
 from core.containers.stored import Row, document_of
+from core.containers.supervision import protocol
 from core.errors import UsageError
 from core.model import Port
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.containers.device_filter import compile_rules
-from core.containers.devices import DEVICE_RULES
+from core.containers.configuration.devices import DEVICE_RULES
+from core.containers.runtime.device_filter import compile_rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

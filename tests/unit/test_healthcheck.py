@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.containers.healthcheck import as_docker, make_healthcheck
-from core.containers.options import ContainerOptions
+from core.containers.configuration.healthcheck import as_docker, make_healthcheck
+from core.containers.configuration.options import ContainerOptions
 
 IMAGE = {
     "Healthcheck": {

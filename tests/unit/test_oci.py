@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.containers import cgroups
+from core.containers.runtime import cgroups
 from core.errors import UsageError
 from core.linux import mount, scheduling
 from core.oci import bundle, cgroup, device_rules, documents, plan

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from core.config import Config
-from core.containers import plan, spec, starting, steps
-from core.containers.options import ContainerOptions, Mount
+from core.containers import starting
+from core.containers.configuration import spec
+from core.containers.configuration.options import ContainerOptions, Mount
+from core.containers.runtime import plan, steps
 from core.errors import RunError, UsageError
 
 TYPE_CHECKING = False

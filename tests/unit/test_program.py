@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.containers.program import _interpreter
+from core.containers.runtime.program import _interpreter
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.containers.restarts import (
+from core.containers.supervision.restarts import (
     KEPT_RUNS,
     Policy,
     Restarts,

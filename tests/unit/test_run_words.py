@@ -12,8 +12,8 @@ from core.commands.edit_text import words_of
 from core.commands.grammar import REGISTRY, parse
 from core.commands.run_words import in_lines, run_words
 from core.config import Config
+from core.containers.configuration.options import ContainerOptions
 from core.containers.networking import endpoints_of
-from core.containers.options import ContainerOptions
 from core.errors import UsageError
 
 TYPE_CHECKING = False

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.containers import seccomp_profile
-from core.containers.seccomp_file import read_profile
-from core.containers.seccomp_profile import (
+from core.containers.configuration import seccomp_profile
+from core.containers.configuration.seccomp_file import read_profile
+from core.containers.configuration.seccomp_profile import (
     ALLOW,
     AUDIT_ARCH,
     ENOSYS,
@@ -23,7 +23,7 @@ from core.containers.seccomp_profile import (
     default_rules,
     load_filter,
 )
-from core.containers.spec import DEFAULT_CAPABILITIES
+from core.containers.configuration.spec import DEFAULT_CAPABILITIES
 from core.errors import UsageError
 from core.paths import Paths
 

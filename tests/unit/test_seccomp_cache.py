@@ -6,8 +6,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from core.containers.seccomp_profile import load_filter
-from core.containers.spec import DEFAULT_CAPABILITIES
+from core.containers.configuration.seccomp_profile import load_filter
+from core.containers.configuration.spec import DEFAULT_CAPABILITIES
 from core.paths import Paths
 
 THREADS = 8

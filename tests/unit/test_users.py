@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.containers.users import Identity, lookup
+from core.containers.runtime.users import Identity, lookup
 
 PASSWD = b"""root:x:0:0:root:/root:/bin/sh
 app:x:1000:1001::/home/app:/bin/sh

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.commands import limit_values, mount_values, network_values, show, values
-from core.containers.options import Mount
+from core.containers.configuration.options import Mount
 from core.errors import UsageError
 from core.model import Port
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
-    from core.containers.samples import Sample
+    from core.containers.supervision.samples import Sample
     from core.model import Usage
 
     Read = Callable[[], list[Tab]]

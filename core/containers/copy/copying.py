@@ -1,6 +1,6 @@
 """Copies files between the host and containers, and between containers, as docker cp does.
 
-Running or not: both ends are roots held by descriptor (`core.containers.root`), so a
+Running or not: both ends are roots held by descriptor (`core.containers.files.root`), so a
 container that swaps links meanwhile only ever misleads a copy inside itself.
 """
 
@@ -10,11 +10,12 @@ import errno
 import os
 from contextlib import ExitStack, contextmanager
 
-from core.containers import repair, root, state, stored
+from core.containers import repair, state, stored
 from core.containers.copy.ends import End, find_directory, find_source, find_target
 from core.containers.copy.facts import Keeping
 from core.containers.copy.tree_sink import TarSink, TreeSink, inode_of
 from core.containers.copy.tree_walk import Walk
+from core.containers.files import root
 from core.containers.stored import Lock
 from core.errors import Conflict, HostError
 from core.privileges import require_root

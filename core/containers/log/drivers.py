@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.config import Config
-    from core.containers.options import ContainerOptions
+    from core.containers.configuration.options import ContainerOptions
     from core.containers.stored import Row
 
 JSON_FILE, NONE, JOURNALD = "json-file", "none", "journald"

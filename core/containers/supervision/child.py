@@ -1,0 +1,249 @@
+"""Forks the process that becomes a container's or an exec's program, and sees it start.
+
+Forked ahead, it waits for its plan.  The other end of the talk on their socket is
+`core.containers.runtime.init` or `.enter`.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import marshal
+import os
+
+from core.containers.runtime.init import FAILED, GO, MAX_MESSAGE, READY, TTY
+from core.containers.supervision import protocol, request
+from core.linux import process
+from core.privileges import is_rootless
+from core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
+
+    Program = Callable[[dict[str, Any], tuple[int, int, int] | None, int], NoReturn]
+
+CALMED = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
+"""Signals that are for the container or the front end, never for what stands between."""
+
+
+class StartFailed(Exception):
+    """There is no program; `args` are stage, errno (or 0), text and exit code."""
+
+
+class Forked(Record):
+    """A process that waits for its plan."""
+
+    pid: int
+    channel: _socket.socket
+
+
+class Child(Record):
+    """A started process and our ends of its stdio; -1 where there is none."""
+
+    pid: int
+    stdin: int
+    stdout: int
+    stderr: int
+    master: int
+    """Of its terminal."""
+
+
+def keep_only(fds: Iterable[int]) -> None:
+    """Close every descriptor above 2 but these."""
+    first = 3
+    for fd in sorted(fds):
+        if fd >= first:
+            os.closerange(first, fd)
+            first = fd + 1
+    os.closerange(first, 1 << 30)
+
+
+def leave_caller(keep: Iterable[int]) -> None:
+    """Let go of the caller's session, terminal, directory, descriptors and signals."""
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    os.chdir("/")
+    os.umask(0o077)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    keep_only(keep)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    _signal.set_wakeup_fd(-1)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    for number in CALMED:
+        # A handler, not SIG_IGN: that would be inherited through execve.
+        _signal.signal(number, lambda *_: None)
+
+
+def fork_first(program: Program, own: int, shared: int) -> Forked:
+    """Fork a container's first process, as `fork` does, in the pid namespace it is to have.
+
+    `own` is the descriptor of this process's.  `shared` is 0 for a new one, -1 for this
+    process's, else a process whose one it joins.  Raises OSError.
+    """
+    if is_rootless():
+        return _fork_between(program, shared)
+    process.setns(own, process.CLONE_NEWPID)  # what was chosen last may take no more
+    _choose_pid_namespace(shared)
+    return fork(program)
+
+
+def _choose_pid_namespace(shared: int) -> None:
+    if shared > 0:
+        peer = process.pidfd_open(shared)
+        process.setns(peer, process.CLONE_NEWPID)
+        os.close(peer)
+    elif shared == 0:
+        process.unshare(process.CLONE_NEWPID)
+
+
+def _fork_between(program: Program, shared: int) -> Forked:
+    """Let a child choose the namespace and fork: an ordinary user cannot return to his own.
+
+    The child ends at once, and the first process becomes ours (PR_SET_CHILD_SUBREAPER(2const)).
+    """
+    process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
+    ours, theirs = protocol.pair()
+    read, write = os.pipe()
+    between = os.fork()
+    if between == 0:
+        try:
+            _choose_pid_namespace(shared)
+            pid = os.fork()
+            if pid == 0:
+                _wait_for_plan(program, theirs)
+            os.write(write, marshal.dumps((pid, 0, "")))
+        except OSError as error:
+            os.write(write, marshal.dumps((0, error.errno or 0, str(error.strerror))))
+        finally:
+            os._exit(0)
+    os.close(write)
+    theirs.close()
+    told = os.read(read, 4096)
+    os.close(read)
+    try:
+        os.waitpid(between, 0)
+    except ChildProcessError:
+        pass  # the spawner lets the kernel reap
+    pid, number, text = marshal.loads(told) if told else (0, 0, "it ended at once")  # noqa: S302 - our own child
+    if not pid:
+        raise OSError(number, text)
+    return Forked(pid, ours)
+
+
+def fork(program: Program) -> Forked:
+    """Fork a process that runs `program` once `start` tells it what; it ends with its parent."""
+    ours, theirs = protocol.pair()
+    pid = os.fork()
+    if pid == 0:
+        _wait_for_plan(program, theirs)
+    theirs.close()
+    return Forked(pid, ours)
+
+
+def _wait_for_plan(program: Program, channel: _socket.socket) -> NoReturn:
+    try:
+        for number in CALMED:
+            _signal.signal(number, _signal.SIG_DFL)
+        keep_only((channel.fileno(),))
+        received = request.receive(channel)
+        if received is not None:
+            plan, stdio = received
+            program(plan, tuple(stdio) or None, channel.detach())  # type: ignore[arg-type]
+    finally:
+        os._exit(125)
+
+
+def abandon(forked: Forked) -> None:
+    """End a process that nobody told what to do; it is reaped when this one ends."""
+    forked.channel.close()
+
+
+def start(
+    forked: Forked,
+    plan: dict[str, Any],
+    *,
+    stdin: bool,
+    tty: bool,
+    meanwhile: Callable[[], None] = lambda: None,
+    ready: Callable[[int], None] = lambda pid: None,
+    going: Callable[[], None] = lambda: None,
+) -> Child:
+    """Give a forked process its plan and wait until it has called execve.
+
+    `meanwhile()` is called while it makes its namespaces, `ready(pid)` when it has, `going()`
+    while it does the rest.  Raises StartFailed.
+    """
+    stdio, ends = ((), (-1, -1, -1)) if tty else _pipes(stdin=stdin)
+    request.send(forked.channel, plan, stdio)
+    for fd in stdio:
+        os.close(fd)
+    try:
+        with protocol.Closing(forked.channel):
+            _host_side(forked.pid, "prepare", meanwhile)
+            master = _talk(forked.channel, forked.pid, ready, going)
+    except StartFailed:
+        for fd in ends:
+            if fd >= 0:
+                os.close(fd)
+        raise
+    return Child(forked.pid, *ends, master)
+
+
+def _pipes(*, stdin: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    if stdin:
+        in_read, in_write = os.pipe()
+    else:
+        in_read, in_write = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    return (in_read, out_write, err_write), (in_write, out_read, err_read)
+
+
+def _host_side(pid: int, stage: str, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except OSError as error:
+        _reap(pid)
+        raise StartFailed(stage, error.errno or 0, str(error), 125) from error
+
+
+def _talk(
+    channel: _socket.socket, pid: int, ready: Callable[[int], None], going: Callable[[], None]
+) -> int:
+    """Answer the child until it is gone into execve; returns the terminal's master or -1."""
+    master = -1
+    while True:
+        try:
+            message, ancillary, _, _ = channel.recvmsg(
+                MAX_MESSAGE, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionResetError:
+            continue  # its last message comes after this, see protocol.receive
+        if not message:
+            return master
+        if message == READY:
+            _host_side(pid, "network", lambda: ready(pid))
+            channel.send(GO)
+            _host_side(pid, "network", going)
+        elif message == TTY:
+            master = int.from_bytes(ancillary[0][2][:4], "little")
+        elif message.startswith(FAILED):
+            _reap(pid)
+            if master >= 0:
+                os.close(master)
+            raise StartFailed(*marshal.loads(message[len(FAILED) :]))  # noqa: S302 - our own child
+
+
+def _reap(pid: int) -> None:
+    os.kill(pid, _signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def exit_code(status: int) -> int:
+    """Return a wait status as a shell shows it: 128 and the signal for a killed process."""
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
