@@ -75,7 +75,8 @@ ALLOWED = {
     "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
     "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
     "resource", "select", "stat", "termios", "time",
-    "core", "core.containers", "core.containers.log", "core.linux", "core.network",
+    "core", "core.containers", "core.containers.log", "core.containers.runtime",
+    "core.containers.supervision", "core.linux", "core.network",
 }  # fmt: skip
 
 CLI = """
