@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 
 from core.build.dockerfile import Dockerfile, Heredoc, Instruction
@@ -213,6 +214,8 @@ class _Parser:
         checksum = self._flags.get("checksum", "")
         if checksum and len(words) > 2:
             raise self._error("--checksum goes with one source", keyword=True)
+        if "from" not in self._flags:
+            self._look_for_climbing(words[:-1])
         unpack = self._flags.get("unpack")
         return Copy(
             self._item, keyword == "ADD", words[:-1], words[-1], self._flags.get("from", ""),
@@ -223,6 +226,15 @@ class _Parser:
         )  # fmt: skip
 
     _add = _copy
+
+    def _look_for_climbing(self, sources: tuple[str, ...]) -> None:
+        for source in sources:
+            taken = posixpath.normpath(source.lstrip("/"))
+            if taken.startswith("../"):
+                self._source.warn(
+                    "CopyOutsideContext", self._item.line,
+                    f"{source} cannot leave the context: {taken.replace('../', '')} of it is taken",
+                )  # fmt: skip
 
     def _env(self) -> Step:
         return self._pairs()

@@ -53,13 +53,12 @@ class Tree:
         self._closed = closed
 
     def roots(self, source: str, *, parents: bool) -> list[Root]:
-        """Return what a COPY's source names; SelectionError when that is nothing."""
+        """Return what a COPY's source names; SelectionError when that is nothing.
+
+        `..` goes no higher than the tree, as in BuildKit: `../a` is `a`.
+        """
         pivot, source = _pivot(source) if parents else ("", source)
         clean = posixpath.normpath("/" + source).lstrip("/")
-        if self._closed and _climbs(source):
-            raise SelectionError(
-                f"{source} lies outside the context", "COPY takes only what is in the context"
-            )
         paths = self._glob(clean) if GLOB.search(clean) else [clean]
         found = []
         for path in paths:
@@ -220,6 +219,10 @@ class Tree:
                 yield path, facts
 
     def _nothing(self, source: str, clean: str) -> SelectionError:
+        if self._closed and _climbs(source):
+            return SelectionError(
+                f"{source} lies outside the context", "COPY takes only what is in the context"
+            )
         if self.ignore and self._facts(clean) is not None:
             return SelectionError(
                 f"{source} is left out by .dockerignore", f"add !{clean} to .dockerignore"

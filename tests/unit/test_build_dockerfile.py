@@ -173,6 +173,9 @@ NOTICED = {
     "FROM a\nENV a b": "LegacyKeyValueFormat",
     "FROM a\nMAINTAINER x": "MaintainerDeprecated",
     "FROM a\nCMD [\"a\"]\nCMD [\"b\"]": "MultipleInstructionsDisallowed",
+    "FROM a\nCOPY ../x /": "CopyOutsideContext",
+    "FROM a\nCOPY x/../y /": "CopyOutsideContext!",
+    "FROM a\nCOPY --from=a ../x /": "CopyOutsideContext!",
     "FROM a AS B": "StageNameCasing",
     "FROM a\nRun x": "ConsistentInstructionCasing",
 }  # fmt: skip

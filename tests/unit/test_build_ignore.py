@@ -95,7 +95,7 @@ def test_roots(tree: Path) -> None:
     ("source", "words"),
     [
         ("outside/passwd", "outside the context"), ("absolute", "outside the context"),
-        ("../a", "outside the context"), ("b.md", "left out by .dockerignore"),
+        ("../nope", "outside the context"), ("b.md", "left out by .dockerignore"),
         ("nope", "does not exist"), ("*.nope", "nothing matches"), ("src/../../x", "outside"),
     ],
 )  # fmt: skip
@@ -103,6 +103,13 @@ def test_what_cannot_be_copied(tree: Path, source: str, words: str) -> None:
     made = Tree(str(tree), Ignore(["*.md"]), closed=True)
     with pytest.raises(SelectionError, match=words):
         made.roots(source, parents=False)
+
+
+def test_a_source_climbs_no_higher_than_the_context(tree: Path) -> None:
+    made = Tree(str(tree), Ignore(()), closed=True)
+    assert made.roots("../../src/main.py", parents=False) == made.roots(
+        "src/main.py", parents=False
+    )
 
 
 def test_a_mistyped_source_gets_a_guess(tree: Path) -> None:
