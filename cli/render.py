@@ -174,9 +174,7 @@ def _carry_out(plan: Plan) -> int:
         from core.errors import UsageError
 
         if not os.isatty(0):
-            raise UsageError(
-                f"{plan.title}: needs a yes", hint="say --force to go on without asking"
-            )
+            raise UsageError(f"{plan.title}: needs a yes", hint="say --yes to go on without asking")
         sys.stderr.write(f"{plan.title}:\n" + "".join(f"  {line}\n" for line in plan.lines))
         sys.stderr.write("Go on? [y/N] ")
         sys.stderr.flush()

@@ -80,10 +80,12 @@ def load(paths: Paths) -> Failed:
     return Failed(**values)
 
 
-def enter(engine: Engine, say: Callable[[str], None]) -> Callable[[int, int, int], int]:
-    """Return what opens a shell in it, on a terminal's descriptors; see `Foreground.relay`.
+def enter(
+    engine: Engine, say: Callable[[str], None], argv: Sequence[str] = ()
+) -> Callable[[int, int, int], int]:
+    """Return what runs a command in it, or its shell, on descriptors; see `Foreground.relay`.
 
-    What is done there stays for the next shell.  Raises NotFound.
+    What is done there stays for the next.  Raises NotFound.
     """
     failed = load(engine.paths)
 
@@ -107,13 +109,14 @@ def enter(engine: Engine, say: Callable[[str], None]) -> Callable[[int, int, int
             directory = runner.directory(container_id)
             os.rmdir(f"{directory}/upper")
             os.rename(f"{folder(engine.paths)}/upper", f"{directory}/upper")
-            argv = failed.shell[:1] or ("/bin/sh",)
+            tty = os.isatty(stdin)
             command = Command(
-                argv, (*failed.env, "TERM=xterm"), failed.workdir, failed.user, failed.network
-            )
+                tuple(argv) or failed.shell[:1] or ("/bin/sh",), (*failed.env, "TERM=xterm"),
+                failed.workdir, failed.user, failed.network,
+            )  # fmt: skip
             try:
-                running = runner.start(container_id, lower, command, tty=True)
-                session = Session(running.channel, tty=True, stdin=True)
+                running = runner.start(container_id, lower, command, tty=tty, stdin=True)
+                session = Session(running.channel, tty=tty, stdin=True)
                 try:
                     return session.relay(stdin, stdout, stderr, "ctrl-p,ctrl-q")
                 finally:

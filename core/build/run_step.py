@@ -75,14 +75,15 @@ class Runner:
         return self._paths.container(container_id)
 
     def start(
-        self, container_id: str, lower: Sequence[int], command: Command, *, tty: bool = False
-    ) -> Running:
+        self, container_id: str, lower: Sequence[int], command: Command,
+        *, tty: bool = False, stdin: bool = False,
+    ) -> Running:  # fmt: skip
         """Start a command; its directory may be there already, with what was written to it."""
         options = ContainerOptions(
             image=HOSTNAME, command=command.argv, entrypoint=(), hostname=HOSTNAME,
             env=command.env, workdir=command.workdir, user=command.user,
             network=command.network or self._config["container", "network"],
-            tty=tty, stdin_open=tty, auto_remove=True, log_driver="none",
+            tty=tty, stdin_open=stdin, auto_remove=True, log_driver="none",
         )  # fmt: skip
         directory = self._paths.container(container_id)
         made = spec.build_spec(

@@ -120,8 +120,11 @@ class RunPlan:
 
     def _failed(self, code: int, text: str, container_id: str, command: Command) -> Error:
         lines = list(self._board.log)[-SHOWN_LINES:]
-        if self._builder.options.keep_failed:
-            lines.append("limpet debug opens a shell where it failed")
+        lines.append(
+            "limpet debug opens a shell where it failed"
+            if self._builder.options.keep_failed
+            else "build --debug keeps it for a look inside: limpet debug"
+        )
         line, column = self._step.at.place(-self._step.at.offset)
         self._builder.remember_failed(self._stage, command, container_id)
         title = self._board.title if len(self._board.title) < 200 else self._board.title[:199] + "…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.build.options import BuildOptions, Output, Secret
 from core.commands import values
-from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.grammar import Args, Listing, flag, option, positional, rest, verb
 from core.commands.result import Building, Column, Foreground, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
@@ -162,7 +162,7 @@ def build(engine: Engine, args: Build) -> Result:
     progress = "quiet" if args.quiet else args.progress
     job = engine.build(options)
     if not args.watch:
-        return Building(job, show, progress, debug=lambda: debug(engine, Debug()))
+        return Building(job, show, progress, debug=lambda: debug(engine, Debug(command=())))
     from core.build.watch import Watch
 
     if not os.path.isdir(args.context):
@@ -181,13 +181,15 @@ def build(engine: Engine, args: Build) -> Result:
 
 
 class Debug(Args):
-    """`debug` takes no arguments."""
+    """Options of `debug`."""
+
+    command: tuple[str, ...] = rest("command instead of the shell", metavar="COMMAND")
 
 
 @verb(
     "build debug",
     Debug,
-    "Open a shell where the RUN of a build failed",
+    "Open a shell, or run a command, where the RUN of a build failed",
     "debug",
     starts="monitor",
 )
@@ -200,7 +202,7 @@ def debug(engine: Engine, args: Debug) -> Result:
     def say(text: str) -> None:
         sys.stderr.write(text)
 
-    return Foreground("debug", enter(engine, say))
+    return Foreground("debug", enter(engine, say, args.command))
 
 
 def _options(engine: Engine, args: Build) -> BuildOptions:
@@ -245,7 +247,7 @@ class Prune(Args):
         "--until", help="only what was not used since: 24h, 2024-05-01", default=0.0,
         metavar="TIME", convert=values.moment,
     )  # fmt: skip
-    force: bool = flag("-f", "--force", help="do not ask")
+    force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
 
 
 @verb(

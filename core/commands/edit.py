@@ -81,7 +81,9 @@ class Edit(Limits):
         metavar="SECONDS", convert=values.whole,
     )  # fmt: skip
     undo: bool = flag("--undo", help="go back to what it was before the last edit")
-    force: bool = flag("-f", "--force", help="do not ask before a running one is restarted")
+    force: bool = flag(
+        "-f", "--force", "-y", "--yes", help="do not ask before a running one is restarted"
+    )
     container: str = positional("name or ID", complete="container")
 
 

@@ -28,7 +28,7 @@ class Prune(Args):
         "--filter", help="label=, label!= or until=", many=True, metavar="KEY=VALUE",
         convert=lambda word: prune_filter(word),
     )  # fmt: skip
-    force: bool = flag("-f", "--force", help="do not ask")
+    force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
 
 
 class Fsck(Listing):

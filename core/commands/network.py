@@ -90,7 +90,7 @@ class Prune(Args):
         "--filter", help="until=24h (made before), label=NAME[=VALUE], label!=…", many=True,
         metavar="KEY=VALUE",
     )  # fmt: skip
-    force: bool = flag("-f", "--force", help="do not ask")
+    force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
 
 
 class Connect(Args):

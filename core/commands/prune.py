@@ -23,7 +23,7 @@ FILTERS = ("until", "label", "label!")
 class ContainerPrune(Args):
     """Options of `container prune`."""
 
-    force: bool = flag("-f", "--force", help="do not ask")
+    force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
     filter: tuple[str, ...] = option(
         "--filter", help="until=24h (made before), label=NAME[=VALUE], label!=…", many=True,
         metavar="KEY=VALUE",
@@ -110,7 +110,7 @@ class SystemPrune(Args):
 
     all: bool = flag("-a", "--all", help="images with a name too, if no container uses them")
     volumes: bool = flag("--volumes", help="unused volumes without a name of their own, too")
-    force: bool = flag("-f", "--force", help="do not ask")
+    force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
     filter: tuple[str, ...] = option(
         "--filter", help="until=24h (made before), label=NAME[=VALUE], label!=…", many=True,
         metavar="KEY=VALUE",

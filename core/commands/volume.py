@@ -77,7 +77,7 @@ class Prune(Args):
     """Options of `volume prune`."""
 
     all: bool = flag("-a", "--all", help="those with a name of their own too")
-    force: bool = flag("-f", "--force", help="do not ask")
+    force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
     filter: tuple[Callable[[Volume, Sequence[str]], bool], ...] = option(
         "--filter", help="only those with a label=", many=True, metavar="KEY=VALUE",
         convert=lambda word: volume_filter(word),
