@@ -45,7 +45,7 @@ def render(result: Result) -> int:
     elif isinstance(result, Running):
         from cli.progress import follow
 
-        return render(result.show(follow(result.job)))
+        return render(result.show(follow(result.job, quiet=result.quiet)))
     elif isinstance(result, Plan):
         return _carry_out(result)
     elif isinstance(result, Foreground):

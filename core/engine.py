@@ -316,7 +316,7 @@ class Engine:
 
         return rule_states(self.store, read_rules(self.config))
 
-    def sync_plan(self, rules: Sequence[str] = (), *, verify: bool = False) -> Job:
+    def sync_plan(self, rules: Sequence[str] = ()) -> Job:
         """Start deciding what sync rules (none: all) would do; the result: a list of SyncPlan."""
         from core.registry.sync_rules import read_rules
 
@@ -325,42 +325,31 @@ class Engine:
         def work(job: Job) -> list[SyncPlan]:
             from core.registry.sync import plan_rules
 
-            return plan_rules(self.store, self.config, chosen, job, verify=verify)
+            return plan_rules(self.store, self.config, chosen, job)
 
         return self.jobs.start("sync plan", work)
 
-    def sync_run(self, rules: Sequence[str] = (), *, verify: bool = False, report: str = "") -> Job:
+    def sync_run(self, rules: Sequence[str] = (), *, report: str = "", every_s: float = 0) -> Job:
         """Start what sync rules (none: all) say; the result: a list of Report, also as a file.
 
-        The job fails after all is done if any image failed.
+        The job fails after all is done if any image failed.  With `every_s` it runs again and
+        again, with such a pause, until it is cancelled.
         """
         from core.registry.sync_rules import read_rules
 
         chosen = read_rules(self.config, rules)
 
         def work(job: Job) -> list[Report]:
-            from core.registry.sync import check_reports, run_rules, write_report
+            from core.registry.sync import check_reports, run_rules, watch_rules
 
-            done = run_rules(self.store, self.config, chosen, job, verify=verify)
-            if report:
-                write_report(report, done)
+            if every_s:
+                watch_rules(self.store, self.config, chosen, every_s, job, report)
+            done = run_rules(self.store, self.config, chosen, job, report)
             check_reports(done)
             return done
 
-        return self.jobs.start(f"sync run {' '.join(rules)}".rstrip(), work)
-
-    def sync_watch(self, rules: Sequence[str] = (), every_s: float = 600) -> Job:
-        """Start running sync rules (none: all) again and again, until the job is cancelled."""
-        from core.registry.sync_rules import read_rules
-
-        chosen = read_rules(self.config, rules)
-
-        def work(job: Job) -> None:
-            from core.registry.sync import watch_rules
-
-            watch_rules(self.store, self.config, chosen, every_s, job)
-
-        return self.jobs.start(f"sync watch {' '.join(rules)}".rstrip(), work)
+        mode = "--watch" if every_s else ""
+        return self.jobs.start(" ".join(filter(None, ("sync", mode, *rules))), work)
 
     def build(self, options: BuildOptions) -> Job:
         """Start building an image; the job's result is a Built, its board shows the steps."""

@@ -53,6 +53,8 @@ class Job:
         self.id = number
         self.title = title
         self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self._said = 0
+        self._saying = threading.Lock()
         self._items: dict[str, Item] = {}
         self._cancel = threading.Event()
         self._finished = threading.Event()
@@ -70,7 +72,15 @@ class Job:
 
     def say(self, line: str) -> None:
         """Add a line to the job's log; the oldest of 1,000 falls out."""
-        self.log.append(line)
+        with self._saying:
+            self.log.append(line)
+            self._said += 1
+
+    def said_since(self, count: int) -> tuple[int, list[str]]:
+        """Return how many lines were ever said, and of those behind the first `count` the last."""
+        with self._saying:
+            fresh = self._said - count
+            return self._said, list(self.log)[-fresh:] if fresh else []
 
     def check(self) -> None:
         """Raise Cancelled if the user has asked for it; workers call this often."""

@@ -34,10 +34,10 @@ class OwnRegistry:
             args=(lambda job: serve(paths, self.store, Config(), asked, job),),
         )
         self._thread.start()
-        while not self.job.log:
+        while not self.job.snapshot().items:
             assert not self.job.finished, self.job.result()
             time.sleep(0.01)
-        self.host = self.job.log[0].rpartition("/")[2]
+        self.host = self.job.snapshot().items[0].note.partition(";")[0].rpartition("/")[2]
         self.port = int(self.host.rpartition(":")[2])
 
     def ask(

@@ -66,8 +66,8 @@ LISTINGS: dict[str, tuple[str, str, tuple[Action, ...]]] = {
         "no rules: [[sync]] in config.toml makes one",
         (
             Action("p", "plan", "go sync plan {names}"),
-            Action("s", "run", "sync run {names}"),
-            Action("w", "watch", "sync watch {names}"),
+            Action("s", "run", "sync {names}"),
+            Action("w", "watch", "sync --watch 10m {names}"),
         ),
     ),
     "updates": (

@@ -162,7 +162,9 @@ def build(engine: Engine, args: Build) -> Result:
     progress = "quiet" if args.quiet else args.progress
     job = engine.build(options)
     if not args.watch:
-        return Building(job, show, progress, debug=lambda: debug(engine, Debug(command=())))
+        return Building(
+            job, show, progress=progress, debug=lambda: debug(engine, Debug(command=()))
+        )
     from core.build.watch import Watch
 
     if not os.path.isdir(args.context):
@@ -175,9 +177,9 @@ def build(engine: Engine, args: Build) -> Result:
             return None
         job = engine.build(options)
         job.say(f"changed: {', '.join(changed[:5])}")
-        return Building(job, show, progress, again=again)
+        return Building(job, show, progress=progress, again=again)
 
-    return Building(job, show, progress, again=again)
+    return Building(job, show, progress=progress, again=again)
 
 
 class Debug(Args):

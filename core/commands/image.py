@@ -115,8 +115,8 @@ def pull(engine: Engine, args: Pull) -> Result:
         return Text("\n".join([engine.reference(args.image).canonical, *lines]))
 
     if args.all_platforms:
-        return Running(engine.pull_platforms(args.image), show_all)
-    return Running(engine.pull(args.image, args.platform), show)
+        return Running(engine.pull_platforms(args.image), show_all, args.quiet)
+    return Running(engine.pull(args.image, args.platform), show, args.quiet)
 
 
 @verb("image starter", Starter, "Make a small image of this host's own programs, offline")

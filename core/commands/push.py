@@ -50,4 +50,4 @@ def push(engine: Engine, args: Push) -> Result:
         words = f"{pushed.name}: digest: {pushed.digest} size: {pushed.size}"
         return Text(pushed.digest if args.quiet else words)
 
-    return Running(engine.push(sources, target), show)
+    return Running(engine.push(sources, target), show, args.quiet)

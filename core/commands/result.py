@@ -64,6 +64,8 @@ class Running(Record):
 
     job: Job
     show: Callable[[Any], Result]
+    quiet: bool = False
+    """Nothing is shown until it has ended."""
 
 
 class Building(Running):

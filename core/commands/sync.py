@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands.grammar import Args, Listing, flag, option, positional, verb
-from core.commands.result import Column, Result, Running, Table, Text
+from core.commands.grammar import Listing, flag, option, positional, verb
+from core.commands.result import Column, Result, Running, Table
 from core.commands.values import duration
 
 TYPE_CHECKING = False
@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from core.registry.sync import Report
     from core.registry.sync_plan import SyncPlan
+
+
+def pause(word: str) -> float:
+    """Parse a duration of at least a second."""
+    seconds = duration(word)
+    if seconds < 1:
+        raise ValueError(f"{word!r} is shorter than a second")
+    return seconds
 
 
 class List(Listing):
@@ -21,10 +29,6 @@ class Plan(Listing):
     """Options of `sync plan`."""
 
     all: bool = flag("-a", "--all", help="also tags with which nothing happens")
-    verify: bool = flag(
-        "--verify",
-        help="ask the target about every tag, too: who else moved one there is else unseen",
-    )
     rules: tuple[str, ...] = positional(
         "rules of config.toml; none: all", many=True, default=(), metavar="RULE"
     )
@@ -34,24 +38,12 @@ class Run(Listing):
     """Options of `sync run`."""
 
     all: bool = flag("-a", "--all", help="also show tags with which nothing happened")
-    verify: bool = flag(
-        "--verify",
-        help="ask the target about every tag, too: who else moved one there is else unseen",
-    )
     report: str = option(
         "--report", help="write what was done to a file, as JSON", metavar="FILE", complete="path"
     )
-    rules: tuple[str, ...] = positional(
-        "rules of config.toml; none: all", many=True, default=(), metavar="RULE"
-    )
-
-
-class Watch(Args):
-    """Options of `sync watch`."""
-
-    every: float = option(
-        "--every", help="pause between two runs", default=600.0, metavar="DURATION",
-        convert=duration,
+    watch: float = option(
+        "--watch", help="run again and again, with a pause of this between two runs", default=0.0,
+        metavar="DURATION", convert=pause,
     )  # fmt: skip
     rules: tuple[str, ...] = positional(
         "rules of config.toml; none: all", many=True, default=(), metavar="RULE"
@@ -100,17 +92,21 @@ def plan(engine: Engine, args: Plan) -> Result:
         )
         return Table(PLAN_COLUMNS, rows, args.format, "Target" if args.quiet else "")
 
-    return Running(engine.sync_plan(args.rules, verify=args.verify), show)
+    return Running(engine.sync_plan(args.rules), show)
 
 
 @verb(
     "sync run",
     Run,
     "Copy and delete what the sync rules say",
-    examples=("sync run", "sync run nginx --report /var/log/limpet-sync.json"),
+    "sync",
+    examples=("sync", "sync nginx --report /var/log/limpet-sync.json", "sync --watch 10m"),
 )
 def run(engine: Engine, args: Run) -> Result:
-    """Start the job; a failure of one image does not end the others, but the job."""
+    """Start the job; a failure of one image does not end the others, but the job.
+
+    With --watch no failure ends it: it is cancelled.
+    """
 
     def show(reports: list[Report]) -> Result:
         rows = tuple(
@@ -130,14 +126,8 @@ def run(engine: Engine, args: Run) -> Result:
         )
         return Table(DONE_COLUMNS, rows, args.format, "Target" if args.quiet else "")
 
-    job = engine.sync_run(args.rules, verify=args.verify, report=args.report)
+    job = engine.sync_run(args.rules, report=args.report, every_s=args.watch)
     return Running(job, show)
-
-
-@verb("sync watch", Watch, "Run the sync rules again and again")
-def watch(engine: Engine, args: Watch) -> Result:
-    """Start the job; cancelling it ends the watch."""
-    return Running(engine.sync_watch(args.rules, args.every), lambda _: Text(""))
 
 
 STATE_COLUMNS = (

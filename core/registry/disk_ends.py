@@ -8,7 +8,7 @@ import fnmatch
 import os
 import threading
 
-from core.errors import Corrupt, NotFound
+from core.errors import Corrupt, NotFound, UnsafePath
 from core.images.blobs import BlobStore
 from core.images.digest import digest_of, is_digest
 from core.images.manifest import (
@@ -121,6 +121,10 @@ class LayoutEnd(DiskEnd):
     https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
     """
 
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self._read: tuple[tuple[int, int, int], list[dict[str, Any]]] | None = None
+
     def names(self) -> dict[str, tuple[str, str]]:
         """Return digest and media type by `REPOSITORY:TAG`, or `:TAG`."""
         found = {}
@@ -171,6 +175,10 @@ class LayoutEnd(DiskEnd):
         path = f"{self.root}/index.json"
         try:
             with open(path, "rb") as file:
+                state = os.fstat(file.fileno())
+                key = (state.st_ino, state.st_size, state.st_mtime_ns)
+                if self._read and self._read[0] == key:
+                    return self._read[1]
                 entries = json.loads(file.read()).get("manifests")
         except FileNotFoundError:
             return []
@@ -178,6 +186,7 @@ class LayoutEnd(DiskEnd):
             entries = None
         if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
             raise Corrupt(f"{path} is no index of an image layout", subject=path)
+        self._read = (key, entries)
         return entries
 
     def _write(self, entries: list[dict[str, Any]]) -> None:
@@ -197,6 +206,14 @@ class DirectoryEnd(DiskEnd):
     def __init__(self, place: str) -> None:
         super().__init__(place)
         self.blobs = BlobStore(Paths(f"{self.root}/.blobs", f"{self.root}/.blobs"))
+
+    def digest(self, repository: str, tag: str) -> str:
+        """Return what a tag stands for, "" for nothing."""
+        try:
+            with open(f"{self._home(repository, tag)}/manifest.json", "rb") as file:
+                return digest_of(file.read())
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
 
     def place_of(self, source: End, repository: str) -> str:
         """Return the repository here that one of a source is copied to."""
@@ -222,7 +239,7 @@ class DirectoryEnd(DiskEnd):
         self.blobs.write(digest, [content])
         if not tag:
             return
-        home = f"{self.root}/{_joined(repository, tag)}"
+        home = self._home(repository, tag)
         fresh = f"{self.root}/.new-{os.getpid()}-{digest[7:19]}"
         shutil.rmtree(fresh, ignore_errors=True)
         os.makedirs(fresh)
@@ -237,7 +254,14 @@ class DirectoryEnd(DiskEnd):
         """Remove the directory of an image."""
         import shutil
 
-        shutil.rmtree(f"{self.root}/{_joined(repository, tag)}")
+        shutil.rmtree(self._home(repository, tag))
+
+    def _home(self, repository: str, tag: str) -> str:
+        """Return the directory of an image; UnsafePath for a name that leads elsewhere."""
+        name = _joined(repository, tag)
+        if any(not part or part.startswith(".") for part in name.split("/")):
+            raise UnsafePath(f"{name!r} is no name for a directory of an image", subject=name)
+        return f"{self.root}/{name}"
 
     def _fill(self, folder: str, content: bytes, name: str) -> None:
         blobs, entries = contents(content)
@@ -294,6 +318,12 @@ class StoreEnd(DiskEnd):
             "WHERE instr(t.name, '@') = 0"
         )
         return {name: (digest, media_type) for name, digest, media_type in rows}
+
+    def digest(self, repository: str, tag: str) -> str:
+        """Return what a tag stands for, "" for nothing."""
+        name = f"{repository}:{tag}"
+        rows = self.store.database.query("SELECT digest FROM tags WHERE name=?", (name,))
+        return rows[0][0] if rows else ""
 
     def show(self, repository: str, tag: str) -> str:
         """Return the name of an image as people write it."""

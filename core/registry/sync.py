@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from core.errors import Cancelled, Error, RegistryError
+from core.errors import Cancelled, Error, RateLimited, RegistryError
 from core.record import Record
 from core.registry.ends import open_end
 from core.registry.status import note_use
@@ -17,7 +17,7 @@ from core.registry.sync_plan import COPY, DELETE, KEEP, MOVE, SKIP, SyncPlan, de
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     from core.config import Config
     from core.images.store import ImageStore
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+LIMIT_S = 86400.0
+"""Longer than that, no registry's word is taken for when it may be asked again."""
 SHOWN = 10
 """Failures that a message names."""
 
@@ -64,20 +66,20 @@ class RuleState(Record):
 
 
 def plan_rules(
-    store: ImageStore, config: Config, rules: Sequence[Rule], job: Job, *, verify: bool = False
+    store: ImageStore, config: Config, rules: Sequence[Rule], job: Job
 ) -> list[SyncPlan]:
     """Return what each rule would do."""
 
     def decide(rule: Rule, source: End, target: End) -> SyncPlan:
-        return make_plan(rule, source, target, store.database, job.check, verify=verify)
+        return make_plan(rule, source, target, store.database, job.check)
 
     return [_with_ends(store, config, rule, job, decide) for rule in rules]
 
 
 def run_rules(
-    store: ImageStore, config: Config, rules: Sequence[Rule], job: Job, *, verify: bool = False
+    store: ImageStore, config: Config, rules: Sequence[Rule], job: Job, report_file: str = ""
 ) -> list[Report]:
-    """Do what each rule says, one rule after the other.
+    """Do what each rule says, one rule after the other, and write down how it went.
 
     A step that fails is reported and does not end the others; a registry that limits or
     refuses us, and a rule whose ends cannot be read, does: RegistryError or NotFound.
@@ -85,7 +87,7 @@ def run_rules(
 
     def carry_out(rule: Rule, source: End, target: End) -> Report:
         started = time.time()
-        plan = make_plan(rule, source, target, store.database, job.check, verify=verify)
+        plan = make_plan(rule, source, target, store.database, job.check)
         for end in (source, target):
             if end.client is not None:
                 note_use(store.database, end.client.host)
@@ -103,26 +105,39 @@ def run_rules(
             raise
         _note_run(store, report)
         reports.append(report)
+    if report_file:
+        write_report(report_file, reports)
     return reports
 
 
 def watch_rules(
-    store: ImageStore, config: Config, rules: Sequence[Rule], every_s: float, job: Job
-) -> None:
-    """Run the rules again and again, until the job is cancelled; failures are only told."""
+    store: ImageStore,
+    config: Config,
+    rules: Sequence[Rule],
+    every_s: float,
+    job: Job,
+    report_file: str = "",
+) -> NoReturn:
+    """Run the rules again and again, until the job is cancelled; failures are only told.
+
+    A registry that limits us is not asked again before it wants to be.
+    """
     while True:
+        wait_s = every_s
         try:
-            for report in run_rules(store, config, rules, job):
+            for report in run_rules(store, config, rules, job, report_file):
                 copied = sum(done.action in (COPY, MOVE) for done in report.steps)
                 job.say(f"{report.rule}: {copied} copied, {report.error or 'no failure'}")
         except Cancelled:
             raise
         except Error as error:
             job.say(describe(error))
-        end = time.monotonic() + every_s
+            if isinstance(error, RateLimited):
+                wait_s = max(every_s, min(error.reset_at - time.time(), LIMIT_S))
+        end = time.monotonic() + wait_s
         while (left := end - time.monotonic()) > 0:
             job.check()
-            job.progress("next run", int(every_s - left), int(every_s), "waiting")
+            job.progress("next run", int(wait_s - left), int(wait_s), "waiting")
             time.sleep(min(left, 0.2))
 
 

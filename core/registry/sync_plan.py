@@ -1,7 +1,9 @@
 """What a sync rule would do: decided by asking, shown, and then done exactly so.
 
-A tag that was copied before, stands at the source for what it stood for then, and is at the
-target, costs one request; the others are compared, and their blobs looked for.
+A tag that stands for the same at both ends costs one HEAD at each registry, also where the
+target has another digest by the rule's own doing (platforms): what was made of a digest is
+remembered.  The target is asked, not believed to be as it was left: somebody else may have
+moved the tag.  The others are compared, and their blobs looked for.
 """
 
 from __future__ import annotations
@@ -89,30 +91,20 @@ class SyncPlan(Record):
         return sum(step.bytes for step in self.steps)
 
 
-def make_plan(
-    rule: Rule, source: End, target: End, database: Database, check: Check, *, verify: bool = False
-) -> SyncPlan:
-    """Decide what a rule does; with `verify`, the target is asked about every tag, too."""
-    return _Planner(rule, source, target, database, check, verify=verify).run()
+def make_plan(rule: Rule, source: End, target: End, database: Database, check: Check) -> SyncPlan:
+    """Decide what a rule does; neither end is changed."""
+    return _Planner(rule, source, target, database, check).run()
 
 
 class _Planner:
     def __init__(
-        self,
-        rule: Rule,
-        source: End,
-        target: End,
-        database: Database,
-        check: Check,
-        *,
-        verify: bool,
+        self, rule: Rule, source: End, target: End, database: Database, check: Check
     ) -> None:
         self._rule = rule
         self._source = source
         self._target = target
         self._database = database
         self._check = check
-        self._verify = verify
         self._wanted = rule.platforms
         if target.by_host:
             # This host's store: it holds one image a name.
@@ -172,9 +164,6 @@ class _Planner:
             "AND source_digest=?",
             (target, source, self._platforms, digest),
         )
-        if known and tag in here and not self._verify:
-            self._steps.append(step.replace(digest=known[0][0]))
-            return
         there = self._target.digest(place, tag) if tag in here else ""
         if there and there == (known[0][0] if known else digest if not self._platforms else ""):
             self._steps.append(step.replace(digest=there))

@@ -51,7 +51,7 @@ class ServeOptions(Record):
 def serve(paths: Paths, store: ImageStore, config: Config, options: ServeOptions, job: Job) -> None:
     """Serve until the job is cancelled, which is how it ends well.
 
-    The log names the address once connections are taken.  Raises ConfigError for files that
+    The progress names the address once connections are taken.  Raises ConfigError for files that
     cannot be used, Conflict when the address is taken.
     """
     asyncio.run(_serve(paths, store, config, options, job))
@@ -85,9 +85,8 @@ async def _serve(
             await site.start()
         except OSError as error:
             raise _refused(error, options) from error
-        address = _address(runner, options)
-        job.say(f"serving on {address}")
-        await _watch(service, job, f"serving on {address}{_danger(options)}")
+        address = f"serving on {_address(runner, options)}"
+        await _watch(service, job, f"{address}{_danger(options)}")
     finally:
         if upstream:
             upstream.close()
