@@ -228,15 +228,21 @@ class Engine:
         found = self.lifecycle.running(container)
         return list_processes(found), read_users(found)
 
-    def container_size(self, container: str) -> tuple[int, int]:
-        """Return the bytes of the files a container wrote, and of these with its image's."""
-        from core.containers import stored
+    def container_size(self, container_id: str) -> tuple[int, int]:
+        """Return the bytes of the files a container wrote, and of these with its image's.
+
+        Nothing for one that has been removed meanwhile.
+        """
         from core.containers.files import changes
 
-        row = stored.find(self.database, container)
-        written = changes.written_bytes(f"{self.paths.container(row.id)}/upper")
-        sizes = {image.digest: image.size_bytes for image in self.store.images()}
-        return written, written + sizes.get(row.image_digest, 0)
+        written = changes.written_bytes(f"{self.paths.container(container_id)}/upper")
+        rows = self.database.query(
+            "SELECT COALESCE(SUM(l.size), 0) FROM containers c "
+            "JOIN image_layers il ON il.image = c.image_digest JOIN layers l USING (diff_id) "
+            "WHERE c.id=?",
+            (container_id,),
+        )
+        return written, written + rows[0][0]
 
     def changes(self, container: str) -> list[Change]:
         """Return which paths of its image a container changed, running or not."""

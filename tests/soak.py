@@ -1,14 +1,16 @@
 """Many containers come and go for a long time; nothing may grow.
 
 `python3 -m tests.soak [--minutes N] [--containers N]`: as root; containers are started,
-entered, stopped and removed through one engine, as the app has it, and by one-shot commands
-beside it.  Memory, descriptors, threads, mounts, firewall elements, cgroups and disk are
+entered, stopped and removed through one engine, while three front ends are used beside it: the
+app, a prompt, and one command after the other.  Memory, descriptors and threads of the
+engine and the front ends, mounts, firewall elements, cgroups, processes and disk are
 sampled; a line that still rises in the second half of the time is a failure.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -29,6 +31,7 @@ from tests import isolation
 from tests.containers import reap
 from tests.e2e.command_line import LIMPET, environment
 from tests.leftovers import Leftovers
+from tests.soak_front_ends import App, Prompt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +39,10 @@ if TYPE_CHECKING:
 
 BRIDGE, SUBNET = "lpsoak0", "10.215.0.0/24"
 SAMPLE_S = 2.0
-ALLOWED = {"memory_kb": 6_000, "disk_kb": 4_000}
-"""What a line may rise by between the two quarters that are compared; others: 3."""
+ALLOWED_KB = {"memory": 6_000, "disk": 4_000}
+ALLOWED = 5
+"""What a line may rise by between the two quarters that are compared."""
+REPORT_S = 60.0
 
 
 class Soak:
@@ -59,6 +64,8 @@ class Soak:
         self.rounds = 0
         self.problems: list[str] = []
         self.samples: list[dict[str, int]] = []
+        self.app = App(self.env)
+        self.prompt = Prompt(self.env, work / "prompt.errors")
         self._stop = threading.Event()
 
     def run(self, seconds: float) -> None:
@@ -69,12 +76,18 @@ class Soak:
         ]
         workers += [threading.Thread(target=self._worker, args=(self._command, number))
                     for number in range(2)]  # fmt: skip
+        workers += [threading.Thread(target=self._worker, args=(use, 0))
+                    for use in (self._app, self._prompt)]  # fmt: skip
         for worker in workers:
             worker.start()
         deadline = time.monotonic() + seconds
+        reported = 0.0
         while time.monotonic() < deadline:
             time.sleep(SAMPLE_S)
             self.samples.append(self._sample())
+            if time.monotonic() > reported + REPORT_S:
+                reported = time.monotonic()
+                self._report()
         self._stop.set()
         for worker in workers:
             worker.join()
@@ -117,48 +130,103 @@ class Soak:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
         time.sleep(0.3)
 
-    def _sample(self) -> dict[str, int]:
-        status = Path("/proc/self/status").read_text()
-        memory = int(status.partition("VmRSS:")[2].split()[0])
-        rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=False).stdout
-        disk = sum(
-            os.lstat(os.path.join(folder, name)).st_blocks // 2
-            for folder, _, names in os.walk(self.work)
-            for name in names
-            if os.path.lexists(os.path.join(folder, name))
+    def _app(self, _: int) -> None:
+        self.app.use()
+
+    def _prompt(self, _: int) -> None:
+        self.prompt.use()
+        time.sleep(0.3)
+
+    def _report(self) -> None:
+        values = " ".join(f"{name}={value}" for name, value in self.samples[-1].items())
+        sys.stderr.write(
+            f"{time.strftime('%H:%M')} rounds={self.rounds} visits={self.app.visits} "
+            f"lines={self.prompt.lines} problems={len(self.problems)} {values}\n"
         )
+        sys.stderr.flush()
+
+    def _sample(self) -> dict[str, int]:
+        own = os.getpid()
+        seen = {"engine": own, "app": self.app.pid, "prompt": self.prompt.pid}
+        spawners = {f"{name} spawner": _spawner(pid) for name, pid in seen.items()}
+        values = {
+            f"{name} {what}": value
+            for name, pid in {**seen, **spawners}.items()
+            for what, value in _process(pid).items()
+        }
+        rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=False).stdout
+        # Files come and go meanwhile, of which du complains.
+        used = subprocess.run(["du", "-skx", self.work], capture_output=True, check=False).stdout
         return {
-            "memory_kb": memory,
-            "descriptors": len(os.listdir("/proc/self/fd")),
-            "threads": len(os.listdir("/proc/self/task")),
+            **values,
             "mounts": Path("/proc/self/mountinfo").read_text().count("\n"),
             "rules": rules.count(b"\n"),
-            "cgroups": sum(len(names) for _, names, _ in os.walk("/sys/fs/cgroup/pids/limpet")),
-            "disk_kb": disk,
+            **_in_cgroups(),
+            "disk": int(used.split()[0]),
         }
 
     def grown(self) -> list[str]:
-        """Return the lines that rose from the third to the fourth quarter of the time."""
+        """Return the lines that rose from the third to the fourth quarter of the time.
+
+        The least of each quarter counts: what is in use for a moment is no growth.
+        """
         quarter = len(self.samples) // 4
         if not quarter:
             return []
         found = []
         for name in self.samples[0]:
             values = [sample[name] for sample in self.samples]
-            before = sorted(values[2 * quarter : 3 * quarter])[quarter // 2]
-            after = sorted(values[3 * quarter :])[quarter // 2]
-            spread = max(values[quarter:]) - min(values[quarter:])
-            if after - before > ALLOWED.get(name, 3) and after - before > spread // 2:
+            before = min(values[2 * quarter : 3 * quarter])
+            after = min(values[3 * quarter :])
+            if after - before > ALLOWED_KB.get(name.split()[-1], ALLOWED):
                 found.append(f"{name}: {before} to {after}")
         return found
 
     def close(self) -> None:
-        """Remove what is left of it, and the network."""
+        """Leave the front ends, remove what is left, and the network."""
+        for front_end in (self.app, self.prompt):
+            try:
+                front_end.close()
+            except Exception as error:  # noqa: BLE001 - told with the others
+                self.problems.append(f"{type(error).__name__}: {error}")
         for info in self.engine.lifecycle.list():
             self.engine.lifecycle.rm(info.id, force=True)
         self.engine.network.teardown()
         self.engine.close()
         reap()
+
+
+def _process(pid: int) -> dict[str, int]:
+    """Return memory, descriptors and threads of a process; of none when it is not there."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        return {
+            "memory": int(status.partition("VmRSS:")[2].split()[0]),
+            "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+            "threads": len(os.listdir(f"/proc/{pid}/task")),
+        }
+    except (OSError, IndexError):
+        return {"memory": 0, "descriptors": 0, "threads": 0}
+
+
+def _in_cgroups() -> dict[str, int]:
+    """Return how many cgroups there are, and the processes in them: all that the run started."""
+    folders = [Path(folder) for folder, _, _ in os.walk("/sys/fs/cgroup/pids")]
+    processes = 0
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            processes += (folder / "cgroup.procs").read_text().count("\n")
+    return {"cgroups": len(folders), "processes": processes}
+
+
+def _spawner(pid: int) -> int:
+    """Return a front end's spawner, 0 when it has none (yet)."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                if b"spawner.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+    return 0
 
 
 def main() -> int:
@@ -180,8 +248,11 @@ def main() -> int:
     lines += [f"grown: {text}" for text in soak.grown()]
     lines.append(f"{soak.rounds} containers lived; left behind: {left or 0}")
     sys.stdout.write("\n".join(lines) + "\n")
+    if soak.problems or soak.grown() or left:
+        sys.stdout.write(f"what there was stays in {work}\n")
+        return 1
     shutil.rmtree(work)
-    return 1 if soak.problems or soak.grown() or left else 0
+    return 0
 
 
 if __name__ == "__main__":

@@ -124,6 +124,13 @@ class Terminal:
                 what = "did not show" if wanted else "still shows"
                 raise AssertionError(f"{why}, the screen {what} {pattern!r}:\n{self._framed()}")
 
+    def settle(self, seconds: float) -> None:
+        """Take in what comes for a time, whatever it is; AssertionError when the program ends."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if not self._read(left):
+                raise AssertionError(f"the program ended:\n{self._framed()}")
+
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
         """Read until the program ends and return its exit code, 128 + n for signal n."""
         deadline = time.monotonic() + timeout_s

@@ -56,10 +56,13 @@ def mount_points(spec: dict[str, Any]) -> frozenset[str]:
 def written_bytes(upper: str) -> int:
     """Return the bytes of all files in the layer at `upper`, a hard link counted once.
 
-    Files that cannot be looked at, because they are being changed, do not count.
+    Files that cannot be looked at, because they are being changed or removed, do not count.
     """
     total, seen, todo = 0, set(), ["."]
-    top = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        top = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
     try:
         while todo:
             path = todo.pop()
