@@ -22,6 +22,9 @@ else:
         return lambda cls: cls
 
 
+_set = object.__setattr__
+
+
 @dataclass_transform(frozen_default=True, eq_default=True)
 class Record:
     """Base of every plain value: subclass it and annotate the fields, defaults last.
@@ -41,22 +44,21 @@ class Record:
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        fields = self.fields
+        cls, fields = type(self), self.fields
         if len(args) > len(fields):
-            raise TypeError(f"{type(self).__name__} takes {len(fields)} values, got {len(args)}")
-        values = dict(zip(fields, args, strict=False))
+            raise TypeError(f"{cls.__name__} takes {len(fields)} values, got {len(args)}")
+        # Always in the same order: instances then share one table of names.
+        for name, value in zip(fields, args, strict=False):
+            _set(self, name, value)
+        for name in fields[len(args) :]:
+            if name in kwargs:
+                _set(self, name, kwargs.pop(name))
+            elif hasattr(cls, name):
+                _set(self, name, getattr(cls, name))
+            else:
+                raise TypeError(f"{cls.__name__}: {name!r} is missing")
         for name in kwargs:
-            if name in values or name not in fields:
-                raise TypeError(f"{type(self).__name__}: unexpected field {name!r}")
-        values.update(kwargs)
-        if len(values) < len(fields):
-            for name in fields:
-                if name not in values:
-                    try:
-                        values[name] = getattr(type(self), name)
-                    except AttributeError:
-                        raise TypeError(f"{type(self).__name__}: {name!r} is missing") from None
-        self.__dict__.update(values)
+            raise TypeError(f"{cls.__name__}: unexpected field {name!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; use replace({name}=...)")
