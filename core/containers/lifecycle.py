@@ -427,7 +427,7 @@ class Containers:
 
     def _rewrite_resolver(self, row: Row, main: dict[str, Any]) -> None:
         """Another way out, or none, means other name servers."""
-        if main:
+        if "gateway" in main:
             from core.containers import starting
 
             starting.write_resolver(self._paths, self._config, row, {"mode": "bridge", **main})

@@ -163,12 +163,10 @@ def connect(
     check(database, network, after)
     main: dict[str, Any] = {}
     if found.state in state.ALIVE and not _is_connected(network, row.id, target.name):
-        from core.network import changes
-
         network.ensure(target, taken)
         networks = [network.find(one.network) for one in before]
         try:
-            change = changes.connecting(database, row.id, (row.name,), networks, target, endpoint)
+            change = network.connecting(row.id, (row.name,), networks, target, endpoint)
             _tell(paths, network, row, change)
             main = change["main"]
         except BaseException:
@@ -197,10 +195,8 @@ def disconnect(
         )
     main: dict[str, Any] = {}
     if found.state in state.ALIVE:
-        from core.network import changes
-
         networks = [network.find(one.network) for one in before]
-        change = changes.disconnecting(network.zones, row.id, networks, target)
+        change = network.disconnecting(row.id, networks, target)
         _tell(paths, network, row, change)
         main = change["main"]
     network.release(row.id, (target.name,))

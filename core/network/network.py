@@ -113,6 +113,10 @@ class Network:
             others = self.all()
             used = [Subnet(text) for one in others for text in (one.subnet, one.subnet6) if text]
             used += [subnet for _, subnet in bridge.host_routes()]
+            if is_rootless():
+                from core.network import pasta
+
+                used.append(Subnet(pasta.SUBNET))
             made = define(options, self._config["network", "pool"], used)
             if bridge.exists(made.device):
                 raise Conflict(f"this host has a device {made.device} already", subject=made.device)
@@ -170,8 +174,6 @@ class Network:
                     hint="leave -p out, or use --network bridge",
                 )
             return {"mode": mode, "ports": [], "attachments": []}
-        if is_rootless():
-            return self._prepare_rootless(mode, publish, taken)
         from core.network import wiring
 
         endpoints = endpoints or (Endpoint(mode),)
@@ -180,6 +182,12 @@ class Network:
             self.ensure(network, taken)
         ports = self._resolve(wiring.way_out(networks), publish, taken) if publish else []
         places = list(zip(networks, endpoints, strict=True))
+        if is_rootless():
+            from core.network import user_networks
+
+            return user_networks.prepare(
+                self._database, self.zones, places, container_id, names, ports
+            )
         return {
             **wiring.attach_all(self._database, places, container_id, names),
             "mode": networks[0].name,
@@ -187,24 +195,39 @@ class Network:
             "zones": tuple(self.zones.as_dict().values()),
         }
 
-    def _prepare_rootless(self, mode: str, publish: Sequence[Port], taken: Taken) -> dict[str, Any]:
-        if mode != DEFAULT:
-            raise NotPermitted(
-                f"network {mode} takes root: an ordinary user's containers have one each",
-                hint=f"leave it out, use {DEFAULT}, or start limpet with sudo",
-            )
-        from core.network import pasta
-        from core.network.ports import resolve
+    def connecting(
+        self,
+        container_id: str,
+        called: Sequence[str],
+        before: Sequence[BridgeNetwork],
+        network: BridgeNetwork,
+        endpoint: Endpoint,
+    ) -> dict[str, Any]:
+        """Return the change that puts a running container, `called` so, on one more network.
 
-        path = pasta.program()
-        if not path:
-            raise HostError(
-                "an ordinary user's containers need pasta for a network, and this host has none",
-                hint="as root: apt-get install passt; or use --network host or none",
+        Raises Conflict or UsageError for an address that cannot be had.
+        """
+        if is_rootless():
+            from core.network.user_networks import connecting
+
+            return connecting(
+                self._database, self.zones, container_id, called, before, network, endpoint
             )
-        held = {port: holder.name for port, holder in taken().items()} if publish else {}
-        ports = resolve(publish, self._config["network", "publish_ip"], held)
-        return {"mode": mode, **pasta.prepared(path, ports)}
+        from core.network import changes
+
+        return changes.connecting(self._database, container_id, called, before, network, endpoint)
+
+    def disconnecting(
+        self, container_id: str, before: Sequence[BridgeNetwork], network: BridgeNetwork
+    ) -> dict[str, Any]:
+        """Return the change that takes a running container off a network."""
+        if is_rootless():
+            from core.network.user_networks import disconnecting
+
+            return disconnecting(self.zones, container_id, before, network)
+        from core.network import changes
+
+        return changes.disconnecting(self.zones, container_id, before, network)
 
     def release(self, container_id: str, networks: Sequence[str] = ()) -> None:
         """Give a container's addresses back, on some networks or all; it may have none."""
@@ -234,7 +257,12 @@ class Network:
     # -- bridge and table ------------------------------------------------------------
 
     def ensure(self, network: BridgeNetwork, taken: Taken) -> None:
-        """Make what is missing of a network's bridge, table and settings."""
+        """Make what is missing of a network's bridge, table and settings.
+
+        An ordinary user's bridges are made by monitors: `core.network.user_bridges`.
+        """
+        if is_rootless():
+            return
         from core.network import bridge, firewall
         from core.network.holders import in_table
 
@@ -251,9 +279,14 @@ class Network:
 
     def teardown(self, network: BridgeNetwork | None = None) -> None:
         """Remove a network's bridge and table (the default one's); a start makes them again."""
+        device = network.device if network else self.bridge
+        if is_rootless():
+            from core.network import user_bridges
+
+            user_bridges.remove_bridge(self.zones, device)
+            return
         from core.network import bridge, firewall
 
-        device = network.device if network else self.bridge
         with self._lock():
             bridge.remove_bridge(device)
             firewall.remove_table(device)
@@ -323,8 +356,10 @@ class Network:
             publish,
             self._config["network", "publish_ip"],
             {port: holder.name for port, holder in taken().items()},
-            ipv6=bool(network.subnet6),
+            ipv6=bool(network.subnet6) and not is_rootless(),
         )
+        if is_rootless():
+            return ports
         if any(port[0] == hot.ANY_ADDRESS or port[0].startswith("127.") for port in ports):
             bridge.allow_loopback(network.device)
         return ports

@@ -1,7 +1,8 @@
 """A network for containers of an ordinary user: pasta(1) carries what they send.
 
 It copies between a device in the container's namespace and ordinary sockets of the user's,
-so it needs no privilege.  It belongs to one monitor and ends with it.
+so it needs no privilege.  It belongs to one monitor and ends with it.  Containers reach each
+other over bridges (`core.network.user_bridges`), which lead nowhere else.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from core.linux import process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
 ADDRESS, PREFIX, GATEWAY, NAME_SERVER = "10.0.2.100", 24, "10.0.2.2", "10.0.2.3"
-"""The same in every container: each is alone in its network."""
+"""The same in every container: each is alone in this network."""
+SUBNET, DEVICE = "10.0.2.0/24", "eth0"
 FOLDERS = ("/usr/bin", "/usr/local/bin", "/bin")
 
 
@@ -31,25 +32,13 @@ def arguments(path: str, ports: Sequence[tuple[str, int, int, str]]) -> list[str
     """Return the command line, but for the namespace; ports as `core.network.hot` has them."""
     words = [path, "--foreground", "--quiet", "--config-net", "--ipv4-only", "--no-map-gw",
              "--address", ADDRESS, "--netmask", str(PREFIX), "--gateway", GATEWAY,
-             "--dns-forward", NAME_SERVER, "--ns-ifname", "eth0",
+             "--dns-forward", NAME_SERVER, "--ns-ifname", DEVICE,
              "--tcp-ns", "none", "--udp-ns", "none"]  # fmt: skip
     for kind, option in (("tcp", "--tcp-ports"), ("udp", "--udp-ports")):
         mine = [f"{ip}/{host}:{inner}" for ip, host, inner, protocol in ports if protocol == kind]
         for spec in mine or ["none"]:
             words += [option, spec]
     return words
-
-
-def prepared(path: str, ports: Sequence[tuple[str, int, int, str]]) -> dict[str, Any]:
-    """Return what a start needs to know of it, see `Network.prepare`."""
-    return {
-        "ports": ports,
-        "attachments": [],
-        "program": arguments(path, ports),
-        "address": ADDRESS,
-        "gateway": GATEWAY,
-        "dns": [NAME_SERVER],
-    }
 
 
 def start(words: Sequence[str], pid: int) -> int:

@@ -39,17 +39,18 @@ def attach(
     endpoint: Endpoint,
     container_id: str,
     number: int,
+    attached: Callable[[str], bool] = is_attached,
 ) -> dict[str, Any]:
     """Lease addresses on a network and return the attachment that `core.network.hot` makes.
 
-    `number` is that of the device inside, `eth0`.  Raises Conflict or UsageError for an
-    address that cannot be had.
+    `number` is that of the device inside, `eth0`; `attached` tells whether a container keeps
+    its leases.  Raises Conflict or UsageError for an address that cannot be had.
     """
-    leased = addresses.lease(database, network.pool, container_id, is_attached, endpoint.ip)
+    leased = addresses.lease(database, network.pool, container_id, attached, endpoint.ip)
     subnet = Subnet(network.subnet)
     pool6, leased6, prefix6 = network.pool6, "", 0
     if pool6:
-        leased6 = addresses.lease(database, pool6, container_id, is_attached, endpoint.ip6)
+        leased6 = addresses.lease(database, pool6, container_id, attached, endpoint.ip6)
         prefix6 = pool6.subnet.prefix
     elif endpoint.ip6:
         raise UsageError(

@@ -202,3 +202,42 @@ def test_help_needs_no_namespace(limpet: Limpet, home: Path) -> None:
         assert "network create" in limpet("network", "--help")
     finally:
         subuid.write_text(FILES["subuid"])
+
+
+def test_containers_on_a_network_of_ones_own_find_each_other(limpet: Limpet) -> None:
+    limpet("network", "create", "--ipv6", "shop")
+    limpet("network", "create", "--internal", "back")
+    limpet("run", "-d", "--name", "web", "--network", "shop", "--network-alias", "front",
+           "-p", "127.0.0.1:18081:80", "--stop-timeout", "0", "starter", "sh", "-c",
+           "mkdir /www; echo served > /www/index.html; httpd -f -h /www -p 80")  # fmt: skip
+    limpet("run", "-d", "--name", "db", "--network", "back", "--stop-timeout", "0", "starter",
+           "sleep", "1000")  # fmt: skip
+    until(lambda: fetch("http://127.0.0.1:18081/") == b"served\n")
+    ask = ("run", "--rm", "--network", "shop", "starter", "wget", "-qO-", "http://front/")
+    assert limpet(*ask) == "served\n"
+    limpet("run", "--rm", "--network", "shop", "starter", "ping", "-6", "-c1", "-w5", "web")
+    # Nothing leads out of an internal network, and no other network's containers are reached.
+    assert "default" not in limpet("exec", "db", "ip", "route")
+    limpet("exec", "db", "ping", "-c1", "-w1", "web", code=1)
+    limpet("network", "connect", "back", "web")
+    assert limpet("exec", "db", "wget", "-qO-", "http://web/") == "served\n"
+    limpet("network", "disconnect", "shop", "web")
+    assert fetch("http://127.0.0.1:18081/") == b""
+    limpet("network", "connect", "bridge", "web")
+    assert "via 10.0.2.2" in limpet("exec", "web", "ip", "route")
+    limpet("restart", "web")
+    assert limpet("exec", "db", "wget", "-qO-", "http://web/") == "served\n"
+    assert "is used by" in limpet("network", "rm", "back", code=4)
+    limpet("rm", "-f", "web", "db")
+    limpet("network", "rm", "shop", "back")
+    assert not [name for _, name in processes() if name in ("pasta", "limpet")]
+
+
+def processes() -> Iterator[tuple[int, str]]:
+    """Yield the person's processes: PID and name."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and entry.stat().st_uid == UID:
+                yield int(entry.name), (entry / "comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            continue

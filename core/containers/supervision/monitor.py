@@ -27,14 +27,18 @@ from core.containers.supervision.restarts import Restarts
 from core.containers.supervision.samples import FILE, Sampler
 from core.linux import process
 from core.network import hot, names, pasta, rewire
+from core.privileges import is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any, NoReturn
 
     from core.containers.supervision.restarts import Run
 
 BACKLOG = 16
+WHERE = ("address", "address6", "gateway", "table")
+"""What the state tells of the network, if there is one."""
 
 
 def run(
@@ -78,6 +82,7 @@ class Monitor:
         self._pump = Pump(self._loop, self._log.write, self._order, self._gone)
         self._restarts = Restarts(**job["restart"])
         self._pid = self._pidfd = self._pasta = 0
+        self._bridges = -1
         self._status: int | None = None
         self._error = ""
         self._stop = b""
@@ -199,7 +204,7 @@ class Monitor:
         )
 
     def _connect(self, pid: int) -> None:
-        if "program" in self._network:
+        if self._network.get("program"):
             self._end_pasta()
             self._pasta = pasta.start(self._network["program"], pid)
         attachments = self._network.get("attachments")
@@ -207,6 +212,9 @@ class Monitor:
             return
         netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
+            if is_rootless():
+                self._user_bridges().attach(self._bridges, netns, attachments)
+                return
             for attachment in attachments:
                 hot.attach(netns, attachment)
         finally:
@@ -229,6 +237,14 @@ class Monitor:
 
     def _zones(self) -> names.Zones:
         return names.Zones(*self._network["zones"])
+
+    def _user_bridges(self) -> ModuleType:
+        """Return what reaches an ordinary user's bridges; from now on they stay, as we do."""
+        from core.network import user_bridges
+
+        if self._bridges < 0:
+            self._bridges = user_bridges.hold(self._zones(), state.start_ticks(os.getpid()))
+        return user_bridges
 
     def _end_pasta(self) -> None:
         """End the last run's; it is reaped with the others."""
@@ -367,17 +383,34 @@ class Monitor:
         """Put the container on a network or take it off one; returns the answer."""
         ports = self._network["ports"] if self._published else []
         try:
-            self._network = rewire.apply(self._pid, self._network, ports, change)
+            if is_rootless():
+                self._network = self._rewire_user(change)
+            else:
+                self._network = rewire.apply(self._pid, self._network, ports, change)
         except OSError as error:
             return bytes((protocol.ANSWER, error.errno or 255)) + str(error).encode()
         self._job["plan"]["network"] = self._network  # for the next run
         self._published = bool(ports and self._network["ports"])
         self._state = self._state.replace(
-            **{name: self._network[name] for name in ("address", "address6", "gateway", "table")},
+            **{name: self._network.get(name, "") for name in WHERE},
             ports=tuple(self._network["ports"]),
         )
         self._write_state()
         return bytes((protocol.ANSWER, 0))
+
+    def _rewire_user(self, change: dict[str, Any]) -> dict[str, Any]:
+        """Do the same for an ordinary user's container, whose way out is a pasta."""
+        self._network["zones"] = change["zones"]
+        if change["pasta"] and self._pid:
+            self._pasta = pasta.start(change["pasta"], self._pid)
+        after: dict[str, Any] = self._user_bridges().apply(
+            self._bridges, self._pid, self._network, change
+        )
+        if change["pasta"] is not None:
+            after["program"] = change["pasta"]
+            if not change["pasta"]:
+                self._end_pasta()
+        return after
 
     def _gone(self, client: Client) -> None:
         if client.owner and self._job.get("ends_with_owner") and self._status is None and self._pid:
