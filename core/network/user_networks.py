@@ -147,5 +147,3 @@ def _check(network: BridgeNetwork, endpoint: Endpoint) -> None:
 
 def _attached(zones: Zones) -> Callable[[str], bool]:
     return lambda container: bool(names.attachments(zones, container))
-
-
