@@ -568,14 +568,36 @@ class Engine:
         layers = [(step.diff_id, self.layer_files(step.diff_id))
                   for step in self.store.history(digest) if step.diff_id]  # fmt: skip
         if container:
-            from core.containers.files.commit import places_of_mounts
-            from core.images.tree_index import index_tree
-
-            require_root("reading what a container wrote")
-            places = places_of_mounts(self.database, container)
-            upper = f"{self.paths.container(container)}/upper"
-            layers.append(("", index_tree(upper, places)))
+            layers.append(("", self.written_files(container)))
         return Tree(name, tuple(layers), self.store.config(digest))
+
+    def written_files(
+        self, container: str, known: Mapping[str, FileEntry] | None = None
+    ) -> list[FileEntry]:
+        """Return what a container wrote, as a layer would hold it now.
+
+        `known`, by path, is what was found before: what has not changed is not read again.
+        """
+        from core.containers.files.commit import places_of_mounts
+        from core.images.tree_index import index_tree
+
+        require_root("reading what a container wrote")
+        info = self.lifecycle.resolve(container)
+        places = places_of_mounts(self.database, info.id)
+        return index_tree(f"{self.paths.container(info.id)}/upper", places, known=known)
+
+    def open_file(self, diff_id: str, path: str, container: str = "") -> int:
+        """Return a descriptor of a regular file in a layer, without one in what a container wrote.
+
+        Raises NotFound, UnsupportedMedia for what is no regular file.
+        """
+        from core.images.layer_files import open_beneath, open_layer_file
+
+        if diff_id:
+            return open_layer_file(self.paths, self.database, diff_id, path)
+        require_root("reading what a container wrote")
+        info = self.lifecycle.resolve(container)
+        return open_beneath(f"{self.paths.container(info.id)}/upper", path)
 
     def remote_tree(self, text: str, platform: str = "") -> Job:
         """Start reading the files of an image in a registry; the job's result is a Tree."""

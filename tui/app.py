@@ -54,6 +54,7 @@ class LimpetApp(FrameDiffApp):
     BINDINGS = [
         Binding("alt+left", "travel(-1)", "The screen before"),
         Binding("alt+right", "travel(1)", "The screen after"),
+        Binding("question_mark", "help_here", "What can be done here"),
     ]
     _ascii: Sequence[LineFilter] = ()
 
@@ -357,6 +358,17 @@ class LimpetApp(FrameDiffApp):
         """Show the layers and files of an image."""
         self.show_screen(views.layers(self.engine, image), f"images {image} layers")
 
+    def open_container_layers(self, container: str) -> None:
+        """Show the layers of a container, with what it wrote as the uppermost, live."""
+        from core.commands.scan import quote
+
+        screen = views.container_layers(self.engine, container)
+        self.show_screen(screen, f"containers {quote(container)} layers")
+
+    def open_remote_layers(self, image: str) -> None:
+        """Show the layers and files of an image that is in a registry."""
+        self.show_screen(views.remote_layers(self.engine, image), f"registries {image} layers")
+
     def open_container(self, container: str) -> None:
         """Show everything about a container."""
         from core.commands.scan import quote
@@ -375,6 +387,7 @@ class LimpetApp(FrameDiffApp):
         name = quote(container)
         keys = {
             "l": ("logs", lambda: self.open_logs([container])),
+            "v": ("layers", lambda: self.open_container_layers(container)),
             "e": ("exec", back_to(f"exec -it {name} sh")),
             "a": ("attach", back_to(f"attach {name}")),
             "s": ("stop, start", back_to(f"stop {name}", f"start {name}")),
@@ -416,6 +429,12 @@ class LimpetApp(FrameDiffApp):
 
         keys = key_sections(self.dashboard.keymap)
         self.push_screen(HelpScreen(keys, [verb_section(load_all(), self.dashboard.keymap.keys)]))
+
+    def action_help_here(self) -> None:
+        """Show what can be done on the screen that is shown."""
+        from tui.screens.help import HelpScreen, sections_here
+
+        self.push_screen(HelpScreen(sections_here(self.screen), []))
 
     def open_menu(self, kind: str, name: str, names: Sequence[str], state: str) -> None:
         """Let the person choose from all that can be done with a thing, or with several."""

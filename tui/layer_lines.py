@@ -66,10 +66,10 @@ def file_facts(row: Row) -> list[Part]:
     return parts
 
 
-def totals(layers: Sequence[LayerInfo]) -> list[Part]:
-    """Return how much there is."""
+def totals(layers: Sequence[LayerInfo], reading: str) -> list[Part]:
+    """Return how much there is; `reading`: how far one is."""
     if not layers:
-        return [("  reading…", "dim")]
+        return [(f"  {reading or 'reading'}…", "dim")]
     total = size(sum(layer.size_bytes for layer in layers))
     many = f" in {len(layers)} layer{'s' * (len(layers) != 1)}"
     return [(f"  {total}", ""), (many, "dim")]

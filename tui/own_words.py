@@ -52,7 +52,9 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
     elif before == ["go", "images"]:
         pool = {tag: "" for info in engine.images() for tag in info.tags}
     elif before[0] == "go" and len(before) == 3:
-        pool = {"containers": {"logs": ""}, "images": {"layers": ""}}.get(before[1], {})
+        views = {"containers": ("logs", "layers"), "images": ("layers",),
+                 "registries": ("layers",)}  # fmt: skip
+        pool = dict.fromkeys(views.get(before[1], ()), "")
     elif before == ["help"]:
         pool = {verb.word: verb.summary for verb in load_all().values()}
     elif before == ["theme"]:
@@ -132,10 +134,12 @@ def go(app: LimpetApp, words: Sequence[str]) -> str:
         ("containers", ""): lambda: app.open_container(name),
         ("containers", "inspect"): lambda: app.open_container(name),
         ("containers", "logs"): lambda: app.open_logs(name.split(",")),
+        ("containers", "layers"): lambda: app.open_container_layers(name),
         ("images", ""): lambda: app.open_image(name),
         ("images", "inspect"): lambda: app.open_image(name),
         ("images", "layers"): lambda: app.open_layers(name),
         ("registries", ""): lambda: app.open_registry(name),
+        ("registries", "layers"): lambda: app.open_remote_layers(name),
     }
     if (place, view) in opens:
         try:

@@ -109,6 +109,7 @@ def _tags(engine: Engine, reference: Reference, run: Run) -> ListingScreen:
         empty="no tags",
         actions=(
             Action("enter", "details", f"go registries {name}:{{name}}"),
+            Action("v", "layers", f"go registries {name}:{{name}} layers"),
             Action("p", "pull", f"pull {name}:{{name}}"),
             Action("d", "delete there", f"registry rm {name}:{{name}}"),
         ),
@@ -133,13 +134,13 @@ def _image(engine: Engine, reference: Reference, run: Run) -> Screen[None]:
         return [
             Tab("Overview", tuple(_overview(document))),
             *answer_tab(engine, "History", ("registry", "history", name)),
-            *answer_tab(engine, "Files", ("registry", "files", name)),
             *answer_tab(engine, "Referrers", ("registry", "referrers", name)),
             Tab("Same digest", load=lambda: _sharing(engine, reference)),
             Tab("Inspect", data=document),
         ]
 
     keys = {
+        "v": ("layers, files", lambda: run(f"go registries {reference.familiar} layers")),
         "p": ("pull", lambda: run(f"pull {name}")),
         "d": ("delete there", lambda: run(f"registry rm {name}")),
     }

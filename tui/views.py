@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from core.event_stream import Event
     from core.jobs import Job
-    from core.model import LayerInfo
     from tui.details import Line, Tab
 
     Keys = Mapping[str, tuple[str, Callable[[], None]]]
@@ -29,32 +28,36 @@ LOG_TAIL = 50_000
 
 def layers(engine: Engine, image: str) -> Screen[None]:
     """Return the browser of an image's layers and files."""
-    from core.images.layer_files import open_layer_file
+    from tui.layer_sources import ImageSource
     from tui.screens.layers import LayersScreen
 
-    def steps() -> list[LayerInfo]:
-        return [step for step in engine.image_layers(image) if step.diff_id]
+    return LayersScreen(ImageSource(engine, image))
 
-    def open_file(diff_id: str, path: str) -> int:
-        return open_layer_file(engine.paths, engine.database, diff_id, path)
 
-    return LayersScreen(image, steps, engine.layer_files, open_file)
+def container_layers(engine: Engine, container: str) -> Screen[None]:
+    """Return the browser of a container's layers: its image's, and what it wrote, live."""
+    from tui.layer_sources import ContainerSource
+    from tui.screens.layers import LayersScreen
+
+    return LayersScreen(ContainerSource(engine, container))
+
+
+def remote_layers(engine: Engine, image: str) -> Screen[None]:
+    """Return the browser of an image that is in a registry: `HOST/NAME:TAG`."""
+    from tui.layer_sources import RemoteSource
+    from tui.screens.layers import LayersScreen
+
+    return LayersScreen(RemoteSource(engine, image))
 
 
 def compare(engine: Engine, old: str, new: str) -> Screen[None]:
-    """Return how one image differs from another."""
-    from core.images.layer_files import open_layer_file
-    from tui.screens.compare import CompareScreen, Image, read_image
+    """Return how one image, container or layer differs from another."""
+    from tui.screens.compare import CompareScreen, Side
 
-    def image(name: str) -> Image:
-        steps = [step for step in engine.image_layers(name) if step.diff_id]
-        return read_image(name, steps, engine.layer_files)
+    def side(name: str) -> Side:
+        return Side(engine.file_tree(name), lambda layer, path: engine.open_file(layer, path, name))
 
-    return CompareScreen(
-        (old, new),
-        lambda: (image(old), image(new)),
-        lambda diff_id, path: open_layer_file(engine.paths, engine.database, diff_id, path),
-    )
+    return CompareScreen((old, new), lambda: (side(old), side(new)))
 
 
 def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:

@@ -39,6 +39,8 @@ RUNNING = ("running", "restarting", "crash-looping")
 DEFAULT: tuple[Key, ...] = (
     Key(CONTAINERS, "enter", "@detail", "details"),
     Key(CONTAINERS, "l", "@logs", "logs"),
+    Key(CONTAINERS, "v", "@layers", "layers, what it wrote", hint=False),
+    Key(CONTAINERS, "C", "@compare", "compare two", hint=False),
     Key(CONTAINERS, "e", "exec -it {name} sh", "exec"),
     Key(CONTAINERS, "t", "pane exec -it {name} sh", "terminal in a pane", hint=False),
     Key(CONTAINERS, "a", "attach {name}", "attach"),
@@ -110,7 +112,9 @@ DEFAULT: tuple[Key, ...] = (
 SIGNS = {
     "slash": "/", "comma": ",", "colon": ":", "question_mark": "?", "exclamation_mark": "!",
     "plus": "+", "backslash": "\\", "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn",
-    "pageup": "pgup",
+    "pageup": "pgup", "left_square_bracket": "[", "right_square_bracket": "]",
+    "less_than_sign": "<", "greater_than_sign": ">", "ampersand": "&", "asterisk": "*",
+    "minus": "-", "vertical_line": "|",
 }  # fmt: skip
 
 

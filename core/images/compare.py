@@ -60,7 +60,7 @@ def compare(old: Tree, new: Tree) -> list[Change]:
         put_on(before, layer)
     for _, layer in new.layers[shared:]:
         put_on(after, layer)
-    return [*_config_changes(old.config, new.config), *_file_changes(before, after)]
+    return [*config_changes(old.config, new.config), *_file_changes(before, after)]
 
 
 def put_on(files: dict[str, FileEntry], layer: Sequence[FileEntry]) -> None:
@@ -122,7 +122,11 @@ def _file_changes(before: dict[str, FileEntry], after: dict[str, FileEntry]) -> 
 def _difference(
     old: FileEntry, new: FileEntry, before: dict[str, FileEntry], after: dict[str, FileEntry]
 ) -> str:
-    old, new = _behind_link(old, before), _behind_link(new, after)
+    return changed_words(_behind_link(old, before), _behind_link(new, after))
+
+
+def changed_words(old: FileEntry, new: FileEntry) -> str:
+    """Return what differs between two versions of a file: content, mode, owner, type, link."""
     if old.kind != new.kind:
         return f"type {old.kind} → {new.kind}"
     what = []
@@ -146,7 +150,8 @@ def _behind_link(entry: FileEntry, files: dict[str, FileEntry]) -> FileEntry:
     return entry
 
 
-def _config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+    """Return what the second config sets otherwise; nothing where one is empty: a layer's."""
     if not old or not new:
         return []
     before, after = _facts(old), _facts(new)

@@ -24,7 +24,15 @@ def open_layer_file(paths: Paths, database: Database, diff_id: str, path: str) -
     row = database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
     if not row:
         raise NotFound(f"there is no layer {diff_id} here", subject=diff_id)
-    root = os.open(f"{paths.layers}/{row[0][0]}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return open_beneath(f"{paths.layers}/{row[0][0]}", path)
+
+
+def open_beneath(directory: str, path: str) -> int:
+    """Return a descriptor, open for reading, of a regular file below a directory.
+
+    Raises NotFound for what is not there, UnsupportedMedia for what is no regular file.
+    """
+    root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
         fd = openat2(root, path, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)

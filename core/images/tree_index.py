@@ -12,7 +12,7 @@ from core.images.tree_walk import OPEN_DIRECTORY, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Mapping
 
     from core.images.tree_walk import Found
 
@@ -23,9 +23,11 @@ def index_tree(
     directory: str,
     left_out: Container[bytes] = (),
     check: Callable[[], None] = lambda: None,
+    known: Mapping[str, FileEntry] | None = None,
 ) -> list[FileEntry]:
     """Return what a layer made of the directory would hold, now; `left_out` as in `walk`.
 
+    A file that has the size and the time of its entry in `known`, by path, is not read again.
     Raises OSError, ImageError.
     """
     root = os.open(directory, OPEN_DIRECTORY)
@@ -40,7 +42,7 @@ def index_tree(
                 entries.append(FileEntry(path, "whiteout", 0, 0, 0, 0, 0, "", ""))
                 continue
             if path:
-                entries.append(_entry(path, found))
+                entries.append(_entry(path, found, (known or {}).get(path)))
             if found.opaque:
                 entries.append(FileEntry(path, "opaque", 0, 0, 0, 0, 0, "", ""))
     finally:
@@ -48,9 +50,14 @@ def index_tree(
     return entries
 
 
-def _entry(path: str, found: Found) -> FileEntry:
+def _entry(path: str, found: Found, before: FileEntry | None) -> FileEntry:
     entry = found.entry
-    digest = _digest(found.fd) if entry.kind == FILE else ""
+    digest = ""
+    if entry.kind == FILE:
+        same = before is not None and (
+            (before.size, before.mtime_ns) == (entry.size, entry.mtime_ns)
+        )
+        digest = before.digest if same and before else _digest(found.fd)
     return FileEntry(
         path, KIND_NAMES[entry.kind], entry.mode, entry.uid, entry.gid, entry.size,
         entry.mtime_ns, digest, os.fsdecode(entry.link),

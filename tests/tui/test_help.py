@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from textual.app import App
 
 from core.commands import load_all
+from tests.tui.test_app import screen_text, until
 from tui.keymap import Keymap
 from tui.screens.help import HelpScreen, key_sections, verb_section
 from tui.theme import LIMPET
 from tui.widgets.line_list import LineList
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tui.app import LimpetApp
 
 CHANGED = {"containers.x": "", "Z": "system df"}
 
@@ -55,3 +64,20 @@ async def test_wide_screens_have_two_columns() -> None:
     first = (await everything(Host(), (160, 50)))[0]
     assert "keys on a container" in first
     assert "commands" in first
+
+
+async def test_every_screen_tells_its_own_keys(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 40)) as pilot:
+        app.open_listing("volumes")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        text = screen_text(app)
+        assert "keys here" in text
+        assert "Read again" in text
+        assert re.search(r"^ +/ +Filter", text, re.MULTILINE)
+        assert re.search(r"^ +alt\+left +The screen before", text, re.MULTILINE)
+        assert "Scroll Left" not in text
+        await pilot.press("question_mark")
+        assert not isinstance(app.screen, HelpScreen)

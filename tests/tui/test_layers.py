@@ -15,7 +15,10 @@ from core.errors import Corrupt
 from core.images.index import FileEntry
 from core.model import LayerInfo
 from tui.file_text import is_text, text_lines
+from tui.layer_sources import ImageSource
+from tui.screens import layers as layers_screen
 from tui.screens.layers import LayersScreen, link_target
+from tui.screens.pick import PickScreen
 from tui.theme import LIMPET, plain
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
@@ -53,11 +56,25 @@ LAYERS = [
 ]
 
 
+class Given(ImageSource):
+    """Layers that a test makes up."""
+
+    def __init__(self, layers: list[tuple[LayerInfo, list[FileEntry]]]) -> None:
+        self.name = self.title = "thing:1"
+        self._given = layers
+
+    def steps(self) -> list[LayerInfo]:
+        return [layer for layer, _ in self._given]
+
+    def files(self, diff_id: str) -> list[FileEntry]:
+        return next(entries for layer, entries in self._given if layer.diff_id == diff_id)
+
+    def open(self, diff_id: str, path: str) -> int:
+        return open_content(diff_id, path)
+
+
 def screen_of(layers: list[tuple[LayerInfo, list[FileEntry]]]) -> LayersScreen:
-    files = {layer.diff_id: entries for layer, entries in layers}
-    return LayersScreen(
-        "thing:1", lambda: [layer for layer, _ in layers], files.__getitem__, open_content
-    )
+    return LayersScreen(Given(layers))
 
 
 class Host(App[None]):
@@ -209,14 +226,15 @@ async def test_a_large_image_is_cut_into_trees_aside() -> None:
 
 
 async def test_what_goes_wrong_is_said() -> None:
-    def broken(_: str) -> list[FileEntry]:
-        raise Corrupt("the index of layer 1 is damaged")
+    class Broken(Given):
+        def files(self, diff_id: str) -> list[FileEntry]:
+            raise Corrupt("the index of layer 1 is damaged")
 
     app: App[None] = App()
     app.register_theme(LIMPET)
     app.theme = LIMPET.name
     async with app.run_test(size=(100, 24)) as pilot:
-        await app.push_screen(LayersScreen("thing:1", lambda: [LAYERS[0][0]], broken, open_content))
+        await app.push_screen(LayersScreen(Broken(LAYERS[:1])))
         screen = await opened(pilot)
         assert "the index of layer 1 is damaged" in foot(screen, "head")
         await pilot.press("enter", "t", "n", "y", "h", "l", "o", "a", "escape", "escape")
@@ -341,3 +359,53 @@ async def test_what_is_typed_in_one_go_is_searched() -> None:
             character = "/" if name == "slash" else name if len(name) == 1 else None
             pilot.app.post_message(Key(name, character))
         await until(pilot, lambda: "shadow" in lines(screen)[screen.file_list.cursor])
+
+
+async def test_files_are_found_by_what_they_hold() -> None:
+    async with Host().run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("]", "s", *"new:x", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PickScreen))
+        shown = pilot.app.screen.query_one(LineList).render_line(0).text
+        assert "etc/passwd" in shown
+        assert "new:x:2" in shown
+        await pilot.press("enter")
+        await until(pilot, lambda: "passwd" in lines(screen)[screen.file_list.cursor])
+        await pilot.press("s", *"old:x", "enter")  # only the version below had it
+        await until(pilot, lambda: "no file holds old:x" in foot(screen, "foot"))
+
+
+class Live(Given):
+    """A container that writes between two looks."""
+
+    live = True
+
+    def __init__(self) -> None:
+        super().__init__([*LAYERS, (LayerInfo("", "", 0, 0, 0, "what web wrote", 0), [])])
+
+    def files(self, diff_id: str) -> list[FileEntry]:
+        if diff_id:
+            return super().files(diff_id)
+        self._given[-1][1].append(entry(f"log{len(self._given[-1][1])}", size=10))
+        return list(self._given[-1][1])
+
+
+async def test_what_a_container_writes_is_one_more_layer_and_live(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layers_screen, "LIVE_EVERY_S", 0.05)
+    app: App[None] = App()
+    app.register_theme(LIMPET)
+    app.theme = LIMPET.name
+    async with app.run_test(size=(100, 24)) as pilot:
+        screen = LayersScreen(Live())
+        await app.push_screen(screen)
+        await until(pilot, lambda: any("log3" in line for line in lines(screen)))
+        assert "layer 3" in foot(screen, "right-title")
+        assert "live" in foot(screen, "head")
+        await pilot.press("t")
+        await until(
+            pilot, lambda: any("passwd" in line or "etc/" in line for line in lines(screen))
+        )
+        await until(pilot, lambda: any("log9" in line for line in lines(screen)))
+        await pilot.press("q")

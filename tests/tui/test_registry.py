@@ -100,7 +100,7 @@ async def test_a_registry_is_looked_into_and_an_image_deleted(
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, DetailScreen))
         await until(pilot, lambda: "serve 'a file'" in text_of(pilot))
-        await pilot.press("5")
+        await pilot.press("4")
         await until(pilot, lambda: text_of(pilot).split()[-1:] == ["latest"])
         # Deleting says that the other tag keeps the image.
         await pilot.press("d")

@@ -10,7 +10,7 @@ from core.commands.show import seconds
 from tui.answers import failure, visible
 from tui.theme import glyphs
 from tui.widgets.line_list import LineList
-from tui.widgets.status import StatusLine, hint_parts
+from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EVERY_S = 0.2
 HINTS = (
     ("j k", "step"), ("f", "follow"), ("tab", "output"), ("c", "cancel"),
-    ("d", "shell where it failed"), ("esc", "back"),
+    ("d", "shell where it failed"),
 )  # fmt: skip
 TONES = {states.DONE: "good", states.CACHED: "primary", states.FAILED: "bad",
          states.RUNNING: "warn"}  # fmt: skip
@@ -90,7 +90,7 @@ class BuildScreen(Screen[None], inherit_bindings=False):
             self._go_to_current()
         self._show_head()
         self._show_output()
-        self._foot.show(hint_parts(HINTS, self.app.size.width))
+        self._foot.show(screen_hints(HINTS, self.app.size.width))
 
     def _lines(self) -> tuple[list[list[Part]], list[StepBoard | None]]:
         """Return the lines of the graph: a heading a stage where there are several."""

@@ -6,16 +6,17 @@ from textual import on
 from textual.binding import Binding
 
 from core.commands.show import size
+from core.images.compare import changed_words, config_changes
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, difference
-from core.record import Record
 from tui import file_text
 from tui.answers import cause, visible
 from tui.clipboard import copy
-from tui.layer_lines import file_facts
+from tui.layer_lines import LETTERS, TONES, file_facts
 from tui.screens.file_view import FileScreen
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import FileTree
-from tui.widgets.status import StatusLine, hint_parts
+from tui.widgets.line_list import LineList
+from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,52 +24,50 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
-    from core.images.index import FileEntry
-    from core.model import LayerInfo
+    from core.images.compare import Change, Tree
     from tui.theme import Part
 
 HINTS = (
-    ("enter", "open"), ("D", "diff"), ("a m d u", "filter"), ("/", "find"), ("n N", "next, before"),
-    ("o", "owners"), ("y", "copy path"), ("esc", "back"),
+    ("enter", "open"), ("D", "diff"), ("c", "settings"), ("a m d u", "filter"), ("/", "find"),
+    ("n N", "next, before"), ("o", "owners"), ("y", "copy path"),
 )  # fmt: skip
 
 
-class Image(Record):
-    """An image with all its files; `stack` holds the layers `diff_ids`, lowest first."""
+class Side:
+    """One of the two: an image, a container or a layer, with all its files."""
 
-    name: str
-    diff_ids: tuple[str, ...]
-    stack: Stack
-
-    @property
-    def files(self) -> dict[str, FileEntry]:
+    def __init__(self, tree: Tree, open_file: Callable[[str, str], int]) -> None:
+        self.name = tree.name
+        self.config = tree.config
+        self._diff_ids = [diff_id for diff_id, _ in tree.layers]
+        self._open_file = open_file
+        self._stack = Stack()
+        for _, files in tree.layers:
+            self._stack.add(files)
+        self.files = self._stack.files(len(self._stack) - 1)
         """What a container of it would see."""
-        return self.stack.files(len(self.stack) - 1)
 
-    def layer_of(self, path: str) -> str:
-        """Return the layer that holds the content of a file that is there; "" for no file."""
-        number, entry = self.stack.versions(path)[-1]
-        return self.diff_ids[number] if entry and entry.kind in ("file", "hardlink") else ""
-
-
-def read_image(name: str, steps: list[LayerInfo], files: Callable[[str], list[FileEntry]]) -> Image:
-    """Read the indexes of an image's layers."""
-    stack = Stack()
-    for step in steps:
-        stack.add(files(step.diff_id))
-    return Image(name, tuple(step.diff_id for step in steps), stack)
+    def opener(self, path: str) -> Callable[[], int] | None:
+        """Return what opens a file's content, None for what has none."""
+        if path not in self.files:
+            return None
+        number, entry = self._stack.versions(path)[-1]
+        if entry is None or entry.kind not in ("file", "hardlink"):
+            return None
+        return lambda: self._open_file(self._diff_ids[number], path)
 
 
 class CompareScreen(AskingScreen, inherit_bindings=False):
-    """How the second of two images differs from the first.
+    """How the second of two images, containers or layers differs from the first.
 
-    `read()` returns both, `open_file(diff_id, path)` a descriptor; both run in threads.
+    `read()`, called in a thread, returns both.
     """
 
     DEFAULT_CSS = """
     CompareScreen { background: $background; }
     CompareScreen #head { height: 1; background: $panel; }
     CompareScreen #detail { height: 1; }
+    CompareScreen #settings { display: none; }
     CompareScreen #foot { height: 1; dock: bottom; }
     """
     BINDINGS = [
@@ -79,6 +78,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         Binding("d", f"only('{REMOVED}')", "Only removed files"),
         Binding("u", f"only('{SAME}')", "Only unchanged files"),
         Binding("D", "diff", "How the file differs"),
+        Binding("c", "settings", "Settings or files"),
         Binding("slash", "find", "Find", priority=True),
         Binding("n", "next(1)", "Next"),
         Binding("N", "next(-1)", "Before"),
@@ -89,8 +89,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
     def __init__(
         self,
         names: tuple[str, str],
-        read: Callable[[], tuple[Image, Image]],
-        open_file: Callable[[str, str], int],
+        read: Callable[[], tuple[Side, Side]],
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
@@ -98,8 +97,8 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         self._foot = StatusLine(id="foot")
         self._names = names
         self._read = read
-        self._open_file = open_file
-        self._images: tuple[Image, Image] | None = None
+        self._sides: tuple[Side, Side] | None = None
+        self._settings: list[Change] = []
         self._tree: Node | None = None
         self._counts: dict[str, int] = {}
         self._grown = 0
@@ -108,11 +107,13 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         self._note = ""
         self._error: Exception | None = None
         self.file_list = FileTree(id="files")
+        self._setting_list = LineList(id="settings")
 
     def compose(self) -> ComposeResult:
         """Place head, tree and foot."""
         yield self._head
         yield self.file_list
+        yield self._setting_list
         yield self._detail
         yield self._foot
         yield self.ask_line
@@ -124,8 +125,9 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
 
     def _load(self) -> None:
         try:
-            old, new = images = self._read()
+            old, new = sides = self._read()
             before, after = old.files, new.files
+            settings = config_changes(old.config, new.config)
             tree = difference(before, after)
             counts = {ADDED: 0, CHANGED: 0, REMOVED: 0, SAME: 0}
             stack = [tree]
@@ -138,16 +140,24 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             self.app.call_from_thread(self._fail, error)
             return
-        self.app.call_from_thread(self._take, images, tree, counts, grown)
+        self.app.call_from_thread(self._take, sides, settings, tree, counts, grown)
 
     def _fail(self, error: Exception) -> None:
         self._error = error
         self._tell()
 
     def _take(
-        self, images: tuple[Image, Image], tree: Node, counts: dict[str, int], grown: int
+        self,
+        sides: tuple[Side, Side],
+        settings: list[Change],
+        tree: Node,
+        counts: dict[str, int],
+        grown: int,
     ) -> None:
-        self._images, self._tree, self._counts, self._grown = images, tree, counts, grown
+        self._sides, self._settings = sides, settings
+        self._tree, self._counts, self._grown = tree, counts, grown
+        lines = [setting_line(change) for change in settings]
+        self._setting_list.show_lines(lines or [[("no setting differs", "dim")]])
         self._build()
 
     def _build(self) -> None:
@@ -168,14 +178,25 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
                 (f"A {self._counts[ADDED]}  ", "good"),
                 (f"M {self._counts[CHANGED]}  ", "warn"),
                 (f"D {self._counts[REMOVED]}  ", "bad"),
-                (f"{sign}{size(abs(self._grown))} ", "dim"),
+                (f"{sign}{size(abs(self._grown))}  ", "dim"),
+                (f"c settings {len(self._settings)} ", "accent" if self._settings else "dim"),
             ]
         self._head.show(left, right)
-        row = self.file_list.row
-        nothing: list[Part] = [(" no file differs", "dim")] if self._tree else []
-        self._detail.show(file_facts(row) if row else nothing)
+        self._detail.show(self._detail_parts())
         words: list[Part] = [(f" {self._note}", "accent")]
-        self._foot.show(words if self._note else hint_parts(HINTS, self.app.size.width))
+        self._foot.show(words if self._note else screen_hints(HINTS, self.app.size.width))
+
+    def _detail_parts(self) -> list[Part]:
+        row = self.file_list.row
+        if self._setting_list.display or self._sides is None:
+            return []
+        if row is None:
+            return [(" no file differs", "dim")]
+        parts = file_facts(row)
+        old, new = (side.files.get(row.path) for side in self._sides)
+        if row.node.status == CHANGED and old is not None and new is not None:
+            parts.append((f"  changed: {visible(changed_words(old, new))}", "warn"))
+        return parts
 
     def _say(self, words: str) -> None:
         self._note = words
@@ -196,30 +217,25 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
 
     # Files
 
-    def _opener(self, image: Image, path: str) -> Callable[[], int] | None:
-        layer = image.layer_of(path) if path in image.files else ""
-        return (lambda: self._open_file(layer, path)) if layer else None
-
     @on(FileTree.Entered)
     def _entered(self, event: FileTree.Entered) -> None:
-        if self._images is None:
+        if self._sides is None:
             return
-        image = self._images[event.row.node.status != REMOVED]
-        opener = self._opener(image, event.row.path)
+        side = self._sides[event.row.node.status != REMOVED]
+        opener = side.opener(event.row.path)
         if opener is None:
             self._say("there is no content to show")
         else:
-            self.app.push_screen(FileScreen(event.row.path, opener, where=f"of {image.name}"))
+            self.app.push_screen(FileScreen(event.row.path, opener, where=f"of {side.name}"))
 
     def action_diff(self) -> None:
         """Show how the file under the cursor differs."""
         row = self.file_list.row
-        if row is None or self._images is None:
+        if row is None or self._sides is None:
             return
-        openers = [self._opener(image, row.path) for image in self._images]
-        old, new = openers
+        old, new = (side.opener(row.path) for side in self._sides)
         if old is None or new is None:
-            self._say("only one of the images has it as a file")
+            self._say("only one of the two has it as a file")
             return
 
         def lines() -> list[list[Part]]:
@@ -243,6 +259,13 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         self._statuses ^= {status}
         self._build()
 
+    def action_settings(self) -> None:
+        """Show which settings differ instead of the files, or the files again."""
+        shows = not self._setting_list.display
+        self._setting_list.display, self.file_list.display = shows, not shows
+        (self._setting_list if shows else self.file_list).focus()
+        self._tell()
+
     def action_copy(self) -> None:
         """Copy the path under the cursor."""
         if self.file_list.row is not None:
@@ -263,3 +286,16 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         """Go to the next file whose name holds what was typed, or to the one before."""
         if self._wanted and not self.file_list.find(self._wanted, by):
             self._say(f"no file's name holds {self._wanted}")
+
+
+STATUSES = {"A": ADDED, "C": CHANGED, "D": REMOVED}
+
+
+def setting_line(change: Change) -> list[Part]:
+    """Return a setting that differs, with what it was and is."""
+    status = STATUSES[change.status]
+    return [
+        (f"{LETTERS[status]} ", TONES[status]),
+        (f"{visible(change.path)}  ", "primary"),
+        (visible(change.what), ""),
+    ]

@@ -458,21 +458,23 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.app.open_menu(self.place, row.name, self.table.chosen, row.state)
 
     def action_layers(self) -> None:
-        """Browse the layers of the image under the cursor."""
-        row = self.tables[IMAGES].selected
-        if row:
+        """Browse the layers of the image or container under the cursor."""
+        row = self.table.selected
+        if row and self.place == CONTAINERS:
+            self.app.open_container_layers(row.name)
+        elif row:
             self.app.open_layers(row.name)
 
     def action_compare(self) -> None:
-        """Show how the image under the cursor differs from the marked one, or two marked ones."""
-        table = self.tables[IMAGES]
+        """Show how what is under the cursor differs from what is marked, or two marked ones."""
+        table = self.table
         names = table.chosen
         if len(names) == 1 and table.selected and table.selected.name != names[0]:
             names.append(table.selected.name)
         if len(names) == 2:
             self.app.open_comparison(names[0], names[1])
         else:
-            self.say("mark one image with space and go to the other, then C compares them")
+            self.say("mark one with space and go to the other, then C compares them")
 
     def action_detail(self) -> None:
         """Show everything about the container or image under the cursor."""

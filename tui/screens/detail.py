@@ -14,7 +14,7 @@ from tui.details import Meter, Tab
 from tui.theme import Part, glyphs, plain
 from tui.widgets.foldable import Foldable
 from tui.widgets.line_list import LineList
-from tui.widgets.status import StatusLine, hint_parts
+from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ EDGE = 2
 OTHER_LINES = 10
 """Lines of the usage tab, and around it, that are no graph."""
 NOTHING: list[list[Part]] = [[("nothing", "dim")]]
-HINTS = (("[ ]", "tabs"), ("j k", "move"), ("y", "copy line"), ("Y", "copy all"), ("esc", "back"))
+HINTS = (("[ ]", "tabs"), ("j k", "move"), ("y", "copy line"), ("Y", "copy all"))
 TREE_HINTS = (
     ("[ ]", "tabs"), ("enter", "open, close"), ("*", "open all"), ("y", "copy branch"),
-    ("Y", "copy all"), ("esc", "back"),
+    ("Y", "copy all"),
 )  # fmt: skip
 
 
@@ -217,7 +217,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         else:
             hints = TREE_HINTS if self._tree.display else HINTS
             own = [(key, words) for key, (words, _) in self._keys.items()]
-            self._foot.show(hint_parts([hints[0], *own, *hints[1:]], self.app.size.width))
+            self._foot.show(screen_hints([hints[0], *own, *hints[1:]], self.app.size.width))
 
     def on_resize(self) -> None:
         """Fit the graphs and the edges."""

@@ -15,7 +15,7 @@ from tui.theme import plain
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.line_list import LineList
 from tui.widgets.log_ring import Matches
-from tui.widgets.status import StatusLine, hint_parts
+from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HINTS = (
     ("j k", "move"), ("/", "search"), ("n N", "next, before"), ("x", "hex"), ("y", "copy line"),
-    ("Y", "copy all"), ("X", "extract"), ("< >", "sideways"), ("esc", "back"),
+    ("Y", "copy all"), ("X", "extract"), ("< >", "sideways"),
 )  # fmt: skip
 WIDE = 150
 """From this width on a line of hex has 32 bytes."""
@@ -148,7 +148,7 @@ class FileScreen(AskingScreen, inherit_bindings=False):
         if self._note:
             self._foot.show([(f" {self._note}", "accent")])
         else:
-            self._foot.show(hint_parts(HINTS, self.app.size.width))
+            self._foot.show(screen_hints(HINTS, self.app.size.width))
 
     def _say(self, words: str) -> None:
         self._note = words

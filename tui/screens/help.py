@@ -15,9 +15,12 @@ from tui.widgets.status import StatusLine, hint_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from typing import Any
 
     from textual.app import ComposeResult
+    from textual.dom import DOMNode
+    from textual.screen import Screen
 
     from core.commands.grammar import Verb
     from core.commands.keys import Key
@@ -69,6 +72,27 @@ def verb_section(verbs: dict[str, Verb], keys: Sequence[Key]) -> Section:
     known = sorted(set(verbs.values()), key=lambda verb: verb.word)
     rows = ((verb.word, verb.summary, ", ".join(keys_of(verb, keys, verbs))) for verb in known)
     return Section("commands", tuple(rows))
+
+
+def sections_here(screen: Screen[Any]) -> list[Section]:
+    """Return the keys that work on a screen now: its own, of what has the keys, of all screens."""
+    found: dict[DOMNode, dict[str, tuple[str, list[str]]]] = {screen: {}}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if binding.description and not binding.action.startswith("scroll_"):  # Textual's own
+            words = (binding.description, list[str]())
+            actions = found.setdefault(active.node, {})
+            actions.setdefault(binding.action, words)[1].append(sign(binding.key))
+    titles: dict[DOMNode | None, str] = {
+        screen: "keys here", screen.focused: "keys in the list", screen.app: "keys anywhere",
+    }  # fmt: skip
+    return [
+        Section(
+            titles.get(node, "more keys"),
+            tuple((" ".join(keys), words, "") for words, keys in actions.values()),
+        )
+        for node, actions in found.items()
+    ]
 
 
 class HelpScreen(ModalScreen[None], inherit_bindings=False):
@@ -123,8 +147,10 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         self._list.show_lines(lines)
         self._tell()
 
-    def _lines(self, sections: Iterable[Section], first: int) -> list[Line]:
+    def _lines(self, sections: Sequence[Section], first: int) -> list[Line]:
         lines: list[Line] = []
+        longest = (cell_len(row[0]) for section in sections for row in section.rows)
+        first = max(first, *longest, 0)
         for section in sections:
             rows = [row for row in section.rows if self._wanted in " ".join(row).lower()]
             if not rows:

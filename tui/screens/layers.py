@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import posixpath
+import threading
+import time
 
 from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
-from core.errors import NotFound
+from core.errors import NotFound, NotSupported
+from core.images.compare import changed_words
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, Waste
 from tui.answers import cause, failure, visible
 from tui.clipboard import copy
+from tui.content_search import MOST_HITS, Hit, search_contents
 from tui.details import step_words
 from tui.file_text import difference, read_bytes
 from tui.layer_lines import file_facts, layer_line, totals, waste_words
 from tui.screens.file_view import FileScreen, extract
+from tui.screens.pick import Choice, Picked, PickScreen
 from tui.theme import glyphs, plain
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import WIDE, FileTree
 from tui.widgets.line_list import LineList
-from tui.widgets.status import StatusLine, hint_parts
+from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,23 +37,28 @@ if TYPE_CHECKING:
     from core.images.index import FileEntry
     from core.images.layer_tree import Row
     from core.model import LayerInfo
+    from tui.layer_sources import ImageSource
     from tui.theme import Part
 
+NOTHING = "no file here"
+LIVE_EVERY_S = 1.0
+LIVE_SHARE = 20
+"""How many times longer than reading a live layer takes it is left alone."""
 QUICK = 15_000
 """Entries of which a tree is made at once; more are made in a thread."""
 HINTS = (
     ("[ ]", "layer"), ("enter", "open, close"), ("t", "whole image"), ("a m d u", "filter"),
-    ("/", "find"), ("v", "versions"), ("D", "diff"), ("X", "extract"), ("n N", "next, before"),
-    ("o", "owners"), ("tab", "other pane"), ("y", "copy path"), ("esc", "back"),
+    ("/", "find"), ("s", "content"), ("v", "versions"), ("D", "diff"), ("X", "extract"),
+    ("n N", "next, before"), ("o", "owners"), ("tab", "other pane"), ("y", "copy path"),
 )  # fmt: skip
 
 
 class LayersScreen(AskingScreen, inherit_bindings=False):
     """An image's layers on the left, files on the right.
 
-    `steps()` returns the steps that made a layer, lowest first, `files(diff_id)` what is in
-    one, `open_file(diff_id, path)` a descriptor; all are called in a thread, and a layer can
-    be looked at as soon as those up to it have been read.  What they raise is shown.
+    The source's methods are called in threads; what they raise is shown.  A layer can be
+    looked at as soon as those up to it have been read.  Of a live source the uppermost layer
+    comes first, and is read again and again.
     """
 
     DEFAULT_CSS = """
@@ -71,9 +81,10 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         Binding("m", f"only('{CHANGED}')", "Only changed files"),
         Binding("d", f"only('{REMOVED}')", "Only removed files"),
         Binding("u", f"only('{SAME}')", "Only unchanged files"),
-        Binding("slash", "find", "Find", priority=True),
+        Binding("slash", "find", "Find by name, /path or pattern", priority=True),
         Binding("n", "next(1)", "Next"),
         Binding("N", "next(-1)", "Before"),
+        Binding("s", "ask", "Search the files' content", priority=True),
         Binding("v", "version", "To the layer with the version before"),
         Binding("D", "diff", "How the file differs from the version before"),
         Binding("X", "extract", "Extract the file, or a directory as tar"),
@@ -81,23 +92,14 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     ]
     AUTO_FOCUS = "#files"
 
-    def __init__(
-        self,
-        image: str,
-        steps: Callable[[], list[LayerInfo]],
-        files: Callable[[str], list[FileEntry]],
-        open_file: Callable[[str, str], int],
-    ) -> None:
+    def __init__(self, source: ImageSource) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
         self._left_title = StatusLine(id="left-title")
         self._right_title = StatusLine(id="right-title")
         self._detail = StatusLine(id="detail")
         self._foot = StatusLine(id="foot")
-        self._image = image
-        self._steps = steps
-        self._read_files = files
-        self._open_file = open_file
+        self._source = source
         self._layers: list[LayerInfo] = []
         self._counts: list[int] = []
         self._stack = Stack()
@@ -107,11 +109,15 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self._whole = False
         self._statuses: frozenset[str] = frozenset()
         self._trees: dict[tuple[bool, int], Node] = {}
+        self._goal = ""
+        """Where to go when its tree is there."""
         self._wanted = ""
         self._finds_later = False
         """Whether something is looked for that may stand in what is not read yet."""
         self._note = ""
         self._glyphs = glyphs()
+        self._left = threading.Event()
+        """Set when nobody looks any more."""
         self.layer_list = LineList(id="layers")
         self.file_list = FileTree(id="files")
 
@@ -132,27 +138,66 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def on_mount(self) -> None:
         """Read the index in a thread."""
         self.run_worker(self._read, thread=True)
+        self._progress = self.set_interval(0.2, self._tell)
         self._tell()
+
+    def on_unmount(self) -> None:
+        """End what is still being read."""
+        self._left.set()
+        self._source.stop()
 
     def _read(self) -> None:
         """Read layer after layer; what is there is shown meanwhile."""
         tell = self.app.call_from_thread
+        files: list[list[FileEntry]] = []
         try:
-            layers = self._steps()
+            layers = self._source.steps()
             tell(self._take_steps, layers)
             for number, layer in enumerate(layers):
-                entries = self._read_files(layer.diff_id)
-                self._stack.add(entries)
-                tell(self._take_layer, number, len(entries))
+                files.append(self._source.files(layer.diff_id))
+                self._stack.add(files[-1])
+                tell(self._take_layer, number, len(files[-1]))
             tell(self._take_waste, self._stack.waste())
+            if self._source.live:
+                self._follow(layers[-1], files)
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
-            tell(self._fail, error)
+            if not self._left.is_set():
+                tell(self._fail, error)
+
+    def _follow(self, layer: LayerInfo, files: list[list[FileEntry]]) -> None:
+        """Read the uppermost layer until the screen is left."""
+        took = 0.0
+        while not self._left.wait(max(LIVE_EVERY_S, took * LIVE_SHARE)):
+            began = time.monotonic()
+            entries = self._source.files(layer.diff_id)
+            if entries != files[-1]:
+                files[-1] = entries
+                stack = Stack()
+                for each in files:
+                    stack.add(each)
+                self.app.call_from_thread(self._take_change, stack, entries, stack.waste())
+            took = time.monotonic() - began
 
     def _take_steps(self, layers: list[LayerInfo]) -> None:
         self._layers = layers
         self._counts = [0] * len(layers)
         self._refresh_layers()
+        if self._source.live:
+            self.layer_list.go(len(layers) - 1)
+            self._choose(len(layers) - 1)
         self._tell()
+
+    def _take_change(self, stack: Stack, entries: list[FileEntry], waste: Waste) -> None:
+        """Show the uppermost layer as it is now."""
+        size = sum(entry.size for entry in entries)
+        self._stack, self._waste = stack, waste
+        self._layers[-1] = self._layers[-1].replace(size_bytes=size, files=len(entries))
+        self._counts[-1] = len(entries)
+        top = len(self._layers) - 1
+        self._trees = {which: tree for which, tree in self._trees.items() if which[1] != top}
+        if self._number == top:
+            self._build()
+        self._refresh_layers()
 
     def _take_layer(self, number: int, count: int) -> None:
         self._counts[number] = count
@@ -162,10 +207,12 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def _take_waste(self, waste: Waste) -> None:
         self._waste = waste
+        self._progress.stop()
         self._tell()
 
     def _fail(self, error: Exception) -> None:
         self._error = error
+        self._progress.stop()
         self._tell()
 
     # The trees
@@ -174,7 +221,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         """Show the tree of the layer that is chosen, made here or in a thread."""
         wanted = (self._whole, self._number)
         if wanted in self._trees:
-            self.file_list.set_tree(self._trees[wanted], self._statuses)
+            self._show_tree(self._trees[wanted])
         elif self._number < len(self._stack):
             entries = (
                 self._counts[: self._number + 1]
@@ -190,6 +237,12 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             self.file_list.set_tree(None, self._statuses)
         self._tell()
 
+    def _show_tree(self, tree: Node) -> None:
+        self.file_list.set_tree(tree, self._statuses)
+        if self._goal:
+            self.file_list.reveal(self._goal)
+            self._goal = ""
+
     def _make_tree(self, whole: bool, number: int) -> Node:
         stack = self._stack
         return stack.image_tree(number) if whole else stack.layer_tree(number)
@@ -203,7 +256,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             self._trees.pop(next(iter(self._trees)))
         self._trees[which] = tree
         if which == (self._whole, self._number):
-            self.file_list.set_tree(tree, self._statuses)
+            self._show_tree(tree)
             self._tell()
             if self._finds_later:
                 self._note = ""
@@ -236,13 +289,14 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         if self._note:
             self._foot.show([(f" {self._note}", "accent")])
         else:
-            self._foot.show(hint_parts(HINTS, self.app.size.width))
+            self._foot.show(screen_hints(HINTS, self.app.size.width))
 
     def _totals(self) -> list[Part]:
-        parts: list[Part] = [(f" {visible(self._image)} ", "bold")]
+        parts: list[Part] = [(f" {visible(self._source.title)} ", "bold")]
         if self._error is not None:
             return [*parts, ("  ", ""), *cause(self._error)]
-        return [*parts, *totals(self._layers)]
+        parts += totals(self._layers, self._source.reading())
+        return [*parts, ("  live", "good")] if self._source.live else parts
 
     def _right_words(self) -> str:
         place = f"layer {self._number + 1}"
@@ -255,7 +309,20 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         """Return the whole of what the panes have to cut."""
         if self.layer_list.has_focus and self._layers:
             return [(f" {step_words(self._layers[self._number])}", "dim")]
-        return file_facts(self.file_list.row) if self.file_list.row else []
+        row = self.file_list.row
+        if row is None:
+            empty = self.file_list.is_ready and not self.file_list.count
+            return [(f" {NOTHING}", "dim")] if empty else []
+        return [*file_facts(row), *self._changed_parts(row)]
+
+    def _changed_parts(self, row: Row) -> list[Part]:
+        """Return what differs from the version below, of a file that the layer changed."""
+        if row.node.status != CHANGED or row.node.entry is None:
+            return []
+        below = [entry for number, entry in self._stack.versions(row.path)
+                 if entry is not None and number < self._number]  # fmt: skip
+        words = changed_words(below[-1], row.node.entry) if below else ""
+        return [(f"  changed: {visible(words)}", "warn")] if words else []
 
     # Events
 
@@ -360,7 +427,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def _opener(self, path: str, number: int) -> Callable[[], int]:
         diff_id = self._layers[number].diff_id
-        return lambda: self._open_file(diff_id, path)
+        return lambda: self._source.open(diff_id, path)
 
     def _file_screen(self, path: str, number: int) -> FileScreen:
         return FileScreen(path, self._opener(path, number), where=f"as in layer {number + 1}")
@@ -405,6 +472,9 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def _extract(self, row: Row, target: str) -> None:
         try:
+            if row.node.is_directory and not self._source.contents:
+                raise NotSupported(f"a directory is extracted from an image that is here: "
+                                   f"pull {self._source.name}")  # fmt: skip
             if row.node.is_directory:
                 said = self._extract_tree(row, target)
             else:
@@ -431,11 +501,55 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         """Begin to type a part of a name."""
         self.ask_line.ask("find", "/", "")
 
+    def action_ask(self) -> None:
+        """Begin to type what files hold."""
+        self.ask_line.ask("content", "files that hold ", "")
+
+    def _search(self, wanted: str) -> None:
+        """Look for bytes in all files up to the chosen layer, then offer those that hold them."""
+        number = self._number
+        found = self._stack.files(min(number, len(self._stack) - 1)) if len(self._stack) else {}
+        openers = (
+            (path, self._opener(path, holders[-1]))
+            for path, entry in sorted(found.items())
+            if entry.kind == "file" and (holders := self._versions_here(path))
+        )
+        try:
+            hits = search_contents(openers, wanted, self._left.is_set)
+        except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
+            self.app.call_from_thread(self._say, plain(failure(error)[0]))
+            return
+        if not self._left.is_set():
+            self.app.call_from_thread(self._offer, hits, wanted)
+
+    def _offer(self, hits: list[Hit], wanted: str) -> None:
+        if not hits:
+            self._say(f"no file holds {wanted}")
+            return
+
+        def go(picked: Picked | None) -> None:
+            if picked is not None:
+                self._whole, self._goal = True, hits[picked.number].path
+                self._build()
+
+        self._say("")
+        choices = [Choice(hit.path, words=hit.words) for hit in hits]
+        many = f"{len(hits)}{' or more' * (len(hits) == MOST_HITS)}"
+        title = f"{many} file{'s' * (len(hits) != 1)} up to layer {self._number + 1} with {wanted}"
+        self.app.push_screen(PickScreen(title, choices), go)
+
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:
         self.file_list.focus()
         row = self.file_list.row
-        if event.question == "extract":
+        if event.question == "content":
+            if event.text and self._source.contents:
+                wanted = event.text
+                self._say(f"looking for {wanted} in every file up to layer {self._number + 1} …")
+                self.run_worker(lambda: self._search(wanted), thread=True, group="content")
+            elif event.text:
+                self._say(f"only images that are here can be searched: pull {self._source.name}")
+        elif event.question == "extract":
             if event.text and row is not None:
                 target = event.text
                 self.run_worker(lambda: self._extract(row, target), thread=True)

@@ -16,7 +16,7 @@ from tui.theme import plain
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.line_table import LineTable
 from tui.widgets.rows import Column, Row
-from tui.widgets.status import StatusLine, hint_parts
+from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HINTS = (
     ("j k", "move"), ("/", "filter"), ("< >", "sort"), ("space", "mark"), ("y", "copy name"),
-    ("r", "read again"), ("esc", "back"),
+    ("r", "read again"),
 )  # fmt: skip
 MOST_CELLS = 60
 MARGIN = 3
@@ -166,7 +166,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._head.show(parts)
         own = [(action.key, action.words) for action in self._actions]
         words: list[Part] = [(f" {self._note}", "accent")]
-        hints = hint_parts([*own, *HINTS], self.app.size.width)
+        hints = screen_hints([*own, *HINTS], self.app.size.width)
         self._foot.show(words if self._note else hints)
 
     def on_resize(self) -> None:

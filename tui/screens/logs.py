@@ -17,7 +17,7 @@ from tui.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.log_levels import ERROR, WORDS
 from tui.widgets.log_view import LogView
-from tui.widgets.status import StatusLine, hint_parts
+from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ CALM_FRAMES = 2 * FRAMES
 HINTS = (
     ("f", "follow"), ("/", "search"), ("n N", "next, before"), ("&", "keep"), ("v", "level"),
     ("J", "JSON"), ("w", "wrap"), ("T", "times"), ("V", "select"), ("y", "copy"), ("S", "save"),
-    ("g G", "first, last"), ("esc", "back"),
+    ("g G", "first, last"),
 )  # fmt: skip
 SELECTING = (("j k", "more, less"), ("y", "copy"), ("esc", "end selecting"))
 
@@ -199,7 +199,7 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
             self._foot.show([(f" {words}", "accent")])
         else:
             hints = SELECTING if self.view.selecting else HINTS
-            self._foot.show(hint_parts(hints, self.app.size.width))
+            self._foot.show(screen_hints(hints, self.app.size.width))
 
     def _empty_words(self) -> str:
         if len(self.view.ring):

@@ -131,8 +131,8 @@ class FileTree(LineList):
         """Go to the next name (by 1) or the one before (-1) that holds `wanted`.
 
         Opens what leads there; letters' case does not count.  With a slash in it, `wanted`
-        is looked for in whole paths; with `*`, `?` or `[` in it, it is a pattern for all of
-        the name or path.  False when there is none.
+        is looked for in whole paths, from the root's slash on; with `*`, `?` or `[` in it, it
+        is a pattern for all of the name or path.  False when there is none.
         """
         fits = _fits(wanted)
         if self._rows is None:
@@ -143,7 +143,7 @@ class FileTree(LineList):
         start = self._paths.index(row.path) if row is not None else 0
         for step in range(1, count + 1):
             path = self._paths[(start + by * step) % count]
-            name = path if "/" in wanted else path.rpartition("/")[2]
+            name = f"/{path}" if "/" in wanted else path.rpartition("/")[2]
             if fits(name.lower()):
                 place = self._rows.reveal(path)
                 self._show()
@@ -159,5 +159,7 @@ def _fits(wanted: str) -> Callable[[str], bool]:
     import fnmatch
     import re
 
-    pattern = re.compile(fnmatch.translate(wanted.lstrip("/")))
+    if "/" in wanted and not wanted.startswith("/"):
+        wanted = f"/{wanted}"
+    pattern = re.compile(fnmatch.translate(wanted))
     return lambda text: pattern.match(text) is not None

@@ -87,19 +87,29 @@ def sign_at(parts: Sequence[Part], x: int) -> str:
     return ""
 
 
-def hint_parts(hints: Sequence[tuple[str, str]], width: int) -> list[Part]:
-    """Return as many keys with their words as fit; the last one, help, always does."""
+BACK = (("esc", "back"), ("?", "help"))
+
+
+def hint_parts(hints: Sequence[tuple[str, str]], width: int, kept: int = 1) -> list[Part]:
+    """Return as many keys with their words as fit; the last ones, such as help, always do."""
     parts: list[Part] = []
-    used = 1
-    *rest, last = hints
-    room = width - cell_len("".join(last)) - 3
-    for key, words in rest:
-        size = cell_len(key) + cell_len(words) + 3
+    used = 0
+    *rest, last = [(key, words, cell_len(key) + cell_len(words) + 3) for key, words in hints]
+    always = [*rest[len(rest) - kept + 1 :], last]
+    room = width - sum(size for _, _, size in always)
+    for key, words, size in rest[: len(rest) - kept + 1]:
         if used + size > room:
             break
         parts += [(f" {key}", "accent"), (f" {words} ", "dim")]
         used += size
-    return [*parts, (f" {last[0]}", "accent"), (f" {last[1]}", "dim")]
+    for key, words, _ in always:
+        parts += [(f" {key}", "accent"), (f" {words} ", "dim")]
+    return parts
+
+
+def screen_hints(hints: Sequence[tuple[str, str]], width: int) -> list[Part]:
+    """Return the keys of a screen that can be left, which is always said, as is help."""
+    return hint_parts([*hints, *BACK], width, len(BACK))
 
 
 def host_name() -> str:
