@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from core.errors import Error, UsageError
+from core.errors import Error, HostError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from core.engine import Engine
 
 HELP = ("-h", "--help", "help")
+WITHOUT_NAMESPACE = (["doctor"], ["version"], ["--version"], ["-v"])
+"""What answers even where the host gives an ordinary user no namespace."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -56,7 +58,7 @@ def _main(words: list[str]) -> int:
         code = _explain(words)
         if code is not None:
             return code
-    _enter_namespace()
+    _enter_namespace(words)
     if words[:1] == ["--record"]:
         return _record(words[1:])
     read_only = "--read-only" in words[:1]
@@ -105,7 +107,7 @@ def _explain(words: list[str]) -> int | None:
     return None
 
 
-def _enter_namespace() -> None:
+def _enter_namespace(words: list[str]) -> None:
     """Make an ordinary user root of a namespace of his own, where he may have one."""
     if os.geteuid() == 0:
         return
@@ -117,7 +119,11 @@ def _enter_namespace() -> None:
     from core.config import load_config
     from core.paths import configured_paths
 
-    rootless.enter(configured_paths(load_config()))
+    try:
+        rootless.enter(configured_paths(load_config()))
+    except HostError:
+        if words[:1] not in WITHOUT_NAMESPACE:
+            raise
 
 
 def _record(words: Sequence[str]) -> int:

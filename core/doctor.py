@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WANTED_CONTROLLERS = ("cpu", "memory", "pids")
 UNFIT_FILE_SYSTEMS = ("overlay", "nfs", "nfs4", "9p", "vfat", "fuse", "fuse.sshfs", "ecryptfs")
 """overlayfs takes none of them for a writable layer (kernel: filesystems/overlayfs.rst)."""
+APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 OPENAT2_SINCE = (5, 6)
 LITTLE_SPACE = 1 << 30
 
@@ -43,6 +44,13 @@ def _privileges() -> Fact:
     if is_root():
         return Fact("privileges", True, "root")
     problem, remedy = obstacle()
+    if not problem:  # user_namespaces(7): none within a chroot, and security modules may refuse
+        problem = "the kernel gives this process no user namespace"
+        remedy = "leave the chroot or container that this is"
+        if os.path.exists(APPARMOR):
+            with open(APPARMOR, encoding="ascii") as file:
+                if file.read().strip() == "1":
+                    remedy = f"as root: sysctl -w kernel.{os.path.basename(APPARMOR)}=0"
     return Fact("privileges", False, f"an ordinary user: {problem}", f"sudo limpet; or {remedy}")
 
 

@@ -46,7 +46,6 @@ def start(words: Sequence[str], pid: int) -> int:
 
     Raises OSError with what it said when it cannot.
     """
-    space = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     ready_read, ready_write = os.pipe()
     said_read, said_write = os.pipe()
     child = os.fork()
@@ -55,14 +54,14 @@ def start(words: Sequence[str], pid: int) -> int:
             # Set before it gives up what lets it be: it must not outlive the monitor.
             process.prctl(process.PR_SET_PDEATHSIG, _signal.SIGTERM)
             _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # it takes an ignored one for an error
+            # Later versions close what they inherit but for the first three.
+            os.dup2(ready_write, 1)
             os.dup2(said_write, 2)
-            for fd in (ready_write, space):
-                os.set_inheritable(fd, True)
-            own = ["--netns", f"/proc/self/fd/{space}", "--pid", f"/proc/self/fd/{ready_write}"]
+            own = ["--netns", f"/proc/{pid}/ns/net", "--pid", "/proc/self/fd/1"]
             os.execv(words[0], [*words, *own])  # noqa: S606 - no shell is the point
         finally:
             os._exit(127)
-    for fd in (space, ready_write, said_write):
+    for fd in (ready_write, said_write):
         os.close(fd)
     try:
         if os.read(ready_read, 32):
