@@ -229,6 +229,10 @@ QUOTA = """
 -- How many pulls a registry still grants, as it told last: REMAINING/LIMIT.
 ALTER TABLE registries ADD COLUMN quota TEXT NOT NULL DEFAULT ''
 """
+QUOTA_RESET = """
+-- When the registry counts anew at the latest, in seconds since the epoch; 0: unknown.
+ALTER TABLE registries ADD COLUMN quota_reset REAL NOT NULL DEFAULT 0
+"""
 SCHEMAS: tuple[str, ...] = (
     FIRST_SCHEMA,
     REPOSITORIES,
@@ -238,6 +242,7 @@ SCHEMAS: tuple[str, ...] = (
     EDITS,
     BUILD_CACHE,
     QUOTA,
+    QUOTA_RESET,
 )
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 

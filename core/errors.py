@@ -147,8 +147,10 @@ class RateLimited(RegistryError):
 
     code = "rate-limited"
 
-    def __init__(self, message: str, *, reset_at: float = 0, hint: str = "") -> None:
-        super().__init__(message, hint=hint, status=429)
+    def __init__(
+        self, message: str, *, reset_at: float = 0, hint: str = "", subject: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, subject=subject, status=429)
         self.reset_at = reset_at
 
 

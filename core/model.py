@@ -118,7 +118,7 @@ class RegistryInfo(Record):
     scheme: str = "https"
     last_used: float = 0
     quota: str = ""
-    """Pulls that it still grants, REMAINING/LIMIT, as far as it tells."""
+    """Pulls that it still grants, `REMAINING/LIMIT, reset in 5 h`, as far as it tells."""
     last_sync: float = 0
     """When a sync rule that names it ended last."""
 

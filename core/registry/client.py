@@ -12,12 +12,12 @@ from core.errors import NotFound, ProtocolError, RegistryError, Unauthorized, Un
 from core.images.digest import check_digest, digest_of, is_digest
 from core.images.manifest import ACCEPTED, MAX_SIZE
 from core.images.reference import DOCKER_HUB, parse_host
-from core.record import Record
 from core.registry.auth import Authorizer
 from core.registry.certificates import Certificates
 from core.registry.failures import describe_answer, is_final, printable, speaks_no_tls
 from core.registry.http import ATTEMPTS, Request, Transport, backoff, join
 from core.registry.proxy import is_loopback
+from core.registry.quota import read_quota
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.config import Config
     from core.registry.credentials import Credentials
     from core.registry.http import Answer
+    from core.registry.quota import Quota
     from core.registry.wire import Body
 
 HUB_ENDPOINT = "registry-1.docker.io"
@@ -35,14 +36,6 @@ WEB = ("https://", "http://")
 PAGE_ENTRIES = 1000
 PAGE_MAX = 16 << 20
 LIST_MAX = 1_000_000
-
-
-class Quota(Record):
-    """How many pulls a registry still grants, as Docker Hub's headers tell."""
-
-    limit: int
-    remaining: int
-    window_s: int
 
 
 class Blob:
@@ -131,7 +124,6 @@ class RegistryClient:
         answer, content = self._fetch(
             f"{path}/manifests/{reference}", pull_scope(path), what, MAX_SIZE, headers
         )
-        self._note_quota(answer)
         digest = answer.header("Docker-Content-Digest")
         if is_digest(reference):
             digest = reference
@@ -147,7 +139,6 @@ class RegistryClient:
         target = f"{path}/manifests/{reference}"
         scope = pull_scope(path)
         answer = self.ask("HEAD", target, scope, what, headers, accepted=(200, 404))
-        self._note_quota(answer)
         answer.close()
         if answer.status == 404:
             return ""
@@ -285,6 +276,7 @@ class RegistryClient:
         if answer.status == 401 and known:
             header = authorizer.respond(answer, scope, header)
             answer = transport.open(request.replace(authorization=header), attempts)
+        self.quota = read_quota(answer) or self.quota
         if answer.status in accepted:
             return answer
         cause = authorizer.redact(describe_answer(answer))
@@ -360,13 +352,6 @@ class RegistryClient:
         if not url.startswith(base):
             raise ProtocolError(f"{what}: the next page is elsewhere: {printable(url)}")
         return url.removeprefix(base)
-
-    def _note_quota(self, answer: Answer) -> None:
-        limit, _, window = answer.header("RateLimit-Limit").partition(";w=")
-        remaining = answer.header("RateLimit-Remaining").partition(";")[0]
-        numbers = [text for text in (limit, remaining, window) if text.isascii() and text.isdigit()]
-        if len(numbers) == 3:
-            self.quota = Quota(*(int(text[:12]) for text in numbers))
 
 
 def read_names(body: bytes, key: str, what: str) -> list[str]:

@@ -9,6 +9,7 @@ import time
 from urllib.parse import urlsplit
 
 from core.errors import ProtocolError, RateLimited, Unreachable
+from core.registry.quota import duration, reset_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,12 +39,13 @@ def server_failed(answer: Answer, subject: str) -> Unreachable:
 
 def rate_limited(answer: Answer, subject: str) -> RateLimited:
     """Return the error for a 429 answer, with the time to come back if the server tells it."""
-    reset_at = _reset_at(answer)
-    wait = f"; it may be asked again in {_duration(reset_at - time.time())}" if reset_at else ""
+    again = reset_at(answer)
+    wait = f"; it may be asked again in {duration(again - time.time())}" if again else ""
     return RateLimited(
         f"{subject}: too many requests: {describe_answer(answer)}{wait}",
-        reset_at=reset_at,
+        reset_at=again,
         hint=f"limpet login {subject} raises the limit at some registries",
+        subject=subject,
     )
 
 
@@ -125,25 +127,3 @@ def _explain(error: Exception, subject: str) -> tuple[str, str]:
             1:
         ], "limpet registry ls --probe shows which registries answer"
     return type(error).__name__, ""
-
-
-def _reset_at(answer: Answer) -> float:
-    after = answer.header("Retry-After")
-    if after.isascii() and after.isdigit():
-        return time.time() + min(int(after[:9]), 30 * 86400)
-    if after:
-        from email.utils import parsedate_to_datetime
-
-        try:
-            return parsedate_to_datetime(after).timestamp()
-        except (ValueError, OverflowError):
-            return 0
-    reset = answer.header("X-RateLimit-Reset")
-    return float(reset[:12]) if reset.isascii() and reset.isdigit() else 0
-
-
-def _duration(seconds: float) -> str:
-    whole = max(int(seconds + 0.5), 0)
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"

@@ -11,7 +11,7 @@ import http.client
 import time
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from core.errors import ProtocolError, Unreachable
+from core.errors import ProtocolError, RateLimited, Unreachable
 from core.record import Record
 from core.registry.certificates import Certificates, make_context
 from core.registry.connection import PORTS, Connection
@@ -21,6 +21,7 @@ from core.registry.failures import (
     server_failed,
     unreachable,
 )
+from core.registry.quota import LIMITED_MAX_S, LIMITED_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ class Transport:
         self._timeout_s = timeout_s
         self._check = check
         self._certificates = certificates or Certificates()
+        self._limited: RateLimited | None = None
+        self._limited_until = 0.0
         self._idle: dict[tuple[str, str], list[Connection]] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
 
@@ -171,18 +174,19 @@ class Transport:
         """Send a request, follow redirects, and return the answer, of whatever status < 500.
 
         Raises Unreachable after `attempts` (0: the transport's own number) broken connections
-        or 5xx answers, RateLimited at once for 429, ProtocolError for redirects that lead
-        nowhere.
+        or 5xx answers, RateLimited at once for 429 and then without asking for as long as that
+        tells, ProtocolError for redirects that lead nowhere.
         """
         failures = 0
         while True:
             self._check()
+            self._heed_limit()
             try:
                 answer = self._follow(request)
                 if answer.status >= 500:
                     failure: Unreachable = server_failed(answer, self.subject)
                 elif answer.status == 429:
-                    raise rate_limited(answer, self.subject)
+                    raise self._note_limit(rate_limited(answer, self.subject))
                 else:
                     return answer
             except BROKEN as error:
@@ -194,6 +198,19 @@ class Transport:
             if failures >= (attempts or self.attempts):
                 raise failure
             backoff(failures, self._check)
+
+    def _note_limit(self, error: RateLimited) -> RateLimited:
+        now = time.time()
+        until = error.reset_at or now + LIMITED_S
+        self._limited, self._limited_until = error, min(until, now + LIMITED_MAX_S)
+        return error
+
+    def _heed_limit(self) -> None:
+        told = self._limited
+        if told and time.time() < self._limited_until:
+            raise RateLimited(
+                told.message, reset_at=told.reset_at, hint=told.hint, subject=told.subject
+            )
 
     def fetch(self, ask: Callable[[], Answer], limit: int, what: str) -> tuple[Answer, bytes]:
         """Return the answer that `ask` gets, with its whole body.

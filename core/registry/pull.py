@@ -133,19 +133,16 @@ def _bring(
     job: Job,
 ) -> Found:
     """Bring manifest, config and layers from one place."""
-    try:
-        with RegistryClient(place.host, config, check=job.check) as client:
+    with RegistryClient(place.host, config, check=job.check) as client:
+        try:
             found = find(client, place, platform, job.say)
             _Layers(store, config, client, place.path, job).bring(found.layers)
-            if client.quota:
-                job.say(
-                    f"{client.host} grants {client.quota.remaining} more pulls of "
-                    f"{client.quota.limit} in {client.quota.window_s // 3600} h"
-                )
-    except RegistryError as error:
-        note_use(store.database, place.host, error)
-        raise
-    note_use(store.database, place.host, quota=client.quota)
+        except RegistryError as error:
+            note_use(store.database, client, error)
+            raise
+    if client.quota:
+        job.say(f"{client.host} still grants {client.quota.describe()}")
+    note_use(store.database, client)
     return found
 
 

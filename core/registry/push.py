@@ -57,14 +57,13 @@ def push(
             hint=f"push to {target.replace(digest='', tag='TAG').familiar}",
             subject=target.familiar,
         )
-    try:
-        with RegistryClient(target.host, config, check=job.check) as client:
-            pusher = _Push(store, config, client, target.path, job)
-            result = pusher.run(images, target)
-    except RegistryError as error:
-        note_use(store.database, target.host, error)
-        raise
-    note_use(store.database, target.host)
+    with RegistryClient(target.host, config, check=job.check) as client:
+        try:
+            result = _Push(store, config, client, target.path, job).run(images, target)
+        except RegistryError as error:
+            note_use(store.database, client, error)
+            raise
+    note_use(store.database, client)
     return result
 
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import time
 
-from core.errors import ConfigError, Error, Unauthorized, UsageError
-from core.images.reference import parse_host
+from core.errors import ConfigError, Error, RateLimited, Unauthorized, UsageError
+from core.images.reference import DOCKER_HUB, parse_host
 from core.model import RegistryInfo
+from core.registry.quota import LIMITED_S, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.config import Config
     from core.database import Database
-    from core.registry.client import Quota
+    from core.registry.client import RegistryClient
+    from core.registry.quota import Quota
+
+HUB_LIMIT_IMAGE = ("ratelimitpreview/test", "latest")
+"""Docker Hub tells the limit with this image, and a HEAD is not counted.
+
+https://docs.docker.com/docker-hub/usage/pulls/#view-pull-rate-and-limit
+"""
 
 
 def known_registries(database: Database, config: Config) -> list[RegistryInfo]:
     """Return every known registry, the last used first; nothing is asked over the network."""
-    rows = database.query("SELECT host, last_used, last_error, quota FROM registries")
+    rows = database.query("SELECT host, last_used, last_error, quota, quota_reset FROM registries")
     used = {host: tuple(facts) for host, *facts in rows}
     users, problem = _users()
     synced = _synced(database, config)
@@ -25,13 +33,13 @@ def known_registries(database: Database, config: Config) -> list[RegistryInfo]:
     hosts = {_host(config["registry", "default"]), *map(_host, insecure), *users, *used}
     found = []
     for host in hosts:
-        last_used, cause, quota = used.get(host, (0, "", ""))
+        last_used, cause, granted, reset_at = used.get(host, (0, "", "", 0))
         state = ("unreachable" if cause else "reachable") if last_used else "unknown"
         scheme = "http" if host in insecure else "https"
         found.append(
             RegistryInfo(
-                host, state, cause or problem, users.get(host, ""), scheme, last_used, quota,
-                synced.get(host, 0),
+                host, state, cause or problem, users.get(host, ""), scheme, last_used,
+                describe(granted, reset_at), synced.get(host, 0),
             )
         )  # fmt: skip
     return sorted(found, key=lambda info: (-info.last_used, info.host))
@@ -63,9 +71,10 @@ def probe_registries(
 
     known = known_registries(database, config)
     answers: dict[str, RegistryInfo] = {}
+    quotas: dict[str, Quota] = {}
 
     def ask(info: RegistryInfo) -> None:
-        answers[info.host] = _probe(info, config, timeout_s)
+        answers[info.host] = _probe(info, config, timeout_s, quotas)
 
     threads = [threading.Thread(target=ask, args=(info,), daemon=True) for info in known]
     for thread in threads:
@@ -83,25 +92,42 @@ def probe_registries(
             "ON CONFLICT (host) DO UPDATE SET last_error = excluded.last_error",
             [(info.host, time.time(), info.cause) for info in found],
         )
+        sql.executemany(
+            "UPDATE registries SET quota=?, quota_reset=? WHERE host=?",
+            [(quota.granted, quota.reset_at, host) for host, quota in list(quotas.items())],
+        )
     return found
 
 
-def note_use(
-    database: Database, host: str, error: Error | None = None, quota: Quota | None = None
-) -> None:
-    """Record that a registry was talked to, how that failed if it did, and what it grants."""
-    told = f"{quota.remaining}/{quota.limit}" if quota else ""
+def note_use(database: Database, client: RegistryClient, error: Error | None = None) -> None:
+    """Record that a registry was talked to, how that failed if it did, and what it grants.
+
+    An error of another registry is none of this one's.
+    """
+    if error and error.subject not in ("", client.host):
+        error = None
+    granted, reset_at = "", 0.0
+    if quota := client.quota:
+        granted, reset_at = quota.granted, quota.reset_at
+    if isinstance(error, RateLimited):
+        granted = f"0/{quota.limit}" if quota else "0"
+        reset_at = error.reset_at or time.time() + LIMITED_S
     with database.write() as sql:
         sql.execute(
-            "INSERT INTO registries (host, last_used, last_error, quota) VALUES (?, ?, ?, ?) "
+            "INSERT INTO registries (host, last_used, last_error, quota, quota_reset) "
+            "VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (host) DO UPDATE SET last_used = excluded.last_used,"
             " last_error = excluded.last_error,"
-            " quota = CASE excluded.quota WHEN '' THEN quota ELSE excluded.quota END",
-            (host, time.time(), error.message if error else "", told),
+            " quota = CASE excluded.quota WHEN '' THEN quota ELSE excluded.quota END,"
+            " quota_reset = CASE excluded.quota WHEN '' THEN quota_reset"
+            " ELSE excluded.quota_reset END",
+            (client.host, time.time(), error.message if error else "", granted, reset_at),
         )
 
 
-def _probe(info: RegistryInfo, config: Config, timeout_s: float) -> RegistryInfo:
+def _probe(
+    info: RegistryInfo, config: Config, timeout_s: float, quotas: dict[str, Quota]
+) -> RegistryInfo:
     from core.registry.client import RegistryClient
 
     try:
@@ -109,6 +135,11 @@ def _probe(info: RegistryInfo, config: Config, timeout_s: float) -> RegistryInfo
             scheme = client.scheme
             info = info.replace(scheme=scheme)
             client.ping()
+            if info.host == DOCKER_HUB:
+                client.digest_of_manifest(*HUB_LIMIT_IMAGE)
+            if client.quota:
+                quotas[info.host] = client.quota
+                info = info.replace(quota=client.quota.describe())
     except Unauthorized as error:
         return info.replace(state="unauthorized", cause=error.message)
     except Error as error:

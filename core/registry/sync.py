@@ -10,6 +10,7 @@ import time
 from core.errors import Cancelled, Error, RateLimited, RegistryError
 from core.record import Record
 from core.registry.ends import open_end
+from core.registry.quota import LIMITED_MAX_S
 from core.registry.status import note_use
 from core.registry.sync_copy import Copying, Done
 from core.registry.sync_plan import COPY, DELETE, KEEP, MOVE, SKIP, SyncPlan, describe, make_plan
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-LIMIT_S = 86400.0
-"""Longer than that, no registry's word is taken for when it may be asked again."""
 SHOWN = 10
 """Failures that a message names."""
 
@@ -87,12 +86,19 @@ def run_rules(
 
     def carry_out(rule: Rule, source: End, target: End) -> Report:
         started = time.time()
-        plan = make_plan(rule, source, target, store.database, job.check)
-        for end in (source, target):
-            if end.client is not None:
-                note_use(store.database, end.client.host)
         workers = max(1, config["registry", "parallel_layers"])
-        done = Copying(store, plan, source, target, job).run(workers)
+        clients = [end.client for end in (source, target) if end.client is not None]
+        try:
+            plan = make_plan(rule, source, target, store.database, job.check)
+            done = Copying(store, plan, source, target, job).run(workers)
+        except RegistryError as error:
+            for client in clients:
+                note_use(store.database, client, error)
+            raise
+        for client in clients:
+            note_use(store.database, client)
+            if client.quota:
+                job.say(f"{client.host} still grants {client.quota.describe()}")
         return Report(rule.name, started, time.time() - started, tuple(done))
 
     reports = []
@@ -133,7 +139,7 @@ def watch_rules(
         except Error as error:
             job.say(describe(error))
             if isinstance(error, RateLimited):
-                wait_s = max(every_s, min(error.reset_at - time.time(), LIMIT_S))
+                wait_s = max(every_s, min(error.reset_at - time.time(), LIMITED_MAX_S))
         end = time.monotonic() + wait_s
         while (left := end - time.monotonic()) > 0:
             job.check()

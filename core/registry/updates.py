@@ -7,6 +7,7 @@ from core.images.manifest import Index, choose, parse
 from core.images.reference import familiar_name, parse_reference
 from core.record import Record
 from core.registry.client import RegistryClient
+from core.registry.status import note_use
 from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ def check_updates(
     users = list(users)
     used = {user.image for user in users}
     names = [_Name(*row) for row in rows if row[0] in used or not only_users]
-    states = _ask_all(names, config, check)
+    states = _ask_all(names, database, config, check)
     here = {name.reference: name.digest for name in names}
     found = [
         states[name.reference].replace(kind="image", name=familiar_name(name.reference))
@@ -95,7 +96,9 @@ def check_updates(
     return found
 
 
-def _ask_all(names: list[_Name], config: Config, check: Check) -> dict[str, Update]:
+def _ask_all(
+    names: list[_Name], database: Database, config: Config, check: Check
+) -> dict[str, Update]:
     states: dict[str, Update] = {}
     clients: dict[str, RegistryClient] = {}
     silent: dict[str, str] = {}
@@ -120,6 +123,8 @@ def _ask_all(names: list[_Name], config: Config, check: Check) -> dict[str, Upda
     finally:
         for client in clients.values():
             client.close()
+            if client.quota:
+                note_use(database, client)
     return states
 
 

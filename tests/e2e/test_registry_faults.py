@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.config import Config
+from core.database import Database
 from core.errors import (
     Cancelled,
     ConfigError,
@@ -32,6 +33,7 @@ from core.registry.client import RegistryClient
 from core.registry.credentials import Credentials
 from core.registry.fetch import fetch_blob
 from core.registry.pull import Found, find
+from core.registry.status import known_registries, note_use
 from tests.fixture_images import make_certificate
 from tests.hostile_registry import Handler, HostileRegistry, digest_of
 
@@ -269,25 +271,63 @@ def test_when_requests_are_welcome_again(
     assert caught.value.reset_at == reset_at
 
 
-def test_quota_is_read(registry: HostileRegistry) -> None:
-    body, kind = registry.manifests["/v2/app/manifests/latest"]
+def test_a_limit_is_not_run_into_again(registry: HostileRegistry) -> None:
+    """What else the command wants fails at once, until the registry may be asked."""
     registry.rules["/manifests/latest"] = lambda handler: handler.answer(
-        200,
-        body,
-        {
-            "Content-Type": kind,
-            "RateLimit-Limit": "100;w=21600",
-            "RateLimit-Remaining": "76;w=21600",
-        },
+        429, b"", {"Retry-After": "1"}
     )
     with make_client(registry) as client:
+        with pytest.raises(RateLimited):
+            client.manifest("app", "latest")
+        before = len(registry.requests)
+        with pytest.raises(RateLimited):
+            list(client.tags("app"))
+        assert len(registry.requests) == before
+        time.sleep(1.1)
+        client.ping()
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "76;w=21600"}, 21600),
+        ({"RateLimit-Limit": "100, 100;w=60", "RateLimit-Remaining": "76"}, 60),
+        ({"RateLimit-Limit": "100", "RateLimit-Remaining": "76", "RateLimit-Reset": "90"}, 90),
+        ({"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "76",
+          "X-RateLimit-Reset": "4102444800"}, 4102444800 - time.time()),
+        ({"RateLimit-Limit": "100", "RateLimit-Remaining": "76"}, 0),
+        ({"RateLimit-Limit": "100"}, None),
+        ({"RateLimit-Limit": "many", "RateLimit-Remaining": "-1"}, None),
+    ],
+)  # fmt: skip
+def test_what_is_still_granted_is_shown(
+    registry: HostileRegistry, paths: Paths, headers: dict[str, str], wait_s: float | None
+) -> None:
+    body, kind = registry.manifests["/v2/app/manifests/latest"]
+    registry.rules["/manifests/latest"] = lambda handler: handler.answer(
+        200, body, {"Content-Type": kind, **headers}
+    )
+    database = Database(paths)
+    with make_client(registry) as client:
         client.manifest("app", "latest")
-        assert client.quota
-        assert (client.quota.limit, client.quota.remaining, client.quota.window_s) == (
-            100,
-            76,
-            21600,
+        note_use(database, client)
+        quota = client.quota
+        shown = next(
+            info.quota for info in known_registries(database, Config()) if info.host == client.host
         )
+        if wait_s is None:
+            assert (quota, shown) == (None, "")
+            return
+        assert quota
+        assert (quota.limit, quota.remaining) == (100, 76)
+        assert abs(quota.reset_at - (time.time() + wait_s if wait_s else 0)) < 60
+        assert shown.startswith("76/100, reset in " if wait_s else "76/100")
+        # Its count begins anew: what is granted then is not known.
+        with database.write() as sql:
+            sql.execute("UPDATE registries SET quota_reset = 1")
+        known = known_registries(database, Config())
+        assert "76" not in "".join(info.quota for info in known)
+    database.close()
 
 
 def test_missing_tag(registry: HostileRegistry) -> None:
