@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 WORKERS = 8
 SEARCH_MAX = 16 << 20
 HUB_SEARCH = "https://index.docker.io/v1/search"
-REFERRERS_MAX = 4 << 20
 
 
 class RemoteTag(Record):
@@ -183,15 +182,15 @@ def referrers(client: RegistryClient, path: str, digest: str) -> list[Referrer]:
     https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers
     """
     what = f"referrers of {client.host}/{path}@{digest}"
-    body = referrers_index(client, path, digest)
+    indexes = referrers_pages(client, path, digest)
     fallback = digest.replace(":", "-")
-    if not body:
+    if not indexes:
         try:
-            body = client.manifest(path, fallback)[0]
+            indexes = [client.manifest(path, fallback)[0]]
         except NotFound:
-            body = b""
+            indexes = []
     found = []
-    for item in _json(body, what).get("manifests") or [] if body else []:
+    for item in (item for body in indexes for item in _json(body, what).get("manifests") or []):
         if isinstance(item, dict) and is_digest(str(item.get("digest"))):
             kind = str(item.get("artifactType") or item.get("mediaType") or "")
             notes = item.get("annotations")
@@ -205,15 +204,11 @@ def referrers(client: RegistryClient, path: str, digest: str) -> list[Referrer]:
     return found
 
 
-def referrers_index(client: RegistryClient, path: str, digest: str) -> bytes:
-    """Return the index of what refers to a manifest, empty from a registry without that API."""
+def referrers_pages(client: RegistryClient, path: str, digest: str) -> list[bytes]:
+    """Return the indexes of what refers to a manifest, none from a registry without that API."""
     what = f"referrers of {client.host}/{path}@{digest}"
     target = f"{path}/referrers/{digest}"
-    answer = client.ask("GET", target, pull_scope(path), what, accepted=(200, 400, 404, 405))
-    try:
-        return answer.read_all(REFERRERS_MAX) if answer.status == 200 else b""
-    finally:
-        answer.close()
+    return list(client.pages(target, pull_scope(path), what, (200, 400, 404, 405)))
 
 
 COSIGN = {".sig": "cosign signature", ".att": "cosign attestation", ".sbom": "cosign SBOM"}

@@ -35,6 +35,7 @@ HUB_ENDPOINT = "registry-1.docker.io"
 WEB = ("https://", "http://")
 PAGE_ENTRIES = 1000
 PAGE_MAX = 16 << 20
+PAGES_MAX = 10_000
 LIST_MAX = 1_000_000
 
 
@@ -183,6 +184,24 @@ class RegistryClient:
         """Return the repositories of the registry, page by page as they are taken."""
         return self._list("_catalog", "registry:catalog:*", "repositories", self.host)
 
+    def pages(
+        self, target: str, scope: str, what: str, accepted: tuple[int, ...] = (200,)
+    ) -> Iterator[bytes]:
+        """Return each page of a list, as they are taken; none behind one that is not 200.
+
+        https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-tags
+        """
+        seen = set()
+        while target:
+            if target in seen or len(seen) > PAGES_MAX:
+                raise ProtocolError(f"{what}: the list does not end", subject=self.host)
+            seen.add(target)
+            answer, body = self._fetch(target, scope, what, PAGE_MAX, accepted=accepted)
+            if answer.status != 200:
+                return
+            yield body
+            target = self._next_page(answer, what)
+
     def _connect(self) -> tuple[Transport, Authorizer]:
         with self._lock:
             if self._way is None:
@@ -321,27 +340,21 @@ class RegistryClient:
         what: str,
         limit: int,
         headers: tuple[tuple[str, str], ...] = (),
+        accepted: tuple[int, ...] = (200,),
     ) -> tuple[Answer, bytes]:
         transport = self._connect()[0]
-        return transport.fetch(lambda: self._get(path, scope, what, headers), limit, what)
+        return transport.fetch(
+            lambda: self._get(path, scope, what, headers, accepted=accepted), limit, what
+        )
 
     def _list(self, path: str, scope: str, key: str, what: str) -> Iterator[str]:
-        """Return all names of a paginated list.
-
-        https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-tags
-        """
         count = 0
-        seen = set()
-        following = f"{path}?n={PAGE_ENTRIES}"
-        while following:
-            if following in seen or count > LIST_MAX:
-                raise ProtocolError(f"{what}: the list of {key} does not end", subject=self.host)
-            seen.add(following)
-            answer, body = self._fetch(following, scope, what, PAGE_MAX)
+        for body in self.pages(f"{path}?n={PAGE_ENTRIES}", scope, what):
             names = read_names(body, key, what)
             count += len(names)
+            if count > LIST_MAX:
+                raise ProtocolError(f"{what}: the list of {key} does not end", subject=self.host)
             yield from names
-            following = self._next_page(answer, what)
 
     def _next_page(self, answer: Answer, what: str) -> str:
         link = next_link(answer.headers("Link"))

@@ -7,7 +7,7 @@ import threading
 from core.errors import ConfigError, NotFound, UsageError
 from core.images.manifest import MAX_SIZE, contents
 from core.images.reference import parse_host, parse_reference
-from core.registry.browse import delete_manifest, referrers_index
+from core.registry.browse import delete_manifest, referrers_pages
 from core.registry.client import RegistryClient
 from core.registry.sync_referrers import list_in, listed_in, referrer_tag
 from core.registry.upload import has_blob, put_manifest
@@ -88,9 +88,10 @@ class RegistryEnd:
     def referrers(self, repository: str, subject: str, tags: Collection[str]) -> frozenset[str]:
         """Return the digests of what refers to a manifest; `tags` are the repository's."""
         if self._lists_referrers:
-            index = referrers_index(self.client, self.path(repository), subject)
-            if index:
-                entries = contents(index, f"referrers of {subject}")[1]
+            pages = referrers_pages(self.client, self.path(repository), subject)
+            if pages:
+                what = f"referrers of {subject}"
+                entries = [entry for page in pages for entry in contents(page, what)[1]]
                 return frozenset(entry.descriptor.digest for entry in entries)
             self._lists_referrers = False
         return (

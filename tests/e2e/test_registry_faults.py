@@ -25,14 +25,16 @@ from core.errors import (
     UnsupportedMedia,
 )
 from core.images.blobs import BlobStore
-from core.images.manifest import Descriptor
+from core.images.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor
 from core.images.reference import parse_reference
 from core.paths import Paths
 from core.registry import http
+from core.registry.browse import referrers
 from core.registry.client import RegistryClient
 from core.registry.credentials import Credentials
 from core.registry.fetch import fetch_blob
 from core.registry.pull import Found, find
+from core.registry.registry_end import RegistryEnd
 from core.registry.status import known_registries, note_use
 from tests.fixture_images import make_certificate
 from tests.hostile_registry import Handler, HostileRegistry, digest_of
@@ -642,6 +644,33 @@ def test_pages_without_end_or_elsewhere(registry: HostileRegistry, link: str) ->
     )
     with make_client(registry) as client, pytest.raises(ProtocolError):
         list(client.tags("app"))
+
+
+def test_referrers_page_by_page(registry: HostileRegistry) -> None:
+    """All that refers to an image, wherever it is asked for."""
+    subject = digest_of(b"subject")
+    entries = [
+        {"mediaType": OCI_MANIFEST, "digest": digest_of(name), "size": 1, "artifactType": "x/sbom"}
+        for name in (b"one", b"two", b"three")
+    ]
+    pages = {}
+    for number, entry in enumerate(entries):
+        body = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
+        more = f"</v2/app/referrers/{subject}?page={number + 1}>; rel=next"
+        headers = {"Content-Type": OCI_INDEX, **({"Link": more} if number < 2 else {})}
+        ending = f"/referrers/{subject}" + (f"?page={number}" if number else "")
+        pages[ending] = (body, headers)
+        registry.rules[ending] = lambda handler: handler.answer(
+            200, *next(page for end, page in pages.items() if handler.path.endswith(end))
+        )
+    for ending in (".sig", ".att", ".sbom"):
+        registry.rules[ending] = lambda handler: handler.answer(404)
+    digests = [entry["digest"] for entry in entries]
+    with make_client(registry) as client:
+        assert [item.digest for item in referrers(client, "app", subject)] == digests
+    end = RegistryEnd(f"{registry.host}/app", Config(), lambda: None)
+    assert end.referrers("", subject, ()) == frozenset(digests)
+    end.close()
 
 
 def test_nobody_listens(registry: HostileRegistry) -> None:
