@@ -37,15 +37,15 @@ def push(host: BenchHost, rounds: int) -> Measurement:
         *debian_layers(host),
         *(_shifted(host.debian, by) for by in (85, 170, 213)),
     ]
-    layout = write_oci_layout(host.work / "big", layers)
-    reference = host.registry.push(layout, "big:latest")
+    layout = write_oci_layout(host.work / "pushed", layers)
+    reference = host.registry.push(layout, "pushed:latest")
     run(host.limpet("pull", reference), host.env)
     run(host.podman("pull", "-q", "--tls-verify=false", reference), host.podman_env)
 
     def into_empty(argv: Sequence[str], env: dict[str, str]) -> float:
         place = host.work / "empty"
         with Registry(place) as registry:
-            words = [word.replace("TARGET", f"{registry.host}/big:1") for word in argv]
+            words = [word.replace("TARGET", f"{registry.host}/pushed:1") for word in argv]
             start = time.perf_counter()
             run(words, env)
             seconds = time.perf_counter() - start

@@ -191,7 +191,7 @@ class RegistryClient:
 
         https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-tags
         """
-        seen = set()
+        seen: set[str] = set()
         while target:
             if target in seen or len(seen) > PAGES_MAX:
                 raise ProtocolError(f"{what}: the list does not end", subject=self.host)
