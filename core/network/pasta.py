@@ -46,6 +46,7 @@ def start(words: Sequence[str], pid: int) -> int:
 
     Raises OSError with what it said when it cannot.
     """
+    space = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     ready_read, ready_write = os.pipe()
     said_read, said_write = os.pipe()
     child = os.fork()
@@ -55,13 +56,13 @@ def start(words: Sequence[str], pid: int) -> int:
             process.prctl(process.PR_SET_PDEATHSIG, _signal.SIGTERM)
             _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # it takes an ignored one for an error
             # Later versions close what they inherit but for the first three.
-            os.dup2(ready_write, 1)
-            os.dup2(said_write, 2)
-            own = ["--netns", f"/proc/{pid}/ns/net", "--pid", "/proc/self/fd/1"]
+            for fd, place in ((space, 0), (ready_write, 1), (said_write, 2)):
+                os.dup2(fd, place)
+            own = ["--netns", "/proc/self/fd/0", "--pid", "/proc/self/fd/1"]
             os.execv(words[0], [*words, *own])  # noqa: S606 - no shell is the point
         finally:
             os._exit(127)
-    for fd in (ready_write, said_write):
+    for fd in (space, ready_write, said_write):
         os.close(fd)
     try:
         if os.read(ready_read, 32):
