@@ -9,7 +9,7 @@ import os
 import tarfile
 from pathlib import Path
 
-from core.images.unpack import unpack_layer
+from core.images.unpack import Unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,18 +110,19 @@ def unpack(
     (place / "blob").write_bytes(content)
     target = place / "target"
     target.mkdir()
-    unpack_layer(
-        str(place / "blob"),
-        str(target),
-        str(place / "index"),
-        media_type=media_type,
-        digest=blob_digest or digest(content),
-        diff_id=diff_id or digest(tar),
-        max_bytes=max_bytes,
-        max_files=max_files,
-        progress=lambda _: None,
-        check=check,
-    )
+    with Unpacker() as unpacker:
+        unpacker.unpack(
+            str(place / "blob"),
+            str(target),
+            str(place / "index"),
+            media_type=media_type,
+            digest=blob_digest or digest(content),
+            diff_id=diff_id or digest(tar),
+            max_bytes=max_bytes,
+            max_files=max_files,
+            progress=lambda _: None,
+            check=check,
+        )
     return target
 
 

@@ -18,12 +18,39 @@ if TYPE_CHECKING:
             """Return at most `size` bytes."""
             ...
 
+    class Source(Protocol):
+        """A layer's blob, which knows how much of it was read."""
+
+        position: int
+
+        def read(self, size: int = ...) -> bytes:
+            """Return at most `size` bytes, b"" at the end."""
+            ...
+
 
 CHUNK = 256 << 10
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 XZ_MAGIC, BZIP2_MAGIC = b"\xfd7zXZ", b"BZh"
 XZ_MEMORY = 256 << 20
 """What an xz stream may ask for: `xz -9` asks for 65 MiB."""
+
+
+def import_codec(media_type: str) -> None:
+    """Import what a layer of this type most likely takes: once, for all forks to come."""
+    if "zstd" in media_type:
+        import zstandard  # noqa: F401
+    else:
+        _import_zlib()
+
+
+def _import_zlib() -> Any:
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        import zlib
+
+        return zlib
+    return isal_zlib
 
 
 class Hashed:
@@ -46,10 +73,7 @@ class Gzip:
     """Decompresses gzip members one after the other; zero padding behind them is ignored."""
 
     def __init__(self, source: Reader) -> None:
-        try:
-            from isal import isal_zlib as zlib
-        except ImportError:
-            import zlib  # type: ignore[no-redef]
+        zlib = _import_zlib()
         self._zlib = zlib
         self._error: Any = zlib.error
         self._source = source

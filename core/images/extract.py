@@ -33,6 +33,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from core.images.tar_stream import TarStream
+
 CHUNK = 1 << 20
 MAX_DEPTH, MAX_PATH = 256, 4096
 IMPLIED_MODE = 0o755
@@ -46,7 +48,7 @@ KIND_NAMES = {FILE: "file", HARDLINK: "hardlink", SYMLINK: "symlink", CHAR: "cha
 
 
 class Extractor:
-    """Unpacks one layer under `root_fd`; `read(n)` gives exactly n bytes of tar.
+    """Unpacks the layer that `stream` gives under `root_fd`.
 
     `rootless` is for root of a user namespace only: overlayfs's notes are user attributes
     then, and devices, which the kernel makes for nobody there, are left out.
@@ -55,16 +57,14 @@ class Extractor:
     def __init__(
         self,
         root_fd: int,
-        read: Callable[[int], bytes],
-        ended: Callable[[], bool],
+        stream: TarStream,
         *,
         max_files: int,
         max_bytes: int,
         rootless: bool = False,
     ) -> None:
         self._root = root_fd
-        self._read = read
-        self._ended = ended
+        self._stream = stream
         self._max_files = max_files
         self._max_bytes = max_bytes
         self._uid, self._gid = os.geteuid(), os.getegid()
@@ -79,7 +79,7 @@ class Extractor:
 
     def run(self) -> None:
         """Unpack everything; raises ImageError naming the entry."""
-        for entry in read_entries(self._read, self._ended):
+        for entry in read_entries(self._stream.read, self._stream.ended):
             if self.index.count >= self._max_files:
                 raise ImageError(
                     f"more than {self._max_files} entries",
@@ -186,16 +186,12 @@ class Extractor:
         return digest
 
     def _copy(self, fd: int, size: int) -> str:
-        if size <= CHUNK:
-            data = self._read(size)
-            _write(fd, data)
-            return hashlib.sha256(data, usedforsecurity=False).hexdigest()
         summer = hashlib.sha256(usedforsecurity=False)
         while size > 0:
-            data = self._read(min(size, CHUNK))
+            data = self._stream.some(size)
             summer.update(data)
-            _write(fd, data)
             size -= len(data)
+            _write(fd, data)
         return summer.hexdigest()
 
     def _copy_sparse(self, fd: int, entry: TarEntry) -> str:
@@ -211,10 +207,10 @@ class Extractor:
             os.lseek(fd, offset, os.SEEK_SET)
             left = length
             while left > 0:
-                data = self._read(min(left, CHUNK))
+                data = self._stream.some(left)
                 summer.update(data)
-                _write(fd, data)
                 left -= len(data)
+                _write(fd, data)
             place = offset + length
         return summer.hexdigest()
 
@@ -398,7 +394,7 @@ class Extractor:
     def _skip(self, entry: TarEntry) -> None:
         left = entry.stored
         while left > 0:
-            left -= len(self._read(min(left, CHUNK)))
+            left -= len(self._stream.some(left))
 
 
 def split_path(name: bytes) -> list[bytes]:
@@ -411,10 +407,9 @@ def split_path(name: bytes) -> list[bytes]:
     return parts
 
 
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+def _write(fd: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 class _Owner:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from core.database import Database
     from core.images.index import FileEntry
     from core.images.manifest import Descriptor
+    from core.images.unpack import Unpacker
     from core.paths import Paths
 
 ROOT_MODE = 0o755
@@ -55,19 +56,27 @@ class LayerStore:
         diff_id: str,
         progress: Callable[[int], None],
         check: Callable[[], None],
+        unpacker: Unpacker | None = None,
+        arriving: str = "",
     ) -> int:
         """Unpack the blob in a file, unless the layer is here already; returns the layer's ID.
 
         Several processes that want the same layer share the work.  Raises what
-        `core.images.unpack.unpack_layer` raises; nothing half-done stays.
+        `core.images.unpack.Unpacker` raises, which also tells what `arriving` is; nothing
+        half-done stays.
         """
+        from core.images.unpack import Unpacker
+
         require_root("unpacking an image")
         self._paths.make()
         with _Lock(self._home(diff_id) + ".lock", check):
             rows = self._database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
             if rows:
                 return int(rows[0][0])
-            return self._unpack(blob, descriptor, diff_id, progress, check)
+            if unpacker:
+                return self._unpack(unpacker, blob, descriptor, diff_id, progress, check, arriving)
+            with Unpacker() as own:
+                return self._unpack(own, blob, descriptor, diff_id, progress, check)
 
     def replace(
         self,
@@ -81,20 +90,23 @@ class LayerStore:
 
         Raises as `add`, and then the layer is as it was.
         """
+        from core.images.unpack import Unpacker
+
         self._paths.make()
-        with _Lock(self._home(diff_id) + ".lock", check):
-            self._unpack(blob, descriptor, diff_id, progress, check)
+        with _Lock(self._home(diff_id) + ".lock", check), Unpacker() as unpacker:
+            self._unpack(unpacker, blob, descriptor, diff_id, progress, check)
 
     def _unpack(
         self,
+        unpacker: Unpacker,
         blob: str,
         descriptor: Descriptor,
         diff_id: str,
         progress: Callable[[int], None],
         check: Callable[[], None],
+        arriving: str = "",
     ) -> int:
         from core.images.trees import remove_tree
-        from core.images.unpack import unpack_layer
 
         home = self._home(diff_id)
         self._sweep()
@@ -103,12 +115,13 @@ class LayerStore:
         os.chmod(home, ROOT_MODE)  # whatever the umask: it is the root that programs see
         index = home + ".index"
         try:
-            size, files = unpack_layer(
+            size, files = unpacker.unpack(
                 blob, home, index, media_type=descriptor.media_type,
                 digest=descriptor.digest, diff_id=diff_id,
                 max_bytes=self._config["image", "max_layer_bytes"],
                 max_files=self._config["image", "max_layer_files"],
-                progress=progress, check=check)  # fmt: skip
+                progress=progress, check=check, arriving=arriving, size=descriptor.size,
+            )  # fmt: skip
             return self._publish(home, index, diff_id, size, files)
         except BaseException:
             _clear(home)

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from core.images.compression import Hashed, Reader
+    from core.images.compression import Reader, Source
 
-CHUNK = 512 << 10
-AHEAD = 8
+CHUNK = 256 << 10
+"""Fits a processor's cache."""
+AHEAD = 16
 """Chunks that may wait: what the two processors differ by at most."""
 SWITCH_S = 0.0005
 """How long one thread may keep the interpreter's lock from the other."""
@@ -37,7 +38,7 @@ class TarStream:
     def __init__(
         self,
         layer: Reader,
-        source: Hashed,
+        source: Source,
         summer: Any,
         ceiling: int,
         progress: Callable[[int], None],
@@ -71,6 +72,14 @@ class TarStream:
             self._place = min(count, len(self._buffer))
             count -= self._place
         return b"".join(parts)
+
+    def some(self, count: int) -> memoryview:
+        """Return at least one byte and at most `count`, without a copy; Corrupt at the end."""
+        if self._place >= len(self._buffer) and not self._next():
+            raise Corrupt("the layer ends in the middle of an entry")
+        data = memoryview(self._buffer)[self._place : self._place + count]
+        self._place += len(data)
+        return data
 
     def ended(self) -> bool:
         """Tell whether no byte is left."""

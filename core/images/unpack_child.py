@@ -1,32 +1,66 @@
-"""The process that unpacks one layer; started by `core.images.unpack` by this file's path.
+"""The process that unpacks layers; started by `core.images.unpack` by this file's path.
 
-It has one job, so it may change its root.  Lines on stdout: `bytes N` as it
-goes, then `done SIZE FILES`, or `failed CODE MESSAGE`.
+Each layer has a fork of its own, which may change its root.  On stdin comes what to unpack: four
+bytes of length and the fields of an `Order`, with NUL bytes between them.  Lines on stdout:
+`bytes N` as it goes, then `done SIZE FILES`, or `failed CODE MESSAGE`, or `ended MESSAGE`.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import sys
+
+LENGTH_BYTES = 4
+FOLLOW_S = 0.005
+"""How long to wait for a blob that is still on its way to grow."""
+CHUNK = 256 << 10
 
 
 def main() -> None:
-    """Unpack: arguments are module paths, blob, target, index, media type, digests, limits."""
-    modules, blob, target, index, media_type, digest, diff_id, max_bytes, max_files = sys.argv[1:]
-    sys.path[:0] = modules.split(os.pathsep)
-    from core.errors import Error
+    """Unpack what is asked for until stdin ends; the argument is where our modules are."""
+    sys.path[:0] = sys.argv[1].split(os.pathsep)
+    _import_all()
+    from core.images.compression import import_codec
 
-    try:
-        size, files = unpack(
-            blob, target, index, media_type, digest, diff_id, int(max_bytes), int(max_files)
-        )
-    except Error as error:
-        say(f"failed {error.code} {error.message}\n{error.hint}")
-        os._exit(1)
-    except OSError as error:
-        say(f"failed host {error.errno} {error.strerror}")
-        os._exit(1)
-    say(f"done {size} {files}")
+    while length := int.from_bytes(_read_exactly(LENGTH_BYTES), "little"):
+        order = Order(*os.fsdecode(_read_exactly(length)).split("\0"))
+        import_codec(order.media_type)
+        child = os.fork()
+        if child == 0:
+            os._exit(_carry_out(order))
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            say(f"ended it was killed by signal {os.WTERMSIG(status)}")
+
+
+class Order:
+    """What to unpack: numbers are given as text."""
+
+    def __init__(
+        self,
+        blob: str,
+        arriving: str,
+        size: str,
+        target: str,
+        index: str,
+        media_type: str,
+        digest: str,
+        diff_id: str,
+        max_bytes: str,
+        max_files: str,
+    ) -> None:
+        self.blob = blob
+        self.arriving = arriving
+        """Where the blob lies while it is on its way, empty: it is there."""
+        self.size = int(size)
+        self.target = target
+        self.index = index
+        self.media_type = media_type
+        self.digest = digest
+        self.diff_id = diff_id
+        self.max_bytes = int(max_bytes)
+        self.max_files = int(max_files)
 
 
 def say(line: str) -> None:
@@ -34,20 +68,42 @@ def say(line: str) -> None:
     os.write(1, line.replace("\n", "\x1f").encode("utf-8", "backslashreplace") + b"\n")
 
 
-def unpack(
-    blob: str,
-    target: str,
-    index: str,
-    media_type: str,
-    digest: str,
-    diff_id: str,
-    max_bytes: int,
-    max_files: int,
-) -> tuple[int, int]:
-    """Unpack and verify; returns bytes of files and their number."""
-    # Everything is imported before the root changes.
+def _import_all() -> None:
+    """Import what an unpack takes: before the root changes, and once for all layers."""
     import shutil  # noqa: F401 - used by the extractor when a directory gives way
 
+    import core.images.extract
+    import core.images.tar_stream
+    import core.privileges  # noqa: F401
+
+
+def _read_exactly(count: int) -> bytes:
+    """Return bytes of stdin, none at its end."""
+    data = b""
+    while len(data) < count and (part := os.read(0, count - len(data))):
+        data += part
+    return data if len(data) == count else b""
+
+
+def _carry_out(order: Order) -> int:
+    from core.errors import Error
+
+    try:
+        size, files = unpack(order)
+    except Error as error:
+        say(f"failed {error.code} {error.message}\n{error.hint}")
+    except OSError as error:
+        say(f"failed host {error.errno} {error.strerror}")
+    except BaseException as error:  # noqa: BLE001 - the other side tells it
+        say(f"ended {type(error).__name__}: {error}")
+    else:
+        say(f"done {size} {files}")
+        return 0
+    return 1
+
+
+def unpack(order: Order) -> tuple[int, int]:
+    """Unpack and verify; returns bytes of files and their number."""
     from core.errors import Corrupt
     from core.images.compression import Hashed, open_layer
     from core.images.digest import hasher, split_digest
@@ -55,38 +111,65 @@ def unpack(
     from core.images.tar_stream import TarStream
     from core.privileges import is_rootless
 
-    compressed, plain = hasher(split_digest(digest)[0]), hasher(split_digest(diff_id)[0])
-    with open(blob, "rb", buffering=0) as file:
-        source = Hashed(file, compressed)
+    compressed, plain = (hasher(split_digest(text)[0]) for text in (order.digest, order.diff_id))
+    with open(_find(order), "rb", buffering=0) as file:
+        # Whoever brings a blob sums it up; what it then holds is checked here in any case.
+        source = Arriving(file.fileno(), order.size) if order.arriving else Hashed(file, compressed)
         # Opened now: it lies outside the root that is about to be taken.
-        index_fd = os.open(index, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        root = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
-        layer = open_layer(source, media_type)
+        index_fd = os.open(order.index, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        root = os.open(order.target, os.O_RDONLY | os.O_DIRECTORY)
+        layer = open_layer(source, order.media_type)
         rootless = is_rootless()  # asked of /proc, which lies outside
         if os.geteuid() == 0:
-            os.chroot(target)
+            os.chroot(order.target)
             os.chdir("/")
         os.umask(0)
-        stream = TarStream(
-            layer, source, plain, 2 * max_bytes + (1 << 30), lambda read: say(f"bytes {read}")
-        )
+        ceiling = 2 * order.max_bytes + (1 << 30)
+        stream = TarStream(layer, source, plain, ceiling, lambda read: say(f"bytes {read}"))
         extractor = Extractor(
-            root, stream.read, stream.ended, max_files=max_files, max_bytes=max_bytes,
-            rootless=rootless,
-        )  # fmt: skip
+            root, stream, max_files=order.max_files, max_bytes=order.max_bytes, rootless=rootless
+        )
         try:
             extractor.run()
             stream.finish()
         except Corrupt as error:
+            if order.arriving:
+                raise
             # A blob that is not what its digest says explains whatever was wrong inside.
             stream.abandon()
-            _compare(compressed.hexdigest(), digest, "blob")
+            _compare(compressed.hexdigest(), order.digest, "blob")
             raise error from None
-    _compare(compressed.hexdigest(), digest, "blob")
-    _compare(plain.hexdigest(), diff_id, "content of layer")
+    if not order.arriving:
+        _compare(compressed.hexdigest(), order.digest, "blob")
+    _compare(plain.hexdigest(), order.diff_id, "content of layer")
     extractor.index.write(index_fd)
     _sync(root)
     return extractor.size, extractor.index.count
+
+
+def _find(order: Order) -> str:
+    """Return where the blob lies: it is renamed as soon as it has come."""
+    return order.arriving if order.arriving and os.path.exists(order.arriving) else order.blob
+
+
+class Arriving:
+    """Gives the bytes of a file that somebody else makes longer until it has `size` of them."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+        self.position = 0
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Return at most `size` bytes, b"" at the end; waits for some."""
+        wanted = min(size, self._size - self.position)
+        while wanted > 0:
+            if data := os.read(self._fd, wanted):
+                self.position += len(data)
+                return data
+            if select.select([0], [], [], FOLLOW_S)[0]:
+                os._exit(1)  # whoever asked is gone
+        return b""
 
 
 def _sync(fd: int) -> None:

@@ -1,6 +1,6 @@
 """Pulling: from a name to an image in the store.
 
-Layers are fetched side by side and unpacked while others are still on their way.  Nothing
+Layers are fetched side by side and unpacked while they are still on their way.  Nothing
 but whole, verified things ever shows: the image is added last, in one step, and what an
 interrupted pull has fetched serves the next one.
 """
@@ -44,11 +44,12 @@ if TYPE_CHECKING:
     from core.images.manifest import Descriptor
     from core.images.reference import Reference
     from core.images.store import ImageStore
+    from core.images.unpack import Unpacker
     from core.jobs import Job
     from core.model import ImageInfo
 
-UNPACKERS = 2
-"""More layers unpacked at once end no sooner: the kernel's file creation is the limit."""
+MAX_UNPACKERS = 4
+"""Layers that are unpacked at once, if there are as many processors."""
 SHORT_DIGEST = 12
 
 
@@ -191,6 +192,10 @@ def _size(layer: Layer) -> int:
     return layer.descriptor.size
 
 
+def _unpackers() -> int:
+    return min(len(os.sched_getaffinity(0)), MAX_UNPACKERS)
+
+
 class _Stopped(Exception):
     """Another layer has failed: this one's thread ends."""
 
@@ -209,6 +214,8 @@ class _Layers:
         self._changed = threading.Condition()
         self._to_fetch: deque[Layer] = deque()
         self._to_unpack: list[Layer] = []
+        """Layers of which bytes have come."""
+        self._whole: set[Layer] = set()
         self._missing = 0
         self._failure: BaseException | None = None
 
@@ -228,8 +235,8 @@ class _Layers:
         # The largest first, here and in unpacking: started last, it would run on alone.
         self._to_fetch.extend(sorted(missing, key=_size, reverse=True))
         self._missing = len(missing)
-        work = [self._fetch_next] * min(self._parallel, len(missing))
-        work += [self._unpack_next] * min(UNPACKERS, len(missing))
+        work = [self._fetch_all] * min(self._parallel, len(missing))
+        work += [self._unpack_all] * min(_unpackers(), len(missing))
         threads = [threading.Thread(target=self._run, args=(step,), daemon=True) for step in work]
         for thread in threads:
             thread.start()
@@ -238,10 +245,9 @@ class _Layers:
         if self._failure:
             raise self._failure
 
-    def _run(self, step: Callable[[], bool]) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
         try:
-            while step():
-                pass
+            work()
         except _Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again by bring()
@@ -251,48 +257,86 @@ class _Layers:
         finally:
             self._store.database.close()
 
-    def _fetch_next(self) -> bool:
+    def _fetch_all(self) -> None:
+        while layer := self._next_to_fetch():
+            self._fetch(layer)
+
+    def _next_to_fetch(self) -> Layer | None:
         with self._changed:
-            if not self._to_fetch:
-                return False
-            layer = self._to_fetch.popleft()
+            return self._to_fetch.popleft() if self._to_fetch else None
+
+    def _fetch(self, layer: Layer) -> None:
+        is_offered = False
+
+        def report(done: int, note: str) -> None:
+            nonlocal is_offered
+            self._note(layer, done, note)
+            if note != "waiting" and not is_offered:
+                is_offered = True
+                self._offer(layer)
+
         fetch_blob(
-            self._store.blobs,
-            self._client,
-            self._path,
-            layer.descriptor,
-            lambda done, note: self._note(layer, done, note),
-            self._check,
+            self._store.blobs, self._client, self._path, layer.descriptor, report, self._check
         )
+        with self._changed:
+            self._whole.add(layer)
+            self._changed.notify_all()
+        if not is_offered:
+            self._offer(layer)
+
+    def _offer(self, layer: Layer) -> None:
         with self._changed:
             self._to_unpack.append(layer)
             self._changed.notify_all()
-        return True
 
-    def _unpack_next(self) -> bool:
+    def _unpack_all(self) -> None:
+        from core.images.unpack import Unpacker
+
+        with Unpacker() as unpacker:
+            while layer := self._next_to_unpack():
+                self._unpack(layer, unpacker)
+
+    def _next_to_unpack(self) -> Layer | None:
+        """Wait for a layer to unpack: rather one that is whole, rather a large one."""
         with self._changed:
             while not self._to_unpack:
                 if not self._missing:
-                    return False
+                    return None
                 if self._failure:
                     raise _Stopped
                 self._changed.wait()
-            layer = max(self._to_unpack, key=_size)
+            layer = max(self._to_unpack, key=lambda one: (one in self._whole, _size(one)))
             self._to_unpack.remove(layer)
-        descriptor = layer.descriptor
-        self._note(layer, 0, "unpacking")
-        self._store.layers.add(
-            self._store.blobs.path(descriptor.digest),
-            descriptor,
-            layer.diff_id,
-            lambda done: self._note(layer, done, "unpacking"),
-            self._check,
-        )
-        self._note(layer, descriptor.size, "done")
-        with self._changed:
             self._missing -= 1
             self._changed.notify_all()
-        return True
+            return layer
+
+    def _unpack(self, layer: Layer, unpacker: Unpacker) -> None:
+        arriving = self._store.blobs.partial_path(layer.descriptor.digest)
+        try:
+            self._add(layer, unpacker, arriving)
+        except Corrupt:
+            # Perhaps it began anew while it was read, and if not: its digest says what is wrong.
+            self._wait_for_all_of(layer)
+            self._add(layer, unpacker)
+        self._note(layer, layer.descriptor.size, "done")
+
+    def _add(self, layer: Layer, unpacker: Unpacker, arriving: str = "") -> None:
+        def told(done: int) -> None:
+            if layer in self._whole:
+                self._note(layer, done, "unpacking")
+
+        blob = self._store.blobs.path(layer.descriptor.digest)
+        self._store.layers.add(
+            blob, layer.descriptor, layer.diff_id, told, self._check, unpacker, arriving
+        )
+
+    def _wait_for_all_of(self, layer: Layer) -> None:
+        with self._changed:
+            while layer not in self._whole:
+                if self._failure:
+                    raise _Stopped
+                self._changed.wait()
 
     def _check(self) -> None:
         self._job.check()

@@ -375,16 +375,20 @@ def test_a_killed_child_leaves_nothing(store: ImageStore, paths: Paths) -> None:
 
 
 def _child_of_this_process() -> int:
-    """Wait for the unpacking child and return its PID, once it has begun to make files."""
+    """Wait for the process that unpacks and return its PID, once it has begun to make files."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        for task in os.listdir("/proc/self/task"):
-            for pid in Path(f"/proc/self/task/{task}/children").read_text().split():
-                words = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if b"unpack_child" in words and os.readlink(f"/proc/{pid}/root") != "/":
-                    return int(pid)
+        for pid in [pid for child in _children("self") for pid in _children(child)]:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"unpack_child" in words and os.readlink(f"/proc/{pid}/root") != "/":
+                return int(pid)
         time.sleep(0.002)
     raise TimeoutError("no child appeared")
+
+
+def _children(pid: str) -> list[str]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [child for task in tasks for child in (task / "children").read_text().split()]
 
 
 def test_what_a_killed_limpet_left_is_swept_by_the_next_pull(
