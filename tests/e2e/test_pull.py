@@ -22,7 +22,7 @@ from core.jobs import Job
 from core.paths import Paths
 from core.registry.client import RegistryClient
 from core.registry.credentials import login, logout
-from core.registry.pull import pull
+from core.registry.pull import find, pull
 from core.registry.status import probe_registries
 from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
 
@@ -232,6 +232,23 @@ def test_cancelled_pull_goes_on_later(registry: Registry, store: ImageStore, pat
     assert left.stat().st_size
     info, _ = do_pull(store, f"{registry.host}/app:oci")
     assert info.layers == 1
+
+
+def test_damaged_part_that_was_unpacked_meanwhile(
+    registry: Registry, store: ImageStore, paths: Paths
+) -> None:
+    reference = parse_reference(f"{registry.host}/app:oci")
+    with RegistryClient(registry.host, Config()) as client:
+        layer = find(client, reference, "", lambda _: None).layers[0].descriptor
+        blob = client.blob(reference.path, layer.digest)
+        start = bytearray(blob.read(layer.size * 3 // 4))
+        blob.close()
+    start[-1000:] = os.urandom(1000)
+    partial = Path(store.blobs.partial_path(layer.digest))
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_bytes(start)
+    info, _ = do_pull(store, f"{registry.host}/app:oci")
+    assert "bin/busybox" in tree(store, paths, info)
 
 
 def test_disk_that_is_too_small_is_noticed_early(registry: Registry, tmp_path: Path) -> None:
