@@ -181,10 +181,12 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
     verb, rest = find(words)
     launcher = None
     if verb.starts and engine is None:
+        from core.config import load_config
         from core.containers.supervision.launcher import Launcher
+        from core.paths import configured_paths
 
         # It gets ready while we read what else was said.
-        launcher = Launcher()
+        launcher = Launcher(configured_paths(load_config()).spawners)
         launcher.prepare(verb.starts)
     if any(word in ("-h", "--help") for word in _own_words(verb, rest)):
         from cli.help import show_help

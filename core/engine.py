@@ -125,7 +125,7 @@ class Engine:
         """Starts what runs in containers."""
         from core.containers.supervision.launcher import Launcher
 
-        return self._launcher or Launcher()
+        return self._launcher or Launcher(self.paths.spawners)
 
     @cached_property
     def jobs(self) -> Jobs:

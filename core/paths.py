@@ -58,6 +58,11 @@ class Paths(Record):
         return f"{self.run}/containers/{container_id}"
 
     @property
+    def spawners(self) -> str:
+        """Sockets of the processes that fork monitors; made with the first."""
+        return f"{self.run}/spawners"
+
+    @property
     def volumes(self) -> str:
         """One directory a named volume; made with the first."""
         return f"{self.data}/volumes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import termios
@@ -33,13 +34,33 @@ def make_engine(
     `door`: `fork` for a spawner that is forked ahead, as a command does it; `spawner` for one
     that is started by the first container, as by the app.
     """
-    launcher = Launcher()
+    launcher = Launcher(paths.spawners)
     if door == "fork":
         launcher.prepare()
     engine = Engine(paths, Config(settings or {}), launcher)
     if not engine.images():
         engine.make_starter().result()
     return engine
+
+
+def spawner(paths: Paths) -> int:
+    """Return the process that forks the monitors of some directories."""
+    wanted = f"limpet: spawner at {paths.spawners}".encode()
+    found: list[int] = []
+
+    def look() -> bool:
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                # What it forks is called the same.
+                parent = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
+                command = (folder / "cmdline").read_bytes().startswith(wanted)
+                above = Path(f"/proc/{parent}/cmdline").read_bytes().startswith(wanted)
+                if command and not above:
+                    found.append(int(folder.name))
+        return bool(found)
+
+    until(look)
+    return found[0]
 
 
 def options(*command: str, **changes: Any) -> ContainerOptions:

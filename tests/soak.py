@@ -58,7 +58,7 @@ class Soak:
             f'[network]\nbridge = "{BRIDGE}"\nsubnet = "{SUBNET}"\n[storage]\ntrash_s = 5\n'
         )
         self.env = {**environment(paths, work), "LIMPET_CONFIG": str(config)}
-        self.engine = Engine(paths, Config(settings), Launcher())
+        self.engine = Engine(paths, Config(settings), Launcher(paths.spawners))
         self.engine.make_starter().result()
         self.containers = containers
         self.rounds = 0

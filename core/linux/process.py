@@ -25,6 +25,7 @@ _setns = function("setns", c_int, c_int)
 _prctl_call = function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _sethostname = function("sethostname", c_ulong, c_ulong)
 _setdomainname = function("setdomainname", c_ulong, c_ulong)
+_memmove = function("memmove", c_ulong, c_ulong, c_ulong)
 
 try:
     import _prctl
@@ -72,6 +73,24 @@ def setdomainname(name: str) -> None:
     """Call setdomainname(2)."""
     text = bytearray(os.fsencode(name))
     check(_setdomainname(address(text) if text else 0, len(text)), "setdomainname", name)
+
+
+def set_title(title: str) -> None:
+    """Show `title` as this process's command line, cut off where there is no room.
+
+    What the words and the environment were is gone from /proc/PID afterwards; of the
+    environment PATH is kept, for programs that are started.  proc_pid_stat(5), fields 48 to 51
+    """
+    path = os.environ.get("PATH")
+    os.environ.clear()
+    if path is not None:
+        os.environ["PATH"] = path
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[48])  # the environment follows the words
+    text = os.fsencode(title)[: end - start - 1]
+    padded = bytearray(text.ljust(end - start, b"\0"))
+    _memmove(start, address(padded), len(padded))
 
 
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:

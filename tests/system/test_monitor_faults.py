@@ -22,7 +22,7 @@ from core.model import Port
 from core.network import hot
 from core.network.network import Network
 from core.paths import Paths
-from tests.containers import make_engine, shell, until
+from tests.containers import make_engine, shell, spawner, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,16 +221,14 @@ def test_the_spawner_is_killed(
     paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     container, dying = make(left), make_engine(paths, "fork")
-    real, door = launcher.Launcher._try_send, dying.lifecycle._launcher
-    spawner = door._pid
+    real, victim = launcher.Launcher._try_send, spawner(paths)
 
-    def send(own: launcher.Launcher, *values: Any) -> None:
+    def send(own: launcher.Launcher, *values: Any) -> int:
         if when == "after":
-            real(own, *values)
+            answer = real(own, *values)
         with contextlib.suppress(ProcessLookupError):
-            os.kill(spawner, signal.SIGKILL)
-        if when == "before":
-            real(own, *values)
+            os.kill(victim, signal.SIGKILL)
+        return real(own, *values) if when == "before" else answer
 
     monkeypatch.setattr(launcher.Launcher, "_try_send", send)
     with contextlib.suppress(Error):

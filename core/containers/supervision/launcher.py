@@ -2,8 +2,9 @@
 
 A front end never forks them itself: the app has many threads, and a fork of it would copy
 their locks in whatever state they are (measured: most such children hang); a one-shot
-command is bigger than a monitor may be.  So a small process of its own does it, which is
-started while the command is still reading what to do.
+command is bigger than a monitor may be.  So a small process of its own does it.  One that
+runs is asked, for what it forks shares its memory; else one is started, while the command is
+still reading what to do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import errno
 import marshal
 import os
+import time
 
 from core.errors import HostError, RunError
 
@@ -20,26 +22,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+BACKLOG = 128
 SPAWNER = os.path.join(os.path.dirname(__file__), "spawner.py")
 
 
 class Launcher:
     """Starts monitors and exec sessions; several threads may at the same time."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: str) -> None:
+        """`directory` is where spawners listen."""
         from _thread import allocate_lock
 
+        self._directory = directory
         self._lock = allocate_lock()
-        self._socket: _socket.socket | None = None
+        self._door: _socket.socket | None = None
+        """A connection whose request has not been made yet: a fork is getting ready for it."""
+        self._again = True
         self._pid = 0
+        """Of the process between, which starts a spawner that is nobody's child."""
 
     def prepare(self, kind: str = "monitor") -> None:
-        """Fork the spawner, so that it is ready by the time of the first launch, of that kind.
+        """See to a spawner, so that all is ready by the time of the first launch, of that kind.
 
         Only for a process with one thread, and early: what is in memory now stays in the
         memory of every monitor.
         """
-        self._socket, self._pid = _fork_spawner(kind)
+        self._again = False
+        self._door = self._knock(kind) or self._open(kind, _fork_spawner)
 
     def launch(
         self,
@@ -56,80 +65,158 @@ class Launcher:
         should the caller be killed before; -1 for none.  `meanwhile` is called while the
         program is being started.  Raises RunError with docker's exit code.
         """
-        read, write = os.pipe()
+        fds = tuple(fd for fd in (owner, lock) if fd >= 0)
         try:
-            with self._lock:
-                fds = (write, *(fd for fd in (owner, lock) if fd >= 0))
-                self._send((kind, job, owner >= 0), fds)
+            report = self._send((kind, job, owner >= 0), fds)
+            meanwhile()
+            if not _is_taken(report):  # the spawner ended, or was killed: nothing has begun
+                os.close(report)
+                report = self._send((kind, job, owner >= 0), fds, anew=True)
+                if not _is_taken(report):
+                    raise OSError(errno.ECONNRESET, "it has ended")
         except OSError as error:
-            os.close(read)
             raise HostError(f"cannot reach the spawner: {error}", errno=error.errno or 0) from error
+        try:
+            _wait_report(report)
         finally:
-            os.close(write)
-        meanwhile()
-        _wait_report(read)
+            if self._again:
+                with self._lock:
+                    self._door = self._door or self._knock(kind)
 
     def close(self) -> None:
-        """Let the spawner end; containers go on."""
+        """Let go of the spawner; containers go on, and it for as long as they do."""
         with self._lock:
-            self._end()
+            if self._door is not None:
+                self._door.close()
+                self._door = None
+            self._reap()
 
-    def _end(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-            os.waitpid(self._pid, 0)
+    def _send(
+        self, request: tuple[str, Any, bool], fds: tuple[int, ...], *, anew: bool = False
+    ) -> int:
+        """Make a request; returns the descriptor of the report.  Raises OSError.
 
-    def _send(self, job: tuple[str, Any, bool], fds: tuple[int, ...]) -> None:
+        `anew`: of a spawner that this process starts now.
+        """
+        with self._lock:
+            door, self._door = self._door, None
+        if not anew and door is not None:
+            try:
+                return self._try_send(door, request, fds)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # somebody killed it; containers do not depend on it
+        with self._lock:
+            door = None if anew else self._knock(request[0])
+            return self._try_send(door or self._open(request[0], _start_spawner), request, fds)
+
+    def _try_send(
+        self, door: _socket.socket, value: tuple[str, Any, bool], fds: tuple[int, ...]
+    ) -> int:
+        from core.containers.supervision import protocol, request
+
+        read, write = os.pipe()
         try:
-            self._try_send(job, fds)
-        except (BrokenPipeError, ConnectionResetError):
-            self._end()  # somebody killed it; containers do not depend on it
-            self._try_send(job, fds)
+            with protocol.Closing(door):
+                request.send(door, value, (write, *fds))
+        except OSError:
+            os.close(read)
+            raise
+        finally:
+            os.close(write)
+        return read
 
-    def _try_send(self, job: tuple[str, Any, bool], fds: tuple[int, ...]) -> None:
-        from core.containers.supervision import request
+    def _knock(self, kind: str) -> _socket.socket | None:
+        """Connect to a spawner that is there for a launch of a kind; None when there is none."""
+        from core.containers.supervision import surroundings
 
-        if self._socket is None:
-            self._socket, self._pid = _start_spawner()
-        request.send(self._socket, job, fds)
+        try:
+            return _connect(self._directory, surroundings.name(), kind)
+        except OSError:
+            return None
+
+    def _open(self, kind: str, start: Callable[[_socket.socket, str], int]) -> _socket.socket:
+        """Start a spawner, and connect to it as `_knock` does.  Raises OSError."""
+        import _socket
+
+        from core.containers.supervision import surroundings
+
+        self._reap()
+        os.makedirs(self._directory, 0o700, exist_ok=True)
+        own = f"{os.getpid()}.{time.monotonic_ns()}"
+        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        try:
+            _by_descriptor(self._directory, own, listener.bind)
+            listener.listen(BACKLOG)
+            # Before it runs: it ends when there is nobody for it.
+            door = _connect(self._directory, own, kind)
+            path = f"{self._directory}/{surroundings.name()}"
+            os.rename(f"{self._directory}/{own}", path)
+            self._pid = start(listener, path)
+        finally:
+            listener.close()
+        return door
+
+    def _reap(self) -> None:
+        if self._pid:
+            try:
+                os.waitpid(self._pid, 0)
+            except ChildProcessError:
+                pass
+            self._pid = 0
 
 
-def _fork_spawner(kind: str) -> tuple[_socket.socket, int]:
-    from core.containers.supervision import protocol
+def _connect(directory: str, name: str, kind: str) -> _socket.socket:
+    import _socket
 
-    ours, theirs = protocol.pair()
+    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    try:
+        _by_descriptor(directory, name, channel.connect)
+        channel.send(kind.encode())
+    except OSError:
+        channel.close()
+        raise
+    return channel
+
+
+def _by_descriptor(directory: str, name: str, act: Callable[[str], None]) -> None:
+    """Name a socket through its directory: a path may be longer than an address (unix(7))."""
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        act(f"/proc/self/fd/{fd}/{name}")
+    finally:
+        os.close(fd)
+
+
+def _fork_spawner(listener: _socket.socket, path: str) -> int:
     pid = os.fork()
     if pid == 0:
         try:
+            if os.fork():
+                os._exit(0)
             from core.containers.supervision import spawner
 
-            spawner.main(theirs, kind)
+            spawner.main(listener, path)
         finally:
             os._exit(0)
-    theirs.close()
-    return ours, pid
+    return pid
 
 
-def _start_spawner() -> tuple[_socket.socket, int]:
+def _start_spawner(listener: _socket.socket, path: str) -> int:
     import signal
     import sys
 
-    from core.containers.supervision import protocol
-
-    ours, theirs = protocol.pair()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     # Without `site` it cannot find packages itself: python-prctl lies where ours lie, or beside.
     modules = os.pathsep.join(path for path in sys.path if path)
-    words = [sys.executable, "-I", "-S", "-E", SPAWNER, "3", modules]
+    words = [sys.executable, "-I", "-S", "-E", SPAWNER, "3", path, modules]
     try:
-        pid = os.posix_spawn(
+        return os.posix_spawn(
             sys.executable,
             words,
             os.environ,
             file_actions=[
                 *((os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)),
-                (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
+                (os.POSIX_SPAWN_DUP2, listener.fileno(), 3),
             ],
             setsid=True,
             setsigmask=[],
@@ -137,8 +224,11 @@ def _start_spawner() -> tuple[_socket.socket, int]:
         )
     finally:
         os.close(null)
-        theirs.close()
-    return ours, pid
+
+
+def _is_taken(fd: int) -> bool:
+    """Wait until somebody has read the request; False when nobody will."""
+    return bool(os.read(fd, 1))
 
 
 def _wait_report(fd: int) -> None:

@@ -1,9 +1,9 @@
-"""Forks monitors and exec sessions for a front end; run by file path, ends with it.
+"""Forks monitors and exec sessions; run by file path, ends with the last of them.
 
-It imports everything they need once, and always keeps one fork ready that waits for the
-next request, so that a start waits for no fork; the next is made once that start
-has had the processors for itself.  It keeps no descriptor but the socket to
-its front end, and no child waits for it.
+It imports everything they need once, so that all it forks share that memory.  Whoever
+connects gets a fork, which makes ready what it can and waits for its request: this process
+reads none itself, so nothing of one container is in the memory of the next.  It keeps no
+descriptor but its socket and the ends of pipes by which it sees those it forked end.
 """
 
 from __future__ import annotations
@@ -22,67 +22,84 @@ if TYPE_CHECKING:
 
     from core.containers.supervision.child import Forked
 
-START_MS = 40
-"""What a start may take; a request that comes sooner is served at once."""
+TAKEN = b"t"
+"""The first byte of a report: the request has been read, whoever asked must not ask again."""
 
 
-def main(channel: _socket.socket, ahead: str = "monitor") -> None:
-    """Serve requests until the front end has gone; most are expected to be of kind `ahead`."""
+def main(listener: _socket.socket, path: str) -> None:
+    """Serve whoever connects to `listener`, which is at `path`, until all that came of it ended."""
     # Loaded here once, not in every fork.
     from core.containers.runtime import plan
     from core.containers.supervision import child, exec_session, monitor  # noqa: F401
+    from core.linux import process
 
     plan.this_host()
-    child.leave_caller((channel.fileno(),))
+    inode = os.stat(path).st_ino
+    child.leave_caller((listener.fileno(),))
+    process.set_title(f"limpet: spawner at {path}")
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # the kernel reaps for us
     # What is here stays: no fork shall copy pages because the collector marks them.
     gc.disable()
     gc.freeze()
-    while _fork_ready(channel, ahead):
+    _serve_all(listener)
+    try:
+        if os.stat(path).st_ino == inode:
+            os.unlink(path)
+    except FileNotFoundError:
         pass
+    # Who has connected meanwhile sees the end, and starts another.
 
 
-def _fork_ready(channel: _socket.socket, ahead: str) -> bool:
-    """Fork one that takes the next request, and wait until it has; False at the end.
+def _serve_all(listener: _socket.socket) -> None:
+    """Fork for each connection until there is none and every fork has ended."""
+    poll = select.poll()
+    poll.register(listener.fileno(), select.POLLIN)
+    alive = 0
+    while ready := poll.poll(None if alive else 0):
+        for fd, _ in ready:
+            if fd == listener.fileno():
+                poll.register(_fork(listener), 0)  # no more than hang-ups
+                alive += 1
+            else:
+                poll.unregister(fd)
+                os.close(fd)
+                alive -= 1
 
-    At the end there is no other to come: the front end has hung up.
-    """
+
+def _fork(listener: _socket.socket) -> int:
+    """Fork for the next connection; returns the pipe that hangs up when the fork has ended."""
+    fd, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
     read, write = os.pipe()
     if os.fork() == 0:
         try:
-            os.close(read)
-            _serve(channel, write, ahead)
+            _serve(_socket.socket(fileno=fd), write)
         finally:
             os._exit(1)
+    os.close(fd)
     os.close(write)
-    taken = os.read(read, 1)
-    os.close(read)
-    if taken:
-        poll = select.poll()
-        poll.register(channel.fileno(), select.POLLIN)
-        return not any(event & select.POLLHUP for _, event in poll.poll(START_MS))
-    return False
+    return read
 
 
-def _serve(channel: _socket.socket, taken: int, ahead: str) -> NoReturn:
+def _serve(channel: _socket.socket, life: int) -> NoReturn:
     """Take one request and become what it asks for.
 
-    What it will start is forked ahead as well, and waits for its plan.
+    What it will start is forked ahead, and waits for its plan.  `life` is open as long as
+    this process.
     """
-    from core.containers.supervision import child, exec_session, monitor, request
+    from core.containers.supervision import child, exec_session, monitor, protocol, request
     from core.linux import process
     from core.privileges import is_rootless
 
-    child.leave_caller((channel.fileno(), taken))
+    child.leave_caller((channel.fileno(), life))
+    ahead = protocol.receive(channel).decode()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     forked = _try_fork(ahead, own)
     received = request.receive(channel)
     channel.close()
     if received is None:
         os._exit(0)
-    os.write(taken, b"1")
-    os.close(taken)
     (kind, job, owned), (report, *others) = received
+    os.write(report, TAKEN)
     owner = others.pop(0) if owned else -1
     lock = others.pop(0) if others else -1
     shared = job.get("pid_namespace", 0)
@@ -118,5 +135,6 @@ def _try_fork(kind: str, own: int, shared: int = 0) -> Forked | tuple[int, str]:
 
 if __name__ == "__main__":
     # Its own folder must not be one: `signals` and `names` are no packages of the world's.
-    sys.path[:] = sys.argv[2].split(os.pathsep)
-    main(_socket.socket(fileno=int(sys.argv[1])))
+    sys.path[:] = sys.argv[3].split(os.pathsep)
+    if os.fork() == 0:
+        main(_socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
