@@ -200,6 +200,13 @@ class Registry:
         )
         return f"{self.host}/{name}"
 
+    def delete(self, path: str, tag: str) -> None:
+        """Delete what a tag stands for; its blobs stay in the repository."""
+        subprocess.run(
+            ["skopeo", "delete", "--tls-verify=false", f"docker://{self.host}/{path}:{tag}"],
+            check=True,
+        )
+
     def __enter__(self) -> Self:
         return self
 

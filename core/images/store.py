@@ -5,7 +5,6 @@ SQLite says what there is; the unpacked layers themselves are in `core.images.la
 
 from __future__ import annotations
 
-import os
 import time
 
 from core.errors import Conflict, NotFound
@@ -141,13 +140,6 @@ class ImageStore:
             (digest,),
         )
         return tuple(row[0] for row in rows)
-
-    def upload_note(self, name: str) -> str:
-        """Return the file that keeps where the upload `name` goes on, for the next process."""
-        from core.images.digest import digest_of
-
-        os.makedirs(self._paths.cache, 0o700, exist_ok=True)
-        return f"{self._paths.cache}/upload-{digest_of(name.encode())[7:39]}"
 
     def history(self, digest: str) -> list[LayerInfo]:
         """Return the steps an image was made by, oldest first, with what each layer holds."""

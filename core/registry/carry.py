@@ -12,6 +12,7 @@ from core.registry.failures import unreachable
 from core.registry.fetch import fetch_blob
 from core.registry.http import BROKEN
 from core.registry.upload import Upload, has_blob, mount_blob
+from core.registry.upload_notes import forget
 from core.registry.wire import FilePart, StreamPart
 
 TYPE_CHECKING = False
@@ -59,6 +60,7 @@ def carry(
         return _to_disk(source, target, places[0], blob, report, check)
     path = target.path(places[1])
     if has_blob(target.client, path, blob.digest):
+        forget(note)
         return Carried("exists")
     for lender in lenders:
         if lender != path and mount_blob(target.client, path, blob.digest, lender):

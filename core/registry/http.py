@@ -160,6 +160,7 @@ class Transport:
         self._timeout_s = timeout_s
         self._check = check
         self._certificates = certificates or Certificates()
+        self._answered = False
         self._limited: RateLimited | None = None
         self._limited_until = 0.0
         self._idle: dict[tuple[str, str], list[Connection]] = {}
@@ -183,6 +184,7 @@ class Transport:
             self._heed_limit()
             try:
                 answer = self._follow(request)
+                self._answered = True
                 if answer.status >= 500:
                     failure: Unreachable = server_failed(answer, self.subject)
                 elif answer.status == 429:
@@ -192,7 +194,8 @@ class Transport:
             except BROKEN as error:
                 failure = unreachable(error, request.url, self.subject)
                 failure.__cause__ = error
-                if is_final(error):
+                restarts = self._answered and isinstance(error, ConnectionRefusedError)
+                if is_final(error) and not restarts:
                     raise failure from error
             failures += 1
             if failures >= (attempts or self.attempts):

@@ -13,6 +13,7 @@ from core.images.digest import digest_of
 from core.images.manifest import OCI_INDEX
 from core.images.reference import parse_reference
 from core.record import Record
+from core.registry import upload_notes
 from core.registry.client import RegistryClient
 from core.registry.status import note_use
 from core.registry.upload import Upload, has_blob, mount_blob, put_manifest
@@ -57,6 +58,7 @@ def push(
             hint=f"push to {target.replace(digest='', tag='TAG').familiar}",
             subject=target.familiar,
         )
+    upload_notes.sweep(store.paths)
     with RegistryClient(target.host, config, check=job.check) as client:
         try:
             result = _Push(store, config, client, target.path, job).run(images, target)
@@ -115,7 +117,10 @@ class _Push:
 
     def _bring_blob(self, blob: Descriptor, check: Callable[[], None]) -> None:
         check()
+        place = f"{self._client.host}/{self._path}"
+        note = upload_notes.note_of(self._store.paths, place, blob.digest)
         if has_blob(self._client, self._path, blob.digest):
+            upload_notes.forget(note)
             self._note(blob, blob.size, "exists")
             return
         for source in self._elsewhere(blob.digest):
@@ -127,8 +132,7 @@ class _Push:
             return
         Upload(
             self._client, self._path, blob, self._file(blob),
-            lambda done, note: self._note(blob, done, note), check,
-            self._store.upload_note(f"{self._client.host}/{self._path}@{blob.digest}"),
+            lambda done, word: self._note(blob, done, word), check, note,
         ).run()  # fmt: skip
         self._note(blob, blob.size, "done")
 

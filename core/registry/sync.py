@@ -9,6 +9,7 @@ import time
 
 from core.errors import Cancelled, Error, RateLimited, RegistryError
 from core.record import Record
+from core.registry import upload_notes
 from core.registry.ends import open_end
 from core.registry.quota import LIMITED_MAX_S
 from core.registry.status import note_use
@@ -101,6 +102,7 @@ def run_rules(
                 job.say(f"{client.host} still grants {client.quota.describe()}")
         return Report(rule.name, started, time.time() - started, tuple(done))
 
+    upload_notes.sweep(store.paths)
     reports = []
     for rule in rules:
         started = time.time()

@@ -11,6 +11,7 @@ from core.errors import Cancelled, Error, NotFound, RateLimited, Unauthorized
 from core.record import Record
 from core.registry.carry import carry
 from core.registry.sync_plan import COPY, DELETE, MOVE, SKIP, SyncPlan, describe
+from core.registry.upload_notes import note_of
 from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
@@ -127,10 +128,10 @@ class Copying:
             self._show(image, "copying")
 
         target = self._target
-        name = f"{target.name}/{step.places[1]}@{digest}"
+        note = note_of(self._store.paths, f"{target.name}/{step.places[1]}", digest)
         carried = carry(
             self._source, target, step.places, blob, self._lenders(step, digest),
-            self._store.upload_note(name), report, check,
+            note, report, check,
         )  # fmt: skip
         image.ways[digest] = carried.way
         image.sent += carried.size

@@ -9,9 +9,8 @@ got.  The address of an upload is kept in a file, so that the next process can g
 
 from __future__ import annotations
 
-import os
-
 from core.errors import NotFound, ProtocolError, Unreachable
+from core.registry import upload_notes
 from core.registry.http import ATTEMPTS, backoff, join
 from core.registry.wire import FilePart
 
@@ -130,12 +129,12 @@ class Upload:
                     raise error.cause if isinstance(error, _Lost) else error from None
                 backoff(failures, self._check)
                 if has_blob(self._client, self._path, self._digest):
-                    break  # only its answer was lost
+                    upload_notes.forget(self._note)  # only its answer was lost
+                    return
                 before = done
                 done = self._status() or self._begin()
                 if done > before:
                     failures = 0
-        self._forget()
 
     def _is_last(self, done: int) -> bool:
         return self._size - done <= max(PART, self._least)
@@ -150,12 +149,8 @@ class Upload:
 
     def _resume(self) -> int:
         """Return how far an earlier process got, 0 for not at all."""
-        try:
-            with open(self._note, encoding="utf-8") as file:
-                self._location = file.read()
-        except OSError:
-            return 0
-        return self._status() if self._location.isprintable() else 0
+        self._location = upload_notes.read(self._note)
+        return self._status() if self._location else 0
 
     def _status(self) -> int:
         """Ask for the bytes that have arrived; 0 when the upload is lost."""
@@ -184,7 +179,7 @@ class Upload:
         span = (("Content-Range", f"{done}-{self._size - 1}"),) if done and length else ()
         self._carry("PUT", url, done, length, (201, 204), span).close()
         self._report(self._size, "uploading")
-        self._forget()
+        upload_notes.forget(self._note)
 
     def _carry(
         self,
@@ -238,18 +233,9 @@ class Upload:
             )
 
     def _keep(self) -> None:
-        """Note where the upload goes on; an address may hold a secret, so it is ours alone."""
-        if not self._note or self._size <= PART:
-            return
-        fd = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(self._location)
-
-    def _forget(self) -> None:
-        try:
-            os.unlink(self._note)
-        except FileNotFoundError:
-            pass
+        """Note where the upload goes on, where starting over would cost something."""
+        if self._note and self._size > PART:
+            upload_notes.keep(self._note, self._location)
 
 
 def _of_file(path: str) -> Content:

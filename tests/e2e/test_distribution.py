@@ -197,7 +197,7 @@ def test_a_blob_in_three_parts(
     assert registry.ask("GET", place).code == "BLOB_UPLOAD_UNKNOWN"
 
 
-@pytest.mark.parametrize("way", ["post", "put", "patch", "stream"])
+@pytest.mark.parametrize("way", ["post", "put", "patch", "patch and put", "stream"])
 def test_a_wrong_digest_is_refused(registry: OwnRegistry, algorithm: str, way: str) -> None:
     digest = digest_of(NOISE.randbytes(10), algorithm)
     if way == "post":
@@ -207,7 +207,7 @@ def test_a_wrong_digest_is_refused(registry: OwnRegistry, algorithm: str, way: s
     else:
         place = begin(registry)
         registry.ask("PATCH", place, b"oh no", chunked=way == "stream")
-        answer = end(registry, place, digest)
+        answer = end(registry, place, digest, b"more" if way == "patch and put" else b"")
     assert answer.status == 400
     assert answer.code == "DIGEST_INVALID"
     assert registry.ask("HEAD", f"/v2/{REPO}/blobs/{digest}").status == 404
@@ -289,6 +289,7 @@ def test_odd_images_are_kept_byte_for_byte(registry: OwnRegistry) -> None:
         "data": {"config": {**plain["config"], "data": "e30="}},
         "custom": {"org.example.field": [1, {"two": 3}]},
         "artifact": {"artifactType": EXAMPLE},
+        "artifact-alone": {"artifactType": EXAMPLE, "layers": []},
     }
     for tag, more in odd.items():
         push_manifest(registry, {**plain, **more}, tag)

@@ -527,3 +527,39 @@ def test_what_a_proxy_garbles_is_refused_and_the_next_push_is_whole(
     assert blob_files(registry.paths) == before
     run("skopeo", "copy", "-q", "--src-tls-verify=false",
         f"docker://{registry.host}/target:1", f"dir:{tmp_path}/copied")  # fmt: skip
+
+
+def test_a_push_outlives_a_restart_of_the_registry(
+    paths: Paths, layout: Path, far: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens for a moment: that is final only where nobody ever did."""
+    import threading
+
+    with OwnRegistry(paths) as first:
+        copy_in(layout, f"{first.host}/source:1")
+        image = far.resolve(do_pull(far, f"{first.host}/source:1"))
+    monkeypatch.setattr("core.registry.upload.PART", 1 << 20)
+    with OwnRegistry(paths) as before:
+        job = Job(1, "push")
+        begun = threading.Event()
+        report = job.progress
+
+        def progress(name: str, done: int, total: int, note: str = "") -> None:
+            report(name, done, total, note)
+            if note == "uploading" and not begun.is_set():
+                begun.set()
+                stopped.wait(10)
+
+        stopped = threading.Event()
+        job.progress = progress  # type: ignore[method-assign]
+        to = parse_reference(f"{before.host}/target:1")
+        pushing = threading.Thread(
+            target=job.run, args=(lambda job: push(far, Config(), [image], to, job),)
+        )
+        pushing.start()
+        assert begun.wait(10)
+    stopped.set()
+    time.sleep(0.3)
+    with OwnRegistry(paths, port=before.port):
+        pushing.join()
+        assert job.result().digest == image.digest
