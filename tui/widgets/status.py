@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from core.privileges import outer_uid
 from tui.theme import Tones
 
 TYPE_CHECKING = False
@@ -113,11 +114,11 @@ def screen_hints(hints: Sequence[tuple[str, str]], width: int) -> list[Part]:
 
 
 def host_name() -> str:
-    """Return `user@host` as a shell's prompt shows it."""
+    """Return `user@host` as the prompt of the shell shows it that limpet was started from."""
     import pwd
 
     try:
-        user = pwd.getpwuid(os.geteuid()).pw_name
+        user = pwd.getpwuid(outer_uid()).pw_name
     except KeyError:
-        user = str(os.geteuid())
+        user = str(outer_uid())
     return f"{user}@{os.uname().nodename.partition('.')[0]}"
