@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from core.jobs import Item, Job, JobView
+    from rich.progress import TaskID
+
+    from core.jobs import Job, JobView
 
 EVERY_S = 0.1
 BAR = 24
+FINISHED = ("done", "exists")
 
 
 def follow(job: Job, *, quiet: bool = False) -> Any:
@@ -37,6 +40,7 @@ def follow(job: Job, *, quiet: bool = False) -> Any:
     job.wait()
     if show:
         show.update(job.snapshot(), log.news())
+        show.close()
     return job.result()
 
 
@@ -68,27 +72,44 @@ class _Plain:
                 self._notes[item.name] = item.note
                 sys.stderr.write(f"{item.name}: {item.note}\n")
 
+    def close(self) -> None:
+        """Nothing is left to be taken away."""
+
 
 class _Bars:
-    """One line an item, painted over in place; as many as the terminal has room for."""
+    """A bar an item, painted over in place by rich, as many as the terminal has room for."""
 
     def __init__(self) -> None:
-        self._painted = 0
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(BAR),
+            TextColumn("{task.fields[size]}"),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=Console(stderr=True, highlight=False),
+            auto_refresh=False,
+        )
+        self._rows: dict[str, TaskID] = {}
+        self._progress.start()
 
     def update(self, view: JobView, said: Sequence[str]) -> None:
-        columns, rows = os.get_terminal_size(2)
-        items = view.items[-(rows - 1) :]
-        lines = [_line(item)[: columns - 1] for item in items]
-        up = f"\033[{self._painted}A" if self._painted else ""
-        written = "".join(f"\r\033[K{line}\n" for line in (*said, *lines))
-        sys.stderr.write(up + written)
-        sys.stderr.flush()
-        self._painted = len(lines)
+        for line in said:
+            self._progress.console.print(line, markup=False)
+        for item in view.items:
+            total = item.total or 1
+            done = total if item.note in FINISHED else min(item.done, total)
+            if item.name not in self._rows:
+                self._rows[item.name] = self._progress.add_task(
+                    printable(item.name), size="", note=""
+                )
+            self._progress.update(
+                self._rows[item.name], total=total, completed=done,
+                size=f"{size(item.done)}/{size(item.total)}" if item.total else "",
+                note=printable(item.note),
+            )  # fmt: skip
+        self._progress.refresh()
 
-
-def _line(item: Item) -> str:
-    if not item.total or item.note in ("done", "exists"):
-        return f"{item.name}  {item.note}"
-    full = min(BAR, BAR * item.done // item.total)
-    bar = "━" * full + " " * (BAR - full)
-    return f"{item.name}  {bar} {size(item.done)}/{size(item.total)} {item.note}"
+    def close(self) -> None:
+        self._progress.stop()
