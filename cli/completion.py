@@ -13,7 +13,10 @@ SCRIPTS = {
     "bash": """\
 _limpet() {
     local line="${COMP_LINE:0:COMP_POINT}"
+    local word="${line##* }"
     mapfile -t COMPREPLY < <(limpet completion ask "${line#* }" 2>/dev/null | cut -f1)
+    # bash ends words at : and =, too, and puts what it is given behind the last.
+    COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*[:=]}"}"}")
     [[ ${COMPREPLY[0]} == */ ]] && compopt -o nospace
 }
 complete -F _limpet limpet
@@ -21,11 +24,15 @@ complete -F _limpet limpet
     "zsh": """\
 #compdef limpet
 _limpet() {
-    local -a found
-    found=("${(@f)$(limpet completion ask "${LBUFFER#* }" 2>/dev/null | tr '\\t' ':')}")
-    _describe limpet found
+    local line
+    local -a found shown
+    limpet completion ask "${LBUFFER#* }" 2>/dev/null | while IFS= read -r line; do
+        found+=("${line%%$'\\t'*}")
+        shown+=("${line/$'\\t'/  }")
+    done
+    compadd -l -d shown -a found
 }
-compdef _limpet limpet
+if [ "$funcstack[1]" = _limpet ]; then _limpet "$@"; else compdef _limpet limpet; fi
 """,
     "fish": """\
 function __limpet_complete
