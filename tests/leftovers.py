@@ -13,7 +13,7 @@ from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SETTLE_S = 10.0
 """The kernel tears namespaces down after the last process is gone; that takes a moment."""
@@ -27,12 +27,16 @@ class Leftovers:
         self.pids = set(_pids())
         self.seen = set(self._things())
 
-    def wait(self) -> list[str]:
-        """Return what is left once things have settled; empty after a clean test."""
+    def wait(self, expected: Callable[[str], bool] = lambda thing: False) -> list[str]:
+        """Return what is left once things have settled; empty after a clean test.
+
+        What is `expected` does not count.
+        """
         deadline = time.monotonic() + SETTLE_S
         while True:
             left = [thing for thing in self._things() if thing not in self.seen]
             left += self._processes()
+            left = [thing for thing in left if not expected(thing)]
             if not left or time.monotonic() > deadline:
                 return left
             time.sleep(0.02)

@@ -69,7 +69,10 @@ class Containers:
 
         One whose monitor was killed is started again, if its restart policy says so.
         """
-        return [self._info(row) for row in stored.all_rows(self._database)]
+        found = [self._info(row) for row in stored.all_rows(self._database)]
+        idle = [info.id for info in found if info.state not in state.ALIVE]
+        repair.take_back_starts(self._paths, self._network, idle)
+        return found
 
     def resolve(self, reference: str) -> ContainerInfo:
         """Return the container of this name, ID, or unique beginning of an ID.

@@ -11,6 +11,8 @@ from core.trash_bin import rows_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from core.database import Database
     from core.network.network import Network
     from core.paths import Paths
@@ -34,7 +36,7 @@ def remove_container(
     The row goes last, so that a removal cut short can be seen and done again.  Raises
     HostError naming the file that cannot be removed.
     """
-    _take_back(network, container_id)
+    take_back(network, container_id)
     _remove_directory(paths.container_run(container_id), container_id)
     if bin_ is None:
         _remove_directory(paths.container(container_id), container_id)
@@ -50,7 +52,18 @@ def remove_container(
         sql.execute("DELETE FROM containers WHERE id=?", (container_id,))
 
 
-def _take_back(network: Network, container_id: str) -> None:
+def with_cgroup(container_ids: Iterable[str]) -> list[str]:
+    """Return which of some containers have a cgroup on this host."""
+    there: set[str] = set()
+    for root in CGROUP_ROOTS:
+        try:
+            there.update(os.listdir(f"{root}/limpet"))
+        except FileNotFoundError:
+            continue
+    return [one for one in container_ids if one in there]
+
+
+def take_back(network: Network, container_id: str) -> None:
     """Remove what a start made that was killed before anybody wrote it down."""
     if not any(os.path.exists(f"{root}/limpet/{container_id}") for root in CGROUP_ROOTS):
         return

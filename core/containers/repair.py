@@ -11,6 +11,7 @@ from core.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from core.containers.state import State
@@ -79,6 +80,23 @@ def failed_start(
     cgroups.kill(found)
     cgroups.remove(found)
     network.withdraw(container_id, prepared.get("table", ""), prepared["ports"])
+
+
+def take_back_starts(paths: Paths, network: Network, idle: Iterable[str]) -> None:
+    """Remove what starts left that were killed, monitor and all, before anybody wrote it down.
+
+    `idle` are containers that do not run; one that somebody is about to start is left alone.
+    """
+    from core.containers.removal import take_back, with_cgroup
+
+    for container_id in with_cgroup(idle):
+        try:
+            with Lock(paths, container_id, wait=False):
+                found = state.read_state(paths.container(container_id))
+                if found.state not in state.ALIVE and not state.monitored(found):
+                    take_back(network, container_id)
+        except (BlockingIOError, NotFound):
+            continue
 
 
 def is_abandoned(found: State) -> bool:

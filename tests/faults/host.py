@@ -1,0 +1,253 @@
+"""A store on a small disk of its own, registries, a container: what must be true of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import socket
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+from core.containers import state
+from core.paths import Paths
+from tests.containers import until
+from tests.e2e.command_line import LIMPET, environment
+from tests.faults.link import Link
+from tests.faults.operations import DOCKERFILE
+from tests.faults.trap import Trap
+from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
+from tests.leftovers import Leftovers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+BRIDGE = "lpfault0"
+DISK_MB = 400
+PATIENCE_S = 60.0
+"""A command that takes longer hangs."""
+CONFIG = """\
+[network]
+bridge = "{bridge}"
+subnet = "10.214.0.0/24"
+[[sync]]
+name = "layout"
+from = "{registry}/app"
+to = "oci:{disk}/mirror"
+"""
+
+
+class Wrong(Exception):
+    """Something is not as it should be; says what."""
+
+
+class Host:
+    """What is hurt."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.disk = work / "disk"
+        self._mount_disk()
+        self.paths = Paths(str(self.disk / "data"), str(work / "run"))
+        self.paths.make()
+        self.registry = Registry(work / "registry")
+        self.link = Link(self.registry.port)
+        config = work / "config.toml"
+        config.write_text(CONFIG.format(bridge=BRIDGE, registry=self.link.host, disk=self.disk))
+        self.env = {**environment(self.paths, work), "LIMPET_CONFIG": str(config)}
+        self.trap = Trap(self.paths.data + "/")
+        self.own, self._server = self._serve()
+        self.before = Leftovers(work)
+
+    def _mount_disk(self) -> None:
+        self.disk.mkdir()
+        image = self.work / "disk.img"
+        with image.open("wb") as file:
+            file.truncate(DISK_MB << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(image), str(self.disk)], check=True)
+
+    def _serve(self) -> tuple[str, subprocess.Popen[bytes]]:
+        """Start limpet's own registry on the store; return its address."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        with (self.work / "serve.log").open("wb") as log:
+            server = subprocess.Popen(
+                [LIMPET, "registry", "serve", "--address", f"127.0.0.1:{port}"],
+                env=self.env, stdout=log, stderr=log,
+            )  # fmt: skip
+        until(lambda: _listens(port))
+        return f"127.0.0.1:{port}", server
+
+    def set_up(self) -> None:
+        """Make a base image, one in the registry, and a container."""
+        context = self.work / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text(DOCKERFILE)
+        (context / "file").write_bytes(os.urandom(1 << 20))
+        layers = [busybox_rootfs(), *(_layer(number) for number in range(3))]
+        layout = write_oci_layout(self.work / "layout", layers, {"Cmd": ["sh"]})
+        self.registry.push(layout, "app:1")
+        spare = write_oci_layout(self.work / "spare", [_layer(9)], {"Cmd": ["sh"]})
+        self.registry.push(spare, "spare:1")
+        name = f"{self.link.host}/app:1"
+        self.limpet("pull", name)
+        self.limpet("tag", name, "base")
+        self.limpet("build", "-q", "-t", "built", str(context))
+        self.limpet("save", "-o", str(self.disk / "base.tar"), "base")
+        self.limpet("run", "-d", "--name", "box", "base", "sleep", "100000")
+
+    def places(self, number: int) -> dict[str, Any]:
+        """Return what stands in an operation's words."""
+        return {"registry": self.link.host, "own": self.own, "n": number, "disk": self.disk,
+                "context": self.work / "context"}  # fmt: skip
+
+    def start(self, words: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a command under the trap; what it says goes to `work/said`."""
+        with (self.work / "said").open("wb") as said:
+            return subprocess.Popen(
+                [LIMPET, *words], env={**self.env, **(env or {})}, stdout=subprocess.DEVNULL,
+                stderr=said, stdin=subprocess.DEVNULL, start_new_session=True, cwd=self.work,
+                preexec_fn=self.trap.enter,
+            )  # fmt: skip
+
+    def said(self) -> str:
+        """Return what the last started command said on stderr."""
+        return (self.work / "said").read_text("utf-8", "replace")
+
+    def limpet(self, *words: str, fails: bool = False) -> str:
+        """Run a command to its end, under the trap as well; Wrong if it fails, unless it may."""
+        try:
+            done = subprocess.run(
+                [LIMPET, *words], env=self.env, capture_output=True, text=True, cwd=self.work,
+                timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
+                preexec_fn=self.trap.enter,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise Wrong(f"{' '.join(words)}: it hangs") from None
+        if "Traceback" in done.stderr or (done.returncode and not fails):
+            raise Wrong(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def check(self, *, quick: bool = False) -> None:
+        """Wrong unless `ps` agrees with /proc, the store is whole and nothing is left over.
+
+        A quick check does not look at the store.
+        """
+        names = self.limpet("ps", "-a", "--format", "{{.Names}}").split()
+        alive: list[state.State] = []
+        for document in self._inspected(names):
+            shown, name = document["State"], document["Name"].lstrip("/")
+            runs = shown["Status"] in ("running", "paused")
+            if runs != (shown["Pid"] > 0 and Path(f"/proc/{shown['Pid']}").exists()):
+                raise Wrong(f"{name} is {shown['Status']}, its process is {shown['Pid']}")
+            if runs:
+                alive.append(state.read_state(self.paths.container(document["Id"])))
+            if name.startswith("log"):
+                self._check_log(name)
+        if not quick and self.limpet("image", "fsck", "-q", fails=True).split():
+            raise Wrong(f"fsck:\n{self.limpet('image', 'fsck', fails=True)}")
+        self._check_leftovers(alive)
+
+    def _inspected(self, names: list[str]) -> list[dict[str, Any]]:
+        """Return documents of containers, but for one that has just removed itself."""
+        try:
+            found = self.limpet("container", "inspect", *names) if names else "[]"
+        except Wrong:
+            names = self.limpet("ps", "-a", "--format", "{{.Names}}").split()
+            found = self.limpet("container", "inspect", *names) if names else "[]"
+        return list(json.loads(found))
+
+    def _check_log(self, name: str) -> None:
+        """Wrong unless a log of counted lines has no hole; its last line may be cut."""
+        lines = self.limpet("logs", name).split()[:-1]
+        numbers = [int(line) for line in lines]
+        if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            raise Wrong(f"{name}: lines are missing in its log, or are there twice")
+
+    def _check_leftovers(self, alive: list[state.State]) -> None:
+        processes = {f"process {pid}" for one in alive for pid in (one.pid, one.monitor)}
+        cables = sum(1 for one in alive if one.address)
+        cgroups = tuple(f"cgroup {directory}" for one in alive for directory in one.cgroup)
+
+        def expected(thing: str) -> bool:
+            return (
+                thing.partition(":")[0] in processes
+                or thing.startswith(("network device veth", *cgroups))
+                or thing.split()[-1] == BRIDGE
+            )
+
+        left = self.before.wait(expected)
+        if left:
+            raise Wrong("left behind:\n" + "\n".join(left))
+        devices = Path("/proc/self/net/dev").read_text().count("veth")
+        if devices != cables:
+            raise Wrong(f"{devices} cables for {cables} containers on the network")
+        ports = sum(len(one.ports) for one in alive)
+        listed = subprocess.run(
+            ["nft", "list", "table", "inet", BRIDGE], capture_output=True, text=True, check=False
+        ).stdout
+        if (found := listed.count("127.0.0.1 . tcp")) != ports:
+            raise Wrong(f"{found} ports are published, of {ports}:\n{listed}")
+
+    def free_bytes(self) -> int:
+        """Return what is free on the small disk."""
+        facts = os.statvfs(self.disk)
+        return facts.f_bavail * facts.f_frsize
+
+    def tear_down(self) -> list[str]:
+        """Remove everything by limpet's own means; return what is left on the disk."""
+        if names := self.limpet("ps", "-aq").split():
+            self.limpet("rm", "-f", *names)
+        self.limpet("volume", "prune", "-f", "-a", fails=True)
+        self.limpet("system", "prune", "-a", "-f", fails=True)
+        self.limpet("trash", "empty")
+        self.limpet("build", "prune", "-a", "-f", fails=True)
+        self.limpet("image", "prune", "-a", "-f", fails=True)
+        self.limpet("trash", "empty")
+        self._server.terminate()
+        self._server.wait(10)
+        self.limpet("registry", "gc", "--untagged", "--keep", "0s", fails=True)
+        self.limpet("network", "prune", "-f", fails=True)
+        subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True, check=False)
+        subprocess.run(["nft", "delete", "table", "inet", BRIDGE], capture_output=True, check=False)
+        return [
+            f"{name}/{entry}"
+            for name in ("containers", "layers", "blobs/sha256", "trash", "partial", "volumes")
+            for entry in _listed(f"{self.paths.data}/{name}")
+        ]
+
+    def close(self) -> list[str]:
+        """Take the disk away, and return what is left on the host."""
+        self.link.close()
+        self.trap.close()
+        for _ in range(50):
+            if not subprocess.run(["umount", str(self.disk)], check=False).returncode:
+                break
+            time.sleep(0.1)
+        return self.before.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return not probe.connect_ex(("127.0.0.1", port))
+
+
+def _listed(directory: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(os.listdir(directory))
+    return []
+
+
+def _layer(number: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for file in range(150):
+            info = tarfile.TarInfo(f"layer{number}/file{file}")
+            info.size = 20_000
+            tar.addfile(info, io.BytesIO(os.urandom(info.size)))
+    return buffer.getvalue()
