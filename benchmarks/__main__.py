@@ -1,4 +1,7 @@
-"""`./bench [name…]`: measure limpet beside podman and crun, print and write the figures."""
+"""`./bench [name…]`: measure limpet beside its peers, print and write the figures.
+
+With all of them measured, docs/benchmarks.md is written anew.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from benchmarks.bench_host import BenchHost
 from benchmarks.cases import CASES
 from benchmarks.measure import Figures, Measurement
 from tests.leftovers import Leftovers
+
+PAGE = Path("docs/benchmarks.md")
 
 
 def main() -> int:
@@ -29,13 +34,14 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
     if os.geteuid():
         parser.error("containers need root: start as root")
-    return measure(options.names or list(CASES), options.rounds, options.output)
+    page = None if options.names else PAGE
+    return measure(options.names or list(CASES), options.rounds, options.output, page)
 
 
-def measure(names: list[str], rounds: int, output: Path) -> int:
+def measure(names: list[str], rounds: int, output: Path, page: Path | None) -> int:
     """Measure, report, and look whether all is gone again."""
     measured: list[Measurement | Figures] = []
-    failed = False
+    failed: list[str] = []
     with BenchHost() as host:
         before = Leftovers(host.work)
         for name in names:
@@ -43,15 +49,18 @@ def measure(names: list[str], rounds: int, output: Path) -> int:
             try:
                 measured.append(CASES[name](host, rounds))
             except Exception as error:  # noqa: BLE001 - one broken benchmark must not end the others
-                print(f"{name} failed: {type(error).__name__}: {error}", file=sys.stderr)
-                failed = True
+                failed.append(f"{name}: {type(error).__name__}: {error}")
+                print(f"failed: {failed[-1]}", file=sys.stderr)
     left = [thing for thing in before.wait() if not thing.startswith("network device")]
     if left:
         print("left behind:", *left, sep="\n  ", file=sys.stderr)
     facts = report.machine()
-    report.write(output, facts, measured)
-    print(report.markdown(facts, measured))
-    return int(failed or bool(left))
+    text = report.markdown(facts, measured, failed)
+    report.write(output, facts, measured, text)
+    if page is not None:
+        page.write_text(text)
+    print(text)
+    return int(bool(failed or left))
 
 
 if __name__ == "__main__":

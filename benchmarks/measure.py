@@ -38,16 +38,33 @@ class Row(Record):
         return statistics.median(self.seconds)
 
 
+class Aim(Record):
+    """What one of limpet's rows should take: at most a part of what a peer's row takes.
+
+    Without a peer `most` is in seconds.
+    """
+
+    row: str
+    peer: str
+    most: float
+
+
 class Measurement(Record):
     """Alternatives measured in one run; the first is limpet's."""
 
     title: str
     note: str
     rows: tuple[Row, ...]
+    aims: tuple[Aim, ...] = ()
 
     def ratio(self, row: Row) -> float:
         """limpet's median as a part of the row's: 0.5 is half the time."""
         return self.rows[0].median / row.median
+
+    def reached(self, aim: Aim) -> float:
+        """Return what came of an aim, in its unit."""
+        medians = {row.name: row.median for row in self.rows}
+        return medians[aim.row] / (medians[aim.peer] if aim.peer else 1)
 
 
 class Figure(Record):
@@ -71,7 +88,9 @@ class Failure(Exception):
     """A command that should have worked did not; says which and what it printed."""
 
 
-def interleave(title: str, cases: Sequence[Case], rounds: int, note: str = "") -> Measurement:
+def interleave(
+    title: str, cases: Sequence[Case], rounds: int, note: str = "", aims: Sequence[Aim] = ()
+) -> Measurement:
     """Do every case once a round in a fresh random order; a first round warms up, uncounted."""
     order = list(cases)
     taken: dict[str, list[float]] = {case.name: [] for case in cases}
@@ -85,7 +104,7 @@ def interleave(title: str, cases: Sequence[Case], rounds: int, note: str = "") -
             if number:
                 taken[case.name].append(seconds)
     return Measurement(
-        title, note, tuple(Row(case.name, tuple(taken[case.name])) for case in cases)
+        title, note, tuple(Row(case.name, tuple(taken[case.name])) for case in cases), tuple(aims)
     )
 
 

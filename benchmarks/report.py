@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import Figures
+from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,30 +46,103 @@ def _version(*argv: str) -> str:
     return said[0].split()[-1] if said else "missing"
 
 
-def markdown(facts: Mapping[str, str], measured: Sequence[Measurement | Figures]) -> str:
-    """Return a table per benchmark; `limpet / this` below 1 means limpet was quicker."""
-    lines = ["# Figures", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
+class Result(Record):
+    """What came of one aim."""
+
+    what: str
+    measured: str
+    aim: str
+    part: float
+    """Of what was aimed at: up to 1 the aim is met."""
+
+    @property
+    def met(self) -> bool:
+        """As shown: to the digits that a table has."""
+        return round(self.part, 2) <= 1
+
+
+def results(measured: Sequence[Measurement | Figures]) -> list[Result]:
+    """Return what came of every aim, those missed by most first."""
+    found = []
+    for one in measured:
+        if isinstance(one, Figures):
+            found += [
+                Result(f"{one.title}: {figure.name}", _value(figure), _bound(figure),
+                       figure.value / figure.bound)
+                for figure in one.figures
+                if figure.bound
+            ]  # fmt: skip
+            continue
+        for aim in one.aims:
+            reached, beside = one.reached(aim), f" of {aim.peer}" if aim.peer else ""
+            shown = (f"{reached:.2f}{beside}", f"{aim.most:g}{beside}")
+            if not aim.peer:
+                shown = (_shown(reached), _shown(aim.most))
+            row = "" if aim.row == "limpet" else f", {aim.row}"
+            found.append(Result(f"{one.title}{row}", *shown, reached / aim.most))
+    return sorted(found, key=lambda result: -result.part)
+
+
+def markdown(
+    facts: Mapping[str, str],
+    measured: Sequence[Measurement | Figures],
+    failed: Sequence[str] = (),
+) -> str:
+    """Return the page: what was aimed at and what came of it, then a table per benchmark."""
+    lines = ["# Benchmarks", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
+    lines += [
+        "Written by `./bench`. Everything beside limpet was measured in the same run. Times are "
+        "medians; a ratio is limpet's part of the other's, below 1 limpet was quicker.",
+        "",
+    ]
+    lines += [f"Could not be measured: {text}." for text in failed] + [""] * bool(failed)
+    lines += _summary(results(measured))
     for one in measured:
         lines += [f"## {one.title}", ""]
         lines += [one.note, ""] if one.note else []
-        if isinstance(one, Figures):
-            lines += ["| | measured | bound |", "|---|---|---|"]
-            lines += [_figure(figure) for figure in one.figures]
-            lines.append("")
-            continue
-        lines += ["| | median | minimum | rounds | limpet / this |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {row.name} | {_shown(row.median)} | {_shown(min(row.seconds))} "
-            f"| {len(row.seconds)} | {one.ratio(row):.2f} |"
-            for row in one.rows
-        ]
+        lines += _figures(one) if isinstance(one, Figures) else _measurement(one)
         lines.append("")
     return "\n".join(lines)
 
 
-def _figure(figure: Figure) -> str:
-    bound = f"{figure.bound:g} {figure.unit}" if figure.bound else ""
-    return f"| {figure.name} | {figure.value:.1f} {figure.unit} | {bound} |"
+def _summary(found: Sequence[Result]) -> list[str]:
+    missed = [result for result in found if not result.met]
+    lines = ["## Aims", "", f"{len(found) - len(missed)} of {len(found)} are met.", ""]
+    met = [result for result in found if result.met]
+    for title, some in (("missed", missed), ("met", met)):
+        if some:
+            lines += [f"| {title} | measured | aim |", "|---|---|---|"]
+            lines += [f"| {one.what} | {one.measured} | {one.aim} |" for one in some]
+            lines.append("")
+    return lines
+
+
+def _figures(one: Figures) -> list[str]:
+    return [
+        "| | measured | at most |",
+        "|---|---|---|",
+        *(f"| {figure.name} | {_value(figure)} | {_bound(figure)} |" for figure in one.figures),
+    ]
+
+
+def _measurement(one: Measurement) -> list[str]:
+    return [
+        "| | median | minimum | rounds | limpet / this |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row.name} | {_shown(row.median)} | {_shown(min(row.seconds))} "
+            f"| {len(row.seconds)} | {one.ratio(row):.2f} |"
+            for row in one.rows
+        ),
+    ]
+
+
+def _value(figure: Figure) -> str:
+    return f"{figure.value:.1f} {figure.unit}".rstrip()
+
+
+def _bound(figure: Figure) -> str:
+    return f"{figure.bound:g} {figure.unit}".rstrip() if figure.bound else ""
 
 
 def _shown(seconds: float) -> str:
@@ -85,9 +159,9 @@ def _rows(one: Measurement | Figures) -> list[dict[str, object]]:
 
 
 def write(
-    directory: Path, facts: Mapping[str, str], measured: Sequence[Measurement | Figures]
+    directory: Path, facts: Mapping[str, str], measured: Sequence[Measurement | Figures], page: str
 ) -> None:
-    """Write results.json (every single time) and results.md (the tables)."""
+    """Write results.json (every single time) and results.md (the page)."""
     directory.mkdir(parents=True, exist_ok=True)
     data = {
         "machine": dict(facts),
@@ -96,4 +170,4 @@ def write(
         ],
     }
     (directory / "results.json").write_text(json.dumps(data, indent=1) + "\n")
-    (directory / "results.md").write_text(markdown(facts, measured))
+    (directory / "results.md").write_text(page)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.cases.pulling import fresh_filesystem
-from benchmarks.measure import Case, Figure, Figures, interleave, run
+from benchmarks.measure import Aim, Case, Figure, Figures, interleave, run
 from tests.fixture_images import write_oci_layout
 
 TYPE_CHECKING = False
@@ -90,7 +90,11 @@ def pull_big(host: BenchHost, rounds: int) -> Measurement:
     ]
     size = sum(blob.stat().st_size for blob in (layout / "blobs/sha256").iterdir())
     note = f"{size / 1e6:.0f} MB gzip, 8 layers; ext4 in a file on tmpfs made anew for each pull."
-    return interleave("`pull` of a big image, cold", cases, max(3, rounds // 5), note)
+    aims = [
+        Aim("limpet", "podman", 0.28), Aim("limpet", "skopeo + umoci", 0.22),
+        Aim("limpet, zstd", "limpet", 1.0),
+    ]  # fmt: skip
+    return interleave("`pull` of a big image, cold", cases, max(3, rounds // 5), note, aims)
 
 
 def pull_memory(host: BenchHost, rounds: int) -> Figures:
@@ -147,7 +151,13 @@ def save_load(host: BenchHost, rounds: int) -> Measurement:
         Case("podman load of its own", load_podman),
     ]
     note = "podman's archive is not compressed, limpet's has the layers as they were pulled."
-    return interleave("`save` and `load` of a big image", both, max(3, rounds // 7), note)
+    aims = [
+        Aim("limpet save + load", "podman save + load", 0.8),
+        Aim("limpet save", "podman save", 0.8),
+        Aim("limpet load of its own", "podman load of its own", 0.8),
+        Aim("limpet load of podman's", "podman load of its own", 0.8),
+    ]  # fmt: skip
+    return interleave("`save` and `load` of a big image", both, max(3, rounds // 7), note, aims)
 
 
 def commit_push(host: BenchHost, rounds: int) -> Measurement:
@@ -192,7 +202,8 @@ def commit_push(host: BenchHost, rounds: int) -> Measurement:
     cases = [Case("limpet commit + push", limpet), Case("buildah commit + podman push", peers)]
     note = "A container with 350 MB of new files, on a new ext4 each time."
     try:
-        return interleave("`commit` and `push`", cases, max(3, rounds // 5), note)
+        aims = [Aim("limpet commit + push", "buildah commit + podman push", 0.3)]
+        return interleave("`commit` and `push`", cases, max(3, rounds // 5), note, aims)
     finally:
         shutil.rmtree(files)
 

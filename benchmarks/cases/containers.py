@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 
-from benchmarks.measure import Case, command, interleave, run
+from benchmarks.measure import Aim, Case, command, interleave, run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def start(host: BenchHost, rounds: int) -> Measurement:
     cases.append(_crun(host, "crun", seccomp=True))
     cases.append(_crun(host, "crun-no-seccomp", seccomp=False))
     note = "crun: process start to exit on a ready bundle; limpet: engine call to exit code."
-    return interleave("start a container of `true`", cases, rounds, note)
+    aims = (
+        Aim(cases[0].name, "crun, no network", 0.35), Aim(cases[1].name, "crun, no network", 1.0),
+    )  # fmt: skip
+    return interleave("start a container of `true`", cases, rounds, note, aims)
 
 
 def _crun(host: BenchHost, name: str, *, seccomp: bool) -> Case:
@@ -76,6 +79,7 @@ def _run(host: BenchHost, rounds: int, network: str) -> Measurement:
             ),
         ],
         rounds,
+        aims=[Aim("limpet", "podman", 0.30 if network else 0.20)],
     )
 
 
@@ -92,6 +96,7 @@ def execute(host: BenchHost, rounds: int) -> Measurement:
                 command("podman", host.podman("exec", "bench-exec", "true"), host.podman_env),
             ],
             rounds,
+            aims=[Aim("limpet", "podman", 0.30)],
         )
     finally:
         run(host.limpet("rm", "-f", "bench-exec"), host.env)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.measure import Case, interleave, run
+from benchmarks.measure import Aim, Case, interleave, run
 from tests.e2e.terminal import Terminal
 
 TYPE_CHECKING = False
@@ -37,6 +37,7 @@ def paint(host: BenchHost, rounds: int) -> Measurement:
             ],
             rounds,
             "No peer: the table of one container, read back from a pty by a terminal emulator.",
+            [Aim("limpet, the container's row", "", 0.3)],
         )
     finally:
         run(host.limpet("rm", "-f", "bench-paint"), host.env)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.measure import command, interleave, run
+from benchmarks.measure import Aim, command, interleave, run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def _ps(host: BenchHost, rounds: int, count: int) -> Measurement:
                 command("podman", host.podman("ps", "-a"), host.podman_env),
             ],
             rounds,
+            aims=[Aim("limpet", "podman", 1.0 if count == 10 else 0.5)],
         )
     finally:
         for program, env, _, remove in programs:

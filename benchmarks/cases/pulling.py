@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.measure import Case, interleave, run
+from benchmarks.measure import Aim, Case, interleave, run
 from tests.fixture_images import write_oci_layout
 
 TYPE_CHECKING = False
@@ -44,7 +44,8 @@ def pull(host: BenchHost, rounds: int) -> Measurement:
     size = sum(blob.stat().st_size for blob in (layout / "blobs/sha256").iterdir())
     note = f"{size / 1e6:.0f} MB gzip, ext4 in a file on tmpfs made anew for each pull."
     cases = [Case("limpet", limpet), Case("podman", podman)]
-    return interleave("`pull` of Debian, cold", cases, max(3, rounds // 5), note)
+    aims = [Aim("limpet", "podman", 0.5)]
+    return interleave("`pull` of Debian, cold", cases, max(3, rounds // 5), note, aims)
 
 
 def debian_layers(host: BenchHost) -> list[Path]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.cases.pulling import debian_layers
-from benchmarks.measure import Case, Measurement, interleave, run
+from benchmarks.measure import Aim, Case, Measurement, interleave, run
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import layer_tar
 
@@ -63,7 +63,8 @@ def push(host: BenchHost, rounds: int) -> Measurement:
     ]
     size = sum(blob.stat().st_size for blob in (layout / "blobs/sha256").iterdir())
     note = f"{size / 1e6:.0f} MB gzip, docker-registry made anew for each push."
-    return interleave("`push` into an empty registry", cases, max(3, rounds // 4), note)
+    aims = [Aim("limpet", "podman", 0.2), Aim("limpet", "skopeo", 1.1)]
+    return interleave("`push` into an empty registry", cases, max(3, rounds // 4), note, aims)
 
 
 def _shifted(rootfs: Path, by: int) -> bytes:
@@ -99,7 +100,8 @@ def sync(host: BenchHost, rounds: int) -> Measurement:
             Case("skopeo", lambda: timed(skopeo, host.podman_env)),
         ]
         note = f"{TAGS} tags of as many images, nothing new; the whole process."
-        return interleave("`sync run` with nothing to do", cases, max(5, rounds // 2), note)
+        aims = [Aim("limpet", "skopeo", 0.25)]
+        return interleave("`sync run` with nothing to do", cases, max(5, rounds // 2), note, aims)
 
 
 def serve(host: BenchHost, rounds: int) -> Measurement:
@@ -134,7 +136,8 @@ def _serving(host: BenchHost, clients: int, rounds: int) -> Measurement:
             Case("limpet", lambda: fetch(own)), Case("docker-registry", lambda: fetch(docker.host))
         ]  # fmt: skip
         title = f"`registry serve`, 500 MB to {clients} client{'s' * (clients > 1)}"
-        measured = interleave(title, cases, rounds)
+        aims = [Aim("limpet", "docker-registry", 2.0)]
+        measured = interleave(title, cases, rounds, aims=aims)
         grown = (_memory(server) - before) / 1e6
     shutil.rmtree(host.work / f"served-{clients}")
     rate = clients * BLOB_BYTES / measured.rows[0].median / 1e9
