@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from core.errors import Error, HostError, UsageError
+from core.errors import Error, HostError, UsageError, disk_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,7 +203,12 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
         engine = open_engine(launcher)
     from cli.render import render
 
-    return render(verb.run(engine, args))
+    try:
+        return render(verb.run(engine, args))
+    except OSError as error:
+        if (refused := disk_error(error)) is not None:
+            raise refused from error
+        raise
 
 
 def _own_words(verb: Verb, words: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import time
 from _thread import _local as _Local  # threading's own local, without the rest of threading
 
-from core.errors import HostError
+from core.errors import FREE_SPACE, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -265,11 +265,18 @@ class Database:
         return connection
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Run one SELECT and return its rows."""
-        return self.connection().execute(sql, values).fetchall()
+        """Run one SELECT and return its rows; HostError when the disk or the file fails."""
+        try:
+            return self.connection().execute(sql, values).fetchall()
+        except _sqlite3.DatabaseError as error:
+            _tell(error, self._paths)
+            raise
 
     def write(self) -> Transaction:
-        """Return a context: one immediate transaction, rolled back on an exception."""
+        """Return a context: one immediate transaction, rolled back on an exception.
+
+        HostError when the disk or the file fails.
+        """
         return Transaction(self.connection(), self._paths)
 
     def close(self) -> None:
@@ -338,12 +345,41 @@ class Transaction:
         self._paths = paths
 
     def __enter__(self) -> _sqlite3.Connection:
-        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except _sqlite3.DatabaseError as error:
+            _tell(error, self._paths)
+            raise
         return self._connection
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            self._connection.execute("COMMIT")
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            try:
+                self._connection.execute("COMMIT")
+            except _sqlite3.DatabaseError as failed:
+                self._roll_back()
+                _tell(failed, self._paths)
+                raise
             self._paths.touch_changed()
-        else:
+            return
+        self._roll_back()
+        if isinstance(error, _sqlite3.DatabaseError):
+            _tell(error, self._paths)
+
+    def _roll_back(self) -> None:
+        # After some errors SQLite has done it.
+        if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _tell(error: _sqlite3.DatabaseError, paths: Paths) -> None:
+    """Raise HostError where the disk or the file is the cause; a bug is none."""
+    name = getattr(error, "sqlite_errorname", "")
+    if type(error) not in (_sqlite3.OperationalError, _sqlite3.DatabaseError) or (
+        name == "SQLITE_ERROR"
+    ):
+        return
+    hint = {
+        "SQLITE_FULL": FREE_SPACE, "SQLITE_BUSY": "another limpet is writing: try again",
+    }.get(name, "df and dmesg show what the disk lacks")  # fmt: skip
+    raise HostError(f"{paths.database}: {error}", hint=hint, subject=paths.database) from error

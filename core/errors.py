@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
 
+FREE_SPACE = "free some space: limpet system df, limpet image prune, limpet trash empty"
+
+
 class Error(Exception):
     """A failure with a cause and, wherever there is one, the next command to type."""
 
@@ -88,6 +91,25 @@ class HostError(Error):
     def __init__(self, message: str, *, hint: str = "", subject: str = "", errno: int = 0) -> None:
         super().__init__(message, hint=hint, subject=subject)
         self.errno = errno
+
+
+def disk_error(error: OSError) -> HostError | None:
+    """Return what a disk that is full, broken or read-only comes to; None for anything else.
+
+    Any write can meet it, so it is told in one place, where a command ends.
+    """
+    import errno
+
+    hint = {
+        errno.ENOSPC: FREE_SPACE,
+        errno.EDQUOT: FREE_SPACE,
+        errno.EIO: "the disk did not do it, the kernel's log says why: dmesg | tail",
+        errno.EROFS: "the file system is mounted read-only: findmnt says where",
+    }.get(error.errno or 0)
+    if hint is None:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return HostError(f"{where}{error.strerror}", hint=hint, errno=error.errno or 0)
 
 
 class NotPermitted(HostError):

@@ -190,13 +190,14 @@ class Containers:
         require_root("making a container")
         made = self._prepare(options)
         container_id = made.row.id
-        starting.make_directories(self._paths, container_id)
         try:
+            starting.make_directories(self._paths, container_id)
             creation.insert(self._database, made)
         except BaseException:
             from core.containers.removal import remove_tree
 
-            remove_tree(self._paths.container(container_id))
+            if os.path.isdir(self._paths.container(container_id)):
+                remove_tree(self._paths.container(container_id))
             raise
         return container_id
 

@@ -65,7 +65,10 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
         code, now = KILLED if same_boot else RESTARTED, time.time()
         runs = (*found.runs, (found.started, now, code, False))[-KEPT_RUNS:] if found.wanted else ()
         repaired = repaired.replace(finished=now, exit_code=code, oom=False, runs=runs)
-    state.write_state(directory, repaired)
+    try:
+        state.write_state(directory, repaired)
+    except OSError:
+        return repaired  # the disk is full: the next who looks finds the same
     paths.touch_changed()
     return repaired
 

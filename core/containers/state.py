@@ -75,14 +75,18 @@ def write_state(directory: str, state: State) -> None:
 
 
 def replace_file(path: str, data: bytes) -> None:
-    """Replace a small file as a whole, not synced.  Raises OSError."""
+    """Replace a small file as a whole, not synced.  Raises OSError, and leaves nothing then."""
     temporary = f"{path}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-    os.rename(temporary, path)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
 
 
 def read_state(directory: str) -> State:

@@ -137,9 +137,11 @@ class DiskFull(Fault):
             fill(file.fileno(), max(self.host.free_bytes() - room, 1))
 
     def end(self) -> None:
-        for words in (("ps", "-a"), ("images",)):
-            self.host.limpet(*words)  # who looks what can be removed needs an answer
-        self.ballast.unlink()
+        try:
+            for words in (("ps", "-a"), ("images",)):
+                self.host.limpet(*words)  # who looks what can be removed needs an answer
+        finally:
+            self.ballast.unlink()
 
 
 class NetworkGone(Fault):
