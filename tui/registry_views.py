@@ -66,6 +66,7 @@ def _repositories(engine: Engine, host: str, run: Run) -> ListingScreen:
     return ListingScreen(
         host,
         read,
+        rows="repositories",
         empty="no repositories, or none that are told",
         actions=(
             Action("enter", "tags", f"go registries {host}/{{name}}"),
@@ -104,8 +105,9 @@ def _tags(engine: Engine, reference: Reference, run: Run) -> ListingScreen:
 
     sync = sync_words(engine, name)
     return ListingScreen(
-        f"{name}  {sync}".rstrip(),
+        f"{name}{f', sync {sync}' if sync else ''} ",
         read,
+        rows="tags",
         empty="no tags",
         actions=(
             Action("enter", "details", f"go registries {name}:{{name}}"),

@@ -13,7 +13,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
     from core.images.index import FileEntry
@@ -173,6 +173,13 @@ class Stack:
     def versions(self, path: str) -> list[tuple[int, FileEntry | None]]:
         """Return each layer that set a path, lowest first; None where one hid it."""
         return list(self._versions.get(path, ()))
+
+    def find(self, fits: Callable[[str], bool]) -> tuple[str, int] | None:
+        """Return the first path that fits, by name, and the uppermost layer that has it."""
+        for path in sorted(self._versions):
+            if fits(path):
+                return path, max(number for number, entry in self._versions[path] if entry)
+        return None
 
     def _at(self, path: str, number: int) -> FileEntry | None:
         """Return what a container of the layers up to `number` has at the path."""

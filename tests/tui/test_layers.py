@@ -318,9 +318,14 @@ async def test_files_and_directories_are_extracted(tmp_path: Path) -> None:
             assert content.read() == CONTENT["sha256:1", "old/big"]
 
 
-async def test_names_are_found_by_pattern() -> None:
+async def test_names_are_found_by_pattern_and_in_other_layers() -> None:
     async with Host().run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
+        await pilot.press("slash", *"ne?", "enter")
+        assert "new" in lines(screen)[screen.file_list.cursor]
+        assert "it is in layer 2" in foot(screen, "foot")
+        await pilot.press("slash", *"big", "enter")
+        assert "it is in layer 1" in foot(screen, "foot")
         await pilot.press("slash", *"s*w", "enter")
         assert "shadow" in lines(screen)[screen.file_list.cursor]
         await pilot.press("slash", *"/etc/p*", "enter")
@@ -355,10 +360,11 @@ def test_text_and_bytes_are_told_apart_and_coloured() -> None:
 async def test_what_is_typed_in_one_go_is_searched() -> None:
     async with Host().run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
-        for name in ("slash", *"etc", "slash", *"sha", "enter"):
+        for name in ("slash", *"etc", "slash", *"sha", "enter", "y"):
             character = "/" if name == "slash" else name if len(name) == 1 else None
             pilot.app.post_message(Key(name, character))
         await until(pilot, lambda: "shadow" in lines(screen)[screen.file_list.cursor])
+        await until(pilot, lambda: pilot.app.clipboard == "/etc/shadow")
 
 
 async def test_files_are_found_by_what_they_hold() -> None:

@@ -24,7 +24,7 @@ from tui.screens.file_view import FileScreen, extract
 from tui.screens.pick import Choice, Picked, PickScreen
 from tui.theme import glyphs, plain
 from tui.widgets.ask_line import AskingScreen, AskLine
-from tui.widgets.file_tree import WIDE, FileTree
+from tui.widgets.file_tree import WIDE, FileTree, name_test
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine, screen_hints
 
@@ -563,7 +563,19 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         if self._finds_later:
             self._say("still reading the layer")
         elif self._wanted and not self.file_list.find(self._wanted, by):
+            self._find_elsewhere()
+
+    def _find_elsewhere(self) -> None:
+        """Go to another layer for a file that the one shown has not."""
+        found = self._stack.find(name_test(self._wanted))
+        if found is None:
             self._say(f"no file's name holds {self._wanted}")
+            return
+        self._goal, number = found
+        self._statuses, self._whole = frozenset(), False
+        self.layer_list.go(number)
+        self._choose(number)
+        self._say(f"it is in layer {number + 1}; v: its versions")
 
 
 def link_target(path: str, link: str) -> str:

@@ -49,7 +49,8 @@ class Action(Record):
 class ListingScreen(AskingScreen, inherit_bindings=False):
     """The table that `read()`, called in a thread every `every_s` seconds, returns.
 
-    `kind` is what its rows are, for the menu of all that can be done with one.
+    `kind` is what its rows are, for the menu of all that can be done with one; `rows` is what
+    they are called, where the title is something else.
 
     The column of the names, or the first, is a row's name.  `run(line)` is called when an
     action is chosen, after the screen was left; an action without `{names}` needs no row.
@@ -85,6 +86,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         run: Callable[[str], None] = lambda _: None,
         every_s: float = 5,
         kind: str = "",
+        rows: str = "",
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
@@ -99,7 +101,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._note = ""
         self._error: Exception | None = None
         self._columns: tuple[Column, ...] = (Column("name", "NAME", 8, 60),)
-        self.table = LineTable(title, self._columns, id="table")
+        self.table = LineTable(rows or title, self._columns, id="table")
         for action in actions:
             self._bindings.bind(action.key, f"act({action.key!r})", action.words)
 

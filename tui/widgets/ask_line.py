@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.events import Key
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -11,6 +12,7 @@ from textual.widgets import Input, Static
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.widget import Widget
 
 
 class AskLine(Horizontal):
@@ -38,8 +40,8 @@ class AskLine(Horizontal):
         super().__init__(id=id)
         self._question = ""
         self._sign = Static(markup=False)
-        self._input = Input()
-        self._input.cursor_blink = False
+        self._input = AskInput(self)
+        self._asked_from: Widget | None = None
 
     def compose(self) -> ComposeResult:
         """Place the sign and the line."""
@@ -53,12 +55,12 @@ class AskLine(Horizontal):
         self._input.value = text
         self._input.cursor_position = len(text)
         self.display = True
+        self._asked_from = self.screen.focused
         self.screen.set_focus(self._input)  # now: focus() would let the next keys pass by
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def enter(self) -> None:
         """Pass the line on."""
-        event.stop()
-        self._end(event.value)
+        self._end(self._input.value)
 
     def action_leave(self) -> None:
         """Pass on that there is no answer."""
@@ -66,7 +68,31 @@ class AskLine(Horizontal):
 
     def _end(self, text: str | None) -> None:
         self.display = False
+        self.screen.set_focus(self._asked_from)  # the next keys are for what had them before
         self.post_message(self.Answered(self._question, text))
+
+
+class AskInput(Input):
+    """The part that is typed into."""
+
+    def __init__(self, line: AskLine) -> None:
+        super().__init__()
+        self.cursor_blink = False
+        self._line = line
+
+    async def _on_key(self, event: Key) -> None:
+        # Here, in the order of the keys: a binding is looked up after the key has gone up to
+        # the app, and a letter that was typed behind it would be in the line by then.
+        ended = not self._line.display  # it was typed ahead, for what comes after the line
+        if ended or event.key == "enter":
+            event.stop()
+            event.prevent_default()
+        if ended:
+            self.app.post_message(Key(event.key, event.character))
+        elif event.key == "enter":
+            self._line.enter()
+        else:
+            await super()._on_key(event)
 
 
 class AskingScreen(Screen[None], inherit_bindings=False):

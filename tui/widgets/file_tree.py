@@ -130,11 +130,9 @@ class FileTree(LineList):
     def find(self, wanted: str, by: int) -> bool:
         """Go to the next name (by 1) or the one before (-1) that holds `wanted`.
 
-        Opens what leads there; letters' case does not count.  With a slash in it, `wanted`
-        is looked for in whole paths, from the root's slash on; with `*`, `?` or `[` in it, it
-        is a pattern for all of the name or path.  False when there is none.
+        Opens what leads there; what fits is told by `name_test`.  False when there is none.
         """
-        fits = _fits(wanted)
+        fits = name_test(wanted)
         if self._rows is None:
             return False
         if not self._paths:
@@ -143,8 +141,7 @@ class FileTree(LineList):
         start = self._paths.index(row.path) if row is not None else 0
         for step in range(1, count + 1):
             path = self._paths[(start + by * step) % count]
-            name = f"/{path}" if "/" in wanted else path.rpartition("/")[2]
-            if fits(name.lower()):
+            if fits(path):
                 place = self._rows.reveal(path)
                 self._show()
                 self.go(place)
@@ -152,14 +149,24 @@ class FileTree(LineList):
         return False
 
 
-def _fits(wanted: str) -> Callable[[str], bool]:
+def name_test(wanted: str) -> Callable[[str], bool]:
+    """Return what tells whether a path is looked for; letters' case does not count.
+
+    `wanted` is a part of its name; with a slash in it, of the whole path, from the root's
+    slash on; with `*`, `?` or `[` in it, it is a pattern for all of the name or path.
+    """
     wanted = wanted.lower()
+    whole = "/" in wanted
     if not any(letter in wanted for letter in "*?["):
-        return lambda text: wanted in text
+        return lambda path: wanted in _sought(path, whole=whole)
     import fnmatch
     import re
 
-    if "/" in wanted and not wanted.startswith("/"):
+    if whole and not wanted.startswith("/"):
         wanted = f"/{wanted}"
     pattern = re.compile(fnmatch.translate(wanted))
-    return lambda text: pattern.match(text) is not None
+    return lambda path: pattern.match(_sought(path, whole=whole)) is not None
+
+
+def _sought(path: str, *, whole: bool) -> str:
+    return (f"/{path}" if whole else path.rpartition("/")[2]).lower()
