@@ -11,7 +11,7 @@ from textual import on
 from textual.binding import Binding
 
 from core.commands.keys import CONTAINERS, IMAGES
-from core.commands.result import Document, Foreground, Lines, Plan, Running, Table
+from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error, UsageError
 from tui import views
 from tui.answers import answer, failure
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from core.commands.lines import Step
     from core.engine import Engine
+    from tui.build_watch import BuildWatch
+    from tui.live import Live
     from tui.terminal.pane import TerminalPane
 
 LIVE_EVERY_S = 0.2
@@ -95,6 +97,8 @@ class LimpetApp(FrameDiffApp):
         """Blocks whose terminal is to be a pane."""
         self._shows: dict[int, Running] = {}
         """Jobs by the block that shows them."""
+        self._watches: dict[int, BuildWatch] = {}
+        """Builds that are done again at every change, by their block."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Replace signs that the terminal does not have."""
@@ -185,11 +189,7 @@ class LimpetApp(FrameDiffApp):
         if event.error is not None:
             self._fail(event.number, event.error)
         elif isinstance(event.result, Running):
-            self._shows[event.number] = event.result
-            self.dashboard.output.track(event.number, JobLive(event.result.job))
-            self._live_timer.resume()
-            if event.result.job.board is not None and self.screen is self.dashboard:
-                self.open_job(event.result.job.id)
+            self._follow(event.number, event.result)
         elif isinstance(event.result, Foreground):
             self._run_foreground(event.number, event.result)
         elif isinstance(event.result, Plan):
@@ -202,6 +202,19 @@ class LimpetApp(FrameDiffApp):
         elif event.result is not None:
             wraps = not isinstance(event.result, Table | Document)
             self._end(event.number, answer(event.result), wraps=wraps)
+
+    def _follow(self, number: int, running: Running) -> None:
+        """Show how far a job is; a build on a screen of its own."""
+        self._shows[number] = running
+        live: Live = JobLive(running.job)
+        if isinstance(running, Building) and running.again is not None:
+            from tui.build_watch import BuildWatch
+
+            live = self._watches[number] = BuildWatch(running)
+        self.dashboard.output.track(number, live)
+        self._live_timer.resume()
+        if running.job.board is not None and self.screen is self.dashboard:
+            self.open_job(running.job.id)
 
     def _end(self, number: int, body: Any, *, wraps: bool = True) -> None:
         self.dashboard.output.finish(number, body, wraps=wraps)
@@ -219,6 +232,8 @@ class LimpetApp(FrameDiffApp):
         output = self.dashboard.output
         for number in output.update():
             running = self._shows.pop(number, None)
+            if number in self._watches:
+                running = self._watches.pop(number).building
             if running is not None:
                 self._pending.add(number)
                 self.bridge.finish(number, running)
@@ -496,7 +511,8 @@ class LimpetApp(FrameDiffApp):
         """Show how far a job is and what it said; False for a job that there is not."""
         job = self.engine.jobs.get(number)
         if job is not None:
-            self.show_screen(views.job(job), f"job {number}")
+            watch = next((watch for watch in self._watches.values() if watch.job is job), None)
+            self.show_screen(views.job(job, watch), f"job {number}")
         return job is not None
 
     def open_tour(self) -> None:

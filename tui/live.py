@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import Protocol
 
 from core.record import Record
 from tui.answers import failure, progress, summary, visible
@@ -91,7 +92,14 @@ class Tail:
             stop()
 
 
-Live = JobLive | Tail
+class Live(Protocol):
+    """What goes on in a block."""
+
+    def look(self) -> Look:
+        """Return how it looks now."""
+
+    def cancel(self) -> None:
+        """Ask it to stop."""
 
 
 def _line(stream: int, line: bytes) -> Parts:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from core.event_stream import Event
     from core.jobs import Job
+    from tui.build_watch import BuildWatch
     from tui.details import Line, Tab
 
     Keys = Mapping[str, tuple[str, Callable[[], None]]]
@@ -139,12 +140,15 @@ def event_line(event: Event) -> str:
     return printable(f"{when} {event.type:<9} {event.action:<10} {name}  {more}".rstrip())
 
 
-def job(running: Job) -> Screen[None]:
-    """Return how far a job is, what it said, and why it failed; of a build its steps."""
+def job(running: Job, watch: BuildWatch | None = None) -> Screen[None]:
+    """Return how far a job is, what it said, and why it failed; of a build its steps.
+
+    Of a build that is watched, those that follow it are shown, too.
+    """
     if running.board is not None:
         from tui.screens.build import BuildScreen
 
-        return BuildScreen(running, running.board)
+        return BuildScreen(running, running.board, watch)
     from tui.answers import failure, progress, visible
     from tui.details import Tab
     from tui.screens.detail import DetailScreen

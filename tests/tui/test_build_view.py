@@ -6,9 +6,11 @@ import threading
 
 from core.build import board as states
 from core.build.board import Board, StageBoard
+from core.commands.result import Building, Text
 from core.errors import BuildError
 from core.jobs import Job
-from tests.tui.test_app import screen_text, until
+from tests.tui.test_app import screen_text, session, until
+from tui.bridge import Answered
 from tui.screens.build import BuildScreen
 
 TYPE_CHECKING = False
@@ -95,3 +97,37 @@ async def test_why_a_build_came_to_no_step_is_shown(make_app: Callable[..., Limp
         app.open_job(job.id)
         await until(pilot, lambda: "unknown instruction WORKDIRR" in screen_text(app))
         assert "7 | WORKDIRR /w" in screen_text(app)
+
+
+async def test_a_watched_build_is_followed_to_the_next(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    changed = threading.Event()
+    async with app.run_test(size=(80, 24)) as pilot:
+        first, second = Build(app), Build(app)
+        second.board.start(second.run, "what it copies changed")
+
+        def again(stopped: Callable[[], bool]) -> Building | None:
+            while not changed.wait(0.01):
+                if stopped():
+                    return None
+            changed.clear()
+            return Building(second.job, lambda _: Text("built"), again=again)
+
+        number = app.dashboard.output.begin("build --watch .")
+        watched = Building(first.job, lambda _: Text("built"), again=again)
+        app.post_message(Answered(number, watched, None))
+        await until(pilot, lambda: isinstance(app.screen, BuildScreen))
+        assert "build 1" in screen_text(app)
+        first.go_on.set()
+        await until(pilot, lambda: "build 1, waits for a change" in screen_text(app))
+        changed.set()
+        await until(pilot, lambda: "what it copies changed" in screen_text(app))
+        assert "build 2" in screen_text(app)
+        second.go_on.set()
+        await until(pilot, lambda: "build 2, waits for a change" in screen_text(app))
+        await pilot.press("d")
+        await until(pilot, lambda: "no step has failed" in screen_text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "build 2" not in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "built" in session(app))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.build.board import Board, StepBoard
     from core.jobs import Job
     from tui.app import LimpetApp
+    from tui.build_watch import BuildWatch
     from tui.theme import Part
 
 EVERY_S = 0.2
@@ -33,7 +34,7 @@ TONES = {states.DONE: "good", states.CACHED: "primary", states.FAILED: "bad",
 class BuildScreen(Screen[None], inherit_bindings=False):
     """The steps of one build, stage by stage, above the output of the one under the cursor.
 
-    It follows what runs until the cursor is moved.
+    It follows what runs until the cursor is moved, and a watched build to the one after it.
     """
 
     DEFAULT_CSS = """
@@ -47,17 +48,19 @@ class BuildScreen(Screen[None], inherit_bindings=False):
     app: LimpetApp
     BINDINGS = [
         Binding("escape,q", "leave", "Leave; the build goes on"),
-        Binding("c", "cancel", "Cancel the build"),
+        Binding("c", "cancel", "Cancel the build, end the watch"),
         Binding("f", "follow", "Follow what runs"),
         Binding("d", "debug", "A shell where a RUN failed"),
         Binding("tab", "app.focus_next", "Steps, output", show=False),
     ]
     AUTO_FOCUS = "#steps"
 
-    def __init__(self, job: Job, board: Board) -> None:
+    def __init__(self, job: Job, board: Board, watch: BuildWatch | None = None) -> None:
         super().__init__()
         self._job = job
         self._board = board
+        self._watch = watch
+        self._note = ""
         self._head = StatusLine(id="head")
         self._middle = StatusLine(id="middle")
         self._foot = StatusLine(id="foot")
@@ -84,13 +87,22 @@ class BuildScreen(Screen[None], inherit_bindings=False):
         self._look()
 
     def _look(self) -> None:
+        if self._watch is not None and self._watch.job is not self._job:
+            self._take(self._watch.job)
         lines, self._rows = self._lines()
         self._steps.show(len(lines), lambda number: lines[number])
         if self._following:
             self._go_to_current()
         self._show_head()
         self._show_output()
-        self._foot.show(screen_hints(HINTS, self.app.size.width))
+        words: list[Part] = [(f" {self._note}", "accent")]
+        self._foot.show(words if self._note else screen_hints(HINTS, self.app.size.width))
+
+    def _take(self, job: Job) -> None:
+        """Show the build that a change has brought about."""
+        if job.board is not None:
+            self._job, self._board = job, job.board
+            self._following, self._shown = True, (-1, -1)
 
     def _lines(self) -> tuple[list[list[Part]], list[StepBoard | None]]:
         """Return the lines of the graph: a heading a stage where there are several."""
@@ -150,11 +162,14 @@ class BuildScreen(Screen[None], inherit_bindings=False):
         counts = [step.state for step in self._board.steps]
         cached, all_ = counts.count(states.CACHED), len(counts)
         ended = cached + counts.count(states.DONE)
-        self._head.show(
-            [(f" {view.title} ", "bold"), (f" {view.state} ", tone),
-             (f" {ended} of {all_} steps, {cached} cached", "dim")],
-            [(f"{seconds(view.seconds)} ", "dim")],
-        )  # fmt: skip
+        parts: list[Part] = [
+            (f" {view.title} ", "bold"), (f" {view.state} ", tone),
+            (f" {ended} of {all_} steps, {cached} cached", "dim"),
+        ]  # fmt: skip
+        if self._watch is not None and not self._watch.ended:
+            waits = ", waits for a change" if self._job.finished else ""
+            parts.append((f"  build {self._watch.count}{waits}", "accent"))
+        self._head.show(parts, [(f"{seconds(view.seconds)} ", "dim")])
 
     def _show_output(self) -> None:
         step = self._chosen
@@ -185,6 +200,7 @@ class BuildScreen(Screen[None], inherit_bindings=False):
 
     def on_key(self) -> None:
         """Whoever moves the cursor wants it to stay."""
+        self._note = ""
         if self._steps.has_focus:
             self._following = False
 
@@ -204,11 +220,17 @@ class BuildScreen(Screen[None], inherit_bindings=False):
         self._look()
 
     def action_cancel(self) -> None:
-        """End the build."""
+        """End the build, and the watch."""
+        if self._watch is not None:
+            self._watch.cancel()
         self._job.cancel()
 
     def action_debug(self) -> None:
         """Open a shell where a RUN failed."""
-        if self._job.finished:
+        failed = [step for step in self._board.steps if step.state == states.FAILED]
+        if self._job.finished and failed:
             self.dismiss(None)
             self.app.submit("debug")
+        else:
+            self._note = "no step has failed"
+            self._look()
