@@ -143,8 +143,12 @@ def progress(view: JobView, glyphs: Glyphs) -> list[Parts]:
 
 
 def _item(item: Item, glyphs: Glyphs) -> Parts:
-    name: Part = (f"{visible(item.name)[:NAME]:<{NAME}}", "dim")
-    if item.note in ("done", "exists"):
+    name: Part = (f"{visible(item.name)[: NAME - 1]:<{NAME}}", "dim")
+    done = item.note in ("done", "exists")
+    if not item.total and len(item.name) >= NAME:  # a build's step: all of it counts
+        note: Part = (f"{visible(item.note)[: NAME - 1]:<{NAME}}", "good" if done else "")
+        return [note, (visible(item.name), "dim")]
+    if done:
         return [name, (item.note, "good")]
     if not item.total:
         return [name, (visible(item.note), "")]

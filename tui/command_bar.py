@@ -245,9 +245,6 @@ class CommandBar(Horizontal):
         if self._mode == "history":
             self._offer_history()
             return
-        if event.value == ":":  # the key that opens the bar, pressed while it is open
-            self.line.value = ""
-            return
         if not event.value.strip() or not self.line.has_focus:
             self.popup.close()
             self.post_message(self.Hinted(""))
@@ -493,6 +490,10 @@ class BarInput(Input, inherit_bindings=True):
             event.stop()
             event.prevent_default()
             self._bar.enter()
+            return
+        if event.character == ":" and not self.value:  # it opens the bar, which is open
+            event.stop()
+            event.prevent_default()
             return
         await super()._on_key(event)
 

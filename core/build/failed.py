@@ -120,12 +120,18 @@ def enter(
                 try:
                     return session.relay(stdin, stdout, stderr, "ctrl-p,ctrl-q")
                 finally:
-                    os.rename(f"{directory}/upper", f"{folder(engine.paths)}/upper")
+                    _put_back(f"{directory}/upper", engine.paths)
                     remove_tree(directory)
                     running.close()
             except BaseException:
-                if os.path.isdir(f"{directory}/upper"):
-                    os.rename(f"{directory}/upper", f"{folder(engine.paths)}/upper")
+                _put_back(f"{directory}/upper", engine.paths)
                 raise
 
     return relay
+
+
+def _put_back(upper: str, paths: Paths) -> None:
+    """Keep what was looked into for the next look, unless another RUN has failed meanwhile."""
+    target = f"{folder(paths)}/upper"
+    if os.path.isdir(upper) and os.path.isdir(folder(paths)) and not os.path.exists(target):
+        os.rename(upper, target)

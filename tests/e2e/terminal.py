@@ -5,6 +5,7 @@ Nothing sleeps: `until` waits for what should appear and says what was there ins
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 TIMEOUT_S = 15.0
+
+TABLES = r"\A limpet (?:.*\n)*.*\? help"
+"""The app's tables are there, whole, and have the keys."""
 
 KEYS = {
     "enter": "\r", "escape": "\x1b", "tab": "\t", "backspace": "\x7f", "space": " ",
@@ -201,7 +205,11 @@ class Tmux:
 
     def _tmux(self, *words: str) -> str:
         socket = f"{self._directory}/socket"
-        ran = subprocess.run(["tmux", "-S", socket, *words], capture_output=True, text=True)
+        # What pytest says of its own terminal is not so for the pane.
+        env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+        ran = subprocess.run(
+            ["tmux", "-S", socket, *words], capture_output=True, text=True, env=env
+        )
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 

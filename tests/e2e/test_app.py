@@ -9,7 +9,7 @@ import pytest
 
 from core.paths import Paths
 from tests.e2e.command_line import LIMPET, environment, limpet
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import TABLES, Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,16 +36,16 @@ def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> None:
     env["TERM"] = term
     with Terminal([LIMPET], env=env) as terminal:
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys(":")
         terminal.type("version | tr a-z A-Z\r")
         terminal.until(r"LIMPET \d")
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys("?")
         terminal.until(r"keys on a container(.*\n)+.*esc back$")  # the whole frame has come
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         if term in ("linux", "vt100"):
             assert terminal.text.isascii()
             assert not re.search(rb"\x1b\[[0-9;]*[34]8;[25]", terminal.output)
@@ -55,7 +55,7 @@ def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> Non
 
 def test_a_storm_of_sizes_leaves_a_whole_picture(env: dict[str, str]) -> None:
     with Terminal([LIMPET], env=env) as terminal:
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         for number in range(40):
             terminal.resize(60 + number * 37 % 140, 18 + number * 11 % 40)
         terminal.resize(100, 30)
@@ -70,7 +70,7 @@ def filter_by(terminal: Terminal, word: str) -> None:
     terminal.type(word)
     terminal.until(f" /{word} ")
     terminal.keys("enter")
-    terminal.until(r"\? help")
+    terminal.until(TABLES)
 
 
 def test_make_watch_look_inside_and_remove(env: dict[str, str]) -> None:
@@ -85,19 +85,19 @@ def test_make_watch_look_inside_and_remove(env: dict[str, str]) -> None:
         terminal.type("ps -a | grep -c starter\r")
         terminal.until(r"grep -c starter\n +2")
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         filter_by(terminal, "web")
         terminal.keys("l", "J")
         terminal.until(r"INFO +n=\d")
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys("escape")
         terminal.until_gone(r" /web ")
         terminal.keys("*", "l")
         terminal.until(r"first, web|web, first")
         terminal.until(r"^ +web +\{.level")
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys("escape")
         terminal.until_gone(r"2 marked")
         terminal.keys("2", "enter")
@@ -127,7 +127,7 @@ def test_make_watch_look_inside_and_remove(env: dict[str, str]) -> None:
 
 def test_a_host_shell_is_left_again(env: dict[str, str]) -> None:
     with Terminal([LIMPET], env=env) as terminal:
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys("!", "enter")
         terminal.until(r"^host\$ ")
         terminal.type("echo $((6 * 7)) is it\r")
@@ -137,7 +137,7 @@ def test_a_host_shell_is_left_again(env: dict[str, str]) -> None:
         terminal.type("exit\r")
         terminal.until(r"ended")
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys("q")
         assert terminal.wait() == 0
 
@@ -159,7 +159,7 @@ def test_what_was_pruned_comes_back(env: dict[str, str]) -> None:
         terminal.keys("y")
         terminal.until(r"Containers 0")
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys("u")
         terminal.until(r"Brought back: .*one|Brought back: .*two")
         terminal.until(r"Containers 2")
@@ -172,7 +172,7 @@ def test_a_shell_in_a_pane_and_a_recipe(env: dict[str, str]) -> None:
     """Several lines at once, a menu, two terminals beside the tables, vi in one of them."""
     limpet(env, "image", "starter")
     with Terminal([LIMPET], columns=100, rows=40, env=env) as terminal:
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.type(":# two of them")
         terminal.keys("ctrl-j")
         terminal.until(r"ctrl-j or f5 runs")

@@ -11,7 +11,7 @@ import pytest
 
 from core.paths import Paths
 from tests.e2e.command_line import LIMPET, environment, limpet
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import TABLES, Terminal
 from tests.fixture_images import Registry, debian_rootfs, write_oci_layout
 
 TYPE_CHECKING = False
@@ -52,11 +52,11 @@ def debian(tmp_path: Path, isolated: None) -> Iterator[str]:
 
 def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -> None:
     with Terminal([LIMPET], columns=160, rows=50, env=env) as terminal:
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.type(f"p{debian}\r")  # in one go: nothing typed ahead is lost
         terminal.until(r"2 Images 1", 60)
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.type(f":run -it --name deb {debian}\r")
         terminal.until(r"root@[0-9a-f]{12}:/#", 30)
         terminal.type("echo $((6*7)) > /answer; cat /answer /etc/debian_version\r")
@@ -69,7 +69,7 @@ def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -
         limpet(env, "stop", "-t", "0", "deb")
         terminal.until(r"deb .*exit 137")
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys("2")
         terminal.until(r"v layers|enter layers")
         terminal.keys("v")
@@ -79,7 +79,7 @@ def test_pull_run_type_leave_and_look_inside(env: dict[str, str], debian: str) -
         terminal.type("etc/passwd\r")
         terminal.until(r" passwd\b")
         terminal.keys("escape")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.keys("q")
         assert terminal.wait() == 0
     limpet(env, "rm", "deb")
@@ -167,7 +167,7 @@ def test_the_network_is_inspected_and_taken_away_when_nobody_uses_it(env: dict[s
     assert len(device["Device"]["members"]) == 1
     assert "no network is unused" in limpet(env, "network", "prune", "-f")
     limpet(env, "rm", "-f", "web")
-    assert "--force" in limpet(env, "network", "prune", code=2)
+    assert "--yes" in limpet(env, "network", "prune", code=2)
     assert f"table {BRIDGE}" in limpet(env, "network", "prune", "-f")
     listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
     assert BRIDGE not in listed.stdout

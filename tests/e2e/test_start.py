@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.paths import Paths
-from tests.e2e.terminal import Terminal, Tmux
+from tests.e2e.terminal import TABLES, Terminal, Tmux
 
 LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
 LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l"
@@ -35,7 +35,7 @@ def test_the_app_opens_fills_the_screen_and_leaves_it_as_it_was(
 ) -> None:
     with Terminal([LIMPET], columns=columns, rows=rows, env=env) as terminal:
         terminal.until(r"Containers 0.*Images 0.*Registries")
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         assert terminal.screen.display[rows - 1].strip()
         terminal.keys("q")
         assert terminal.wait() == 0
@@ -44,7 +44,7 @@ def test_the_app_opens_fills_the_screen_and_leaves_it_as_it_was(
 
 def test_the_app_follows_the_windows_size(env: dict[str, str]) -> None:
     with Terminal([LIMPET], env=env) as terminal:
-        terminal.until(r"\? help")
+        terminal.until(TABLES)
         terminal.resize(120, 40)
         terminal.until(r"\A(?:.*\n){30,}.*\? help")
         terminal.keys("q")

@@ -286,3 +286,15 @@ async def test_a_letter_typed_behind_enter_is_not_of_that_line(
             app.dashboard.bar.line.value = ""
         await until(pilot, lambda: session(app).count("limpet 0.1.0") == 5)
         assert "no command" not in session(app)
+
+
+async def test_the_key_that_opens_the_bar_takes_nothing_from_an_open_one(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon")
+        await until(pilot, lambda: app.dashboard.bar.line.has_focus)
+        for letter in ":version":
+            app.post_message(Key("colon" if letter == ":" else letter, letter))
+        await until(pilot, lambda: app.dashboard.bar.line.value == "version")

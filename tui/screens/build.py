@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     from tui.theme import Part
 
 EVERY_S = 0.2
+SILENT = {
+    states.CACHED: "the cache had it: nothing was run",
+    states.DONE: "it printed nothing",
+    states.SKIPPED: "not needed: nothing was run",
+}
+"""What is said of a step without output."""
 HINTS = (
     ("j k", "step"), ("f", "follow"), ("tab", "output"), ("c", "cancel"),
-    ("d", "shell where it failed"),
+    ("d", "debug shell"),
 )  # fmt: skip
 TONES = {states.DONE: "good", states.CACHED: "primary", states.FAILED: "bad",
          states.RUNNING: "warn"}  # fmt: skip
@@ -184,6 +190,8 @@ class BuildScreen(Screen[None], inherit_bindings=False):
             lines += [list(parts) for parts in failure(error)]
         if self._job.finished:
             lines += [[("warning: ", "warn"), (visible(text), "")] for text in self._board.warnings]
+        if not lines and step.state in SILENT:
+            lines = [[(SILENT[step.state], "dim")]]
         self._middle.show([(f" {step.name} ", "dim"), (visible(step.title), "bold")])
         shown = (step.number, len(lines))
         if shown != self._shown:
