@@ -7,11 +7,11 @@ Connections belong to a thread, hence `Database.connection()` keeps one per thre
 
 from __future__ import annotations
 
-import _sqlite3  # the module beneath sqlite3, which loads datetime for its own adapters
 import os
 import time
 from _thread import _local as _Local  # threading's own local, without the rest of threading
 
+from core import lean_sqlite
 from core.errors import FREE_SPACE, HostError
 
 TYPE_CHECKING = False
@@ -254,12 +254,12 @@ class Database:
         self._paths = paths
         self._local = _Local()
 
-    def connection(self) -> _sqlite3.Connection:
+    def connection(self) -> lean_sqlite.Connection:
         """Return this thread's connection, in autocommit mode.
 
         Raises HostError if the file cannot be opened or was written by a newer limpet.
         """
-        connection: _sqlite3.Connection | None = getattr(self._local, "connection", None)
+        connection: lean_sqlite.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._open()
         return connection
@@ -268,7 +268,7 @@ class Database:
         """Run one SELECT and return its rows; HostError when the disk or the file fails."""
         try:
             return self.connection().execute(sql, values).fetchall()
-        except _sqlite3.DatabaseError as error:
+        except lean_sqlite.DatabaseError as error:
             _tell(error, self._paths)
             raise
 
@@ -281,23 +281,23 @@ class Database:
 
     def close(self) -> None:
         """Close this thread's connection."""
-        connection: _sqlite3.Connection | None = getattr(self._local, "connection", None)
+        connection: lean_sqlite.Connection | None = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
             self._local.connection = None
 
-    def _open(self) -> _sqlite3.Connection:
+    def _open(self) -> lean_sqlite.Connection:
         path = self._paths.database
         try:
             if not os.path.exists(path):
                 self._paths.make()
-            connection = _sqlite3.connect(path, timeout=30, isolation_level=None)
+            connection = lean_sqlite.connect(path, timeout=30, isolation_level=None)
             _use_log(connection)
             connection.executescript(
                 "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
                 f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};"
             )
-        except (OSError, _sqlite3.Error) as error:
+        except (OSError, lean_sqlite.Error) as error:
             raise HostError(
                 f"cannot open the database {path}: {error}",
                 hint="run as root, or point LIMPET_DATA_ROOT at a directory of your own",
@@ -305,7 +305,7 @@ class Database:
         self._migrate(connection)
         return connection
 
-    def _migrate(self, connection: _sqlite3.Connection) -> None:
+    def _migrate(self, connection: lean_sqlite.Connection) -> None:
         version = _version(connection)
         if version > len(SCHEMAS):
             raise HostError(
@@ -320,12 +320,12 @@ class Database:
                 sql.execute(f"PRAGMA user_version={len(SCHEMAS)}")
 
 
-def _use_log(connection: _sqlite3.Connection) -> None:
+def _use_log(connection: lean_sqlite.Connection) -> None:
     """Turn to WAL; of several that do so with a new file at once SQLite lets only one wait."""
     for attempt in range(OPEN_TRIES):
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except _sqlite3.OperationalError:
+        except lean_sqlite.OperationalError:
             if attempt == OPEN_TRIES - 1:
                 raise
             time.sleep(0.01)
@@ -333,21 +333,21 @@ def _use_log(connection: _sqlite3.Connection) -> None:
             return
 
 
-def _version(connection: _sqlite3.Connection) -> int:
+def _version(connection: lean_sqlite.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 class Transaction:
     """One write transaction; touches `Paths.changed` when it has been committed."""
 
-    def __init__(self, connection: _sqlite3.Connection, paths: Paths) -> None:
+    def __init__(self, connection: lean_sqlite.Connection, paths: Paths) -> None:
         self._connection = connection
         self._paths = paths
 
-    def __enter__(self) -> _sqlite3.Connection:
+    def __enter__(self) -> lean_sqlite.Connection:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-        except _sqlite3.DatabaseError as error:
+        except lean_sqlite.DatabaseError as error:
             _tell(error, self._paths)
             raise
         return self._connection
@@ -356,14 +356,14 @@ class Transaction:
         if error is None:
             try:
                 self._connection.execute("COMMIT")
-            except _sqlite3.DatabaseError as failed:
+            except lean_sqlite.DatabaseError as failed:
                 self._roll_back()
                 _tell(failed, self._paths)
                 raise
             self._paths.touch_changed()
             return
         self._roll_back()
-        if isinstance(error, _sqlite3.DatabaseError):
+        if isinstance(error, lean_sqlite.DatabaseError):
             _tell(error, self._paths)
 
     def _roll_back(self) -> None:
@@ -372,10 +372,10 @@ class Transaction:
             self._connection.execute("ROLLBACK")
 
 
-def _tell(error: _sqlite3.DatabaseError, paths: Paths) -> None:
+def _tell(error: lean_sqlite.DatabaseError, paths: Paths) -> None:
     """Raise HostError where the disk or the file is the cause; a bug is none."""
     name = getattr(error, "sqlite_errorname", "")
-    if type(error) not in (_sqlite3.OperationalError, _sqlite3.DatabaseError) or (
+    if type(error) not in (lean_sqlite.OperationalError, lean_sqlite.DatabaseError) or (
         name == "SQLITE_ERROR"
     ):
         return

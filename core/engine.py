@@ -7,10 +7,10 @@ first use, so that `limpet ps` does not pay for registries or networks.
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
 from core.config import load_config
 from core.database import Database
+from core.part import part
 from core.paths import Paths, configured_paths
 from core.privileges import require_root
 
@@ -64,35 +64,35 @@ class Engine:
         self.database = Database(paths)
         self._launcher = launcher
 
-    @cached_property
+    @part
     def store(self) -> ImageStore:
         """The local image store."""
         from core.images.store import ImageStore
 
         return ImageStore(self.paths, self.database, self.config)
 
-    @cached_property
+    @part
     def volumes(self) -> VolumeStore:
         """The named volumes."""
         from core.volumes.store import VolumeStore
 
         return VolumeStore(self.paths, self.database)
 
-    @cached_property
+    @part
     def trash(self) -> Trash:
         """What was removed and can be brought back."""
         from core.trash import Trash
 
         return Trash(self.paths, self.database, self.config, lambda: self.store)
 
-    @cached_property
+    @part
     def network(self) -> Network:
         """Bridges, addresses and published ports."""
         from core.network.network import Network
 
         return Network(self.paths, self.database, self.config)
 
-    @cached_property
+    @part
     def lifecycle(self) -> Containers:
         """The life of containers, from create to rm."""
         from core.containers.lifecycle import Containers
@@ -106,7 +106,7 @@ class Engine:
             self.launcher,
         )
 
-    @cached_property
+    @part
     def editing(self) -> Editing:
         """Changes containers that are there."""
         from core.containers.edit.editing import Editing
@@ -120,21 +120,21 @@ class Engine:
             self.lifecycle,
         )
 
-    @cached_property
+    @part
     def launcher(self) -> Launcher:
         """Starts what runs in containers."""
         from core.containers.supervision.launcher import Launcher
 
         return self._launcher or Launcher(self.paths.spawners)
 
-    @cached_property
+    @part
     def jobs(self) -> Jobs:
         """The long operations of this process."""
         from core.jobs import Jobs
 
         return Jobs()
 
-    @cached_property
+    @part
     def watcher(self) -> Watcher:
         """Notices changes made by any limpet on this host."""
         from core.events import Watcher

@@ -104,7 +104,7 @@ class Trash:
         return chosen
 
     def _restore(self, sql: Connection, name: str, document: dict[str, Any]) -> None:
-        from _sqlite3 import IntegrityError
+        from core.lean_sqlite import IntegrityError
 
         for table in RESTORED:
             verb = "INSERT OR IGNORE" if table.startswith("image") or table in IF_FREE else "INSERT"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from _sqlite3 import IntegrityError
 
 from core.containers import names, networking, stored
 from core.containers.configuration import spec
 from core.errors import Conflict, UsageError
 from core.lean_json import dumps, loads
+from core.lean_sqlite import IntegrityError
 from core.record import Record
 
 TYPE_CHECKING = False

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from _sqlite3 import IntegrityError
-
 from core.errors import Conflict, NotFound
 from core.lean_json import dumps, loads
+from core.lean_sqlite import IntegrityError
 from core.network.definition import BridgeNetwork
 
 TYPE_CHECKING = False

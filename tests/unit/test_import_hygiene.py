@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 HEAVY = {
-    "argparse", "asyncio", "concurrent.futures", "ctypes", "dataclasses", "enum",
+    "argparse", "asyncio", "collections", "concurrent.futures", "ctypes", "dataclasses", "enum",
+    "functools",
     "importlib.metadata", "inspect", "logging", "prompt_toolkit", "pyroute2", "re", "rich",
     "socket", "subprocess", "textual", "threading", "tomli", "traceback", "typing",
     "urllib.request",

@@ -136,5 +136,8 @@ def _try_fork(kind: str, own: int, shared: int = 0) -> Forked | tuple[int, str]:
 if __name__ == "__main__":
     # Its own folder must not be one: `signals` and `names` are no packages of the world's.
     sys.path[:] = sys.argv[3].split(os.pathsep)
+    from core.lean_import import install
+
+    install()
     if os.fork() == 0:
         main(_socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
