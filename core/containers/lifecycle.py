@@ -211,7 +211,7 @@ class Containers:
         made_of = starting.make_plan(
             self._paths, row, made.spec, self._images().lowerdirs(row.image_digest),
             {"mode": row.document["network"].partition(":")[0], "ports": [], "attachments": []},
-            self._peers(made.spec),
+            self._peers(made.spec), volatile=options.auto_remove,
         )  # fmt: skip
         return plan.show(plan.make_launch(**made_of, host=plan.this_host()))
 
@@ -359,8 +359,9 @@ class Containers:
         starting.write_files(self._paths, self._config, row, hostname, network)
         peers = self._peers(spec)
         plan = starting.make_plan(
-            self._paths, row, spec, self._images().lowerdirs(row.image_digest), network, peers
-        )
+            self._paths, row, spec, self._images().lowerdirs(row.image_digest), network, peers,
+            volatile=row.options.auto_remove,
+        )  # fmt: skip
         job = starting.make_job(
             self._paths, self._config, row, plan, foreground=owner >= 0, before=before,
             pid_namespace=starting.pid_namespace(spec, peers),

@@ -70,6 +70,8 @@ def make_plan(
     lowerdirs: tuple[int, ...],
     network: dict[str, Any],
     peers: dict[str, tuple[int, int]],
+    *,
+    volatile: bool = False,
 ) -> dict[str, Any]:
     """Return what `core.containers.runtime.plan.make_launch` makes the plan of a start from.
 
@@ -87,6 +89,7 @@ def make_plan(
         "network": network,
         "seccomp": seccomp_filter(paths, spec),
         "peers": peers,
+        "volatile": volatile,
     }
 
 

@@ -105,7 +105,7 @@ def test_a_volume_that_somebody_mounts_is_no_volume() -> None:
 def test_steps_come_in_the_order_that_keeps_the_host_safe() -> None:
     document = only_own_mounts(build(tty=True, no_new_privileges=True))
     names = [type(step).__name__ for step in launch(document)["steps"]]
-    first = ["Unshare", "PrivateMounts", "OverlayRoot", "JoinCgroup", "Mount"]
+    first = ["Unshare", "PrivateMounts", "OverlayRoot", "JoinCgroup", "Procfs"]
     assert names[:5] == first
     tail = ["WorkingDirectory", "PivotRoot", "Bounding", "NoNewPrivileges", "Seccomp"]
     assert names[-5:] == tail

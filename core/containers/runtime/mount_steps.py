@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 
-from core.containers.runtime.steps import Context, Step
+from core.containers.runtime.steps import Context, Step, make_procfs
 from core.containers.runtime.tree_copy import copy_tree
 from core.linux import mount, path, process
 
@@ -39,6 +39,9 @@ class OverlayRoot(Step):
     target: str
     rootless: bool = False
     """overlayfs keeps its notes in user attributes then; its documentation, "userxattr"."""
+    volatile: bool = False
+    """Nothing that is written here will be wanted after a power cut: overlayfs need not write all
+    of the host's file system to the disk when the container ends."""
 
     def describe(self) -> str:
         return f"overlay of {len(self.lower)} layers under {self.upper} on {self.target}"
@@ -47,12 +50,25 @@ class OverlayRoot(Step):
         os.chdir(self.layers)
         options = f",upperdir={self.upper},workdir={self.work}" if self.upper else ""
         options += ",userxattr" * self.rootless
+        if self.volatile:
+            options += ",volatile"
+            self._forget_last()
         short = f"lowerdir={':'.join(self.lower)}{options}"
         if len(short) < 4000:
             mount.mount("overlay", self.target, "overlay", 0, short)
         else:
             self._mount_by_parts()
         context.root_fd = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _forget_last(self) -> None:
+        """Remove what makes overlayfs refuse an upper directory that was volatile before."""
+        place = f"{self.work}/work/incompat"
+        try:
+            os.unlink(f"{place}/volatile/dirty")
+            os.rmdir(f"{place}/volatile")
+            os.rmdir(place)
+        except FileNotFoundError:
+            pass
 
     def _mount_by_parts(self) -> None:
         """Name the layers one by one (`lowerdir+`, Linux 6.8)."""
@@ -64,6 +80,8 @@ class OverlayRoot(Step):
             mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "workdir", self.work)
         if self.rootless:
             mount.fsconfig(fs, mount.FSCONFIG_SET_FLAG, "userxattr")
+        if self.volatile:
+            mount.fsconfig(fs, mount.FSCONFIG_SET_FLAG, "volatile")
         mount.fsconfig(fs, mount.FSCONFIG_CMD_CREATE)
         made = mount.fsmount(fs)
         target = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -97,10 +115,24 @@ class Mount(Step):
             os.close(host)
         finally:
             os.close(fd)
-        if self.kind == "proc":
-            proc = path.open_in_root(context.root_fd, self.target)
-            context.proc_device = os.fstat(proc).st_dev
-            os.close(proc)
+
+
+class Procfs(Step):
+    """Mounts the container's /proc."""
+
+    target: str
+    flags: int
+
+    def describe(self) -> str:
+        return f"mount proc on {self.target}"
+
+    def apply(self, context: Context) -> None:
+        # These flags have the same numbers as attributes of a mount.
+        context.proc_fd = make_procfs(self.flags & 0xF)
+        context.proc_device = os.fstat(context.proc_fd).st_dev
+        fd = context.target(self.target, directory=True)
+        mount.attach(context.proc_fd, fd)
+        os.close(fd)
 
 
 class CgroupMount(Step):

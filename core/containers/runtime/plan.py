@@ -16,6 +16,7 @@ from core.containers.runtime.mount_steps import (
     Mount,
     OverlayRoot,
     PrivateMounts,
+    Procfs,
     ReadOnlyPaths,
     SharedMemory,
     Volume,
@@ -91,12 +92,13 @@ def make_launch(
     seccomp: bytes,
     peers: dict[str, tuple[int, int]],
     host: Host,
+    volatile: bool = False,
 ) -> dict[str, Any]:
     """Return what the container's first process does, and what the monitor does for it.
 
     `directory` is the container's, with upper, work and rootfs in it; `lowerdirs` are layer
     IDs, the uppermost first.  `peers` are the containers whose namespaces it joins, by their
-    ID: first process and start ticks.
+    ID: first process and start ticks.  `volatile`: what it writes goes with it.
     """
     cgroup = make_cgroup(spec, container_id)
     bits = capabilities.mask(spec["process"]["capabilities"]["bounding"]) & host.permitted
@@ -107,6 +109,7 @@ def make_launch(
         f"{directory}/work",
         f"{directory}/rootfs",
         host.rootless,
+        volatile,
     )
     steps = _steps(spec, cgroup, root, bits, seccomp, peers, host)
     process_spec = spec["process"]
@@ -289,5 +292,7 @@ def mount_step(
     if kind == "cgroup":
         mounts = tuple(dict.fromkeys(mount for _, mount in cgroups.layout()))
         return CgroupMount(cgroup["version"], mounts, flags)
+    if kind == "proc":
+        return Procfs(target, flags)
     data = ",".join(option for option in options if option not in FLAGS)
     return Mount(kind, entry["source"], target, flags, data)

@@ -28,8 +28,10 @@ class Context:
         self.master_fd = -1
         self.trees: dict[str, int] = {}
         """Detached mounts that were cloned while the host's could still be seen, by source."""
+        self.proc_fd = -1
+        """The container's procfs, which nothing else was reached through."""
         self.proc_device = -1
-        """The device number of the container's /proc."""
+        """Its device number."""
 
     def target(self, name: str, *, directory: bool) -> int:
         """Return an O_PATH descriptor of a mount target, made when it is missing.
@@ -109,25 +111,31 @@ class Sysctl(Step):
         return f"set {' '.join(f'{name}={value}' for name, value in self.settings)}"
 
     def apply(self, context: Context) -> None:
-        # A procfs of our own, reached by nothing but this descriptor: whatever lies on the
-        # container's /proc cannot lead the write elsewhere (CVE-2025-52881).
-        fs = mount.fsopen("proc")
-        mount.fsconfig(fs, mount.FSCONFIG_CMD_CREATE)
-        proc = mount.fsmount(fs)
-        os.close(fs)
-        try:
-            for name, value in self.settings:
-                file = path.openat2(
-                    proc,
-                    "sys/" + name.replace(".", "/"),
-                    os.O_WRONLY,
-                    0,
-                    path.RESOLVE_BENEATH | path.RESOLVE_NO_SYMLINKS | path.RESOLVE_NO_XDEV,
-                )
-                os.write(file, value.encode())
-                os.close(file)
-        finally:
+        # By the descriptor of a procfs that limpet made: whatever lies on the container's
+        # /proc cannot lead the write elsewhere (CVE-2025-52881).
+        proc = context.proc_fd if context.proc_fd >= 0 else make_procfs(0)
+        for name, value in self.settings:
+            file = path.openat2(
+                proc,
+                "sys/" + name.replace(".", "/"),
+                os.O_WRONLY,
+                0,
+                path.RESOLVE_BENEATH | path.RESOLVE_NO_SYMLINKS | path.RESOLVE_NO_XDEV,
+            )
+            os.write(file, value.encode())
+            os.close(file)
+        if proc != context.proc_fd:
             os.close(proc)
+
+
+def make_procfs(attributes: int) -> int:
+    """Return the descriptor of a procfs that is not mounted yet; MOUNT_ATTR_NOSUID and the like."""
+    fs = mount.fsopen("proc")
+    mount.fsconfig(fs, mount.FSCONFIG_SET_STRING, "source", "proc")
+    mount.fsconfig(fs, mount.FSCONFIG_CMD_CREATE)
+    proc = mount.fsmount(fs, attributes)
+    os.close(fs)
+    return proc
 
 
 class WorkingDirectory(Step):

@@ -39,6 +39,15 @@ class Forked(Record):
     channel: _socket.socket
 
 
+class Told(Record):
+    """A process that has got its plan."""
+
+    pid: int
+    channel: _socket.socket
+    ends: tuple[int, int, int]
+    """Ours of its stdio, as in Child."""
+
+
 class Child(Record):
     """A started process and our ends of its stdio; -1 where there is none."""
 
@@ -162,35 +171,41 @@ def abandon(forked: Forked) -> None:
     forked.channel.close()
 
 
-def start(
-    forked: Forked,
-    plan: dict[str, Any],
-    *,
-    stdin: bool,
-    tty: bool,
-    meanwhile: Callable[[], None] = lambda: None,
-    ready: Callable[[int], None] = lambda pid: None,
-    going: Callable[[], None] = lambda: None,
-) -> Child:
-    """Give a forked process its plan and wait until it has called execve.
+def start(forked: Forked, plan: dict[str, Any], *, stdin: bool, tty: bool) -> Child:
+    """Give a forked process its plan and wait until it has called execve.  Raises StartFailed."""
+    return see_start(tell(forked, plan, stdin=stdin, tty=tty))
 
-    `meanwhile()` is called while it makes its namespaces, `ready(pid)` when it has, `going()`
-    while it does the rest.  Raises StartFailed.
-    """
+
+def tell(forked: Forked, plan: dict[str, Any], *, stdin: bool, tty: bool) -> Told:
+    """Give a forked process its plan; it sets to work."""
     stdio, ends = ((), (-1, -1, -1)) if tty else _pipes(stdin=stdin)
     request.send(forked.channel, plan, stdio)
     for fd in stdio:
         os.close(fd)
+    return Told(forked.pid, forked.channel, ends)
+
+
+def see_start(
+    told: Told,
+    meanwhile: Callable[[], None] = lambda: None,
+    ready: Callable[[int], None] = lambda pid: None,
+    going: Callable[[], None] = lambda: None,
+) -> Child:
+    """Wait until a process has called execve.
+
+    `meanwhile()` is called while it makes its namespaces, `ready(pid)` when it has, `going()`
+    while it does the rest.  Raises StartFailed.
+    """
     try:
-        with protocol.Closing(forked.channel):
-            _host_side(forked.pid, "prepare", meanwhile)
-            master = _talk(forked.channel, forked.pid, ready, going)
+        with protocol.Closing(told.channel):
+            _host_side(told.pid, "prepare", meanwhile)
+            master = _talk(told.channel, told.pid, ready, going)
     except StartFailed:
-        for fd in ends:
+        for fd in told.ends:
             if fd >= 0:
                 os.close(fd)
         raise
-    return Child(forked.pid, *ends, master)
+    return Child(told.pid, *told.ends, master)
 
 
 def _pipes(*, stdin: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

@@ -52,12 +52,20 @@ def run(
     is the container's: nobody else starts it before this start is over.
     """
     try:
+        told = _tell(job, first)  # it is at work while we get ready
         process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
-        Monitor(job, first).main(report, owner, lock)
+        Monitor(job, told).main(report, owner, lock)
     except BaseException as error:  # noqa: BLE001 - a child must never return into its parent
         _report(report, ("error", "monitor", 0, f"{type(error).__name__}: {error}", 125))
     finally:
         os._exit(1)
+
+
+def _tell(job: dict[str, Any], first: child.Forked) -> child.Told:
+    made_of = job["plan"]
+    return child.tell(
+        first, made_of, stdin=job["stdin"], tty=made_of["spec"]["process"]["terminal"]
+    )
 
 
 def _report(fd: int, message: tuple[Any, ...]) -> None:
@@ -71,10 +79,10 @@ def _report(fd: int, message: tuple[Any, ...]) -> None:
 class Monitor:
     """The life of one container, from fork to clean-up."""
 
-    def __init__(self, job: dict[str, Any], first: child.Forked) -> None:
+    def __init__(self, job: dict[str, Any], told: child.Told) -> None:
         self._job = job
         self._directory: str = job["directory"]
-        self._first = first
+        self._told = told
         self._cgroup = plan.make_cgroup(job["plan"]["spec"], job["plan"]["container_id"])
         self._network: dict[str, Any] = job["plan"]["network"] or {}
         self._loop = Loop()
@@ -137,14 +145,8 @@ class Monitor:
     # -- the start -------------------------------------------------------------------
 
     def _start(self) -> None:
-        started = child.start(
-            self._first,
-            self._job["plan"],
-            stdin=self._job["stdin"],
-            tty=self._job["plan"]["spec"]["process"]["terminal"],
-            meanwhile=self._prepare,
-            ready=self._attach,
-            going=self._announce,
+        started = child.see_start(
+            self._told, meanwhile=self._prepare, ready=self._attach, going=self._announce
         )
         self._pid = started.pid
         if started.master >= 0:
@@ -324,8 +326,9 @@ class Monitor:
         self._status, self._error = None, ""
         try:
             own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            self._first = child.fork_first(init.run, own, self._job["pid_namespace"])
+            first = child.fork_first(init.run, own, self._job["pid_namespace"])
             os.close(own)
+            self._told = _tell(self._job, first)
             self._start()
         except (child.StartFailed, OSError) as error:
             stage, text, code = "start", str(error), 125
