@@ -29,7 +29,7 @@ def examine(paths: Paths, network: Network) -> Iterator[Fact]:
     yield _kernel()
     yield _overlay()
     yield from _storage(paths.data)
-    yield _cgroups()
+    yield _user_cgroups() if is_rootless() else _cgroups()
     yield _seccomp()
     yield _prctl()
     if is_rootless():
@@ -119,6 +119,38 @@ def _cgroups() -> Fact:
         f"version {version} without {', '.join(missing)}: no such limits",
         f"boot with systemd.unified_cgroup_hierarchy=1 cgroup_enable={missing[0]}",
     )
+
+
+def _user_cgroups() -> Fact:
+    """What there is for the limits of an ordinary user's containers."""
+    from core.containers.runtime import cgroups, delegation
+
+    without = "no limits, pause and stats for containers"
+    if cgroups.layout():
+        text = f"version 1 gives an ordinary user none: {without}"
+        return Fact("cgroups", False, text, "boot with systemd.unified_cgroup_hierarchy=1")
+    folder = delegation.offer()
+    if not folder:
+        text = f"no part of the tree is this user's own: {without}"
+        remedy = (
+            f"as root: loginctl enable-linger {outer_uid()}, which gives a systemd of one's own"
+        )
+        return Fact("cgroups", False, text, remedy)
+    with open(f"{folder}/cgroup.controllers", encoding="ascii") as file:
+        found = file.read().split()
+    missing = [name for name in WANTED_CONTROLLERS if name not in found]
+    text = f"{folder} with {', '.join(sorted(found)) or 'no controller'}"
+    if not missing:
+        return Fact("cgroups", True, text)
+    remedy = (
+        f"as root: echo +{' +'.join(missing)} > {os.path.dirname(folder)}/cgroup.subtree_control"
+    )
+    if folder == delegation.manager_directory():
+        remedy = (
+            "as root: systemctl edit user@.service, with [Service] Delegate=cpu cpuset io memory "
+            "pids; then log in again"
+        )
+    return Fact("cgroups", False, f"{text}: no such limits as {', '.join(missing)}", remedy)
 
 
 def _user_network() -> Iterator[Fact]:

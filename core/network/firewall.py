@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from core.network.hot import Published
 
 SYSTEM_PATH = ("/usr/sbin", "/sbin", "/usr/local/sbin")
-FRAME = """\
+GONE = """\
 add table inet {table}
 delete table inet {table}
+add table ip {table}
+delete table ip {table}
+"""
+"""The second is that of a version without IPv6, whose rules would publish what is gone."""
+FRAME = """\
 table inet {table} {{
     # Says that the table is this one; limpet makes it anew when it finds another.
     chain {marker} {{
@@ -131,7 +136,7 @@ def make_table(
                 entry = f"{key} : {address} . {container_port}"
                 place = ANY if host_ip == ANY_ADDRESS else ONE
             elements[place].append(entry if place in (ANY, ANY6) else f"{host_ip} . {entry}")
-    _nft(_script(network, elements))
+    _nft(GONE.format(table=network.device) + _script(network, elements))
 
 
 def is_current(network: BridgeNetwork) -> bool:
@@ -144,7 +149,7 @@ def is_current(network: BridgeNetwork) -> bool:
 
 def remove_table(device: str) -> None:
     """Remove the table, if it is there."""
-    _nft(f"add table inet {device}\ndelete table inet {device}\n")
+    _nft(GONE.format(table=device))
 
 
 def _script(network: BridgeNetwork, elements: dict[str, list[str]], mark: str = "") -> str:

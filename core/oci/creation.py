@@ -13,7 +13,7 @@ from core.containers.state import start_ticks
 from core.containers.supervision import protocol
 from core.errors import HostError, RunError
 from core.linux import process
-from core.oci import bundle, cgroup, hooks, plan, stage, steps, syscall_filter
+from core.oci import bundle, cgroup, hooks, plan, scope, stage, steps, syscall_filter
 from core.oci.process import FIRST_FD, make_process
 from core.oci.state import CREATED, CREATING, STOPPED, Container
 from core.record import Record
@@ -34,7 +34,7 @@ class Runtime(Record):
     cache: str
     """Where compiled system-call filters are kept."""
     systemd: bool = False
-    """cgroupsPath has systemd's form."""
+    """cgroupsPath has systemd's form, and systemd makes the cgroup."""
     log: Callable[[str, str], None] = lambda level, text: None
     """Takes a level (`debug`, `warning`) and a line."""
     debug: bool = False
@@ -66,9 +66,10 @@ def create(
     linux = spec.get("linux") or {}
     container = Container(runtime.root, container_id)
     find = cgroup.systemd_place if runtime.systemd else cgroup.place
-    group = cgroup.make(
-        find(linux.get("cgroupsPath") or "", container_id), linux.get("resources") or {}
-    )
+    place = find(linux.get("cgroupsPath") or "", container_id)
+    if runtime.systemd:
+        place = scope.top() + place
+    group = cgroup.make(place, linux.get("resources") or {})
     try:
         made = make_process(
             spec["process"],
@@ -86,13 +87,21 @@ def create(
         rootfs=spec["root"]["path"],
         annotations=spec.get("annotations") or {},
         created=_now(),
-        cgroup={"dirs": list(group["dirs"]), "joins": list(group["joins"]), "path": group["path"]},
+        cgroup={
+            "dirs": list(group["dirs"]),
+            "joins": list(group["joins"]),
+            "path": group["path"],
+            "scope": place * runtime.systemd,
+        },
         runtime=[os.getpid(), start_ticks(os.getpid())],
     )
     work = stage.Stage(spec, planned, made, container.show(CREATING))
     work.debug = runtime.debug
     try:
-        with _Sockets(container, asked, work, console=console, wait=wait):
+        with (
+            scope.Scope(place * runtime.systemd, container_id),
+            _Sockets(container, asked, work, console=console, wait=wait),
+        ):
             for warning in cgroups.create(group):
                 runtime.log("debug", warning)
             _run(runtime, container, work)
@@ -287,6 +296,7 @@ def destroy(runtime: Runtime, container: Container) -> None:
     if container.pid and container.alive():
         kill_first(container)
     cgroups.kill(dirs)
+    scope.stop(container.facts["cgroup"].get("scope", ""))
     cgroups.remove(dirs)
     spec = container.spec()
     container.remove()

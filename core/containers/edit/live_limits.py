@@ -64,7 +64,7 @@ def _enable(todo: list[Write]) -> None:
     if cgroups.layout():
         return
     for controller in limits.controllers(todo):
-        for folder in (cgroups.ROOT, f"{cgroups.ROOT}/{cgroups.PARENT}"):
+        for folder in cgroups.enabling():
             try:
                 _write(f"{folder}/cgroup.subtree_control", f"+{controller}")
             except OSError:

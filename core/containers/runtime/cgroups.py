@@ -30,6 +30,7 @@ ROOT = "/sys/fs/cgroup"
 PARENT = "limpet"
 V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset", "blkio")
 REMOVE_TRIES = 50
+NO_CGROUP = "this user has no cgroup of his own to limit"
 
 
 def make_cgroup(
@@ -44,8 +45,8 @@ def make_cgroup(
     options, such as `--pids-limit`, that a host without the controller may ignore.
     """
     devices = tuple(resources.get("deviceRules") or ())
-    if is_rootless():
-        return {**_make_rootless(container_id, resources), "defaults": defaults}
+    if is_rootless() and not parent():
+        return {**_make_none(container_id, resources), "defaults": defaults}
     make = _make_v1 if layout() else _make_v2
     return {**make(container_id, resources, devices), "defaults": defaults}
 
@@ -54,7 +55,24 @@ def limit_writes(container_id: str, resources: Mapping[str, Any]) -> tuple[Write
     """Return the writes that give a container that runs other limits."""
     if layout():
         return tuple(limits.writes_v1(resources, _homes_v1(container_id)))
-    return tuple(limits.writes_v2(resources, f"{ROOT}/{PARENT}/{container_id}"))
+    return tuple(limits.writes_v2(resources, f"{parent()}/{container_id}"))
+
+
+def parent() -> str:
+    """Return the directory of all containers' cgroups on v2, "" for a user who has none."""
+    if not is_rootless():
+        return f"{ROOT}/{PARENT}"
+    if layout():
+        return ""
+    from core.containers.runtime import delegation
+
+    return delegation.home()
+
+
+def enabling() -> tuple[str, ...]:
+    """Return the directories that give the containers' cgroups their controllers, topmost first."""
+    folder = parent()
+    return (os.path.dirname(folder), folder)
 
 
 def layout() -> tuple[tuple[str, str], ...]:
@@ -75,12 +93,13 @@ _layouts: dict[str, tuple[tuple[str, str], ...]] = {}
 
 
 def _make_v2(name: str, resources: Mapping[str, Any], devices: tuple[str, ...]) -> dict[str, Any]:
-    home = f"{ROOT}/{PARENT}/{name}"
+    folder = parent()
+    home = f"{folder}/{name}"
     asked = limits.writes_v2(resources, home)
     # One by one: a controller that this host lacks must not keep the others away.
     enable = [
-        (f"{folder}/cgroup.subtree_control", f"+{controller}", "")
-        for folder in (ROOT, f"{ROOT}/{PARENT}")
+        (f"{above}/cgroup.subtree_control", f"+{controller}", "")
+        for above in enabling()
         for controller in limits.controllers(asked)
     ]
     return {
@@ -88,13 +107,14 @@ def _make_v2(name: str, resources: Mapping[str, Any], devices: tuple[str, ...]) 
         "dirs": (home,),
         "writes": (*enable, *asked),
         "joins": (f"{home}/cgroup.procs",),
-        "devices": compile_rules(devices) if devices else b"",
-        "name": f"/{PARENT}/{name}",
+        # An ordinary user makes no device nodes, so he needs no rules for them.
+        "devices": compile_rules(devices) if devices and not is_rootless() else b"",
+        "name": home.removeprefix(ROOT),
     }
 
 
-def _make_rootless(name: str, resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Plan no cgroup at all: an ordinary user has none to give, and needs no rules for devices.
+def _make_none(name: str, resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Plan no cgroup at all, for a user who has none.
 
     Limits that were asked for are in the plan all the same, and fail by their names.
     """
@@ -151,7 +171,7 @@ def create(cgroup: dict[str, Any]) -> list[str]:
             asked for _, _, asked in cgroup["writes"] if asked not in ("", *cgroup["defaults"])
         ]
         if wanted:
-            raise OSError(errno.ENOTSUP, f"{wanted[0]}: an ordinary user has no cgroup to limit")
+            raise OSError(errno.ENOTSUP, f"{wanted[0]}: {NO_CGROUP}")
         return warnings
     for folder in cgroup["dirs"]:
         try:

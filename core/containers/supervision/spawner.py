@@ -33,7 +33,11 @@ def main(listener: _socket.socket, path: str) -> None:
     from core.containers.supervision import child, exec_session, monitor  # noqa: F401
     from core.linux import process
 
-    plan.this_host()
+    if plan.this_host().rootless:
+        # The first process plans when it imports nothing any more.
+        from core.containers.runtime import delegation  # noqa: F401
+
+        _enter_own_cgroup()
     inode = os.stat(path).st_ino
     child.leave_caller((listener.fileno(),))
     process.set_title(f"limpet: spawner at {path}")
@@ -48,6 +52,20 @@ def main(listener: _socket.socket, path: str) -> None:
     except FileNotFoundError:
         pass
     # Who has connected meanwhile sees the end, and starts another.
+
+
+def _enter_own_cgroup() -> None:
+    """Move to where this user has cgroups of his own: from elsewhere he cannot fill them."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            from core.containers.runtime import cgroups, delegation
+
+            if not cgroups.layout():
+                delegation.enter_scope()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
 
 
 def _serve_all(listener: _socket.socket) -> None:
