@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from core.oci.creation import Runtime
+    from core.oci.talk import Runtime
 
 
 def oci(words: Sequence[str]) -> int:
@@ -49,7 +49,7 @@ def _oci(words: Sequence[str], log: _Log) -> int:
     if any(word in ("--help", "-h") for word in rest[:1]):
         _out(HELP)
         return 0
-    from core.oci.creation import Runtime
+    from core.oci.talk import Runtime
     from core.paths import default_paths
 
     paths = default_paths()
@@ -131,7 +131,7 @@ def _create(runtime: Runtime, words: Words) -> int:
 
 
 def _start(runtime: Runtime, words: Words) -> int:
-    from core.oci.creation import start
+    from core.oci.running import start
     from core.oci.state import Container
 
     start(runtime, Container(runtime.root, words.only_id()))
@@ -140,7 +140,8 @@ def _start(runtime: Runtime, words: Words) -> int:
 
 def _run(runtime: Runtime, words: Words) -> int:
     from core.oci.bundle import read_bundle
-    from core.oci.creation import create, destroy, poststart
+    from core.oci.creation import create
+    from core.oci.running import destroy, poststart
 
     asked = _creation(words)
     if words.has("--detach", "-d"):

@@ -1,43 +1,27 @@
-"""`create` and `start`: a bundle becomes a process that waits, and then the program."""
+"""`create`: a bundle becomes a process that waits to be started."""
 
 from __future__ import annotations
 
 import _socket
-import marshal
 import os
-import select
 import time
 
 from core.containers.runtime import cgroups
 from core.containers.state import start_ticks
 from core.containers.supervision import protocol
 from core.errors import HostError, RunError
-from core.linux import process
-from core.oci import bundle, cgroup, hooks, plan, scope, stage, steps, syscall_filter
+from core.oci import bundle, cgroup, hooks, plan, scope, stage, steps, syscall_filter, talk
 from core.oci.process import FIRST_FD, make_process
-from core.oci.state import CREATED, CREATING, STOPPED, Container
+from core.oci.running import destroy
+from core.oci.state import CREATED, CREATING, Container
+from core.oci.talk import at_directory, connect, failure, receive
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-MAX_MESSAGE = 64 << 10
-
-
-class Runtime(Record):
-    """What the flags before the verb say."""
-
-    root: str
-    """Where the containers' states are."""
-    cache: str
-    """Where compiled system-call filters are kept."""
-    systemd: bool = False
-    """cgroupsPath has systemd's form, and systemd makes the cgroup."""
-    log: Callable[[str, str], None] = lambda level, text: None
-    """Takes a level (`debug`, `warning`) and a line."""
-    debug: bool = False
+    from core.oci.talk import Runtime
 
 
 class Creation(Record):
@@ -169,32 +153,6 @@ class _Sockets:
             opened.close()
 
 
-class at_directory:
-    """A short name for a directory, inside the `with` block: a socket's path has 107 bytes."""
-
-    def __init__(self, directory: str) -> None:
-        self._directory = directory or "."
-
-    def __enter__(self) -> str:
-        self._fd = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return f"/proc/self/fd/{self._fd}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-
-
-def connect(path: str, kind: int) -> _socket.socket:
-    """Connect to a Unix socket, however long its path is.  Raises OSError, HostError."""
-    channel = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_CLOEXEC)
-    try:
-        with at_directory(os.path.dirname(path)) as folder:
-            channel.connect(f"{folder}/{os.path.basename(path)}")
-    except OSError as error:
-        channel.close()
-        raise HostError(f"{path}: {error.strerror}", errno=error.errno or 0) from error
-    return channel
-
-
 def _run(runtime: Runtime, container: Container, work: stage.Stage) -> None:
     """Fork the stages and answer them until the container is created, or runs."""
     ours, theirs = protocol.pair()
@@ -225,108 +183,29 @@ def _answer(
 ) -> None:
     while True:
         message = receive(channel)
-        if message == stage.MAPS and work.plan.maps:
+        if message == talk.MAPS and work.plan.maps:
             steps.write_maps(outer, work.plan.maps)
-            channel.send(stage.GO)
-        elif message.startswith(stage.PID):
+            channel.send(talk.GO)
+        elif message.startswith(talk.PID):
             os.waitpid(outer, 0)
-            pid = int(message.removeprefix(stage.PID))
+            pid = int(message.removeprefix(talk.PID))
             container.update(pid=pid, ticks=start_ticks(pid))
-        elif message == stage.READY:
+        elif message == talk.READY:
             state = container.show(CREATING)
             for kind in ("prestart", "createRuntime"):
                 hooks.run_hooks(work.spec, kind, state)
-            channel.send(stage.GO)
-        elif message == stage.CREATED:
+            channel.send(talk.GO)
+        elif message == talk.CREATED:
             container.update(status=CREATED)
             return
-        elif message.startswith(stage.LOG):
-            runtime.log("debug", message.removeprefix(stage.LOG).decode(errors="replace"))
-        elif message.startswith(stage.FAILED):
+        elif message.startswith(talk.LOG):
+            runtime.log("debug", message.removeprefix(talk.LOG).decode(errors="replace"))
+        elif message.startswith(talk.FAILED):
             raise failure(message)
         elif not message and work.listener < 0 and container.pid:
             return  # execve has closed the first process's end
         else:
             raise RunError("the container's first process ended before it was ready", exit_code=1)
-
-
-def receive(channel: _socket.socket) -> bytes:
-    """Return a stage's next message, b"" at its end."""
-    while True:
-        try:
-            return channel.recv(MAX_MESSAGE)
-        except ConnectionResetError:
-            continue  # its last message comes after this, see protocol.receive
-
-
-def failure(message: bytes) -> RunError:
-    """Return the error that one of the stages tells of."""
-    doing, _, text, code = marshal.loads(message.removeprefix(stage.FAILED))  # noqa: S302 - our own
-    return RunError(f"{doing}: {text}" if doing else text, exit_code=code)
-
-
-def start(runtime: Runtime, container: Container) -> None:
-    """Let a created container's program begin; RunError when it cannot.  Hooks run around it."""
-    status = container.read().status()
-    if status != CREATED:
-        raise bundle.check_state(f"cannot be started: it is {status}", container.id)
-    spec = container.spec()
-    channel = connect(container.start_socket, _socket.SOCK_SEQPACKET)
-    with protocol.Closing(channel):
-        channel.send(stage.START)
-        message = receive(channel)
-    os.unlink(container.start_socket)
-    if message.startswith(stage.FAILED):
-        raise failure(message)
-    poststart(runtime, container, spec)
-
-
-def poststart(runtime: Runtime, container: Container, spec: dict[str, Any]) -> None:
-    """Run the hooks after the start; one that fails is only told of."""
-    try:
-        hooks.run_hooks(spec, "poststart", container.show("running"))
-    except hooks.HookFailed as error:
-        runtime.log("warning", str(error))
-
-
-def destroy(runtime: Runtime, container: Container) -> None:
-    """Kill what is left of a container, take its cgroup and its state away, run its hooks."""
-    container.read()
-    dirs = container.cgroup_dirs
-    if container.pid and container.alive():
-        kill_first(container)
-    cgroups.kill(dirs)
-    scope.stop(container.facts["cgroup"].get("scope", ""))
-    cgroups.remove(dirs)
-    spec = container.spec()
-    container.remove()
-    try:
-        hooks.run_hooks(spec, "poststop", container.show(STOPPED))
-    except hooks.HookFailed as error:
-        runtime.log("warning", str(error))
-
-
-def kill_first(container: Container, timeout_ms: int = 10_000) -> None:
-    """Kill the first process and wait until it is gone; a frozen one is thawed for that."""
-    try:
-        pidfd = process.pidfd_open(container.pid)
-    except OSError:
-        return
-    try:
-        if container.alive():
-            process.pidfd_send_signal(pidfd, 9)
-            try:
-                cgroups.freeze(container.cgroup_dirs, frozen=False)
-            except OSError:
-                pass  # it has no freezer, so nothing is frozen
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            if not poll.poll(timeout_ms):
-                raise HostError(f"process {container.pid} does not end, though killed")
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pidfd)
 
 
 def write_pid(path: str, pid: int) -> None:

@@ -14,16 +14,19 @@ from core.containers.runtime.steps import Context
 from core.containers.supervision import protocol
 from core.errors import HostError, RunError
 from core.linux import process
-from core.oci import stage, syscall_filter
+from core.oci import stage, syscall_filter, talk
 from core.oci.bundle import Wrong, check_process, check_state
-from core.oci.creation import Runtime, check_descriptors, connect, failure, receive, write_pid
+from core.oci.creation import check_descriptors, write_pid
 from core.oci.process import become, gather, make_process, open_console
 from core.oci.state import PAUSED, STOPPED, Container
+from core.oci.talk import connect, failure, receive
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from core.oci.talk import Runtime
 
 KINDS = (*enter.KINDS[:-2], ("time", process.CLONE_NEWTIME), *enter.KINDS[-2:])
 
@@ -96,10 +99,10 @@ def _answer(channel: _socket.socket, outer: int) -> int:
     pid = 0
     while True:
         message = receive(channel)
-        if message.startswith(stage.PID):
-            pid = int(message.removeprefix(stage.PID))
+        if message.startswith(talk.PID):
+            pid = int(message.removeprefix(talk.PID))
             os.waitpid(outer, 0)
-        elif message.startswith(stage.FAILED):
+        elif message.startswith(talk.FAILED):
             raise failure(message)
         elif pid:
             return pid  # execve has closed its end
@@ -134,7 +137,7 @@ class _Visit:
                 facts = facts.replace(available=ALL_CAPABILITIES)
             pid = os.fork()
             if pid:
-                channel.send(stage.PID + str(pid).encode())
+                channel.send(talk.PID + str(pid).encode())
                 os._exit(0)
             init.forget_imports()
             os.setsid()

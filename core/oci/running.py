@@ -1,24 +1,92 @@
-"""`kill`, `delete`, `pause`, `resume`, `update`, `ps`: what is done to a container later."""
+"""`start`, `kill`, `delete`, `pause`, `resume`, `update`, `ps`: what is done after `create`."""
 
 from __future__ import annotations
 
+import _socket
 import os
+import select
 import time
 
 from core.containers.runtime import cgroups
 from core.containers.signals import number_of
+from core.containers.supervision import protocol
 from core.errors import HostError, NotFound, UsageError
 from core.linux import process
-from core.oci import cgroup
+from core.oci import cgroup, hooks, scope, talk
 from core.oci.bundle import check_state, read_json
-from core.oci.creation import Runtime, destroy
 from core.oci.state import CREATED, PAUSED, RUNNING, STOPPED, Container, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from core.oci.talk import Runtime
+
 FREEZE_TRIES = 1000
+
+
+def start(runtime: Runtime, container: Container) -> None:
+    """Let a created container's program begin; RunError when it cannot.  Hooks run around it."""
+    status = container.read().status()
+    if status != CREATED:
+        raise check_state(f"cannot be started: it is {status}", container.id)
+    spec = container.spec()
+    channel = talk.connect(container.start_socket, _socket.SOCK_SEQPACKET)
+    with protocol.Closing(channel):
+        channel.send(talk.START)
+        message = talk.receive(channel)
+    os.unlink(container.start_socket)
+    if message.startswith(talk.FAILED):
+        raise talk.failure(message)
+    poststart(runtime, container, spec)
+
+
+def poststart(runtime: Runtime, container: Container, spec: dict[str, Any]) -> None:
+    """Run the hooks after the start; one that fails is only told of."""
+    try:
+        hooks.run_hooks(spec, "poststart", container.show("running"))
+    except hooks.HookFailed as error:
+        runtime.log("warning", str(error))
+
+
+def destroy(runtime: Runtime, container: Container) -> None:
+    """Kill what is left of a container, take its cgroup and its state away, run its hooks."""
+    container.read()
+    dirs = container.cgroup_dirs
+    if container.pid and container.alive():
+        kill_first(container)
+    cgroups.kill(dirs)
+    scope.stop(container.facts["cgroup"].get("scope", ""))
+    cgroups.remove(dirs)
+    spec = container.spec()
+    container.remove()
+    try:
+        hooks.run_hooks(spec, "poststop", container.show(STOPPED))
+    except hooks.HookFailed as error:
+        runtime.log("warning", str(error))
+
+
+def kill_first(container: Container, timeout_ms: int = 10_000) -> None:
+    """Kill the first process and wait until it is gone; a frozen one is thawed for that."""
+    try:
+        pidfd = process.pidfd_open(container.pid)
+    except OSError:
+        return
+    try:
+        if container.alive():
+            process.pidfd_send_signal(pidfd, 9)
+            try:
+                cgroups.freeze(container.cgroup_dirs, frozen=False)
+            except OSError:
+                pass  # it has no freezer, so nothing is frozen
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            if not poll.poll(timeout_ms):
+                raise HostError(f"process {container.pid} does not end, though killed")
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pidfd)
 
 
 def kill(container: Container, name: str, *, everything: bool = False) -> None:

@@ -18,6 +18,7 @@ from core.containers.runtime.steps import Context
 from core.linux import process
 from core.oci import hooks
 from core.oci.process import Facts, become, find_program, gather, open_console
+from core.oci.talk import CREATED, FAILED, GO, LOG, MAPS, PID, READY, START
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
     from core.containers.runtime.steps import Step
     from core.oci.plan import Plan
 
-MAPS, PID, READY, CREATED, FAILED, LOG, GO = (
-    b"maps", b"pid ", b"ready", b"created", b"error", b"log ", b"go",
-)  # fmt: skip
-"""Outer stage: wants its id maps; the pid it forked.  First process: the file system is there,
-hooks may run; all is ready for `start`; why there will be no program.  Runtime: go on."""
-START = b"start"
 EXIT_OURS = 1
 
 

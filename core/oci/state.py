@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 
-from core.containers.runtime import cgroups
 from core.containers.state import boot_id, is_process
 from core.errors import Conflict, HostError, NotFound
 from core.lean_json import dumps
@@ -159,6 +158,8 @@ def containers(root: str) -> list[Container]:
 
 def processes(dirs: tuple[str, ...]) -> list[int]:
     """Return the processes of a cgroup and of those below it."""
+    from core.containers.runtime import cgroups
+
     for folder in dirs:
         if os.path.isdir(folder):
             below = [where for where, _, _ in os.walk(folder)]
