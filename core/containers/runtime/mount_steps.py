@@ -153,7 +153,7 @@ class CgroupMount(Step):
         try:
             here = f"/proc/self/fd/{fd}"
             if self.version == 2:
-                self._mount_v2(here)
+                self._mount_v2(context, here)
                 return
             mount.mount("tmpfs", here, "tmpfs", self.flags & ~mount.MS_RDONLY, "mode=755")
         finally:
@@ -172,16 +172,15 @@ class CgroupMount(Step):
         finally:
             os.close(top)
 
-    def _mount_v2(self, here: str) -> None:
+    def _mount_v2(self, context: Context, here: str) -> None:
         try:
             mount.mount("cgroup", here, "cgroup2", self.flags)
         except PermissionError:
-            # The host's namespace, and an ordinary user: the host's mount is shown instead.
+            # The host's namespace, and an ordinary user: what the host has mounted is shown.
             mount.mount(self.target, here, "", mount.MS_BIND | mount.MS_REC)
-            if self.flags & mount.MS_RDONLY:
-                shown = os.open(here, os.O_PATH | os.O_CLOEXEC)
-                mount.mount_setattr(shown, mount.MOUNT_ATTR_RDONLY)
-                os.close(shown)
+            shown = context.target(self.target, directory=True)
+            mount.mount_setattr(shown, self.flags & mount.MOUNT_ATTR_RDONLY)
+            os.close(shown)
 
 
 class CloneTree(Step):
