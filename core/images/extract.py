@@ -41,6 +41,7 @@ IMPLIED_MODE = 0o755
 """Of directories that a layer has without an entry for them."""
 MAX_PARENTS = 256
 """Descriptors of parent directories kept open."""
+OPEN_PARENT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 KEPT_XATTRS = ("user.", "security.capability", "system.posix_acl_")
 WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
 KIND_NAMES = {FILE: "file", HARDLINK: "hardlink", SYMLINK: "symlink", CHAR: "char",
@@ -112,16 +113,17 @@ class Extractor:
             return
         *folders, name = parts
         parent = self._parent(b"/".join(folders))
+        path = b"/".join(parts)
         if name.startswith(WHITEOUT):
             self._skip(entry)
             self._white_out(parent, folders, name)
             return
-        digest = self._make(parent, b"/".join(parts), name, entry)
+        digest = self._make(parent, path, name, entry)
         link = entry.link
         if entry.kind == HARDLINK:
             link = b"/".join(split_path(entry.link))
         self.index.add(
-            os.fsdecode(b"/".join(parts)),
+            path.decode("utf-8", "surrogateescape"),
             KIND_NAMES[entry.kind],
             entry.mode,
             entry.uid,
@@ -129,7 +131,7 @@ class Extractor:
             entry.size,
             entry.mtime_ns,
             digest,
-            os.fsdecode(link),
+            link.decode("utf-8", "surrogateescape"),
         )
 
     def _make(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> str:
@@ -317,9 +319,8 @@ class Extractor:
             # Put last: the two that one entry needs are never the ones to be closed.
             self._parents[path] = fd
             return fd
-        text = "/" + os.fsdecode(path)
         try:
-            fd = open_in_root(self._root, text, os.O_PATH | os.O_DIRECTORY)
+            fd = self._open_directory(path)
         except FileNotFoundError:
             if not make:
                 raise Corrupt(
@@ -335,6 +336,15 @@ class Extractor:
         self._parents[path] = fd
         return fd
 
+    def _open_directory(self, path: bytes) -> int:
+        above, _, name = path.rpartition(b"/")
+        if name and (parent := self._parents.get(above, -1)) >= 0:
+            try:
+                return os.open(name, OPEN_PARENT, dir_fd=parent)
+            except NotADirectoryError:
+                pass  # a link, perhaps
+        return open_in_root(self._root, "/" + os.fsdecode(path), os.O_PATH | os.O_DIRECTORY)
+
     def _make_parent(self, path: bytes) -> int:
         """Make a directory that has no entry of its own, and those above it."""
         above, _, name = path.rpartition(b"/")
@@ -344,7 +354,7 @@ class Extractor:
         except FileExistsError:
             return make_dirs(self._root, "/" + os.fsdecode(path))  # a link to what is not there
         self.index.add(os.fsdecode(path), "dir", IMPLIED_MODE, 0, 0, 0, 0, "", "")
-        return open_in_root(self._root, "/" + os.fsdecode(path), os.O_PATH | os.O_DIRECTORY)
+        return os.open(name, OPEN_PARENT, dir_fd=parent)
 
     def _uncover(self, path: bytes) -> bool:
         """Turn the layer's own whiteout on the way to `path` into an opaque directory."""

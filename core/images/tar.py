@@ -25,6 +25,7 @@ MAX_HEADER = 1 << 20
 MAX_SPARSE = 1 << 20
 """Pieces of the largest sparse map."""
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+XATTR = b"SCHILY.xattr."
 KNOWN = (FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO)
 
 
@@ -77,12 +78,11 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
                     long_link = content.rstrip(b"\0")
                 continue
             break
-        # An empty value takes back what was said before; only an attribute may be empty.
-        pax = {
-            key: value
-            for key, value in ({**shared, **pax} if shared else pax).items()
-            if value or key.startswith(b"SCHILY.xattr.")
-        }
+        if shared:
+            pax = {**shared, **pax}
+        if b"" in pax.values():
+            # It takes back what was said before; only an attribute may be empty.
+            pax = {key: value for key, value in pax.items() if value or key.startswith(XATTR)}
         entry = _entry(header, pax, long_name, long_link)
         if kind == b"S":
             entry.sparse = _old_sparse(header, read)
@@ -118,14 +118,15 @@ def _entry(header: bytes, pax: dict[bytes, bytes], long_name: bytes, long_link: 
     if kind != FILE:
         # Some writers give links a size; no content follows any entry that is not a file.
         entry.size = entry.stored = 0
+    if kind in (CHAR, BLOCKDEV):
         entry.major, entry.minor = _number(header[329:337]), _number(header[337:345])
     if entry.stored < 0 or entry.uid < 0 or entry.gid < 0:
         raise Corrupt(f"{shown(entry.name)}: a negative number in its header")
     if entry.uid > 0xFFFFFFFE or entry.gid > 0xFFFFFFFE:
         raise Corrupt(f"{shown(entry.name)}: its owner is out of range")
     for key, value in pax.items():
-        if key.startswith(b"SCHILY.xattr."):
-            entry.xattrs[key[13:].decode("utf-8", "surrogateescape")] = value
+        if key.startswith(XATTR):
+            entry.xattrs[key[len(XATTR) :].decode("utf-8", "surrogateescape")] = value
     return entry
 
 
@@ -147,6 +148,9 @@ def _text(field: bytes) -> bytes:
 
 def _number(field: bytes) -> int:
     """Read octal digits, or GNU's base-256 for what does not fit."""
+    digits = field.rstrip(b"\0 ")
+    if digits.isdigit() and b"8" not in digits and b"9" not in digits:
+        return int(digits, 8)
     first = field[0]
     if first & 0x80:
         value = int.from_bytes(field[1:], "big")
@@ -192,9 +196,7 @@ def _check_sum(header: bytes) -> None:
 def _read_header(read: Read, size: int) -> bytes:
     if not 0 <= size <= MAX_HEADER:
         raise Corrupt(f"a tar extension header of {size} bytes")
-    content = read(size)
-    read(-size % BLOCK)
-    return content
+    return read(size + -size % BLOCK)[:size]
 
 
 def _pax(content: bytes) -> dict[bytes, bytes]:
