@@ -43,7 +43,7 @@ class LayerSink:
         self._parts: list[bytes] = []
         self._waiting = 0
         self._failure: BaseException | None = None
-        self._workers = [_Worker(self._sum, self._fail), _Worker(self._pack, self._fail)]
+        self._workers = [Worker(self._plain.update, self._fail), Worker(self._pack, self._fail)]
         self.size = self.blob_size = 0
 
     @property
@@ -84,19 +84,15 @@ class LayerSink:
         if self._waiting < CHUNK:
             return
         self._raise()
-        data = b"".join(self._parts)
+        data = memoryview(b"".join(self._parts))
         end = len(data) - len(data) % CHUNK
         for start in range(0, end, CHUNK):
-            chunk = data[start : start + CHUNK]
             for worker in self._workers:
-                worker.put(chunk)
-        self._parts = [data[end:]]
+                worker.put(data[start : start + CHUNK])
+        self._parts = [bytes(data[end:])]
         self._waiting = len(data) - end
 
-    def _sum(self, data: bytes) -> None:
-        self._plain.update(data)
-
-    def _pack(self, data: bytes) -> None:
+    def _pack(self, data: bytes | memoryview) -> None:
         self._store(self._compress(data))
 
     def _store(self, packed: bytes) -> None:
@@ -114,39 +110,39 @@ class LayerSink:
             raise self._failure
 
 
-class _Worker:
+class Worker:
     """A thread that does one thing with each chunk, in order; after a failure, nothing."""
 
-    def __init__(
-        self, work: Callable[[bytes], None], fail: Callable[[BaseException], None]
-    ) -> None:
+    def __init__(self, work: Callable[[Any], None], fail: Callable[[BaseException], None]) -> None:
         self._work = work
         self._fail = fail
-        self._chunks: Queue[bytes] = Queue(AHEAD)
+        self._chunks: Queue[Any] = Queue(AHEAD)
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def put(self, data: bytes) -> None:
-        self._chunks.put(data)
+    def put(self, chunk: Any) -> None:
+        """Hand on something that is not empty."""
+        self._chunks.put(chunk)
 
     def end(self) -> None:
+        """Return when all is done, or has failed."""
         if self._thread.is_alive():
             self._chunks.put(b"")
             self._thread.join()
 
     def _run(self) -> None:
         failed = False
-        while data := self._chunks.get():
+        while chunk := self._chunks.get():
             if failed:
                 continue
             try:
-                self._work(data)
+                self._work(chunk)
             except Exception as error:  # noqa: BLE001 - raised where the bytes come from
                 failed = True
                 self._fail(error)
 
 
-def compressor(compression: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
+def compressor(compression: str) -> tuple[Callable[[Any], bytes], Callable[[], bytes]]:
     """Return what compresses a chunk and what ends the stream; UsageError for no known name."""
     packer: Any
     if compression == "gzip":

@@ -9,12 +9,11 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md#whiteouts
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 
 from core.errors import HostError, ImageError, NotSupported
 from core.images.extract import KIND_NAMES, OPAQUE, WHITEOUT
-from core.images.index import IndexWriter
+from core.images.file_index import FileIndex
 from core.images.layer_sink import SUFFIXES, LayerSink
 from core.images.manifest import OCI_LAYER, Descriptor
 from core.images.tar import DIRECTORY, FILE, HARDLINK, shown
@@ -83,6 +82,7 @@ def write_layer(
             packer = _Packer(sink, None if is_here else staged, is_here, newest_ns, progress, check)
             try:
                 packer.pack(source, left_out)
+                packer.index.finish()
                 sink.finish()
             except OSError as error:
                 raise _told(error, source) from error
@@ -120,10 +120,11 @@ class _Packer:
         self._newest = newest_ns
         self._progress = progress
         self._check = check
-        self.index = IndexWriter()
+        self.index = FileIndex()
         self.size = 0
 
     def close(self) -> None:
+        self.index.abandon()
         if self._mirror:
             self._mirror.close()
 
@@ -155,15 +156,14 @@ class _Packer:
             self._mark(found, "whiteout", folder + slash + WHITEOUT + name)
             return
         self._write_header(found)
-        digest = ""
         if entry.kind == FILE:
-            digest = self._content(found)
+            self._content(found)
             self.size += entry.size
             self._progress(self.size)
         if entry.name:
             self.index.add(
                 os.fsdecode(entry.name), KIND_NAMES[entry.kind], entry.mode, entry.uid, entry.gid,
-                entry.size, entry.mtime_ns, digest, os.fsdecode(entry.link),
+                entry.size, entry.mtime_ns, os.fsdecode(entry.link),
             )  # fmt: skip
         if found.opaque:
             self._mark(found, "opaque", entry.name + b"/" + OPAQUE if entry.name else OPAQUE)
@@ -179,7 +179,7 @@ class _Packer:
 
     def _mark(self, found: Found, kind: str, marker: bytes) -> None:
         self._write(header(file_entry(marker)))
-        self.index.add(os.fsdecode(found.entry.name), kind, 0, 0, 0, 0, 0, "", "")
+        self.index.add(os.fsdecode(found.entry.name), kind, 0, 0, 0, 0, 0, "")
 
     def _tidy(self, found: Found) -> None:
         """Take from a directory that is to be the layer what its tar does not say."""
@@ -195,34 +195,26 @@ class _Packer:
             times = (found.entry.mtime_ns, found.entry.mtime_ns)
             os.utime(found.name or ".", ns=times, dir_fd=found.parent, follow_symlinks=False)
 
-    def _content(self, found: Found) -> str:
-        """Pass a file's bytes on; returns their digest, holes read as zeros."""
-        entry, mirror = found.entry, self._mirror
-        summer = hashlib.sha256(usedforsecurity=False)
+    def _content(self, found: Found) -> None:
+        """Pass a file's bytes on; its digest is that of what it reads, holes as zeros."""
+        entry, mirror, index = found.entry, self._mirror, self.index
         reached = 0
         for start, length in entry.sparse if entry.sparse is not None else [(0, entry.size)]:
-            _sum_zeros(summer, start - reached)
+            index.zeros(start - reached)
             place, reached = start, start + length
             while place < reached:
                 wanted = min(CHUNK, reached - place)
                 # What a program took away meanwhile reads as zeros: the header has the size.
                 data = os.pread(found.fd, wanted, place) or bytes(wanted)
-                summer.update(data)
+                index.content(data)
                 self._write(data)
                 if mirror:
                     mirror.write(data, place)
                 place += len(data)
-        _sum_zeros(summer, entry.size - reached)
+        index.zeros(entry.size - reached)
         self._write(bytes(padding(entry.stored)))
         if mirror:
             mirror.end_file(found)
-        return summer.hexdigest()
-
-
-def _sum_zeros(summer: hashlib._Hash, count: int) -> None:
-    while count > 0:
-        summer.update(bytes(min(count, CHUNK)))
-        count -= CHUNK
 
 
 def _refuse(found: Found) -> None:

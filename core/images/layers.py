@@ -230,11 +230,11 @@ def _sync_directory(path: str) -> None:
 
 
 def _sync_file_system(path: str) -> None:
-    from core.linux.libc import c_int, check, function
+    from core.linux.filesystem import sync_file_system
 
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        check(function("syncfs", c_int)(fd), "syncfs")
+        sync_file_system(fd)
     finally:
         os.close(fd)
 

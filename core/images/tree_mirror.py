@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import stat
+from threading import Thread
 
 from core.images.tar import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
+from core.linux.filesystem import sync_file_system
 from core.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.images.tree_walk import Found
 
+FLUSH_BYTES = 64 << 20
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -24,10 +27,16 @@ class Mirror:
 
     def __init__(self, root: str) -> None:
         self._root = os.open(root, OPEN_DIRECTORY)
-        self._folder = b""
-        self._parent = os.dup(self._root)
+        self._chain: list[tuple[bytes, int]] = [(b"", self._root)]
+        """The directory that is being filled, and those above it."""
         self._directories: list[tuple[bytes, int]] = []
         self._file = -1
+        self._made_size = 0
+        self._umask = _umask()
+        self._owner = os.geteuid(), os.getegid()
+        self._flusher = Flusher(self._root)
+        self._inherits = False
+        """Whether a directory may pass on its group or an ACL to what is made in it."""
 
     def make(self, found: Found) -> None:
         """Make the same thing; of a file, the content then comes through `write`."""
@@ -40,7 +49,9 @@ class Mirror:
         parent = self._enter(folder)
         if entry.kind == FILE:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._file = os.open(name, flags, 0o600, dir_fd=parent)
+            mode = entry.mode if self._is_dressed(entry) else 0o600
+            self._file = os.open(name, flags, mode, dir_fd=parent)
+            self._made_size = 0
         elif entry.kind == DIRECTORY:
             os.mkdir(name, 0o700, dir_fd=parent)
             fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
@@ -65,17 +76,22 @@ class Mirror:
         while view:
             written = os.pwrite(self._file, view, place)
             view, place = view[written:], place + written
+        self._made_size = place
 
     def end_file(self, found: Found) -> None:
         """Give the file its size, owner, mode and time."""
-        os.ftruncate(self._file, found.entry.size)
-        self._dress(self._file, found.entry, found)
+        if self._made_size != found.entry.size:
+            os.ftruncate(self._file, found.entry.size)
+        if not self._is_dressed(found.entry):
+            self._dress(self._file, found.entry, found)
         os.utime(self._file, ns=(found.entry.mtime_ns, found.entry.mtime_ns))
         os.close(self._file)
         self._file = -1
+        self._flusher.wrote(self._made_size)
 
     def finish(self) -> None:
         """Give the directories their times, now that nothing more is made in them."""
+        self._flusher.finish()
         for path, mtime in reversed(self._directories):
             fd = self._open(path if path != b"." else b"")
             try:
@@ -85,16 +101,22 @@ class Mirror:
 
     def close(self) -> None:
         """Close what is open."""
-        for fd in (self._root, self._parent, self._file):
+        self._flusher.wait()
+        for fd in (*(fd for _, fd in self._chain), self._file):
             if fd >= 0:
                 os.close(fd)
 
     def _enter(self, folder: bytes) -> int:
-        if folder != self._folder:
-            fd = self._open(folder)
-            os.close(self._parent)
-            self._parent, self._folder = fd, folder
-        return self._parent
+        """Return the directory of what the walk came to: below, beside or above the last one."""
+        while folder != self._chain[-1][0]:
+            path, fd = self._chain[-1]
+            if path and not folder.startswith(path + b"/"):
+                os.close(self._chain.pop()[1])
+                continue
+            name = folder[len(path) :].lstrip(b"/").partition(b"/")[0]
+            below = os.open(name, OPEN_DIRECTORY, dir_fd=fd)
+            self._chain.append((path + b"/" + name if path else name, below))
+        return self._chain[-1][1]
 
     def _open(self, path: bytes) -> int:
         if not path:
@@ -113,11 +135,59 @@ class Mirror:
             os.chmod(name, entry.mode, dir_fd=parent)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
+    def _is_dressed(self, entry: TarEntry) -> bool:
+        """Tell whether a file can be made as the entry says, or has been."""
+        own = (entry.uid, entry.gid) == self._owner and not self._inherits
+        return own and entry.mode <= 0o777 and not entry.mode & self._umask and not entry.xattrs
+
     def _dress(self, fd: int, entry: TarEntry, found: Found) -> None:
         """Owner before mode: a change of owner clears set-user-ID bits and capabilities."""
+        if entry.kind == DIRECTORY and (entry.mode & stat.S_ISGID or entry.xattrs):
+            self._inherits = True
         os.fchown(fd, entry.uid, entry.gid)
         os.fchmod(fd, entry.mode)
         for name, value in entry.xattrs.items():
             os.setxattr(fd, name, value)
         if opaque := found.opaque:
             os.setxattr(fd, opaque, b"y")
+
+
+class Flusher:
+    """Has what is written go to the disk meanwhile: at the end there is less to wait for."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._waiting = 0
+        self._thread: Thread | None = None
+        self._failure: OSError | None = None
+
+    def wrote(self, size: int) -> None:
+        """Count bytes; when there are enough, and nothing is on its way, they are sent on it."""
+        self._waiting += size
+        if self._waiting >= FLUSH_BYTES and not (self._thread and self._thread.is_alive()):
+            self._waiting = 0
+            self._thread = Thread(target=self._flush, daemon=True)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Return when nothing is on its way."""
+        if self._thread:
+            self._thread.join()
+
+    def finish(self) -> None:
+        """Wait, and raise what went wrong: the kernel says it once only, syncfs(2)."""
+        self.wait()
+        if self._failure:
+            raise self._failure
+
+    def _flush(self) -> None:
+        try:
+            sync_file_system(self._fd)
+        except OSError as error:
+            self._failure = error
+
+
+def _umask() -> int:
+    """Return this process's file mode creation mask, which cannot be asked for by umask(2)."""
+    with open("/proc/self/status", "rb") as lines:
+        return next((int(line[6:], 8) for line in lines if line.startswith(b"Umask:")), 0o777)

@@ -74,6 +74,7 @@ def _import_all() -> None:
 
     import core.images.extract
     import core.images.tar_stream
+    import core.linux.filesystem
     import core.privileges  # noqa: F401
 
 
@@ -109,6 +110,7 @@ def unpack(order: Order) -> tuple[int, int]:
     from core.images.digest import hasher, split_digest
     from core.images.extract import Extractor
     from core.images.tar_stream import TarStream
+    from core.linux.filesystem import sync_file_system
     from core.privileges import is_rootless
 
     compressed, plain = (hasher(split_digest(text)[0]) for text in (order.digest, order.diff_id))
@@ -143,7 +145,8 @@ def unpack(order: Order) -> tuple[int, int]:
         _compare(compressed.hexdigest(), order.digest, "blob")
     _compare(plain.hexdigest(), order.diff_id, "content of layer")
     extractor.index.write(index_fd)
-    _sync(root)
+    # Before anybody relies on it.
+    sync_file_system(root)
     return extractor.size, extractor.index.count
 
 
@@ -170,13 +173,6 @@ class Arriving:
             if select.select([0], [], [], FOLLOW_S)[0]:
                 os._exit(1)  # whoever asked is gone
         return b""
-
-
-def _sync(fd: int) -> None:
-    """Bring the layer to the disk before anybody relies on it: one syncfs(2)."""
-    from core.linux.libc import c_int, check, function
-
-    check(function("syncfs", c_int)(fd), "syncfs")
 
 
 def _compare(actual: str, digest: str, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Which kind of file system something lies on: fstatfs(2)."""
+"""What is asked of a whole file system: its kind, fstatfs(2), and to be on the disk, syncfs(2)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ KERNEL_MADE = frozenset((
     0xDE5E81E4,  # efivarfs
 ))  # fmt: skip
 
+_syncfs = function("syncfs", c_int)
 _fstatfs = function("fstatfs", c_int, c_ulong)
 
 
@@ -30,3 +31,8 @@ def is_kernel_made(fd: int) -> bool:
     facts = bytearray(STATFS_BYTES)
     check(_fstatfs(fd, address(facts)), "fstatfs")
     return int.from_bytes(facts[:4], "little") in KERNEL_MADE
+
+
+def sync_file_system(fd: int) -> None:
+    """Return when all that was written to a descriptor's file system is on the disk."""
+    check(_syncfs(fd), "syncfs")
