@@ -559,7 +559,7 @@ def test_a_push_outlives_a_restart_of_the_registry(
         pushing.start()
         assert begun.wait(10)
     stopped.set()
-    time.sleep(0.3)
+    time.sleep(1.2)
     with OwnRegistry(paths, port=before.port):
         pushing.join()
         assert job.result().digest == image.digest
