@@ -53,6 +53,17 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key("parallel_layers", 4, "layers fetched side by side"),
         Key("timeout_s", 30, "seconds without a byte before a connection is given up"),
     ),
+    "registry_server": (
+        Key(
+            "s3",
+            "",
+            "what is pushed to registry serve goes to this bucket, s3://BUCKET[/PREFIX]",
+        ),
+        Key("s3_endpoint", "", "address of an S3 that is not Amazon's, https://minio:9000"),
+        Key(
+            "s3_redirect", False, "send clients to the bucket for blobs instead of passing them on"
+        ),
+    ),
     "image": (
         Key("max_layer_bytes", 64 << 30, "an unpacked layer larger than this is refused as a bomb"),
         Key(

@@ -233,6 +233,17 @@ QUOTA_RESET = """
 -- When the registry counts anew at the latest, in seconds since the epoch; 0: unknown.
 ALTER TABLE registries ADD COLUMN quota_reset REAL NOT NULL DEFAULT 0
 """
+BUCKET = """
+-- Blobs of the registry that are objects of an S3 bucket, each of an upload of its own.
+CREATE TABLE bucket_blobs (
+    digest TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    used REAL NOT NULL
+) WITHOUT ROWID;
+-- Objects that nothing stands for any more: registry gc removes them.
+CREATE TABLE bucket_loose (key TEXT PRIMARY KEY) WITHOUT ROWID
+"""
 SCHEMAS: tuple[str, ...] = (
     FIRST_SCHEMA,
     REPOSITORIES,
@@ -243,6 +254,7 @@ SCHEMAS: tuple[str, ...] = (
     BUILD_CACHE,
     QUOTA,
     QUOTA_RESET,
+    BUCKET,
 )
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 

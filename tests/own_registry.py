@@ -26,12 +26,13 @@ class OwnRegistry:
         import threading
 
         self.paths = paths
-        self.store = ImageStore(paths, Database(paths), Config())
+        config = options.pop("config", Config())
+        self.store = ImageStore(paths, Database(paths), config)
         self.job = Job(1, "registry serve")
         asked = ServeOptions(port=options.pop("port", 0), **options)
         self._thread = threading.Thread(
             target=self.job.run,
-            args=(lambda job: serve(paths, self.store, Config(), asked, job),),
+            args=(lambda job: serve(paths, self.store, config, asked, job),),
         )
         self._thread.start()
         while not self.job.snapshot().items:

@@ -82,11 +82,15 @@ def serve(engine: Engine, args: Serve) -> Result:
 @verb("registry gc", Collect, "Give back the space of pushed blobs that nothing needs")
 def collect(engine: Engine, args: Collect) -> Result:
     """Look first: the lines are what goes."""
+    from core.registry_server.blobs import ServedBlobs
+    from core.registry_server.bucket import open_bucket
     from core.registry_server.garbage import collect as look
+
+    blobs = ServedBlobs(engine.store.blobs, engine.database, open_bucket(engine.config))
 
     def run(*, only_look: bool) -> Collected:
         return look(
-            engine.paths, engine.database, engine.store.blobs,
+            engine.paths, engine.database, blobs,
             untagged=args.untagged, keep_s=args.keep, only_look=only_look,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ import os
 
 from aiohttp import web
 
+from core.errors import Error
 from core.images.digest import HEX_LENGTHS, is_digest
 from core.registry_server.refusals import Refusal
 from core.registry_server.targets import names_etag, parse_range, parse_span
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import BinaryIO, TypeVar
 
-    from core.images.blobs import BlobStore
     from core.paths import Paths
+    from core.registry_server.blobs import ServedBlobs
     from core.registry_server.repositories import Repositories
     from core.registry_server.targets import Target
     from core.registry_server.upstream import Upstream
@@ -40,10 +41,13 @@ class BlobAnswers:
         self,
         paths: Paths,
         repositories: Repositories,
-        blobs: BlobStore,
+        blobs: ServedBlobs,
         thread: Executor,
         upstream: Upstream | None,
+        *,
+        redirect: bool = False,
     ) -> None:
+        self._redirect = redirect
         self._paths = paths
         self._repositories = repositories
         self._blobs = blobs
@@ -66,10 +70,13 @@ class BlobAnswers:
             if self._upstream:
                 return await self._upstream.send_blob(request, target, self._ask)
             raise Refusal("BLOB_UNKNOWN", f"{target.name} has no blob {digest}")
-        response, start, length = describe_blob(request, digest, self._blobs.size(digest))
+        key, size = await self._ask(self._blobs.find, digest)
+        response, start, length = describe_blob(request, digest, size)
         if request.method == "HEAD" or response.status == 304:
             return response
-        with self._blobs.open(digest) as file:
+        if key:
+            return await self._send_object(request, response, key, (start, length))
+        with self._blobs.files.open(digest) as file:
             await response.prepare(request)
             if length:
                 await _send(request, response, file, start, length)
@@ -98,7 +105,9 @@ class BlobAnswers:
         if is_digest(digest):
             algorithm = digest.partition(":")[0]
         name = new_upload()
-        session = _Session(Upload(upload_path(self._paths, name), algorithm))
+        bucket = self._blobs.bucket
+        sending = bucket.upload(bucket.key(name)) if bucket else None
+        session = _Session(Upload(upload_path(self._paths, name), algorithm, sending))
         await self._ask(self._repositories.begin_upload, name, target.name)
         self._remember(name, session)
         at = target.replace(reference=name)
@@ -131,7 +140,7 @@ class BlobAnswers:
         """Throw an upload away."""
         session = await self._session(target)
         async with session.lock:
-            await self._forget(target.reference)
+            await self._forget(target.reference, session.upload)
             session.upload.cancel()
         return web.Response(status=204)
 
@@ -144,12 +153,54 @@ class BlobAnswers:
             _check_span(request, target, session.upload.size)
             await self._receive(request, session.upload)
             await self._ask(self._repositories.expect_blob, digest)
-            try:
-                await asyncio.to_thread(session.upload.finish, self._blobs, digest)
-            finally:
-                await self._forget(target.reference)
+            await self._place(target.reference, session.upload, digest)
             await self._ask(self._repositories.add_blob, target.name, digest)
         return _created(target.name, digest)
+
+    async def _place(self, name: str, upload: Upload, digest: str) -> None:
+        """Make an upload a blob, a file or an object; its session ends in either case."""
+        size = upload.size
+        is_here = bool(upload.sending) and await self._ask(self._blobs.touch, digest)
+        kept = False
+        try:
+            kept = await asyncio.to_thread(
+                upload.finish, self._blobs.files, digest, is_here=is_here
+            )
+            if kept and upload.sending:
+                await self._ask(self._blobs.add_object, digest, upload.sending.key, size)
+        finally:
+            await self._forget(name, None if kept else upload)
+
+    async def _send_object(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        key: str,
+        wanted: tuple[int, int],
+    ) -> web.StreamResponse:
+        """Pass on what the bucket has, or tell the client where that is."""
+        bucket = self._blobs.bucket
+        assert bucket
+        if not wanted[1]:
+            return web.Response(headers=response.headers)
+        if self._redirect:
+            url = await asyncio.to_thread(bucket.url, key)
+            digest = response.headers["Docker-Content-Digest"]
+            headers = {"Location": url, "Docker-Content-Digest": digest}
+            return web.Response(status=307, headers=headers)
+        body = await asyncio.to_thread(bucket.read, key, *wanted)
+        try:
+            await response.prepare(request)
+            while chunk := await asyncio.to_thread(body.read, PIECE):
+                await response.write(chunk)
+            await response.write_eof()
+        except Error:
+            assert request.transport
+            request.transport.abort()  # a short answer must not look like a whole one
+        finally:
+            body.close()
+        self.sent += wanted[1]
+        return response
 
     async def _receive(self, request: web.BaseRequest, upload: Upload) -> None:
         """Append the body; what came before a broken connection stays for the next part."""
@@ -163,7 +214,7 @@ class BlobAnswers:
                         await writing
                     self.received += len(buffer)
                     full, buffer = buffer, bytearray()
-                    writing = asyncio.ensure_future(asyncio.to_thread(upload.append, full))
+                    writing = asyncio.ensure_future(asyncio.to_thread(upload.take, full))
         finally:
             try:
                 if writing:
@@ -183,7 +234,12 @@ class BlobAnswers:
         ):
             raise Refusal("BLOB_UPLOAD_UNKNOWN", f"{target.name} has no such upload")
         if name not in self._uploads:
-            self._remember(name, _Session(Upload(upload_path(self._paths, name))))
+            bucket, sending = self._blobs.bucket, None
+            if bucket:
+                key = bucket.key(name)
+                sending = await asyncio.to_thread(bucket.upload, key, afresh=False)
+            upload = Upload(upload_path(self._paths, name), sending=sending)
+            self._remember(name, _Session(upload))
         return self._uploads[name]
 
     def _remember(self, name: str, session: _Session) -> None:
@@ -193,9 +249,12 @@ class BlobAnswers:
             self._uploads.pop(next(idle, ""), None)
         self._uploads[name] = session
 
-    async def _forget(self, name: str) -> None:
+    async def _forget(self, name: str, given_up: Upload | None) -> None:
+        """Forget an upload; of one that came to nothing, what is in the bucket is let go."""
         self._uploads.pop(name, None)
         await self._ask(self._repositories.end_upload, name)
+        if given_up and given_up.sending and given_up.sending.begun:
+            await self._ask(self._blobs.let_go, given_up.sending.key)
 
     async def _ask(self, function: Callable[..., T], *values: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *values)

@@ -13,6 +13,7 @@ import time
 
 from core.images.holders import blob_is_held
 from core.record import Record
+from core.registry_server.blobs import loosen_object
 from core.registry_server.uploads import PREFIX
 
 TYPE_CHECKING = False
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from _sqlite3 import Connection
 
     from core.database import Database
-    from core.images.blobs import BlobStore
     from core.paths import Paths
+    from core.registry_server.blobs import ServedBlobs
 
 KEEP_S = 3600.0
 UPLOAD_KEEP_S = 86400.0
@@ -45,7 +46,7 @@ class _Undo(Exception):
 def collect(
     paths: Paths,
     database: Database,
-    blobs: BlobStore,
+    blobs: ServedBlobs,
     *,
     untagged: bool = False,
     keep_s: float = KEEP_S,
@@ -64,13 +65,15 @@ def collect(
                 raise _Undo
     except _Undo:
         pass
+    else:
+        blobs.empty()
     return found[0]
 
 
 def _collect(
     sql: Connection,
     paths: Paths,
-    blobs: BlobStore,
+    blobs: ServedBlobs,
     now: float,
     untagged: bool,
     keep_s: float,
@@ -93,6 +96,8 @@ def _collect(
     gone, size = _remove_files(sql, blobs, now - keep_s, only_look)
     for upload in given_up:
         sql.execute("DELETE FROM repository_uploads WHERE id=?", (upload,))
+        if blobs.bucket:
+            loosen_object(sql, blobs.bucket.key(upload))
         path = f"{paths.partial}/{PREFIX}{upload}"
         if os.path.exists(path):
             size += os.stat(path).st_size
@@ -137,7 +142,7 @@ def _drop_untagged(sql: Connection, name: str) -> list[str]:
     return [f"{name}@{digest}" for (digest,) in rows]
 
 
-def _drop_blobs(sql: Connection, blobs: BlobStore, name: str, before: float) -> None:
+def _drop_blobs(sql: Connection, blobs: ServedBlobs, name: str, before: float) -> None:
     """Take blobs out of a repository that none of its manifests needs."""
     rows = sql.execute(
         "SELECT digest FROM repository_blobs WHERE repository=?1 AND digest NOT IN "
@@ -146,7 +151,7 @@ def _drop_blobs(sql: Connection, blobs: BlobStore, name: str, before: float) -> 
         (name,),
     ).fetchall()
     for (digest,) in rows:
-        if _last_use(blobs, digest) <= before:
+        if blobs.last_use(digest) <= before:
             sql.execute(
                 "DELETE FROM repository_blobs WHERE repository=? AND digest=?", (name, digest)
             )
@@ -165,27 +170,19 @@ def _drop_empty(sql: Connection, name: str) -> None:
 
 
 def _remove_files(
-    sql: Connection, blobs: BlobStore, before: float, only_look: bool
+    sql: Connection, blobs: ServedBlobs, before: float, only_look: bool
 ) -> tuple[list[str], int]:
     gone, size = [], 0
     for (digest,) in sql.execute("SELECT digest FROM loose_blobs").fetchall():
         if not blob_is_held(sql, digest):
-            if _last_use(blobs, digest) > before:
+            if blobs.last_use(digest) > before:
                 continue
-            if blobs.has(digest):
+            freed = blobs.take_away(sql, digest, only_look=only_look)
+            if freed >= 0:
                 gone.append(digest)
-                size += blobs.size(digest)
-                if not only_look:
-                    blobs.remove(digest)
+                size += freed
         sql.execute("DELETE FROM loose_blobs WHERE digest=?", (digest,))
     return gone, size
-
-
-def _last_use(blobs: BlobStore, digest: str) -> float:
-    try:
-        return os.stat(blobs.path(digest)).st_mtime
-    except FileNotFoundError:
-        return 0
 
 
 def _loosen(sql: Connection, digest: str) -> None:

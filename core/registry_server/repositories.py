@@ -7,7 +7,6 @@ takes over what the name showed until then.
 
 from __future__ import annotations
 
-import os
 import time
 
 from core.errors import NotFound
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from _sqlite3 import Connection
 
     from core.database import Database
-    from core.images.blobs import BlobStore
+    from core.registry_server.blobs import ServedBlobs
     from core.registry_server.documents import Facts
 
 
@@ -46,7 +45,7 @@ class Referrer(Record):
 class Repositories:
     """All repositories of the store.  Methods raise Refusal for names that are not there."""
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: ServedBlobs) -> None:
         self._database = database
         self._blobs = blobs
 
@@ -103,13 +102,13 @@ class Repositories:
                 "AND substr(t.name, instr(t.name, '/') + 1, length(?2) + 1) = ?2 || ':'",
                 (digest, name),
             )
-        return bool(rows) and self._touch(digest)
+        return bool(rows) and self._blobs.touch(digest)
 
     def add_blob(self, name: str, digest: str) -> None:
         """Give a repository a blob that is in the store; Refusal when it no longer is."""
         with self._database.write() as sql:
             # Within the transaction: the collection removes files in one, too.
-            if not self._touch(digest):
+            if not self._blobs.touch(digest):
                 raise Refusal("BLOB_UNKNOWN", f"blob {digest} is not here")
             self._note_push(sql, name)
             sql.execute("INSERT OR IGNORE INTO repository_blobs VALUES (?,?)", (name, digest))
@@ -121,7 +120,7 @@ class Repositories:
 
     def mount(self, name: str, digest: str, source: str) -> bool:
         """Give a repository a blob of another one, or of any with an empty `source`."""
-        if not (self.has_blob(source, digest) if source else self._touch(digest)):
+        if not (self.has_blob(source, digest) if source else self._blobs.touch(digest)):
             return False
         try:
             self.add_blob(name, digest)
@@ -236,14 +235,14 @@ class Repositories:
         """Give a repository an image of the host; False for a damaged one."""
         kind = sql.execute("SELECT media_type FROM images WHERE digest=?", (digest,)).fetchone()
         try:
-            content = self._blobs.read(digest)
+            content = self._blobs.files.read(digest)
             facts = read_manifest(content, kind[0])
         except (NotFound, Refusal):
             return False
         self._insert(sql, name, digest, len(content), facts)
         sql.executemany(
             "INSERT OR IGNORE INTO repository_blobs VALUES (?,?)",
-            [(name, blob) for blob in facts.blobs if self._blobs.has(blob)],
+            [(name, blob) for blob in facts.blobs if self._blobs.files.has(blob)],
         )
         return True
 
@@ -266,7 +265,7 @@ class Repositories:
                     f"SELECT 1 FROM {table} WHERE repository=? AND digest=?",  # noqa: S608
                     (name, digest),
                 ).fetchone()
-                if not here or not self._touch(digest):
+                if not here or not self._blobs.touch(digest):
                     raise Refusal("MANIFEST_BLOB_UNKNOWN", f"{name} lacks {digest}")
 
     def _is_own(self, name: str) -> bool:
@@ -300,14 +299,6 @@ class Repositories:
             if reference in (digest, canonical.rpartition(":")[2]):
                 found = digest
         return found
-
-    def _touch(self, digest: str) -> bool:
-        """Mark a blob's file as just used; False if it is not here."""
-        try:
-            os.utime(self._blobs.path(digest))
-        except FileNotFoundError:
-            return False
-        return True
 
 
 def _path(canonical: str) -> str:

@@ -14,6 +14,8 @@ from aiohttp import web
 from core.errors import ConfigError, Conflict, HostError
 from core.record import Record
 from core.registry.proxy import is_loopback
+from core.registry_server.blobs import ServedBlobs
+from core.registry_server.bucket import open_bucket
 from core.registry_server.htpasswd import Htpasswd
 from core.registry_server.repositories import Repositories
 from core.registry_server.service import Service
@@ -63,13 +65,18 @@ async def _serve(
     paths.make()
     htpasswd = Htpasswd(options.htpasswd) if options.htpasswd else None
     context = _tls(options)
+    bucket = open_bucket(config)
+    if bucket:
+        bucket.check()
+    blobs = ServedBlobs(store.blobs, store.database, bucket)
     upstream = None
     if options.upstream:
-        own = Repositories(store.database, store.blobs)
+        own = Repositories(store.database, blobs)
         upstream = Upstream(options.upstream, config, own, store.blobs)
     service = Service(
-        paths, store, htpasswd=htpasswd, read_only=options.read_only, upstream=upstream
-    )
+        paths, store, blobs, htpasswd=htpasswd, read_only=options.read_only, upstream=upstream,
+        redirect=config["registry_server", "s3_redirect"],
+    )  # fmt: skip
     server = web.Server(
         service.answer,
         access_log=None,

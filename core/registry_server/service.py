@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from core.images.store import ImageStore
     from core.paths import Paths
+    from core.registry_server.blobs import ServedBlobs
     from core.registry_server.htpasswd import Htpasswd
     from core.registry_server.targets import Target
     from core.registry_server.upstream import Upstream
@@ -45,17 +46,21 @@ class Service:
         self,
         paths: Paths,
         store: ImageStore,
+        blobs: ServedBlobs,
         *,
         htpasswd: Htpasswd | None = None,
         read_only: bool = False,
         upstream: Upstream | None = None,
+        redirect: bool = False,
     ) -> None:
-        self._repositories = Repositories(store.database, store.blobs)
+        self._repositories = Repositories(store.database, blobs)
         self._thread = ThreadPoolExecutor(1, "registry-database")
         self._htpasswd = htpasswd
         self._read_only = read_only or upstream is not None
         self.manifests = ManifestAnswers(self._repositories, store.blobs, self._thread, upstream)
-        self.blobs = BlobAnswers(paths, self._repositories, store.blobs, self._thread, upstream)
+        self.blobs = BlobAnswers(
+            paths, self._repositories, blobs, self._thread, upstream, redirect=redirect
+        )
         self.requests = 0
         self._answers: dict[tuple[str, str], Answer] = {
             ("ping", "GET"): self._ping,

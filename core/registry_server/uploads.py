@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from core.images.blobs import BlobStore
     from core.paths import Paths
+    from core.registry_server.bucket import BucketUpload
 
 PREFIX = "upload-"
 CHUNK = 1 << 20
@@ -36,7 +37,11 @@ def is_upload_name(text: str) -> bool:
 class Upload:
     """One upload: appended to by one request at a time, in threads that may change."""
 
-    def __init__(self, path: str, algorithm: str = "sha256") -> None:
+    def __init__(
+        self, path: str, algorithm: str = "sha256", sending: BucketUpload | None = None
+    ) -> None:
+        self.sending = sending
+        """Its way into the bucket, where blobs go to one."""
         self._path = path
         self._fd = -1
         self._algorithm = algorithm
@@ -62,8 +67,17 @@ class Upload:
             self._sum.update(data)
             self._summed += len(data)
 
-    def finish(self, blobs: BlobStore, digest: str) -> int:
-        """Make it the blob `digest` and return its size; Refusal if it is something else.
+    def take(self, data: bytes | bytearray) -> None:
+        """Append, and send on what makes a part of an object; Unreachable when S3 fails."""
+        self.append(data)
+        if self.sending:
+            self.sending.feed(self._open(), self.size)
+
+    def finish(self, files: BlobStore, digest: str, *, is_here: bool = False) -> bool:
+        """Make it the blob `digest`; Refusal if it is something else.
+
+        Of one that `is_here` only the digest is checked.  Returns whether it is an object of
+        the bucket now, which is still to be noted.
 
         The file is gone afterwards, in either case.
         """
@@ -74,10 +88,13 @@ class Upload:
             if self._sum.hexdigest() != value:
                 found = f"{algorithm}:{self._sum.hexdigest()}"
                 raise Refusal("DIGEST_INVALID", f"what came has the digest {found}, not {digest}")
-            size = self.size
-            if not blobs.has(digest):
-                blobs.adopt(digest, self._open(), self._path)
-            return size
+            if is_here or files.has(digest):
+                return False
+            if self.sending:
+                self.sending.finish(self._open(), self.size)
+                return True
+            files.adopt(digest, self._open(), self._path)
+            return False
         finally:
             self.cancel()
 

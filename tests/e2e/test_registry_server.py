@@ -27,6 +27,7 @@ from core.registry.client import RegistryClient
 from core.registry.credentials import login
 from core.registry.pull import pull
 from core.registry.push import push
+from core.registry_server.blobs import ServedBlobs
 from core.registry_server.garbage import Collected, collect
 from core.registry_server.server import ServeOptions, serve
 from tests.fault_proxy import FaultProxy, Handler, cut
@@ -94,7 +95,11 @@ def sweep(registry: OwnRegistry, keep_s: float = 0, *, untagged: bool = True) ->
     store = registry.store
     try:
         return collect(
-            registry.paths, store.database, store.blobs, untagged=untagged, keep_s=keep_s
+            registry.paths,
+            store.database,
+            ServedBlobs(store.blobs, store.database),
+            untagged=untagged,
+            keep_s=keep_s,
         )
     finally:
         store.database.close()
