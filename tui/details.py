@@ -45,18 +45,22 @@ def container_tabs(document: Mapping[str, Any]) -> list[Tab]:
     return [
         Tab("Overview", tuple(_overview(document))),
         Tab("Env", tuple(_env(document["Config"]["Env"] or ()))),
-        Tab("Mounts", tuple(_mounts(document["Mounts"] or ()))),
+        Tab("Mounts, ports", (*_mounts(document["Mounts"] or ()), [], *_port_lines(document))),
+        Tab("Health", tuple(_checks(document["State"].get("Health") or {}))),
         Tab("Labels", tuple(_pairs(document["Config"]["Labels"] or {}, "no labels"))),
         Tab("Inspect", data=document),
     ]
 
 
-def image_tabs(document: Mapping[str, Any], history: Sequence[LayerInfo]) -> list[Tab]:
-    """Return the tabs of an image."""
+def image_tabs(
+    document: Mapping[str, Any], history: Sequence[LayerInfo], uses: Callable[[], Sequence[Line]]
+) -> list[Tab]:
+    """Return the tabs of an image; `uses` reads the lines that tell what is made of it."""
     config = document["Config"]
     return [
         Tab("Overview", tuple(_image(document))),
         Tab("History", tuple(_history(history))),
+        Tab("Uses", load=uses),
         Tab("Env", tuple(_env(config.get("Env") or []))),
         Tab("Labels", tuple(_pairs(config.get("Labels") or {}, "no labels"))),
         Tab("Inspect", data=document),
@@ -121,7 +125,7 @@ def _overview(document: Mapping[str, Any]) -> list[Line]:
     else:
         lines += _field("network", host["NetworkMode"])
         lines += _field("address", network["IPAddress"])
-    lines += _listed("ports", _ports(network["Ports"] or host["PortBindings"] or {}))
+    lines += _listed("ports", _ports(_bindings(document)))
     lines += _field("host name", config["Hostname"])
     lines += [[]]
     lines += _field("memory", size(host["Memory"]) if host["Memory"] else "")
@@ -147,6 +151,24 @@ def _health(health: Mapping[str, Any]) -> list[Line]:
     log = health.get("Log") or ()
     if log:
         lines += _field("last check", " ".join(str(log[-1].get("Output", "")).split())[:200], "dim")
+    return lines
+
+
+def _checks(health: Mapping[str, Any]) -> list[Line]:
+    """Return how the health check stands, and its last results, newest first."""
+    lines = _health(health)
+    if not lines:
+        return [
+            [("no health check", "dim")],
+            [("run --health-cmd, edit, or HEALTHCHECK in a Dockerfile sets one", "dim")],
+        ]
+    for check in reversed(health.get("Log") or ()):
+        code = check.get("ExitCode")
+        words = ("passed", "good") if code == 0 else (f"failed with {code}", "bad")
+        lines += [[], [(_when(str(check.get("End", ""))), "dim"), ("  ", ""), words]]
+        lines += [
+            [(f"  {visible(line)}", "")] for line in str(check.get("Output", "")).splitlines()
+        ]
     return lines
 
 
@@ -180,6 +202,18 @@ def _places(networks: Mapping[str, Any]) -> Iterable[str]:
         aliases = ", ".join(place.get("Aliases") or ())
         words = [name, *filter(None, addresses), *([f"as {aliases}"] if aliases else [])]
         yield "  ".join(words)
+
+
+def _bindings(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the ports that are published, or would be if it ran."""
+    return document["NetworkSettings"]["Ports"] or document["HostConfig"]["PortBindings"] or {}
+
+
+def _port_lines(document: Mapping[str, Any]) -> list[Line]:
+    bindings = _bindings(document)
+    closed = [inner for inner, outer in bindings.items() if not outer]
+    lines = _listed("ports", _ports(bindings)) or [[("no published ports", "dim")]]
+    return [*lines, *_field("not published", ", ".join(closed), "dim")]
 
 
 def _ports(ports: Mapping[str, Any]) -> Iterable[str]:

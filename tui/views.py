@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from core.event_stream import Event
     from core.jobs import Job
+    from core.model import LayerInfo
     from tui.build_watch import BuildWatch
     from tui.details import Line, Tab
 
@@ -180,9 +181,31 @@ def image(engine: Engine, name: str, keys: Keys) -> Screen[None]:
     from tui.screens.detail import DetailScreen
 
     def read() -> list[Tab]:
-        return image_tabs(inspect_image(engine, name), engine.image_layers(name))
+        history = engine.image_layers(name)
+        document = inspect_image(engine, name)
+        return image_tabs(document, history, lambda: uses(engine, name, history))
 
     return DetailScreen(name, read, keys=keys)
+
+
+def uses(engine: Engine, name: str, history: Sequence[LayerInfo]) -> list[Line]:
+    """Return the containers made of an image, and the images built upon it."""
+    digest = engine.store.resolve(name).digest
+    own = [step.diff_id for step in history if step.diff_id]
+    lines: list[Line] = [
+        [("container  ", "dim"), (info.name, ""), (f"  {info.state}", "dim")]
+        for info in engine.containers()
+        if info.image_digest == digest
+    ]
+    for image in engine.images():
+        if image.digest == digest or image.layers <= len(own):
+            continue
+        layers = [step.diff_id for step in engine.store.history(image.digest) if step.diff_id]
+        if layers[: len(own)] == own:
+            words = ", ".join(image.tags) or image.config_digest
+            more = f"  {len(layers) - len(own)} more layers"
+            lines.append([("image      ", "dim"), (words, ""), (more, "dim")])
+    return lines or [[("nothing uses it", "dim")]]
 
 
 def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:

@@ -87,13 +87,30 @@ def test_a_container_s_facts() -> None:
     assert "\x1b" not in overview
     assert "processes" not in overview
     assert texts(tabs, "Env") == ["A  1=1", "B  2", "C  "]
-    assert texts(tabs, "Mounts") == ["/etc/nginx  bind   ro  /etc/web"]
+    assert texts(tabs, "Mounts, ports") == [
+        "/etc/nginx  bind   ro  /etc/web", "",
+        "ports         0.0.0.0:8080 → 80/tcp, reached from all networks of this host",
+    ]  # fmt: skip
+    assert texts(tabs, "Health")[0] == "no health check"
     assert texts(tabs, "Labels") == ["tier  front"]
+
+
+def test_the_last_health_checks_are_told() -> None:
+    log = [{"End": "2026-11-24T10:00:00Z", "ExitCode": code, "Output": f"said {code}\n"}
+           for code in (0, 7)]  # fmt: skip
+    health = {"Status": "unhealthy", "FailingStreak": 1, "Log": log}
+    state = {"Status": "running", "Running": True, "Pid": 1, "Error": "", "OOMKilled": False,
+             "StartedAt": "", "FinishedAt": "", "Health": health}  # fmt: skip
+    tabs = container_tabs({**CONTAINER, "State": state})
+    lines = texts(tabs, "Health")
+    assert lines[0] == "health        unhealthy, 1 failure in a row"
+    assert [line.split("  ")[-1] for line in lines if "UTC" in line] == ["failed with 7", "passed"]
+    assert "  said 7" in lines
 
 
 def test_an_image_s_facts() -> None:
     step = LayerInfo("sha256:1", "", 0, 5000, 1, "RUN /bin/sh -c set -x   && y # buildkit", 0)
-    tabs = image_tabs(IMAGE, [step, LayerInfo("", "", 0, 0, 0, "", 0, "a comment")])
+    tabs = image_tabs(IMAGE, [step, LayerInfo("", "", 0, 0, 0, "", 0, "a comment")], list)
     overview = texts(tabs, "Overview")
     assert overview[:2] == ["names         <none>", "platform      linux/arm64/v8"]
     assert "command       nginx -g 'daemon off;'" in overview

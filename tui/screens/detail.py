@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Read = Callable[[], list[Tab]]
 
 USAGE = "Usage"
+DIGITS = "1234567890"
+"""Keys of the first tabs."""
 EDGE = 2
 OTHER_LINES = 10
 """Lines of the usage tab, and around it, that are no graph."""
@@ -56,7 +58,10 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         Binding("escape,q", "back", "Back"),
         Binding("right_square_bracket,tab", "tab(1)", "Next tab"),
         Binding("left_square_bracket,shift+tab", "tab(-1)", "Tab before"),
-        *(Binding(str(number), f"go({number - 1})", f"Tab {number}") for number in range(1, 10)),
+        *(
+            Binding(f"{number % 10}", f"go({number - 1})", f"Tab {number}")
+            for number in range(1, 11)
+        ),
         Binding("y", "copy", "Copy the line"),
         Binding("Y", "copy_all", "Copy the tab"),
     ]
@@ -209,7 +214,12 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         for number, name in enumerate(names):
             here = number == self._at
             words = f" {name}" if here or roomy else ""
-            parts.append((f"  {number + 1}{words}", "accent" if here else "dim"))
+            parts.append(
+                (
+                    f"  {(number + 1) % 10 if number < 10 else ''}{words}",
+                    "accent" if here else "dim",
+                )
+            )
         gone: list[Part] = cause(self._error) if self._error and self._tabs else []
         self._head.show(parts, gone)
         if self._note:
