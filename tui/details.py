@@ -47,7 +47,6 @@ def container_tabs(document: Mapping[str, Any]) -> list[Tab]:
         Tab("Env", tuple(_env(document["Config"]["Env"] or ()))),
         Tab("Mounts, ports", (*_mounts(document["Mounts"] or ()), [], *_port_lines(document))),
         Tab("Health", tuple(_checks(document["State"].get("Health") or {}))),
-        Tab("Labels", tuple(_pairs(document["Config"]["Labels"] or {}, "no labels"))),
         Tab("Inspect", data=document),
     ]
 
@@ -136,6 +135,7 @@ def _overview(document: Mapping[str, Any]) -> list[Line]:
     lines += _field("more rights", ", ".join(host["CapAdd"] or ()), "warn")
     lines += _field("fewer rights", ", ".join(host["CapDrop"] or ()))
     lines += _field("removed", "when it ends" if host["AutoRemove"] else "")
+    lines += _listed("labels", map("=".join, sorted((config["Labels"] or {}).items())))
     lines += _field("id", document["Id"], "dim")
     return lines
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from rich.cells import cell_len
 from textual.binding import Binding
 from textual.screen import Screen
 
@@ -290,3 +291,16 @@ class DetailScreen(Screen[None], inherit_bindings=False):
     def _say(self, text: str) -> None:
         self._note = copy(self.app, text)
         self._tell()
+
+
+def with_names(names: Sequence[str], at: int, room: int) -> set[int]:
+    """Return the tabs whose names fit beside their keys: the one shown, those after and before."""
+    room -= 3 * len(names)
+    order = [*range(at, len(names)), *range(at - 1, -1, -1)]
+    named: set[int] = set()
+    for number in order:
+        room -= len(names[number]) + 1
+        if room < 0 and named:
+            break
+        named.add(number)
+    return named
