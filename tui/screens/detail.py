@@ -211,16 +211,11 @@ class DetailScreen(Screen[None], inherit_bindings=False):
     def _tell(self) -> None:
         parts: list[Part] = [(f" {self._title} ", "bold")]
         names = [tab.name for tab in self._tabs]
-        roomy = len(self._title) + sum(len(name) + 4 for name in names) < self.app.size.width
+        named = with_names(names, self._at, self.app.size.width - cell_len(self._title) - 3)
         for number, name in enumerate(names):
-            here = number == self._at
-            words = f" {name}" if here or roomy else ""
-            parts.append(
-                (
-                    f"  {(number + 1) % 10 if number < 10 else ''}{words}",
-                    "accent" if here else "dim",
-                )
-            )
+            words = f" {name}" if number in named else ""
+            key = DIGITS[number] if number < len(DIGITS) else ""
+            parts.append((f"  {key}{words}", "accent" if number == self._at else "dim"))
         gone: list[Part] = cause(self._error) if self._error and self._tabs else []
         self._head.show(parts, gone)
         if self._note:

@@ -59,6 +59,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
     DEFAULT_CSS = """
     ListingScreen { background: $background; }
     ListingScreen #head { height: 1; background: $panel; }
+    ListingScreen #detail { height: 1; }
     ListingScreen #foot { height: 1; dock: bottom; }
     """
     app: LimpetApp
@@ -90,6 +91,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
+        self._detail = StatusLine(id="detail")
         self._foot = StatusLine(id="foot")
         self._title = title
         self._read = read
@@ -109,6 +111,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         """Place head, table and foot."""
         yield self._head
         yield self.table
+        yield self._detail
         yield self._foot
         yield self.ask_line
 
@@ -166,10 +169,22 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         if self._error is not None:
             parts += [("  ", ""), *cause(self._error)]
         self._head.show(parts)
+        self._detail.show(self._last_words())
         own = [(action.key, action.words) for action in self._actions]
         words: list[Part] = [(f" {self._note}", "accent")]
         hints = screen_hints([*own, *HINTS], self.app.size.width)
         self._foot.show(words if self._note else hints)
+
+    def _last_words(self) -> list[Part]:
+        """Return the last of what a row tells, whole: a cause, a path; the table may cut it."""
+        row = self.table.selected
+        cells = zip(self.table.columns[1:], row.cells[1:], strict=False) if row else ()
+        told = [(column.title.lower(), text) for column, text in cells if text.strip()]
+        return [(f" {told[-1][0]}  ", "faint"), (told[-1][1], "dim")] if told else []
+
+    @on(LineTable.Moved)
+    def _moved(self) -> None:
+        self._tell()
 
     def on_resize(self) -> None:
         """Fit the edges."""
