@@ -119,7 +119,8 @@ def main() -> int:
     MovingBridge.changing = float(sys.argv[2]) / 100
     LogEngine.rate = int(sys.argv[3])
     found = open_engine()
-    return MovingApp(LogEngine(found.paths, found.config), bridge=MovingBridge).run() or 0
+    engine = LogEngine(found.paths, found.config)
+    return tui_app.show(MovingApp(engine, bridge=MovingBridge)) or 0
 
 
 if __name__ == "__main__":

@@ -314,7 +314,11 @@ class Database:
                 f"cannot open the database {path}: {error}",
                 hint="run as root, or point LIMPET_DATA_ROOT at a directory of your own",
             ) from error
-        self._migrate(connection)
+        try:
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _migrate(self, connection: lean_sqlite.Connection) -> None:

@@ -1,6 +1,8 @@
-"""Python's search for garbage, put off while tens of thousands of things are made that stay.
+"""Python's search for garbage, put off.
 
-It would look at all of them again and again, for a third of the time they take.
+While tens of thousands of things are made that stay, it would look at all of them again and
+again, for a third of the time they take.  While somebody types, it would hold keys up for as
+long as fifty milliseconds.
 """
 
 from __future__ import annotations
@@ -23,3 +25,25 @@ class NoSearch:
     def __exit__(self, *_: object) -> None:
         if self._was:
             gc.enable()
+
+
+LATE = (100_000, 5, 5)
+"""Generations' thresholds, see `gc.set_threshold`, of a program that searches by itself."""
+WORTH = 10_000
+"""Fewer things made since the last search are not worth one."""
+
+
+def put_off() -> None:
+    """Leave the search to `search`, called from time to time, short of very much garbage."""
+    gc.set_threshold(*LATE)
+
+
+def keep_all() -> None:
+    """Never look again at what is there now: modules, code and whatever start-up made."""
+    gc.freeze()
+
+
+def search() -> None:
+    """Search now, if much was made since the last time; some ten milliseconds."""
+    if gc.get_count()[0] > WORTH:
+        gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -9,10 +10,13 @@ from weakref import WeakKeyDictionary
 
 from textual import on
 from textual.binding import Binding
+from textual.events import InputEvent
 
+from core import garbage
 from core.commands.keys import CONTAINERS, IMAGES
 from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error, UsageError
+from core.linux.heap import limit_arenas
 from tui import views
 from tui.answers import answer, failure
 from tui.bridge import Answered, Bridge, Changed, record_bug
@@ -22,6 +26,7 @@ from tui.live import JobLive, Tail
 from tui.remembered import recall, remember
 from tui.screens.dashboard import DashboardScreen
 from tui.theme import LIMPET, PLAIN, THEMES, glyphs
+from tui.turns import Turns
 from tui.visits import Visits
 from tui.widgets.status import StatusLine
 
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from textual.events import Event
     from textual.filter import LineFilter
     from textual.screen import Screen
 
@@ -41,6 +47,10 @@ if TYPE_CHECKING:
 
 LIVE_EVERY_S = 0.2
 AGES_EVERY_S = 20
+SETTLED_S = 1.5
+"""So long after the first paint everything is loaded."""
+SWITCH_S = 0.0005
+"""A key waits so long for a thread that reads many containers, several times on its way."""
 QUICK_S = 2.0
 """A program that failed within this time has left words that the app would hide."""
 FIRST = "first"
@@ -87,6 +97,11 @@ class LimpetApp(FrameDiffApp):
             Keymap(engine.config.keys, engine.config.aliases, read_only=read_only),
             read_only=read_only,
         )
+        self._turns = Turns()
+        self._news = asyncio.Event()
+        """There is something that the tables do not show yet."""
+        self._aged = False
+        """How old things are has not been shown for a while."""
         self.visits = Visits()
         self._addresses: WeakKeyDictionary[Screen[Any], str] = WeakKeyDictionary()
         self._next: dict[int, Sequence[Step]] = {}
@@ -131,16 +146,37 @@ class LimpetApp(FrameDiffApp):
         self.dashboard.bar.load(self.bridge)
         for problem in self.dashboard.keymap.problems():
             self.dashboard.output.say([("[keys] ", "faint"), (problem, "warn")])
-        self.set_interval(AGES_EVERY_S, self.dashboard.age)
+        self.run_worker(self._keep_up(), group="tables")
+        self.set_interval(AGES_EVERY_S, self._age)
+        self.set_timer(SETTLED_S, garbage.keep_all)
 
     def on_unmount(self) -> None:
         """Stop the threads, and keep the look for the next time."""
         remember(self)
         self.bridge.stop()
 
+    async def on_event(self, event: Event) -> None:
+        """Note that there is a key before it goes its way."""
+        if isinstance(event, InputEvent):
+            self._turns.pressed()
+        await super().on_event(event)
+
     @on(Changed)
     def _changed(self) -> None:
-        self.dashboard.take(self.bridge.take())
+        self._news.set()
+
+    def _age(self) -> None:
+        self._aged = True
+        self._news.set()
+        if self._turns.quiet:
+            garbage.search()
+
+    async def _keep_up(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            aged, self._aged = self._aged, False
+            await self._turns.carry_out(self.dashboard.taking(self.bridge.take(), aged=aged))
 
     # Command lines
 
@@ -542,10 +578,18 @@ def _tell(words: str) -> None:
     os.write(1, words.encode())
 
 
+def show(app: LimpetApp) -> int | None:
+    """Run an app on the terminal until the person leaves."""
+    sys.setswitchinterval(SWITCH_S)
+    garbage.put_off()
+    limit_arenas(1)
+    return app.run(mouse=bool(app.engine.config["tui", "mouse"]))
+
+
 def run(engine: Engine, *, read_only: bool = False) -> int:
     """Run the app on the terminal until the person leaves; returns the exit code."""
     app = LimpetApp(engine, read_only=read_only)
-    code = app.run(mouse=bool(engine.config["tui", "mouse"]))
+    code = show(app)
     if os.environ.get("TEXTUAL_DRIVER"):  # in a browser: there is no terminal to say it on
         engine.close()
         return 0

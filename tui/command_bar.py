@@ -13,7 +13,9 @@ from rich.highlighter import Highlighter
 from textual import on, work
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
     from prompt_toolkit.history import History
-    from rich.text import Text
+    from rich.text import Span, Text
     from textual import events
     from textual.app import ComposeResult
     from textual.events import Key
@@ -211,10 +213,13 @@ class CommandBar(Horizontal):
     @work(thread=True, group="load", exit_on_error=False)
     def load(self, facts: Facts) -> None:
         """Import what completes and read the history."""
+        import prompt_toolkit.auto_suggest  # noqa: F401 - so that no key waits for it
         from prompt_toolkit.history import FileHistory, InMemoryHistory
 
+        from core.commands import load_all
         from core.commands.complete import LimpetCompleter
 
+        load_all()
         path = os.path.join(state_directory(), "history")
         try:
             os.makedirs(state_directory(), 0o700, exist_ok=True)
@@ -276,12 +281,14 @@ class CommandBar(Horizontal):
             Completion(word, -len(typed), display_meta=meaning)
             for word, meaning in completions(self._engine, line).items()
         ]
+        known = self.known
         with suppress(Error, OSError):  # running the line will say why
-            self.known = completer.names.known()
+            known = completer.names.known()
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._offer, value, found)
+            self.app.call_from_thread(self._offer, value, found, known)
 
-    def _offer(self, value: str, found: list[object]) -> None:
+    def _offer(self, value: str, found: list[object], known: Mapping[str, Container[str]]) -> None:
+        before, self.known = (self.offers, self.known), known
         if self.script is not None:
             if self.script.before == value:
                 self.popup.offer(found, self.script.region.x)  # type: ignore[arg-type]
@@ -293,7 +300,8 @@ class CommandBar(Horizontal):
         if found:
             word_start += found[0].start_position  # type: ignore[attr-defined]
         self.popup.offer(found, line.region.x + word_start)  # type: ignore[arg-type]
-        line.refresh()
+        if before != (self.offers, self.known):
+            line.refresh()  # what was wrong is not yet, or no longer
 
     @property
     def offers(self) -> bool:
@@ -449,15 +457,27 @@ class _Colours(Highlighter):
     def __init__(self, bar: CommandBar) -> None:
         self._bar = bar
         self._tones = Tones(bar)
+        self._known: object = None
+        self._line: tuple[object, ...] = ()
+        self._spans: list[Span] = []
 
     def highlight(self, text: Text) -> None:
-        if self._bar.searching:
+        bar = self._bar
+        if bar.searching:
             return
-        paint(text, self._bar, self._tones)
+        line = (text.plain, bar.offers, bar.app.theme)
+        if line == self._line and bar.known is self._known:  # asked for five times a key
+            text.spans = self._spans.copy()
+            return
+        paint(text, bar, self._tones)
+        self._line, self._known, self._spans = line, bar.known, text.spans.copy()
 
 
 class BarInput(Input, inherit_bindings=True):
     """The line itself: keys that Textual's Input lacks."""
+
+    virtual_size = Reactive(Size(0, 0))
+    """Textual lays the whole screen out anew when this changes: with each letter."""
 
     BINDINGS = [
         Binding("tab", "complete", "Complete", show=False),

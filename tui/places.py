@@ -15,6 +15,8 @@ from tui.widgets.rows import Column, Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from core.model import ContainerInfo, ImageInfo, RegistryInfo
     from tui.bridge import Sample, Snapshot
     from tui.theme import Part
@@ -88,74 +90,70 @@ class ContainerRows:
         self._glyphs = glyphs
         self._made: dict[str, tuple[ContainerInfo, Sample | None, Row]] = {}
 
-    def rows(self, snapshot: Snapshot, *, aged: bool = False) -> list[Row]:
-        """Return the rows of a snapshot, in its order; `aged`: how old things are may differ."""
+    def make(self, snapshot: Snapshot, rows: list[Row], *, aged: bool = False) -> Iterator[None]:
+        """Append the rows of a snapshot in its order, yielding after each.
+
+        `aged`: how old things are may differ.
+        """
         samples = dict(snapshot.samples)
-        before, self._made = self._made, {}
+        made: dict[str, tuple[ContainerInfo, Sample | None, Row]] = {}
         for info in snapshot.containers:
             sample = samples.get(info.id)
-            old = before.get(info.id)
-            same = old is not None and old[1] is sample and (old[0] is info or old[0] == info)
-            if old is None or aged or not same:
+            old = self._made.get(info.id)
+            if old is None or aged or not (old[0] is info or old[0] == info):
                 row = _container(info, sample, self._glyphs)
-                old = (info, sample, old[2] if old is not None and old[2] == row else row)
-            self._made[info.id] = old
-        return [row for _, _, row in self._made.values()]
+                row = old[2] if old is not None and old[2] == row else row
+            elif old[1] is sample:
+                row = old[2]
+            elif old[1] is None or sample is None:
+                row = _container(info, sample, self._glyphs)
+            else:
+                row = _sampled(old[2], sample, self._glyphs)
+            made[info.id] = (info, sample, row)
+            rows.append(row)
+            yield
+        self._made = made
+
+
+USED = slice(3, 6)
+"""The cells that tell what a container uses."""
 
 
 def _container(info: ContainerInfo, sample: Sample | None, glyphs: Glyphs) -> Row:
     sign, tone, words = _state(info, glyphs)
-    busy = 0.0 if sample is None else sample.cpu
-    memory = 0 if sample is None else sample.memory_bytes
-    graph = "" if sample is None else _graph(sample, glyphs)
     ports = ", ".join(
         port_text(port).replace("0.0.0.0:", "").removesuffix("/tcp") for port in info.ports
     )
     command = intern(" ".join(info.command))
     quiet = "" if sample else "dim"
-    return Row(
+    name_tone = tone if sign != glyphs.stopped else quiet
+    row = Row(
         info.id,
-        (
-            f"{sign} {info.name}",
-            info.image,
-            words,
-            f"{busy:.1f}%" if sample else "",
-            graph,
-            size(memory) if sample else "",
-            ports,
-            info.address,
-            command,
-            info.id[:12],
-        ),
-        _same(
-            (
-                tone if sign != glyphs.stopped else quiet,
-                quiet,
-                tone,
-                "warn" if busy >= 80 else "",
-                "primary",
-                "",
-                quiet,
-                "dim",
-                "dim",
-                "faint",
-            )
-        ),
-        (
-            info.name,
-            info.image,
-            words,
-            busy,
-            busy,
-            float(memory),
-            ports,
-            info.address,
-            command,
-            info.id,
-        ),
+        (f"{sign} {info.name}", info.image, words, "", "", "", ports, info.address, command,
+         info.id[:12]),
+        _same((name_tone, quiet, tone, "", "primary", "", quiet, "dim", "dim", "faint")),
+        (info.name, info.image, words, 0.0, 0.0, 0.0, ports, info.address, command, info.id),
         info.name,
         info.state,
         _labels(info.labels),
+    )  # fmt: skip
+    return _sampled(row, sample, glyphs) if sample else row
+
+
+def _sampled(row: Row, sample: Sample, glyphs: Glyphs) -> Row:
+    """Return the row with what its container uses now."""
+    before, after = slice(USED.start), slice(USED.stop, None)
+    cpu, memory = sample.cpu, sample.memory_bytes
+    used = (f"{cpu:.1f}%", _graph(sample, glyphs), size(memory))
+    tones = ("warn" if cpu >= 80 else "", "primary", "")
+    return Row(
+        row.key,
+        (*row.cells[before], *used, *row.cells[after]),
+        _same((*row.tones[before], *tones, *row.tones[after])),
+        (*row.sorts[before], cpu, cpu, float(memory), *row.sorts[after]),
+        row.name,
+        row.state,
+        row.labels,
     )
 
 

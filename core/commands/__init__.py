@@ -63,9 +63,15 @@ def load(module: str) -> None:
 
 def load_all() -> dict[str, Verb]:
     """Import every module and return all verbs by name and alias."""
-    for module in sorted({module for modules in MODULES.values() for module in modules}):
-        load(module)
+    if not _ALL:
+        _ALL.update(module for modules in MODULES.values() for module in modules)
+        for module in sorted(_ALL):
+            load(module)
     return REGISTRY
+
+
+_ALL: set[str] = set()
+"""Every module, once all are loaded: completion and colours ask with each letter."""
 
 
 def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:

@@ -29,7 +29,7 @@ from tui.widgets.status import StatusLine, hint_parts, host_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from textual.app import ComposeResult
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tui.terminal.deck import Deck
     from tui.terminal.pane import TerminalPane
     from tui.theme import Part
+    from tui.widgets.rows import Row
 
 OUTPUT = "output"
 SESSION_LEFT = 4
@@ -240,12 +241,21 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def take(self, snapshot: Snapshot) -> None:
         """Show a newer snapshot, unless the tables are frozen."""
-        if self.frozen:
-            self._waiting = snapshot
+        for _ in self.taking(snapshot):
+            pass
+
+    def taking(self, snapshot: Snapshot, *, aged: bool = False) -> Iterator[None]:
+        """Do what `take` does in many steps; `aged`: how old things are may differ."""
+        if self._held(snapshot):
+            return
+        rows: list[Row] = []
+        yield from self._rows.make(snapshot, rows, aged=aged)
+        if self._held(snapshot):
             return
         before, self._snapshot = self._snapshot, snapshot
-        self.tables[CONTAINERS].set_rows(self._rows.rows(snapshot, aged=before is snapshot))
-        if before is None or before is snapshot or before.images is not snapshot.images:
+        self.tables[CONTAINERS].set_rows(rows)
+        yield
+        if aged or before is None or before.images is not snapshot.images:
             self.tables[IMAGES].set_rows(image_rows(snapshot))
             self.tables[REGISTRIES].set_rows(registry_rows(snapshot))
         running = sum(info.state == "running" for info in snapshot.containers)
@@ -257,10 +267,11 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             self.tables[REGISTRIES].empty = EMPTY[REGISTRIES]
         self.show_edges()
 
-    def age(self) -> None:
-        """Show how old things are now."""
-        if self._snapshot:
-            self.take(self._snapshot)
+    def _held(self, snapshot: Snapshot) -> bool:
+        """Keep a snapshot for later while the tables are frozen."""
+        if self.frozen:
+            self._waiting = snapshot
+        return self.frozen
 
     def take_jobs(self, jobs: list[JobView]) -> None:
         """Show running jobs in the header."""

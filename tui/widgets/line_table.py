@@ -34,7 +34,7 @@ from tui.widgets.rows import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from textual import events
 
@@ -47,6 +47,8 @@ LIT = 64
 """Columns of the cursor's row that are lit: each is sent again when the cursor moves."""
 RIGHT = 3
 """The mouse's button."""
+WIDEST = 2
+"""Columns that one character takes at most."""
 GUTTER = 2
 """Cursor bar and mark."""
 
@@ -162,17 +164,23 @@ class LineTable(ScrollView, can_focus=True):
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show this snapshot; only lines that differ are painted."""
-        known, self._rows = self._rows, {}
-        wider = False
-        for row in rows:
-            old = known.get(row.key)
-            self._rows[row.key] = row if old is None or old != row else old
-            if self._rows[row.key] is not old:
-                wider = self._measure(row) or wider
-        self.marked &= self._rows.keys()
-        if wider:
+        if self._measure(self._replace(rows)):
             self._fit()
         self._arrange()
+
+    def _replace(self, rows: Sequence[Row]) -> list[Row]:
+        """Hold these rows from now on; return those that were not held before."""
+        known = self._rows
+        pairs = [
+            (old, row) for old, row in zip(known.values(), rows, strict=False) if old is not row
+        ]
+        if len(rows) == len(known) and all(old.key == row.key for old, row in pairs):
+            others = {row.key: row for _, row in pairs}
+            known.update(others)
+            return list(others.values())
+        self._rows = {row.key: row for row in rows}
+        self.marked &= self._rows.keys()
+        return [row for row in rows if known.get(row.key) is not row]
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Show other columns; rows that fit them must follow."""
@@ -218,17 +226,21 @@ class LineTable(ScrollView, can_focus=True):
     def forget_widths(self) -> None:
         """Measure the columns anew; they only grow by themselves, so that nothing jumps."""
         self._content = [0] * len(self.columns)
-        for row in self._rows.values():
-            self._measure(row)
+        self._measure(self._rows.values())
         self._fit()
 
-    def _measure(self, row: Row) -> bool:
+    def _measure(self, rows: Iterable[Row]) -> bool:
+        """Take the cells' sizes in; return whether a column wants to be wider than it is."""
+        most = [column.most for column in self.columns]
+        content = self._content
         wider = False
-        for place, cell in enumerate(row.cells):
-            size = len(cell) if cell.isascii() else cell_len(cell)
-            if size > self._content[place]:
-                self._content[place] = size
-                wider = wider or self._content[place] > self._widths[place]
+        for row in rows:
+            for place, cell in enumerate(row.cells):
+                if content[place] < most[place] and len(cell) * WIDEST > content[place]:
+                    size = len(cell) if cell.isascii() else cell_len(cell)
+                    if size > content[place]:
+                        content[place] = size
+                        wider = wider or size > self._widths[place]
         return wider
 
     def _fit(self) -> None:
@@ -254,9 +266,8 @@ class LineTable(ScrollView, can_focus=True):
         )
         if self.group:
             self._view = grouped(self._view, self.group, self.columns, self._folded)
-        places = {row.key: place for place, row in enumerate(self._view)}
         before = self.cursor
-        self._place = places.get(self.cursor, min(self._place, max(0, len(self._view) - 1)))
+        self._place = self._place_of(self.cursor)
         self.cursor = self._view[self._place].key if self._view else ""
         size = Size(0, len(self._view) + HEAD)
         if size != self.virtual_size:
@@ -266,6 +277,13 @@ class LineTable(ScrollView, can_focus=True):
         self._paint()
         if self.cursor != before:
             self.post_message(self.Moved(self))
+
+    def _place_of(self, key: str) -> int:
+        """Return where a row is; of one that is not shown, where the cursor stays."""
+        view, here = self._view, min(self._place, max(0, len(self._view) - 1))
+        if view and view[here].key == key:
+            return here
+        return next((place for place, row in enumerate(view) if row.key == key), here)
 
     # Painting
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -113,6 +114,7 @@ def screen_hints(hints: Sequence[tuple[str, str]], width: int) -> list[Part]:
     return hint_parts([*hints, *BACK], width, len(BACK))
 
 
+@cache
 def host_name() -> str:
     """Return `user@host` as the prompt of the shell shows it that limpet was started from."""
     import pwd
