@@ -39,17 +39,21 @@ class Report(Record):
     rule: str
     started: float
     seconds: float
-    steps: tuple[Done, ...]
+    steps: tuple[Done, ...] = ()
+    failure: Error | None = None
+    """What ended the rule as a whole."""
 
     @property
     def error(self) -> str:
         """The first failure, or empty."""
+        if self.failure:
+            return describe(self.failure)
         return next((done.error for done in self.steps if done.error), "")
 
     def as_document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        return {**self.as_dict(), "error": self.error,
-                "steps": [done.as_dict() for done in self.steps]}  # fmt: skip
+        return {"rule": self.rule, "started": self.started, "seconds": self.seconds,
+                "error": self.error, "steps": [done.as_dict() for done in self.steps]}  # fmt: skip
 
 
 class RuleState(Record):
@@ -82,19 +86,26 @@ def run_rules(
     """Do what each rule says, one rule after the other, and write down how it went.
 
     A step that fails is reported and does not end the others; a registry that limits or
-    refuses us, and a rule whose ends cannot be read, does: RegistryError or NotFound.
+    refuses us, and ends that cannot be read, end the rule, but not the other rules.  A registry
+    that limits us is not asked for them again.  Raises Cancelled.
     """
+    limited: dict[str, RateLimited] = {}
 
     def carry_out(rule: Rule, source: End, target: End) -> Report:
         started = time.time()
         workers = max(1, config["registry", "parallel_layers"])
         clients = [end.client for end in (source, target) if end.client is not None]
+        for client in clients:
+            if client.host in limited:
+                raise limited[client.host]
         try:
             plan = make_plan(rule, source, target, store.database, job.check)
             done = Copying(store, plan, source, target, job).run(workers)
         except RegistryError as error:
             for client in clients:
                 note_use(store.database, client, error)
+            if isinstance(error, RateLimited):
+                limited[error.subject] = error
             raise
         for client in clients:
             note_use(store.database, client)
@@ -109,9 +120,10 @@ def run_rules(
         try:
             report = _with_ends(store, config, rule, job, carry_out)
         except Error as error:
-            _note_run(store, Report(rule.name, started, time.time() - started, ()), error)
-            raise
+            report = Report(rule.name, started, time.time() - started, (), error)
         _note_run(store, report)
+        if isinstance(report.failure, Cancelled):
+            raise report.failure
         reports.append(report)
     if report_file:
         write_report(report_file, reports)
@@ -132,16 +144,12 @@ def watch_rules(
     """
     while True:
         wait_s = every_s
-        try:
-            for report in run_rules(store, config, rules, job, report_file):
-                copied = sum(done.action in (COPY, MOVE) for done in report.steps)
-                job.say(f"{report.rule}: {copied} copied, {report.error or 'no failure'}")
-        except Cancelled:
-            raise
-        except Error as error:
-            job.say(describe(error))
-            if isinstance(error, RateLimited):
-                wait_s = max(every_s, min(error.reset_at - time.time(), LIMITED_MAX_S))
+        for report in run_rules(store, config, rules, job, report_file):
+            copied = sum(done.action in (COPY, MOVE) for done in report.steps)
+            job.say(f"{report.rule}: {copied} copied, {report.error or 'no failure'}")
+            if isinstance(report.failure, RateLimited):
+                left = report.failure.reset_at - time.time()
+                wait_s = max(wait_s, min(left, LIMITED_MAX_S))
         end = time.monotonic() + wait_s
         while (left := end - time.monotonic()) > 0:
             job.check()
@@ -173,19 +181,22 @@ def _with_ends(
         source.close()
 
 
-def _note_run(store: ImageStore, report: Report, error: Error | None = None) -> None:
+def _note_run(store: ImageStore, report: Report) -> None:
     actions = [done.action for done in report.steps if not done.error]
     values = (
         report.rule, report.started + report.seconds, report.seconds,
         actions.count(COPY) + actions.count(MOVE), actions.count(DELETE), actions.count(KEEP),
-        sum(done.bytes for done in report.steps), describe(error) if error else report.error,
+        sum(done.bytes for done in report.steps), report.error,
     )  # fmt: skip
     with store.database.write() as sql:
         sql.execute("INSERT OR REPLACE INTO sync_runs VALUES (?,?,?,?,?,?,?,?)", values)
 
 
 def check_reports(reports: Sequence[Report]) -> None:
-    """Return if nothing failed; RegistryError that names what did."""
+    """Return if nothing failed; what ended a rule, or RegistryError that names what did."""
+    for report in reports:
+        if report.failure:
+            raise report.failure
     failed = [
         done for report in reports for done in report.steps if done.error and done.action != SKIP
     ]

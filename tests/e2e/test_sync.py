@@ -15,7 +15,7 @@ import pytest
 
 from core.config import Config
 from core.database import Database
-from core.errors import Cancelled, NotFound, RateLimited, RegistryError, UnsafePath
+from core.errors import Cancelled, NotFound, RateLimited, RegistryError, Unreachable, UnsafePath
 from core.images.digest import digest_of
 from core.images.reference import parse_reference
 from core.images.store import ImageStore
@@ -131,7 +131,10 @@ def config_of(config: Config, **keys: Any) -> Config:
 
 
 def sync(store: ImageStore, config: Config) -> Report:
-    return run_rules(store, config, read_rules(config), Job(1, "sync"))[0]
+    reports = run_rules(store, config, read_rules(config), Job(1, "sync"))
+    if reports[0].failure:
+        raise reports[0].failure
+    return reports[0]
 
 
 def plan(store: ImageStore, config: Config) -> SyncPlan:
@@ -427,6 +430,34 @@ def test_one_image_that_fails_does_not_end_the_others(
         with pytest.raises(RateLimited):
             sync(store, config)
     assert "90 s" in rule_states(store, read_rules(config))[0].error
+
+
+def test_one_rule_that_fails_does_not_end_the_others(
+    source: Registry, target: OwnRegistry, store: ImageStore, tmp_path: Path
+) -> None:
+    with FaultProxy(source.port) as limiting:
+        limiting.once("GET", lambda handler: handler.say(429, {"Retry-After": "90"}), 99)
+        ends = {
+            "refused": ("127.0.0.1:1/app", f"{target.host}/refused"),
+            "limited": (f"{limiting.host}/team/app", f"{target.host}/limited"),
+            "limited too": (f"{limiting.host}/parts", f"{target.host}/limited"),
+            "good": (f"{source.host}/team/app", f"{target.host}/good"),
+        }
+        tables = [{"name": name, "from": near, "to": far, "tags": "1.0"}
+                  for name, (near, far) in ends.items()]  # fmt: skip
+        config = Config(sync=tuple(tables))
+        file = tmp_path / "report.json"
+        reports = run_rules(store, config, read_rules(config), Job(1, "sync"), str(file))
+        assert len(limiting.requests) == 1
+    assert ["refused" in reports[0].error, reports[3].error] == [True, ""]
+    assert all(isinstance(report.failure, RateLimited) for report in reports[1:3])
+    assert digest(f"{target.host}/good:1.0")
+    assert [item["error"] for item in json.loads(file.read_text())] == [
+        report.error for report in reports
+    ]
+    assert [state.copied for state in rule_states(store, read_rules(config))] == [0, 0, 0, 1]
+    with pytest.raises(Unreachable):
+        check_reports(reports)
 
 
 def test_a_sync_that_was_cancelled_goes_on(
