@@ -244,6 +244,15 @@ CREATE TABLE bucket_blobs (
 -- Objects that nothing stands for any more: registry gc removes them.
 CREATE TABLE bucket_loose (key TEXT PRIMARY KEY) WITHOUT ROWID
 """
+INDEX_BLOBS = """
+-- What an image index that was pulled for all platforms names besides images: attestations.
+CREATE TABLE index_blobs (
+    index_digest TEXT NOT NULL,       -- as in tags.source_digest
+    digest TEXT NOT NULL,
+    PRIMARY KEY (digest, index_digest)
+) WITHOUT ROWID;
+CREATE INDEX tags_by_source ON tags(source_digest);
+"""
 SCHEMAS: tuple[str, ...] = (
     FIRST_SCHEMA,
     REPOSITORIES,
@@ -255,6 +264,7 @@ SCHEMAS: tuple[str, ...] = (
     QUOTA,
     QUOTA_RESET,
     BUCKET,
+    INDEX_BLOBS,
 )
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 

@@ -290,18 +290,22 @@ class Engine:
 
         return self.jobs.start(f"pull {reference.familiar}", work)
 
-    def push(self, images: Sequence[str], target: str) -> Job:
+    def push(self, images: Sequence[str], target: str, *, all_platforms: bool = False) -> Job:
         """Start pushing local images under a name; the job's result is a Pushed.
 
-        Several images become one index, an entry a platform.
+        Several images become one index, an entry a platform.  With `all_platforms` it is the
+        index that the first was pulled with, as it came.
         """
+        from core.images.image_index import kept_index
+
         reference = self.reference(target)
         found = [self.store.resolve(image) for image in images]
+        index = kept_index(self.store, images[0]) if all_platforms else None
 
         def work(job: Job) -> Pushed:
             from core.registry.push import push
 
-            return push(self.store, self.config, found, reference, job)
+            return push(self.store, self.config, found, reference, job, index)
 
         return self.jobs.start(f"push {reference.familiar}", work)
 
@@ -437,16 +441,22 @@ class Engine:
         export(self.paths, self.database, self.store, container, fd, check)
 
     def save(
-        self, images: Sequence[str], form: str, since: Sequence[str] = ()
+        self,
+        images: Sequence[str],
+        form: str,
+        since: Sequence[str] = (),
+        *,
+        all_platforms: bool = False,
     ) -> Callable[[int | str, Job | None], None]:
         """Return what writes images to a descriptor, or to a directory as an OCI layout.
 
         A name comes along into the archive; an ID comes alone.  Layers of the images `since`
-        are left out of a descriptor's archive: who reads it has them.  Raises NotFound.
+        are left out of a descriptor's archive: who reads it has them.  With `all_platforms` the
+        index that each was pulled with comes along, and all that it names.  Raises NotFound.
         """
         from core.images.archive_write import save, save_layout
 
-        named = self._named(images)
+        named = self._named(images, all_platforms=all_platforms)
         there = [self.store.manifest(self.store.resolve(text).digest) for text in since]
         without = frozenset(layer.digest for manifest in there for layer in manifest.layers)
 
@@ -465,16 +475,18 @@ class Engine:
 
         return write
 
-    def _named(self, images: Sequence[str]) -> list[Named]:
+    def _named(self, images: Sequence[str], *, all_platforms: bool = False) -> list[Named]:
         """Return images with the names they were called by, each image once."""
         from core.images.archive_write import Named
+        from core.images.image_index import kept_index
 
         named: dict[str, Named] = {}
         for text in images:
             info, name = self.store.resolve(text), self.store.canonical(text)
             before = named[info.digest].names if info.digest in named else ()
             new = (name,) if name and name not in before else ()
-            named[info.digest] = Named(info, (*before, *new))
+            index = kept_index(self.store, text) if all_platforms else None
+            named[info.digest] = Named(info, (*before, *new), index)
         return [*named.values()]
 
     def send(

@@ -26,6 +26,9 @@ class Save(Args):
         "--format", help="docker-archive is an OCI layout at once", default="docker-archive",
         choices=("docker-archive", "oci-archive", "oci-dir"), metavar="FORM",
     )  # fmt: skip
+    all_platforms: bool = flag(
+        "--all-platforms", help="with the whole index that was pulled with --all-platforms"
+    )
     images: tuple[str, ...] = positional(
         "names or IDs", many=True, metavar="IMAGE", complete="image"
     )
@@ -69,7 +72,8 @@ def save(engine: Engine, args: Save) -> Result:
     from core.commands.transfer import guarded, write_out
     from core.errors import UsageError
 
-    write, title = engine.save(args.images, args.format), f"save {' '.join(args.images)}"
+    write = engine.save(args.images, args.format, all_platforms=args.all_platforms)
+    title = f"save {' '.join(args.images)}"
     if args.format == "oci-dir":
         if args.output in ("", "-"):
             raise UsageError("oci-dir is a directory", hint="-o DIRECTORY says which")

@@ -15,6 +15,9 @@ class Push(Args):
     """Arguments of `push`."""
 
     quiet: bool = flag("-q", "--quiet", help="print only the digest")
+    all_platforms: bool = flag(
+        "--all-platforms", help="the whole index that was pulled with --all-platforms"
+    )
     index: str = option(
         "--index", help="push the images under this one name, an entry a platform",
         metavar="NAME[:TAG]",
@@ -33,6 +36,7 @@ class Push(Args):
     examples=(
         "push localhost:5000/team/app:1.2",
         "push app localhost:5000/team/app:1.2",
+        "push --all-platforms alpine:3.22 localhost:5000/alpine:3.22",
         "push --index localhost:5000/team/app:1.2 app:amd64 app:arm64",
     ),
 )
@@ -50,4 +54,10 @@ def push(engine: Engine, args: Push) -> Result:
         words = f"{pushed.name}: digest: {pushed.digest} size: {pushed.size}"
         return Text(pushed.digest if args.quiet else words)
 
-    return Running(engine.push(sources, target), show, args.quiet)
+    if args.all_platforms and args.index:
+        raise UsageError(
+            "--all-platforms pushes the index that is there, --index makes one",
+            hint="leave one out",
+        )
+    job = engine.push(sources, target, all_platforms=args.all_platforms)
+    return Running(job, show, args.quiet)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from core.images.image_index import KeptIndex
     from core.images.store import ImageStore
     from core.model import ImageInfo
 
@@ -35,6 +36,8 @@ class Named(Record):
 
     image: ImageInfo
     names: tuple[str, ...]
+    index: KeptIndex | None = None
+    """What it was pulled with: the archive's entry is this then, and has all that it names."""
 
 
 def save(
@@ -106,6 +109,9 @@ class _Contents:
                            for named in images}  # fmt: skip
         small: list[str] = []
         layers: list[str] = []
+        for index in (named.index for named in images if named.index):
+            small += [index.digest, *(part.digest for part in index.parts)]
+            layers += [blob.digest for part in index.parts for blob in part.blobs]
         for digest, manifest in self._manifests.items():
             small += [digest, manifest.config.digest]
             layers += [layer.digest for layer in manifest.layers if layer.digest not in without]
@@ -123,14 +129,7 @@ class _Contents:
     def _index(self) -> dict[str, Any]:
         entries = []
         for named in self._images:
-            entry: dict[str, Any] = {
-                "mediaType": self._manifests[named.image.digest].media_type,
-                "digest": named.image.digest,
-                "size": self.blobs[named.image.digest],
-            }
-            system, architecture, *variant = named.image.platform.split("/")
-            platform = {"os": system, "architecture": architecture}
-            entry["platform"] = {**platform, "variant": variant[0]} if variant else platform
+            entry = self._entry(named)
             for name in named.names:
                 # Both are in use: containerd and docker read the first, skopeo the second.
                 notes = {
@@ -144,6 +143,19 @@ class _Contents:
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": entries,
+        }
+
+    def _entry(self, named: Named) -> dict[str, Any]:
+        if named.index:
+            size = len(named.index.content)
+            return {"mediaType": named.index.media_type, "digest": named.index.digest, "size": size}
+        system, architecture, *variant = named.image.platform.split("/")
+        platform = {"os": system, "architecture": architecture}
+        return {
+            "mediaType": self._manifests[named.image.digest].media_type,
+            "digest": named.image.digest,
+            "size": self.blobs[named.image.digest],
+            "platform": {**platform, "variant": variant[0]} if variant else platform,
         }
 
     def _docker(self) -> list[dict[str, Any]]:

@@ -111,7 +111,17 @@ def _blobs_of(database: Database, images: list[str]) -> list[tuple[str, int]]:
         sql, "SELECT digest, config_digest FROM images WHERE digest IN ({})", images
     ):
         found += [(config, 0), (digest, 0)]
+    found += [(blob, 0) for blob in _index_blobs(sql, images)]
     return [blob for blob in dict.fromkeys(found) if not blob_is_held(sql, blob[0], images)]
+
+
+def _index_blobs(sql: Connection, images: list[str]) -> list[str]:
+    """Return the indexes that images were pulled with for all platforms, and what lies beside."""
+    sources = "SELECT DISTINCT source_digest FROM tags WHERE digest <> source_digest AND digest IN"
+    found = [digest for (digest,) in _rows(sql, f"{sources} ({{}})", images)]
+    return found + [digest for (digest,) in _rows(
+        sql, f"SELECT digest FROM index_blobs WHERE index_digest IN ({sources} ({{}}))",  # noqa: S608
+        images)]  # fmt: skip
 
 
 def keep_images(sql: Connection, plan: RemovePlan, bin_: Bin) -> None:
@@ -124,6 +134,7 @@ def keep_images(sql: Connection, plan: RemovePlan, bin_: Bin) -> None:
         tags = [row for row in rows_of(sql, "tags", "digest=?", (digest,))
                 if row["name"] in plan.tags]  # fmt: skip
         holds = {digest, *(row["config_digest"] for row in own["images"])}
+        holds.update(_index_blobs(sql, [digest]))
         for row in own["image_layers"]:
             holds |= {row["diff_id"], row["blob_digest"]}
         name = familiar_name(tags[0]["name"]) if tags else digest

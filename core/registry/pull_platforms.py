@@ -1,20 +1,23 @@
 """Pulls what a name stands for on every platform, not only on this host's.
 
 This host's image gets the name.  The others are named by their digests, and by the digest of
-the index they came from: that is how a platform of a name is found again.
+the index they came from: that is how a platform of a name is found again.  The index itself is
+kept, with the attestations it names: it can be pushed and saved as it came.
 """
 
 from __future__ import annotations
 
 from core.errors import NotFound
-from core.images.manifest import Index, choose, parse
+from core.images.image_index import keep_index
+from core.images.manifest import Index, choose, contents, parse
 from core.registry.client import RegistryClient
+from core.registry.fetch import fetch_blob
 from core.registry.pull import pull
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.config import Config
-    from core.images.manifest import Entry
+    from core.images.manifest import Descriptor, Entry
     from core.images.reference import Reference
     from core.images.store import ImageStore
     from core.jobs import Job
@@ -32,14 +35,19 @@ def pull_platforms(
         content, media_type, index_digest = client.manifest(
             reference.path, reference.digest or reference.tag
         )
-    document = parse(content, media_type, reference.familiar)
+        document = parse(content, media_type, reference.familiar)
+        besides = []
+        if isinstance(document, Index):
+            for entry in document.entries:
+                if not _is_image(entry):
+                    besides += _fetch(store, client, reference.path, entry.descriptor, job)
     if not isinstance(document, Index):
         return [pull(store, config, reference, "", job)]
     own = _own(document)
     images: list[ImageInfo] = []
     for entry in document.entries:
-        if not entry.platform or entry.platform.startswith("unknown"):
-            continue  # attestations lie beside images
+        if not _is_image(entry):
+            continue
         job.say(f"{reference.familiar} for {entry.platform}")
         by_digest = reference.replace(tag="", digest=entry.descriptor.digest)
         info = pull(store, config, by_digest, entry.platform, job)
@@ -52,7 +60,27 @@ def pull_platforms(
             store.tag(info.digest, name, index_digest)
         found = store.resolve(info.digest)
         images.insert(0, found) if entry is own else images.append(found)
+    keep_index(store, index_digest, content, besides)
     return images
+
+
+def _is_image(entry: Entry) -> bool:
+    """Tell an image from the attestations that lie beside it."""
+    return bool(entry.platform) and not entry.platform.startswith("unknown")
+
+
+def _fetch(
+    store: ImageStore, client: RegistryClient, path: str, found: Descriptor, job: Job
+) -> list[str]:
+    """Bring a manifest and all that it names, as it is; returns the digests."""
+    content, _, digest = client.manifest(path, found.digest)
+    blobs, entries = contents(content, f"manifest {digest}")
+    store.blobs.write(digest, [content])
+    for blob in blobs:
+        fetch_blob(store.blobs, client, path, blob, lambda _done, _note: None, job.check)
+    below = [name for entry in entries
+             for name in _fetch(store, client, path, entry.descriptor, job)]  # fmt: skip
+    return [digest, *(blob.digest for blob in blobs), *below]
 
 
 def _own(index: Index) -> Entry:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from core.config import Config
+    from core.images.image_index import KeptIndex
     from core.images.manifest import Descriptor
     from core.images.reference import Reference
     from core.images.store import ImageStore
@@ -45,10 +46,16 @@ class Pushed(Record):
 
 
 def push(
-    store: ImageStore, config: Config, images: Sequence[ImageInfo], target: Reference, job: Job
+    store: ImageStore,
+    config: Config,
+    images: Sequence[ImageInfo],
+    target: Reference,
+    job: Job,
+    index: KeptIndex | None = None,
 ) -> Pushed:
     """Push an image under a name; several become one index, an entry a platform.
 
+    An `index` goes as it is, with all that it names, instead of `images`.
     Progress is told per blob, with the notes exists, mounted, waiting, uploading and done.
     Raises NotFound for a blob that is not here, RegistryError, and Cancelled.
     """
@@ -61,7 +68,8 @@ def push(
     upload_notes.sweep(store.paths)
     with RegistryClient(target.host, config, check=job.check) as client:
         try:
-            result = _Push(store, config, client, target.path, job).run(images, target)
+            pusher = _Push(store, config, client, target.path, job)
+            result = pusher.run_index(index, target) if index else pusher.run(images, target)
         except RegistryError as error:
             note_use(store.database, client, error)
             raise
@@ -82,26 +90,32 @@ class _Push:
     def run(self, images: Sequence[ImageInfo], target: Reference) -> Pushed:
         contents = {image.digest: self._store.blobs.read(image.digest) for image in images}
         for image in images:
-            if not self._client.digest_of_manifest(self._path, image.digest):
-                self._bring(image)
-                self._put(image.digest, contents[image.digest], image)
+            manifest = self._store.manifest(image.digest)
+            blobs = (manifest.config, *manifest.layers)
+            self._bring(image.digest, contents[image.digest], manifest.media_type, blobs)
         if len(images) == 1:
-            content, media_type = contents[images[0].digest], self._kind(images[0])
+            content, media_type = contents[images[0].digest], self._kind(images[0].digest)
         else:
             content, media_type = self._index(images), OCI_INDEX
         put_manifest(self._client, self._path, target.tag, content, media_type)
         return Pushed(target.familiar, digest_of(content), len(content))
 
-    def _put(self, reference: str, content: bytes, image: ImageInfo) -> None:
-        put_manifest(self._client, self._path, reference, content, self._kind(image))
+    def run_index(self, index: KeptIndex, target: Reference) -> Pushed:
+        for part in index.parts:
+            self._bring(part.digest, part.content, part.media_type, part.blobs)
+        put_manifest(self._client, self._path, target.tag, index.content, index.media_type)
+        return Pushed(target.familiar, index.digest, len(index.content))
 
-    def _kind(self, image: ImageInfo) -> str:
-        return self._store.manifest(image.digest).media_type
+    def _kind(self, digest: str) -> str:
+        return self._store.manifest(digest).media_type
 
-    def _bring(self, image: ImageInfo) -> None:
-        """Bring all blobs of an image; the largest begin first."""
-        manifest = self._store.manifest(image.digest)
-        blobs = {blob.digest: blob for blob in (manifest.config, *manifest.layers)}
+    def _bring(
+        self, digest: str, content: bytes, media_type: str, needed: Sequence[Descriptor]
+    ) -> None:
+        """Bring a manifest, all its blobs before; the largest begin first."""
+        if self._client.digest_of_manifest(self._path, digest):
+            return
+        blobs = {blob.digest: blob for blob in needed}
         for blob in blobs.values():
             self._note(blob, 0, "waiting")
         ordered = sorted(blobs.values(), key=lambda blob: blob.size, reverse=True)
@@ -111,6 +125,7 @@ class _Push:
             self._job.check,
             self._store.database.close,
         )
+        put_manifest(self._client, self._path, digest, content, media_type)
 
     def _work(self, blob: Descriptor) -> Callable[[Callable[[], None]], None]:
         return lambda check: self._bring_blob(blob, check)
@@ -169,7 +184,7 @@ class _Push:
                 platform["variant"] = variant[0]
             entries.append(
                 {
-                    "mediaType": self._kind(image),
+                    "mediaType": self._kind(image.digest),
                     "digest": image.digest,
                     "size": self._store.blobs.size(image.digest),
                     "platform": platform,

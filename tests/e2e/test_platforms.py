@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,13 @@ from core.commands.result import Plan, Running, Table, Text
 from core.config import Config
 from core.engine import Engine
 from core.errors import NotFound
-from core.images.assemble import make_image, platform
-from core.images.manifest import host_platform
+from core.images.assemble import encode, make_image, platform
+from core.images.digest import digest_of
+from core.images.image_index import kept_index
+from core.images.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, host_platform
 from core.paths import Paths
+from core.registry.client import RegistryClient
+from core.registry.upload import Upload, put_manifest
 from tests.fixture_images import Registry, write_oci_layout
 from tests.layers import archive, directory, entry, hardlink, symlink
 
@@ -128,3 +135,69 @@ def test_platform_of_a_remote_image(engine: Engine, registry: Registry, tmp_path
     tree = engine.remote_tree(f"{registry.host}/app:1", OTHER).result()
     assert tree.config["architecture"] == "s390x"
     assert list(tmp_path.glob("data/blobs/sha256/*")) == []
+
+
+@pytest.fixture
+def attested(registry: Registry, tmp_path: Path) -> tuple[str, str]:
+    """`app:attested`, as BuildKit pushes it: an attestation lies beside the two images."""
+    statement, empty = b'{"_type": "https://in-toto.io/Statement/v0.1"}', b"{}"
+    with RegistryClient(registry.host, Config()) as client:
+        for content in (statement, empty):
+            (tmp_path / "blob").write_bytes(content)
+            blob = Descriptor("", digest_of(content), len(content))
+            Upload(client, "app", blob, str(tmp_path / "blob"), lambda _done, _word: None,
+                   lambda: None).run()  # fmt: skip
+        layer = {"mediaType": "application/vnd.in-toto+json", "digest": digest_of(statement),
+                 "size": len(statement)}  # fmt: skip
+        config = {"mediaType": "application/vnd.oci.image.config.v1+json",
+                  "digest": digest_of(empty), "size": len(empty)}  # fmt: skip
+        manifest = encode({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config,
+                           "layers": [layer]})  # fmt: skip
+        put_manifest(client, "app", digest_of(manifest), manifest, OCI_MANIFEST)
+        index = json.loads(client.manifest("app", "1")[0])
+        index["manifests"].append({
+            "mediaType": OCI_MANIFEST, "digest": digest_of(manifest), "size": len(manifest),
+            "platform": {"os": "unknown", "architecture": "unknown"},
+        })  # fmt: skip
+        content = encode(index)
+        put_manifest(client, "app", "attested", content, OCI_INDEX)
+    return f"{registry.host}/app:attested", digest_of(content)
+
+
+def test_an_index_is_pushed_and_saved_as_it_came(
+    engine: Engine, registry: Registry, attested: tuple[str, str], tmp_path: Path
+) -> None:
+    name, digest = attested
+    say(engine, f"pull --all-platforms {name}")
+    target = f"{registry.host}/copied:{tmp_path.name}"
+    assert digest in say(engine, f"push --all-platforms {name} {target}")
+    archive = tmp_path / "all.tar"
+    say(engine, f"save --all-platforms --format oci-archive -o {archive} {name}")
+    copied = tmp_path / "copied"
+    subprocess.run(["skopeo", "copy", "-q", "--all", f"oci-archive:{archive}", f"dir:{copied}"],
+                   check=True)  # fmt: skip
+    assert digest_of((copied / "manifest.json").read_bytes()) == digest
+    raw = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{target}"]
+    assert digest_of(subprocess.run(raw, check=True, capture_output=True).stdout) == digest
+    assert say(engine, "image prune -f") == "Total reclaimed space: 0B"
+
+
+def test_an_index_is_kept_as_long_as_its_images(
+    engine: Engine, paths: Paths, attested: tuple[str, str]
+) -> None:
+    name, digest = attested
+    say(engine, f"pull --all-platforms {name}")
+    say(engine, f"rmi {name}")
+    say(engine, "undo")
+    assert kept_index(engine.store, name).digest == digest
+    say(engine, f"rmi {name}")
+    say(engine, "trash empty")
+    assert os.listdir(f"{paths.blobs}/sha256") == []
+
+
+def test_what_came_for_one_platform_is_no_index(engine: Engine, attested: tuple[str, str]) -> None:
+    name, _ = attested
+    say(engine, f"pull {name}")
+    with pytest.raises(NotFound, match="one platform only") as caught:
+        say(engine, f"push --all-platforms {name}")
+    assert f"pull --all-platforms {name}" in caught.value.hint

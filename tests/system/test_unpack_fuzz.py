@@ -1,0 +1,14 @@
+"""A few seconds of what `python3 -m tests.fuzz.unpack` does for hours."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.fuzz.unpack import run
+
+
+def test_changed_layers_are_unpacked_or_refused(tmp_path: Path) -> None:
+    fuzzer = run(3, int.from_bytes(os.urandom(4), "little"), tmp_path)
+    assert fuzzer.tried > 20
+    assert fuzzer.unpacked
