@@ -75,8 +75,13 @@ def install_unit(name: str, text: str, directory: str = DIRECTORY) -> str:
             os.symlink(path, link)
     except OSError as error:
         raise _refused(path, error) from error
-    _reload()
+    _systemctl("daemon-reload")
     return path
+
+
+def start_unit(name: str) -> None:
+    """Make an installed unit active, where a systemd runs."""
+    _systemctl("start", name)
 
 
 def remove_unit(name: str, directory: str = DIRECTORY) -> str:
@@ -92,7 +97,7 @@ def remove_unit(name: str, directory: str = DIRECTORY) -> str:
                 os.unlink(file)
     except OSError as error:
         raise _refused(path, error) from error
-    _reload()
+    _systemctl("daemon-reload")
     return path
 
 
@@ -107,12 +112,12 @@ def limpet_command() -> str:
     return "/usr/bin/limpet"
 
 
-def _reload() -> None:
-    """Have a running systemd read its units again."""
+def _systemctl(*words: str) -> None:
+    """Tell a running systemd something."""
     if os.path.isdir("/run/systemd/system"):
         import subprocess
 
-        subprocess.run(["systemctl", "daemon-reload"], check=False, capture_output=True)
+        subprocess.run(["systemctl", *words], check=False, capture_output=True)
 
 
 def _quoted(word: str) -> str:

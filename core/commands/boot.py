@@ -40,10 +40,21 @@ def unit_show(engine: Engine, args: Unit) -> Result:
 
 @verb("unit install", Unit, "Start containers with the host, by a systemd unit")
 def unit_install(engine: Engine, args: Unit) -> Result:
-    """Write the unit and enable it."""
-    from core.units import install_unit
+    """Write the unit and enable it; one whose containers run is active at once.
 
-    return Text(install_unit(*_unit(engine, args.container)))
+    It is an active unit that systemd stops, and its containers with it, as the host goes down.
+    """
+    from core.units import install_unit, start_unit
+
+    name, text = _unit(engine, args.container)
+    path = install_unit(name, text)
+    if args.container:
+        runs = engine.lifecycle.usage(args.container) is not None
+    else:
+        runs = not engine.lifecycle.starts_at_boot()
+    if runs:
+        start_unit(name)
+    return Text(path)
 
 
 @verb("unit remove", Unit, "Take the systemd unit away again", "unit rm")

@@ -281,19 +281,11 @@ class Containers:
         Those that cannot be started are tried once more when the others run.  Raises the
         first Error of what is left then.
         """
-        from core.containers.supervision.restarts import starts_at_boot
-
         started, failed = [], []
-        rows = stored.all_rows(self._database)[::-1]
+        rows = self._starting_at_boot()
         for last in (False, True):
             again = []
             for row in rows:
-                found = self._state(row.id)
-                ran, policy = found.started > 0, row.options.restart
-                if found.state in state.ALIVE or not (
-                    starts_at_boot(policy, stopped=found.stopped, ran=ran)
-                ):
-                    continue
                 try:
                     self._start(row, -1)
                     started.append(row.name)
@@ -305,6 +297,21 @@ class Containers:
         if failed:
             raise failed[0]
         return tuple(started)
+
+    def starts_at_boot(self) -> tuple[str, ...]:
+        """Return the names of the containers that a start of the host would start now."""
+        return tuple(row.name for row in self._starting_at_boot())
+
+    def _starting_at_boot(self) -> list[Row]:
+        from core.containers.supervision.restarts import starts_at_boot
+
+        def starts(row: Row) -> bool:
+            found = self._state(row.id)
+            ran, policy = found.started > 0, row.options.restart
+            wanted = starts_at_boot(policy, stopped=found.stopped, ran=ran)
+            return wanted and found.state not in state.ALIVE
+
+        return list(filter(starts, stored.all_rows(self._database)[::-1]))
 
     def stop_for_host(self) -> tuple[str, ...]:
         """Stop all that runs, side by side, as the host goes down; returns their names."""

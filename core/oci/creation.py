@@ -11,6 +11,7 @@ from core.containers.state import start_ticks
 from core.containers.supervision import protocol
 from core.errors import HostError, RunError
 from core.oci import bundle, cgroup, hooks, plan, scope, stage, steps, syscall_filter, talk
+from core.oci.listener import listener_path, process_state
 from core.oci.process import FIRST_FD, make_process
 from core.oci.running import destroy
 from core.oci.state import CREATED, CREATING, Container
@@ -132,6 +133,8 @@ class _Sockets:
         work.console = console
         if asked.console_socket:
             work.console = self._add(connect(asked.console_socket, _socket.SOCK_STREAM))
+        if path := listener_path((work.spec.get("linux") or {}).get("seccomp")):
+            work.notify = self._add(connect(path, _socket.SOCK_STREAM))
         if wait:
             listener = _socket.socket(
                 _socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
@@ -194,7 +197,8 @@ def _answer(
             state = container.show(CREATING)
             for kind in ("prestart", "createRuntime"):
                 hooks.run_hooks(work.spec, kind, state)
-            channel.send(talk.GO)
+            linux = work.spec.get("linux") or {}
+            channel.send(talk.GO + process_state(container, container.pid, linux, CREATING))
         elif message == talk.CREATED:
             container.update(status=CREATED)
             return

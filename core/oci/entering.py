@@ -17,6 +17,7 @@ from core.linux import process
 from core.oci import stage, syscall_filter, talk
 from core.oci.bundle import Wrong, check_process, check_state
 from core.oci.creation import check_descriptors, write_pid
+from core.oci.listener import listener_path, process_state
 from core.oci.process import become, gather, make_process, open_console
 from core.oci.state import PAUSED, STOPPED, Container
 from core.oci.talk import connect, failure, receive
@@ -24,6 +25,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from core.oci.talk import Runtime
@@ -76,18 +78,20 @@ def enter_container(
         joins = tuple(os.path.join(os.path.dirname(j), inner, os.path.basename(j)) for j in joins)
     if asked.console_socket:
         console = connect(asked.console_socket, _socket.SOCK_STREAM).detach()
+    path = listener_path(linux.get("seccomp"))
+    notify = connect(path, _socket.SOCK_STREAM).detach() if path else -1
     ours, theirs = protocol.pair()
     outer = os.fork()
     if outer == 0:
         try:
             ours.close()
-            _Visit(container, made, joins, console).run(theirs)
+            _Visit(container, made, joins, console, notify).run(theirs)
         finally:
             os._exit(stage.EXIT_OURS)
     theirs.close()
     try:
         with protocol.Closing(ours):
-            pid = _answer(ours, outer)
+            pid = _answer(ours, outer, lambda pid: process_state(container, pid, linux, status))
         if asked.pid_file:
             write_pid(asked.pid_file, pid)
     except OSError as error:
@@ -95,13 +99,17 @@ def enter_container(
     return pid
 
 
-def _answer(channel: _socket.socket, outer: int) -> int:
+def _answer(channel: _socket.socket, outer: int, state: Callable[[int], bytes]) -> int:
     pid = 0
     while True:
         message = receive(channel)
         if message.startswith(talk.PID):
             pid = int(message.removeprefix(talk.PID))
             os.waitpid(outer, 0)
+            try:
+                channel.send(talk.GO + state(pid))
+            except BrokenPipeError:
+                pass  # it has ended, and has said why
         elif message.startswith(talk.FAILED):
             raise failure(message)
         elif pid:
@@ -114,8 +122,14 @@ class _Visit:
     """What the stage between the runtime and the program holds."""
 
     def __init__(
-        self, container: Container, made: dict[str, Any], joins: tuple[str, ...], console: int
+        self,
+        container: Container,
+        made: dict[str, Any],
+        joins: tuple[str, ...],
+        console: int,
+        notify: int,
     ) -> None:
+        self._notify = notify
         self._container = container
         self._made = made
         self._joins = joins
@@ -143,6 +157,9 @@ class _Visit:
             os.setsid()
             init.default_signals()
             context = Context()
+            state = channel.recv(talk.MAX_MESSAGE).removeprefix(talk.GO)
+            if self._notify >= 0:
+                self._made["notify"] = (self._notify, state)
             if self._made["tty"]:
                 doing = "open the terminal"
                 context.root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -58,6 +58,7 @@ def make_process(
         "rlimits": _rlimits(spec.get("rlimits") or ()),
         "no_new_privileges": bool(spec.get("noNewPrivileges")),
         "seccomp": filtered,
+        "notify": None,
         "tty": bool(spec.get("terminal")),
         "size": _size(spec.get("consoleSize") or {}),
         "apparmor": spec.get("apparmorProfile") or "",
@@ -241,8 +242,15 @@ def _label(made: dict[str, Any], facts: Facts) -> None:
 
 def _filter(made: dict[str, Any]) -> None:
     code, flags = made["seccomp"]
-    if code:
-        seccomp.load(code, flags)
+    if not code:
+        return
+    listener = seccomp.load(code, flags)
+    if made["notify"]:
+        # At once: from now on its own calls may be waiting for an answer.
+        fd, state = made["notify"]
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, listener.to_bytes(4, sys.byteorder))
+        _socket.socket(fileno=fd).sendmsg([state], [rights])
+        os.close(listener)
 
 
 def _take_user(made: dict[str, Any], available: int) -> None:

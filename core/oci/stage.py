@@ -18,7 +18,7 @@ from core.containers.runtime.steps import Context
 from core.linux import process
 from core.oci import hooks
 from core.oci.process import Facts, become, find_program, gather, open_console
-from core.oci.talk import CREATED, FAILED, GO, LOG, MAPS, PID, READY, START
+from core.oci.talk import CREATED, FAILED, GO, LOG, MAPS, MAX_MESSAGE, PID, READY, START
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Stage:
         """As hooks get it."""
         self.console = -1
         """A connected socket that takes the terminal's master; -1 for none."""
+        self.notify = -1
+        """A connected socket that takes the filter's listener; -1 for none."""
         self.listener = -1
         """The socket that `start` connects to; -1 to go on at once (`run`)."""
         self.debug = False
@@ -85,7 +87,9 @@ class Stage:
         context = self.context
         facts = gather()
         self._apply(self.plan.inner)
-        self._ask(READY)
+        state = self._ask(READY)
+        if self.notify >= 0:
+            self.made["notify"] = (self.notify, state)
         self.doing = "hooks"
         self.state["pid"] = os.getpid()
         hooks.run_hooks(self.spec, "createContainer", {**self.state, "status": "creating"})
@@ -130,10 +134,12 @@ class Stage:
                 self.channel.send(LOG + self.doing.encode("utf-8", "surrogateescape")[:4000])
             step.apply(self.context)
 
-    def _ask(self, message: bytes) -> None:
+    def _ask(self, message: bytes) -> bytes:
         self.channel.send(message)
-        if self.channel.recv(64) != GO:
+        answer = self.channel.recv(MAX_MESSAGE)
+        if not answer.startswith(GO):
             os._exit(EXIT_OURS)  # the runtime has failed and says so itself
+        return answer.removeprefix(GO)
 
 
 def be_root() -> None:

@@ -9,6 +9,7 @@ import os
 
 from core.lean_json import dumps
 from core.oci.bundle import Wrong
+from core.oci.listener import listener_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ FLAGS = {"SECCOMP_FILTER_FLAG_TSYNC": 0, "SECCOMP_FILTER_FLAG_LOG": 2,
          "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
          "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 0}  # fmt: skip
 """Kernel flags of what a process with one thread and without a listener gains from."""
+NEW_LISTENER, WAIT_KILLABLE_RECV = 8, 32
 ARCHITECTURES = {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X86": "i386",
                  "SCMP_ARCH_AARCH64": "aarch64"}  # fmt: skip
 
@@ -29,13 +31,13 @@ def load_filter(asked: dict[str, Any] | None, cache: str) -> tuple[bytes, int]:
     """
     if not asked:
         return b"", 0
-    if asked.get("listenerPath") or '"SCMP_ACT_NOTIFY"' in dumps(asked):
-        raise Wrong("linux.seccomp", "SCMP_ACT_NOTIFY is not supported by this runtime")
-    flags = 0
+    flags = NEW_LISTENER if listener_path(asked) else 0
     for name in asked.get("flags") or ():
         if name not in FLAGS:
             raise Wrong("linux.seccomp.flags", f"there is no {name}")
         flags |= FLAGS[name]
+        if flags & NEW_LISTENER and name.endswith("WAIT_KILLABLE_RECV"):
+            flags |= WAIT_KILLABLE_RECV
     from _blake2 import blake2b  # hashlib would load OpenSSL: 4 ms
 
     from core.containers.configuration.seccomp_profile import VERSION

@@ -21,7 +21,8 @@ MAPS, PID, READY, CREATED, FAILED, LOG, GO = (
     b"maps", b"pid ", b"ready", b"created", b"error", b"log ", b"go",
 )  # fmt: skip
 """Outer stage: wants its id maps; the pid it forked.  First process: the file system is there,
-hooks may run; all is ready for `start`; why there will be no program.  Runtime: go on."""
+hooks may run; all is ready for `start`; why there will be no program.  Runtime: go on, with
+the state for who decides about system calls, if anybody does."""
 START = b"start"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import socket
 import stat
+import struct
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -317,6 +321,51 @@ def test_a_system_call_filter(bundle: Bundle) -> None:
         said = bundle.shell("mkdir /x 2>&1; grep Seccomp: /proc/self/status")
         assert "Resource temporarily unavailable" in said
         assert "Seccomp:\t2" in said
+
+
+def test_somebody_else_decides_about_system_calls(bundle: Bundle, tmp_path: Path) -> None:
+    place = tmp_path / "agent"
+    told: list[dict[str, Any]] = []
+    agent = socket.socket(socket.AF_UNIX)
+    agent.bind(str(place))
+    agent.listen()
+    bundle.spec["linux"]["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+        "listenerPath": str(place), "listenerMetadata": "of mine",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}],
+    }  # fmt: skip
+
+    def decide(times: int) -> None:
+        """Take the listeners of processes, and answer the first call of each with EDQUOT."""
+        for _ in range(times):
+            channel, _ = agent.accept()
+            message, fds, _, _ = socket.recv_fds(channel, 1 << 16, 1)
+            told.append(json.loads(message))
+            call = bytearray(80)
+            fcntl.ioctl(fds[0], 0xC0502100, call)  # SECCOMP_IOCTL_NOTIF_RECV
+            answer = bytearray(call[:8] + bytes(8) + struct.pack("=iI", -errno.EDQUOT, 0))
+            fcntl.ioctl(fds[0], 0xC0182101, answer)  # SECCOMP_IOCTL_NOTIF_SEND
+            os.close(fds[0])
+            channel.close()
+
+    thread = threading.Thread(target=decide, args=(3,))
+    thread.start()
+    assert "quota exceeded" in bundle.shell("mkdir /x 2>&1")
+    bundle.start("sh", "-c", "mkdir /y; sleep 1000")
+    ran = bundle.call("exec", "one", "mkdir", "/z", check=False)
+    assert "quota exceeded" in ran.stderr
+    thread.join(10)
+    agent.close()
+    assert [one["fds"] for one in told] == [["seccompFd"]] * 3
+    assert told[1]["metadata"] == "of mine"
+    assert told[1]["pid"] == bundle.state()["pid"] == told[2]["state"]["pid"] != told[2]["pid"]
+    bundle.call("delete", "--force", "one")
+    for change in ({"listenerPath": ""}, {"defaultAction": "SCMP_ACT_NOTIFY"}):
+        bundle.spec["linux"]["seccomp"] |= change
+        assert "linux.seccomp" in bundle.run("true", check=False).stderr
+    bundle.spec["linux"]["seccomp"] |= {"defaultAction": "SCMP_ACT_ALLOW"}
+    bundle.spec["linux"]["seccomp"]["listenerPath"] = str(tmp_path / "nobody")
+    assert "nobody: No such file" in bundle.run("true", check=False).stderr
 
 
 def test_paths_are_masked_and_read_only(bundle: Bundle) -> None:

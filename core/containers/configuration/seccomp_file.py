@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from core.containers.configuration.seccomp_profile import Code, Tail
 
+NOTIFY = "SCMP_ACT_NOTIFY"
 ACTIONS = {"SCMP_ACT_ALLOW": ALLOW, "SCMP_ACT_KILL": 0, "SCMP_ACT_KILL_THREAD": 0,
            "SCMP_ACT_KILL_PROCESS": 0x80000000, "SCMP_ACT_TRAP": 0x00030000,
-           "SCMP_ACT_LOG": LOG}  # fmt: skip
+           "SCMP_ACT_LOG": LOG, NOTIFY: 0x7FC00000}  # fmt: skip
 WITH_NUMBER = {"SCMP_ACT_ERRNO": ERRNO, "SCMP_ACT_TRACE": 0x7FF00000}
 ARCHITECTURES = {"x86_64": ("amd64",), "i386": ("x86",), "aarch64": ("arm64",)}
 """docker's names of ours, as `includes` and `excludes` have them."""
@@ -52,6 +53,8 @@ def read_profile(
     try:
         with open(path, "rb") as file:
             document = json.load(file)
+        if f'"{NOTIFY}"' in json.dumps(document):
+            raise ValueError(f"{NOTIFY} is for bundles that name a listener (limpet oci)")
         return profile_rules(document, arch, numbers, capabilities)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"seccomp profile {path}: {error}", subject=path) from error
