@@ -302,7 +302,7 @@ class Containers:
         """Return the names of the containers that a start of the host would start now."""
         return tuple(row.name for row in self._starting_at_boot())
 
-    def _starting_at_boot(self) -> list[Row]:
+    def _starting_at_boot(self) -> Sequence[Row]:
         from core.containers.supervision.restarts import starts_at_boot
 
         def starts(row: Row) -> bool:
@@ -311,7 +311,7 @@ class Containers:
             wanted = starts_at_boot(policy, stopped=found.stopped, ran=ran)
             return wanted and found.state not in state.ALIVE
 
-        return list(filter(starts, stored.all_rows(self._database)[::-1]))
+        return tuple(filter(starts, stored.all_rows(self._database)[::-1]))
 
     def stop_for_host(self) -> tuple[str, ...]:
         """Stop all that runs, side by side, as the host goes down; returns their names."""
