@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Rows = Iterable[tuple[int, int, list[Strip]]]
 
 UNKNOWN: Cell = ("", "unknown", "")
+UNSEEN_ON_BLANKS = frozenset(("", "0", "1", "2", "3", "5"))
+"""Attributes that do not show without a letter: none, bold, dim, italic, blinking."""
 JOIN = 6
 """Unchanged cells between two runs that are cheaper to send again than a cursor move."""
 
@@ -141,7 +143,7 @@ class _Pen:
             if target != link:
                 out.append(f"\x1b]8;;{target}\x1b\\")
                 link = target
-            if now != sgr and text:
+            if now != sgr and text and not (text == " " and _blanks_alike(sgr, now)):
                 out.append(_change(sgr, now))
                 sgr = now
             out.append(text)
@@ -164,6 +166,14 @@ def _change(before: str, now: str) -> str:
     if not before or not now or old[0] != new[0] or "" in new[1:]:
         return f"\x1b[0;{now}m" if before and now else f"\x1b[{now}m"
     return "\x1b[" + ";".join(code for code, was in zip(new, old, strict=True) if code != was) + "m"
+
+
+@lru_cache(4096)
+def _blanks_alike(one: str, other: str) -> bool:
+    """Tell whether a blank looks the same with either codes, whatever its foreground."""
+    (some, _, below), (others, _, under) = _split(one), _split(other)
+    seen = UNSEEN_ON_BLANKS.issuperset((*some.split(";"), *others.split(";")))
+    return bool(one) and bool(other) and below == under and seen
 
 
 def _split(codes: str) -> tuple[str, str, str]:

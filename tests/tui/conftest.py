@@ -106,11 +106,14 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def cells(screen: pyte.Screen) -> Cells:
-    """Return text, colours and attributes of every cell."""
+    """Return text, colours and attributes of every cell; of a blank those that can be seen."""
     return [
-        [
-            (c.data, c.fg, c.bg, *(str(on) for on in (c.bold, c.italics, c.underscore, c.reverse)))
-            for c in (screen.buffer[y][x] for x in range(screen.columns))
-        ]
-        for y in range(screen.lines)
+        [_cell(screen.buffer[y][x]) for x in range(screen.columns)] for y in range(screen.lines)
     ]
+
+
+def _cell(char: pyte.screens.Char) -> tuple[str, ...]:
+    if char.data == " " and not (char.underscore or char.reverse or char.strikethrough):
+        return " ", char.bg
+    on = (char.bold, char.italics, char.underscore, char.reverse, char.strikethrough)
+    return char.data, char.fg, char.bg, *map(str, on)

@@ -13,6 +13,7 @@ from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
+from textual._compositor import Compositor
 from textual.strip import Strip
 
 from tests.tui.conftest import RecordingDriver, cells, facts
@@ -125,6 +126,7 @@ async def test_the_app_looks_the_same_with_fewer_bytes(
     for width, height in ((80, 24), (160, 50)):
         plain, diffed = (make_app(driver_class=RecordingDriver) for _ in range(2))
         plain.frame_diff = False
+        plain.dashboard._compositor = Compositor()
         seen_plain, plain_bytes = await _play(plain, width, height)
         seen_diffed, diffed_bytes = await _play(diffed, width, height)
         assert seen_diffed == seen_plain

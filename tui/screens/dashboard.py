@@ -11,6 +11,7 @@ from core.errors import Error
 from tui.answers import summary
 from tui.command_bar import CommandBar
 from tui.keymap import Keymap, fill, moves_keys
+from tui.near_compositor import NearCompositor
 from tui.places import (
     COLUMNS,
     EMPTY,
@@ -77,6 +78,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def __init__(self, engine: Engine, keymap: Keymap, *, read_only: bool) -> None:
         super().__init__()
+        self._compositor = NearCompositor()
         self.keymap = keymap
         self.place = CONTAINERS
         self.frozen = False
