@@ -45,22 +45,23 @@ def make_engine(
 
 def spawner(paths: Paths) -> int:
     """Return the process that forks the monitors of some directories."""
+    until(lambda: spawners(paths))
+    return spawners(paths)[0]
+
+
+def spawners(paths: Paths) -> list[int]:
+    """Return the processes that fork monitors of some directories now."""
     wanted = f"limpet: spawner at {paths.spawners}".encode()
     found: list[int] = []
-
-    def look() -> bool:
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                # What it forks is called the same.
-                parent = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
-                command = (folder / "cmdline").read_bytes().startswith(wanted)
-                above = Path(f"/proc/{parent}/cmdline").read_bytes().startswith(wanted)
-                if command and not above:
-                    found.append(int(folder.name))
-        return bool(found)
-
-    until(look)
-    return found[0]
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # What it forks is called the same.
+            parent = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
+            command = (folder / "cmdline").read_bytes().startswith(wanted)
+            above = Path(f"/proc/{parent}/cmdline").read_bytes().startswith(wanted)
+            if command and not above:
+                found.append(int(folder.name))
+    return found
 
 
 def options(*command: str, **changes: Any) -> ContainerOptions:

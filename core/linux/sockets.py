@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import _socket
+import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 
@@ -17,3 +19,16 @@ class Socket(_socket.socket):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def by_descriptor(path: str, act: Callable[[str], None]) -> None:
+    """Call `act`, a socket's bind or connect, with a short name of a path.
+
+    It goes through the directory's descriptor: a path may be longer than an address (unix(7)).
+    """
+    directory, _, name = path.rpartition("/")
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        act(f"/proc/self/fd/{fd}/{name}")
+    finally:
+        os.close(fd)

@@ -22,7 +22,7 @@ from core.model import Port
 from core.network import hot
 from core.network.network import Network
 from core.paths import Paths
-from tests.containers import make_engine, shell, spawner, until
+from tests.containers import make_engine, shell, spawner, spawners, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SLEEP = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
 
 MONITOR_START: tuple[tuple[Any, str], ...] = (
-    (child, "start"), (cgroups, "create"), (monitor.Monitor, "_listen"),
+    (child, "tell"), (child, "see_start"), (cgroups, "create"), (monitor.Monitor, "_listen"),
     (monitor.Monitor, "_attach"), (hot, "attach"), (hot, "publish"), (child, "_talk"),
     (state, "write_state"), (monitor, "_report"),
 )  # fmt: skip
@@ -140,6 +140,7 @@ def test_the_monitor_is_killed_while_it_starts_a_container(
         dying.lifecycle.start(container)
     dying.close()
     monkeypatch.undo()
+    until(lambda: not spawners(paths))  # what it forked would die, too
     check(left, container)
 
 

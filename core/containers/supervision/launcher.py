@@ -12,9 +12,9 @@ from __future__ import annotations
 import errno
 import marshal
 import os
-import time
 
 from core.errors import HostError, RunError
+from core.linux import sockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-BACKLOG = 128
 SPAWNER = os.path.join(os.path.dirname(__file__), "spawner.py")
 
 
@@ -48,7 +47,8 @@ class Launcher:
         memory of every monitor.
         """
         self._again = False
-        self._door = self._knock(kind) or self._open(kind, _fork_spawner)
+        path = self._path()
+        self._door = _knock(path, kind) or self._open(path, kind, _fork_spawner)
 
     def launch(
         self,
@@ -81,7 +81,7 @@ class Launcher:
         finally:
             if self._again:
                 with self._lock:
-                    self._door = self._door or self._knock(kind)
+                    self._door = self._door or _knock(self._path(), kind)
 
     def close(self) -> None:
         """Let go of the spawner; containers go on, and it for as long as they do."""
@@ -106,8 +106,10 @@ class Launcher:
             except (BrokenPipeError, ConnectionResetError):
                 pass  # somebody killed it; containers do not depend on it
         with self._lock:
-            door = None if anew else self._knock(request[0])
-            return self._try_send(door or self._open(request[0], _start_spawner), request, fds)
+            path = self._path()
+            door = None if anew else _knock(path, request[0])
+            door = door or self._open(path, request[0], _start_spawner)
+            return self._try_send(door, request, fds)
 
     def _try_send(
         self, door: _socket.socket, value: tuple[str, Any, bool], fds: tuple[int, ...]
@@ -125,35 +127,23 @@ class Launcher:
             os.close(write)
         return read
 
-    def _knock(self, kind: str) -> _socket.socket | None:
-        """Connect to a spawner that is there for a launch of a kind; None when there is none."""
+    def _path(self) -> str:
+        """Return where a spawner listens that may serve this process."""
         from core.containers.supervision import surroundings
 
-        try:
-            return _connect(self._directory, surroundings.name(), kind)
-        except OSError:
-            return None
+        return f"{self._directory}/{surroundings.name()}"
 
-    def _open(self, kind: str, start: Callable[[_socket.socket, str], int]) -> _socket.socket:
-        """Start a spawner, and connect to it as `_knock` does.  Raises OSError."""
-        import _socket
-
-        from core.containers.supervision import surroundings
+    def _open(
+        self, path: str, kind: str, start: Callable[[str, _socket.socket], int]
+    ) -> _socket.socket:
+        """Start a spawner that will listen at a path; returns as `_knock` does.  Raises OSError."""
+        from core.containers.supervision import protocol
 
         self._reap()
-        os.makedirs(self._directory, 0o700, exist_ok=True)
-        own = f"{os.getpid()}.{time.monotonic_ns()}"
-        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        try:
-            _by_descriptor(self._directory, own, listener.bind)
-            listener.listen(BACKLOG)
-            # Before it runs: it ends when there is nobody for it.
-            door = _connect(self._directory, own, kind)
-            path = f"{self._directory}/{surroundings.name()}"
-            os.rename(f"{self._directory}/{own}", path)
-            self._pid = start(listener, path)
-        finally:
-            listener.close()
+        door, theirs = protocol.pair()
+        with protocol.Closing(theirs):
+            door.send(kind.encode())
+            self._pid = start(path, theirs)
         return door
 
     def _reap(self) -> None:
@@ -165,29 +155,21 @@ class Launcher:
             self._pid = 0
 
 
-def _connect(directory: str, name: str, kind: str) -> _socket.socket:
+def _knock(path: str, kind: str) -> _socket.socket | None:
+    """Connect to a spawner that is there for a launch of a kind; None when there is none."""
     import _socket
 
     channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     try:
-        _by_descriptor(directory, name, channel.connect)
+        sockets.by_descriptor(path, channel.connect)
         channel.send(kind.encode())
     except OSError:
         channel.close()
-        raise
+        return None
     return channel
 
 
-def _by_descriptor(directory: str, name: str, act: Callable[[str], None]) -> None:
-    """Name a socket through its directory: a path may be longer than an address (unix(7))."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        act(f"/proc/self/fd/{fd}/{name}")
-    finally:
-        os.close(fd)
-
-
-def _fork_spawner(listener: _socket.socket, path: str) -> int:
+def _fork_spawner(path: str, first: _socket.socket) -> int:
     pid = os.fork()
     if pid == 0:
         try:
@@ -195,13 +177,13 @@ def _fork_spawner(listener: _socket.socket, path: str) -> int:
                 os._exit(0)
             from core.containers.supervision import spawner
 
-            spawner.main(listener, path)
+            spawner.main(path, first)
         finally:
             os._exit(0)
     return pid
 
 
-def _start_spawner(listener: _socket.socket, path: str) -> int:
+def _start_spawner(path: str, first: _socket.socket) -> int:
     import signal
     import sys
 
@@ -216,7 +198,7 @@ def _start_spawner(listener: _socket.socket, path: str) -> int:
             os.environ,
             file_actions=[
                 *((os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)),
-                (os.POSIX_SPAWN_DUP2, listener.fileno(), 3),
+                (os.POSIX_SPAWN_DUP2, first.fileno(), 3),
             ],
             setsid=True,
             setsigmask=[],

@@ -22,15 +22,21 @@ if TYPE_CHECKING:
 
     from core.containers.supervision.child import Forked
 
+BACKLOG = 128
 TAKEN = b"t"
 """The first byte of a report: the request has been read, whoever asked must not ask again."""
 
 
-def main(listener: _socket.socket, path: str) -> None:
-    """Serve whoever connects to `listener`, which is at `path`, until all that came of it ended."""
+def main(path: str, first: _socket.socket) -> None:
+    """Serve `first` and whoever connects to `path`, until all that came of it ended."""
     # Loaded here once, not in every fork.
     from core.containers.runtime import plan
-    from core.containers.supervision import child, exec_session, monitor  # noqa: F401
+    from core.containers.supervision import (  # noqa: F401
+        child,
+        exec_session,
+        monitor,
+        surroundings,
+    )
     from core.linux import process
 
     if plan.this_host().rootless:
@@ -38,14 +44,22 @@ def main(listener: _socket.socket, path: str) -> None:
         from core.containers.runtime import delegation  # noqa: F401
 
         _enter_own_cgroup()
-    inode = os.stat(path).st_ino
-    child.leave_caller((listener.fileno(),))
+    surroundings.note_code()
+    child.leave_caller((first.fileno(),))
     process.set_title(f"limpet: spawner at {path}")
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # the kernel reaps for us
     # What is here stays: no fork shall copy pages because the collector marks them.
     gc.disable()
     gc.freeze()
-    _serve_all(listener)
+    poll = select.poll()
+    poll.register(_fork(first), 0)  # no more than hang-ups
+    try:
+        listener = _listen(path)
+    except OSError:  # a full /run: this one front end is served all the same
+        poll.poll()
+        return
+    inode = os.stat(path).st_ino
+    _serve_all(listener, poll)
     try:
         if os.stat(path).st_ino == inode:
             os.unlink(path)
@@ -68,15 +82,31 @@ def _enter_own_cgroup() -> None:
     os.waitpid(pid, 0)
 
 
-def _serve_all(listener: _socket.socket) -> None:
-    """Fork for each connection until there is none and every fork has ended."""
-    poll = select.poll()
+def _listen(path: str) -> _socket.socket:
+    """Return a socket that listens at a path, in the place of whoever did."""
+    from core.linux.sockets import by_descriptor
+
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    own = f"{path}.{os.getpid()}"
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    by_descriptor(own, listener.bind)
+    listener.listen(BACKLOG)
+    os.rename(own, path)
+    return listener
+
+
+def _serve_all(listener: _socket.socket, poll: select.poll) -> None:
+    """Fork for each connection until there is none and every fork has ended.
+
+    `poll` has the pipe of the first, as `_fork` returns it.
+    """
     poll.register(listener.fileno(), select.POLLIN)
-    alive = 0
+    alive = 1
     while ready := poll.poll(None if alive else 0):
         for fd, _ in ready:
             if fd == listener.fileno():
-                poll.register(_fork(listener), 0)  # no more than hang-ups
+                accepted, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
+                poll.register(_fork(_socket.socket(fileno=accepted)), 0)
                 alive += 1
             else:
                 poll.unregister(fd)
@@ -84,16 +114,15 @@ def _serve_all(listener: _socket.socket) -> None:
                 alive -= 1
 
 
-def _fork(listener: _socket.socket) -> int:
-    """Fork for the next connection; returns the pipe that hangs up when the fork has ended."""
-    fd, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
+def _fork(channel: _socket.socket) -> int:
+    """Fork for a connection; returns the pipe that hangs up when the fork has ended."""
     read, write = os.pipe()
     if os.fork() == 0:
         try:
-            _serve(_socket.socket(fileno=fd), write)
+            _serve(channel, write)
         finally:
             os._exit(1)
-    os.close(fd)
+    channel.close()
     os.close(write)
     return read
 
@@ -104,10 +133,19 @@ def _serve(channel: _socket.socket, life: int) -> NoReturn:
     What it will start is forked ahead, and waits for its plan.  `life` is open as long as
     this process.
     """
-    from core.containers.supervision import child, exec_session, monitor, protocol, request
+    from core.containers.supervision import (
+        child,
+        exec_session,
+        monitor,
+        protocol,
+        request,
+        surroundings,
+    )
     from core.linux import process
     from core.privileges import is_rootless
 
+    if surroundings.has_new_code():
+        os._exit(0)  # whoever asked starts a spawner that has it, too
     child.leave_caller((channel.fileno(), life))
     ahead = protocol.receive(channel).decode()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -158,4 +196,4 @@ if __name__ == "__main__":
 
     install()
     if os.fork() == 0:
-        main(_socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
+        main(sys.argv[2], _socket.socket(fileno=int(sys.argv[1])))

@@ -1,7 +1,8 @@
 """Who may be served by a spawner that is there: whoever stands exactly where it stands.
 
 A process that it forks is as if the front end had forked it only if both have the same
-code, namespaces, cgroup, limits and rights.  All that goes into the name of its socket.
+interpreter, namespaces, cgroup, limits and rights.  All that goes into the name of its
+socket.  Whether its code is still what lies on the disk it sees for itself.
 """
 
 from __future__ import annotations
@@ -13,11 +14,6 @@ import sys
 from core.containers.state import read_file
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FOLDERS = (
-    "", "containers", "containers/runtime", "containers/supervision", "containers/log", "linux",
-    "network",
-)  # fmt: skip
-"""Of `core`: where the code of spawners, monitors and init stages is."""
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 FACTS = ("cgroup", "limits", "oom_score_adj")
 RIGHTS = (b"Uid", b"Gid", b"Groups", b"NoNewPrivs", b"Seccomp", b"Cap", b"Cpus_allowed", b"Mems_")
@@ -27,9 +23,7 @@ RIGHTS = (b"Uid", b"Gid", b"Groups", b"NoNewPrivs", b"Seccomp", b"Cap", b"Cpus_a
 def name() -> str:
     """Return the name of the socket of this process's spawner: 40 hexadecimal digits."""
     facts = _sha1.sha1(usedforsecurity=False)
-    for folder in FOLDERS:
-        facts.update(_versions(f"{ROOT}/{folder}"))
-    facts.update(_version(sys.executable, os.stat(sys.executable)))
+    facts.update(b"%b\n%b" % (os.fsencode(ROOT), _version(sys.executable)))
     for space in NAMESPACES:
         try:
             facts.update(os.readlink(f"/proc/self/ns/{space}").encode())
@@ -46,16 +40,25 @@ def name() -> str:
     return str(facts.hexdigest())
 
 
-def _versions(folder: str) -> bytes:
-    with os.scandir(folder) as entries:
-        return b"".join(
-            sorted(
-                _version(entry.path, entry.stat())
-                for entry in entries
-                if entry.name.endswith(".py")
-            )
-        )
+def note_code() -> None:
+    """Remember which files this process has loaded its code from, as they are now."""
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None) or ""
+        if path.startswith(ROOT):
+            _code[path] = _version(path)
 
 
-def _version(path: str, facts: os.stat_result) -> bytes:
+def has_new_code() -> bool:
+    """Return whether one of those files is another now, or gone."""
+    try:
+        return any(_version(path) != version for path, version in _code.items())
+    except FileNotFoundError:
+        return True
+
+
+_code: dict[str, bytes] = {}
+
+
+def _version(path: str) -> bytes:
+    facts = os.stat(path)
     return b"%b %d %d %d\n" % (os.fsencode(path), facts.st_ino, facts.st_mtime_ns, facts.st_size)
