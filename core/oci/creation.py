@@ -6,7 +6,7 @@ import _socket
 import os
 import time
 
-from core.containers.runtime import cgroups
+from core.containers.runtime import cgroups, delegation
 from core.containers.state import start_ticks
 from core.containers.supervision import protocol
 from core.errors import HostError, RunError
@@ -16,6 +16,7 @@ from core.oci.process import FIRST_FD, make_process
 from core.oci.running import destroy
 from core.oci.state import CREATED, CREATING, Container
 from core.oci.talk import at_directory, connect, failure, receive
+from core.privileges import outer_uid
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -50,11 +51,7 @@ def create(
     check_descriptors(asked.preserve_fds)
     linux = spec.get("linux") or {}
     container = Container(runtime.root, container_id)
-    find = cgroup.systemd_place if runtime.systemd else cgroup.place
-    place = find(linux.get("cgroupsPath") or "", container_id)
-    if runtime.systemd:
-        place = scope.top() + place
-    group = cgroup.make(place, linux.get("resources") or {})
+    group = _plan_cgroup(runtime, container_id, linux)
     try:
         made = make_process(
             spec["process"],
@@ -76,20 +73,18 @@ def create(
             "dirs": list(group["dirs"]),
             "joins": list(group["joins"]),
             "path": group["path"],
-            "scope": place * runtime.systemd,
+            "scope": group["path"] * runtime.systemd,
         },
         runtime=[os.getpid(), start_ticks(os.getpid())],
     )
     work = stage.Stage(spec, planned, made, container.show(CREATING))
     work.debug = runtime.debug
+    work.placed = runtime.systemd
     try:
-        with (
-            scope.Scope(place * runtime.systemd, container_id),
-            _Sockets(container, asked, work, console=console, wait=wait),
-        ):
-            for warning in cgroups.create(group):
-                runtime.log("debug", warning)
-            _run(runtime, container, work)
+        with _Sockets(container, asked, work, console=console, wait=wait):
+            if not runtime.systemd:
+                _make_cgroup(runtime, group)
+            _run(runtime, container, work, group)
         if asked.pid_file:
             write_pid(asked.pid_file, container.pid)
     except OSError as error:
@@ -156,7 +151,29 @@ class _Sockets:
             opened.close()
 
 
-def _run(runtime: Runtime, container: Container, work: stage.Stage) -> None:
+def _plan_cgroup(runtime: Runtime, container_id: str, linux: dict[str, Any]) -> dict[str, Any]:
+    """Plan the cgroup; an ordinary user has one from his systemd, or where he was given some."""
+    resources = linux.get("resources") or {}
+    if runtime.systemd:
+        place = cgroup.systemd_place(linux.get("cgroupsPath") or "", container_id)
+        group = cgroup.make(scope.top() + place, resources)
+    else:
+        place = cgroup.place(linux.get("cgroupsPath") or "", container_id)
+        if os.geteuid() == 0:
+            return cgroup.make(place, resources)
+        given = "" if cgroups.layout() else delegation.delegated()
+        group = cgroup.make(given.removeprefix(cgroups.ROOT) + place, resources)
+        if not given:
+            group |= {"version": 0, "dirs": (), "joins": ()}
+    return {**group, "devices": b""} if outer_uid() else group
+
+
+def _make_cgroup(runtime: Runtime, group: dict[str, Any]) -> None:
+    for warning in cgroups.create(group):
+        runtime.log("debug", warning)
+
+
+def _run(runtime: Runtime, container: Container, work: stage.Stage, group: dict[str, Any]) -> None:
     """Fork the stages and answer them until the container is created, or runs."""
     ours, theirs = protocol.pair()
     outer = os.fork()
@@ -169,7 +186,7 @@ def _run(runtime: Runtime, container: Container, work: stage.Stage) -> None:
     theirs.close()
     with protocol.Closing(ours):
         try:
-            _answer(runtime, container, work, ours, outer)
+            _answer(runtime, container, work, ours, outer, group)
         finally:
             if container.pid == 0:
                 os.waitpid(outer, 0)
@@ -183,9 +200,15 @@ def _answer(
     work: stage.Stage,
     channel: _socket.socket,
     outer: int,
+    group: dict[str, Any],
 ) -> None:
     while True:
         message = receive(channel)
+        if message == talk.PLACE:
+            scope.start(group["path"], container.id, outer)
+            _make_cgroup(runtime, group)
+            channel.send(talk.GO)
+            continue
         if message == talk.MAPS and work.plan.maps:
             steps.write_maps(outer, work.plan.maps)
             channel.send(talk.GO)

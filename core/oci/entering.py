@@ -14,7 +14,7 @@ from core.containers.runtime.steps import Context
 from core.containers.supervision import protocol
 from core.errors import HostError, RunError
 from core.linux import process
-from core.oci import stage, syscall_filter, talk
+from core.oci import scope, stage, syscall_filter, talk
 from core.oci.bundle import Wrong, check_process, check_state
 from core.oci.creation import check_descriptors, write_pid
 from core.oci.listener import listener_path, process_state
@@ -177,6 +177,8 @@ class _Visit:
         """Join the container's cgroup, or where its first process has moved to below it (v2)."""
         try:
             cgroups.join({"joins": self._joins})
+        except PermissionError:
+            scope.join(self._container.facts["cgroup"].get("scope", ""))
         except OSError:
             with open(f"/proc/{self._container.pid}/cgroup") as file:
                 where = next((line[3:].strip() for line in file if line.startswith("0::")), "")

@@ -1,17 +1,12 @@
-"""The scope that systemd makes for a container, with `--systemd-cgroup`.
-
-A scope takes a process that is there; so one waits in it until the container has joined.
-"""
+"""The scope that systemd makes for a container, with `--systemd-cgroup`."""
 
 from __future__ import annotations
 
-import _signal
 import errno
 import os
 
 from core.containers.runtime.delegation import ROOT, manager_directory, systemd_socket
 from core.errors import HostError
-from core.linux import process
 from core.privileges import outer_uid
 
 HINT = "without systemd: leave --systemd-cgroup out; podman --cgroup-manager cgroupfs"
@@ -22,43 +17,28 @@ def top() -> str:
     return manager_directory().removeprefix(ROOT) if outer_uid() else ""
 
 
-class Scope:
-    """Makes the scope at a cgroup path, "" for none; a `with` block, in which it is joined."""
+def start(path: str, container_id: str, pid: int) -> None:
+    """Have systemd make the scope at a cgroup path around a process; HostError when it cannot."""
+    slice_, _, name = path.rpartition("/")
+    if not name.endswith(".scope"):
+        return  # a slice: a directory like any other
+    from core.linux import systemd
 
-    def __init__(self, path: str, container_id: str) -> None:
-        self._path = path
-        self._id = container_id
-        self._pid = 0
+    uid = outer_uid()
+    description = f"limpet container {container_id}"
+    slice_ = os.path.basename(slice_) or "-.slice"
+    try:
+        systemd.start_scope(systemd_socket(uid), uid, name, (pid,), slice_, description)
+    except OSError as error:
+        raise _refused(error) from error
 
-    def __enter__(self) -> None:
-        slice_, _, name = self._path.rpartition("/")
-        if not name.endswith(".scope"):
-            return
-        self._pid = os.fork()
-        if self._pid == 0:
-            process.prctl(process.PR_SET_PDEATHSIG, _signal.SIGKILL)
-            while True:
-                _signal.pause()
-        from core.linux import systemd
 
-        uid = outer_uid()
-        try:
-            systemd.start_scope(
-                systemd_socket(uid), uid, name, (self._pid,),
-                os.path.basename(slice_) or "-.slice", f"limpet container {self._id}",
-            )  # fmt: skip
-        except OSError as error:
-            self._end()
-            raise _refused(error) from error
+def join(path: str) -> None:
+    """Have systemd move this process into a scope, where it may not go itself.  Raises OSError."""
+    from core.linux import systemd
 
-    def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        if self._pid:
-            os.kill(self._pid, _signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
+    uid = outer_uid()
+    systemd.attach(systemd_socket(uid), uid, os.path.basename(path), "", os.getpid())
 
 
 def stop(path: str) -> None:

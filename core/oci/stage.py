@@ -18,7 +18,7 @@ from core.containers.runtime.steps import Context
 from core.linux import process
 from core.oci import hooks
 from core.oci.process import Facts, become, find_program, gather, open_console
-from core.oci.talk import CREATED, FAILED, GO, LOG, MAPS, MAX_MESSAGE, PID, READY, START
+from core.oci.talk import CREATED, FAILED, GO, LOG, MAPS, MAX_MESSAGE, PID, PLACE, READY, START
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Stage:
         self.listener = -1
         """The socket that `start` connects to; -1 to go on at once (`run`)."""
         self.debug = False
+        self.placed = False
+        """Whether the runtime has this process put into its cgroup, by systemd."""
         self.context = Context()
         self.channel = _socket.socket()
         self.doing = "start"
@@ -57,21 +59,32 @@ class Stage:
         """Make the namespaces, fork the first process and end."""
         self.channel = channel
         with _Telling(self):
+            if self.placed:
+                self.doing = "join the cgroup"
+                self._ask(PLACE)
+            ordinary = os.geteuid() != 0
+            if ordinary and self.plan.maps:
+                # Nothing is his to mount before he is root of something.
+                self._make_user_namespace()
+                process.unshare(process.CLONE_NEWNS)
             self._apply(self.plan.outer)
             if self.plan.user_namespace:
                 self._enter_user_namespace()
-            elif self.plan.maps:
+            elif self.plan.maps and not ordinary:
                 init.take_stdio((0, 1, 2), self.plan.host_uid)
-                self.doing = "make the user namespace"
-                process.unshare(process.CLONE_NEWUSER)
-                self._ask(MAPS)
-                be_root()
+                self._make_user_namespace()
             self._apply((self.plan.unshare, *self.plan.late))
             pid = os.fork()
             if pid:
                 channel.send(PID + str(pid).encode())
                 os._exit(0)
             self._run_inner()
+
+    def _make_user_namespace(self) -> None:
+        self.doing = "make the user namespace"
+        process.unshare(process.CLONE_NEWUSER)
+        self._ask(MAPS)
+        be_root()
 
     def _enter_user_namespace(self) -> None:
         self.doing = f"join user namespace {self.plan.user_namespace}"

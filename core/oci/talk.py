@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_MESSAGE = 64 << 10
-MAPS, PID, READY, CREATED, FAILED, LOG, GO = (
-    b"maps", b"pid ", b"ready", b"created", b"error", b"log ", b"go",
+PLACE, MAPS, PID, READY, CREATED, FAILED, LOG, GO = (
+    b"place", b"maps", b"pid ", b"ready", b"created", b"error", b"log ", b"go",
 )  # fmt: skip
-"""Outer stage: wants its id maps; the pid it forked.  First process: the file system is there,
-hooks may run; all is ready for `start`; why there will be no program.  Runtime: go on, with
-the state for who decides about system calls, if anybody does."""
+"""Outer stage: wants its cgroup; its id maps; the pid it forked.  First process: the file system
+is there, hooks may run; all is ready for `start`; why there will be no program.  Runtime: go on,
+with the state for who decides about system calls, if anybody does."""
 START = b"start"
 
 

@@ -181,6 +181,14 @@ class CgroupMount(Step):
             shown = context.target(self.target, directory=True)
             mount.mount_setattr(shown, self.flags & mount.MOUNT_ATTR_RDONLY)
             os.close(shown)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            # A bound /sys shows the host's, and the kernel mounts no second one on top of it.
+            mount.mount("tmpfs", here, "tmpfs", 0, "mode=755")
+            between = context.target(self.target, directory=True)
+            mount.mount("cgroup", f"/proc/self/fd/{between}", "cgroup2", self.flags)
+            os.close(between)
 
 
 class CloneTree(Step):
