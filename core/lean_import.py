@@ -9,6 +9,7 @@ Whatever is otherwise it leaves to the standard finder, which compiles as ever.
 
 from __future__ import annotations
 
+import _imp
 import marshal
 import os
 import sys
@@ -53,6 +54,7 @@ class Importer(Loader):
         code = _compiled(cached, facts)
         if code is None:
             return None
+        _imp._fix_co_filename(code, source)  # type: ignore[attr-defined]  # noqa: SLF001 - for tracebacks
         spec = ModuleSpec(name, self, origin=source, loader_state=code)
         spec.has_location = True
         spec.cached = cached

@@ -14,7 +14,7 @@ from core.containers.attach.session import Session, connect, load_relay, read_ex
 from core.containers.configuration.options import ContainerOptions, Mount
 from core.containers.stored import Lock, Row
 from core.containers.supervision import protocol
-from core.errors import Conflict, Error
+from core.errors import Conflict, Error, NotFound
 from core.model import ContainerInfo, Endpoint, Port, Usage
 from core.privileges import is_root, require_root
 
@@ -108,7 +108,6 @@ class Containers:
     def usage(self, reference: str) -> Usage | None:
         """Return what a container uses now; None when it does not run or is gone."""
         from core.containers.runtime import cgroups
-        from core.errors import NotFound
 
         try:
             row = stored.find(self._database, reference)
@@ -272,7 +271,7 @@ class Containers:
             ours.close()
             raise
         options = row.options
-        ended = (lambda: self.rm(row.id)) if options.auto_remove else None
+        ended = (lambda: self._remove_ended(row)) if options.auto_remove else None
         return Session(ours, tty=options.tty, stdin=stdin and options.stdin_open, ended=ended)
 
     def start_wanted(self) -> tuple[str, ...]:
@@ -653,6 +652,18 @@ class Containers:
                 ending.send(self._paths, row, found, 9)
                 repair.locked_state(self._paths, self._network, row.id)
             remove_container(self._paths, self._database, self._network, row.id, bin_)
+
+    def _remove_ended(self, row: Row) -> None:
+        """Remove a container at its end; its monitor waits for that, and removes the files."""
+        from core.containers.removal import remove_container
+
+        try:
+            with Lock(self._paths, row.id):
+                found = repair.locked_state(self._paths, self._network, row.id)
+                if found.state not in state.ALIVE:  # nobody has started it again
+                    remove_container(self._paths, self._database, self._network, row.id, aside=True)
+        except NotFound:
+            pass  # somebody else has removed it
 
 
 def _not_running(row: Row, found: str = "", wanted: str = "running") -> Conflict:

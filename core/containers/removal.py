@@ -30,18 +30,26 @@ def remove_container(
     network: Network,
     container_id: str,
     bin_: Bin | None = None,
+    *,
+    aside: bool = False,
 ) -> None:
     """Remove a container that does not run, for good or into the trash; the caller holds its lock.
 
-    The row goes last, so that a removal cut short can be seen and done again.  Raises
-    HostError naming the file that cannot be removed.
+    The row goes last, so that a removal cut short can be seen and done again.  `aside`: the
+    directory is only moved out of the way, `remove_aside` does the rest; should that never
+    come, whoever next looks after the trash does.  Raises HostError naming the file that cannot
+    be removed.
     """
     take_back(network, container_id)
     _remove_directory(paths.container_run(container_id), container_id)
-    if bin_ is None:
+    if bin_ is None and not aside:
         _remove_directory(paths.container(container_id), container_id)
     network.release(container_id)
     with database.write() as sql:
+        if aside:
+            os.makedirs(paths.trash, 0o700, exist_ok=True)
+            # Within the transaction: for others the directory is never in the wrong place.
+            os.rename(paths.container(container_id), f"{paths.trash}/{container_id}")
         if bin_ is not None:
             rows = rows_of(sql, "containers", "id=?", (container_id,))
             edits = rows_of(sql, "container_edits", "container=?", (container_id,))
@@ -50,6 +58,14 @@ def remove_container(
                 bin_.put(sql, "container", row["name"], kept,
                          directory=paths.container(container_id))  # fmt: skip
         sql.execute("DELETE FROM containers WHERE id=?", (container_id,))
+
+
+def remove_aside(trash: str, container_id: str) -> None:
+    """Remove what a removal has moved aside."""
+    try:
+        remove_tree(f"{trash}/{container_id}")
+    except OSError:
+        pass  # an immutable file, a mount: the next that looks after the trash tries again
 
 
 def with_cgroup(container_ids: Iterable[str]) -> list[str]:

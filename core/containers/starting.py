@@ -59,6 +59,7 @@ def make_job(
         },
         "health": row.document.get("health"),
         "auto_remove": options.auto_remove,
+        "trash": paths.trash,
         "remove": [sys.executable, "-I", "-S", "-E", CLEANUP, paths.data, paths.run, row.id],
     }
 

@@ -228,6 +228,29 @@ def test_foreground_rm_is_done_when_the_code_is_there(
     assert run(containers.run(shell("exit 5", auto_remove=True)))[0] == 5
     assert containers.list() == []
     assert os.listdir(engine.paths.containers) == []
+    until(lambda: not os.listdir(engine.paths.trash))  # its monitor has removed the files
+
+
+def test_what_is_removed_at_its_end_need_not_be_brought_to_the_disk(
+    containers: Containers,
+) -> None:
+    for removed in (True, False):
+        _, mounts, _ = run(containers.run(shell("cat /proc/mounts", auto_remove=removed)))
+        root = next(line for line in mounts.splitlines() if line.startswith(b"overlay / "))
+        assert (b"volatile" in root) == removed
+
+
+def test_one_that_could_not_be_started_and_is_volatile_starts_again(
+    containers: Containers, engine: Engine
+) -> None:
+    container = containers.create(options("/later", auto_remove=True))
+    with pytest.raises(RunError):
+        containers.start(container)
+    later = Path(engine.paths.container(container)) / "upper/later"
+    later.write_text("#!/bin/sh\nexit 7\n")
+    later.chmod(0o755)
+    assert run(containers.start_attached(container))[0] == 7
+    assert containers.list() == []
 
 
 def test_background_rm_needs_nobody(containers: Containers, engine: Engine) -> None:

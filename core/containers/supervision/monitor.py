@@ -129,7 +129,7 @@ class Monitor:
             self._note_run()
         self._end()
         self._linger()
-        if self._job["auto_remove"] and os.path.exists(self._directory):
+        if self._job["auto_remove"]:
             self._remove()
 
     def _make_health(self) -> Health | None:
@@ -491,7 +491,15 @@ class Monitor:
             self._loop.turn()
 
     def _remove(self) -> None:
-        """Become the program that removes the container."""
+        """Remove what its owner has moved aside, or become the program that removes it all."""
+        container_id, trash = self._job["plan"]["container_id"], self._job["trash"]
+        if os.path.exists(f"{trash}/{container_id}"):
+            from core.containers.removal import remove_aside
+
+            remove_aside(trash, container_id)
+            return
+        if not os.path.exists(self._directory):
+            return
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         process.setns(own, process.CLONE_NEWPID)  # the container's takes no more processes
         os.execv(sys.executable, self._job["remove"])  # noqa: S606 - no shell is the point
