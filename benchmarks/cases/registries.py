@@ -83,7 +83,7 @@ def sync(host: BenchHost, rounds: int) -> Measurement:
             f'to = "{mirror.host}/limpet/many"\n'
         )
         env = {**host.env, "LIMPET_CONFIG": str(config)}
-        limpet = host.limpet("sync", "run")
+        limpet = host.limpet("sync")
         skopeo = ["skopeo", "sync", "--src", "docker", "--dest", "docker",
                   "--src-tls-verify=false", "--dest-tls-verify=false",
                   f"{host.registry.host}/many", f"{mirror.host}/skopeo"]  # fmt: skip
@@ -101,7 +101,7 @@ def sync(host: BenchHost, rounds: int) -> Measurement:
         ]
         note = f"{TAGS} tags of as many images, nothing new; the whole process."
         aims = [Aim("limpet", "skopeo", 0.25)]
-        return interleave("`sync run` with nothing to do", cases, max(5, rounds // 2), note, aims)
+        return interleave("`sync` with nothing to do", cases, max(5, rounds // 2), note, aims)
 
 
 def serve(host: BenchHost, rounds: int) -> Measurement:
