@@ -150,10 +150,11 @@ def watch_rules(
             if isinstance(report.failure, RateLimited):
                 left = report.failure.reset_at - time.time()
                 wait_s = max(wait_s, min(left, LIMITED_MAX_S))
+        again = time.localtime(time.time() + wait_s)
+        job.progress("next run", 0, 0, time.strftime("at %H:%M:%S", again))
         end = time.monotonic() + wait_s
         while (left := end - time.monotonic()) > 0:
             job.check()
-            job.progress("next run", int(wait_s - left), int(wait_s), "waiting")
             time.sleep(min(left, 0.2))
 
 
