@@ -10,6 +10,7 @@ from benchmarks.cases import (
     first_paint,
     image_files,
     listing,
+    load,
     monitors,
     networks,
     pulling,
@@ -49,4 +50,5 @@ CASES: dict[str, Callable[[BenchHost, int], Measurement | Figures]] = {
     "app": app.app,
     "memory": monitors.memory,
     "scale": scale.scale,
+    "load": load.load,
 }

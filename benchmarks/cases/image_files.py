@@ -35,12 +35,12 @@ def image_files(host: BenchHost, rounds: int) -> Figures:
     engine = Engine(paths, Config())
     noise = random.Random(4)
     for number in range(1, LAYERS + 1):
-        _layer(engine, number, _rows(noise, number, LAYER_FILES))
-    rows = _rows(noise, 100, FILES)
+        make_layer(engine, number, make_rows(noise, number, LAYER_FILES))
+    rows = make_rows(noise, 100, FILES)
     changed = [(*row[:7], noise.randbytes(32).hex(), "") if n % 100 == 0 else row
                for n, row in enumerate(rows)]  # fmt: skip
-    _layer(engine, 101, rows)
-    _layer(engine, 102, changed)
+    make_layer(engine, 101, rows)
+    make_layer(engine, 102, changed)
     for number in (101, 102):
         _image(engine, f"app:{number}", [number])
     _image(engine, "shared:1", [101])
@@ -96,7 +96,8 @@ def _removal(engine: Engine, rounds: int) -> float:
     return statistics.median(took)
 
 
-def _rows(noise: random.Random, layer: int, count: int) -> list[tuple[object, ...]]:
+def make_rows(noise: random.Random, layer: int, count: int) -> list[tuple[object, ...]]:
+    """Return the files of a layer, named so that no two layers have the same."""
     first = (layer - 1) * LAYER_FILES
     return [
         (f"usr/lib/python3/dist-packages/package_{n // 50}/part_{n % 7}/module_{n}.py", "file",
@@ -105,7 +106,8 @@ def _rows(noise: random.Random, layer: int, count: int) -> list[tuple[object, ..
     ]  # fmt: skip
 
 
-def _layer(engine: Engine, number: int, rows: list[tuple[object, ...]]) -> None:
+def make_layer(engine: Engine, number: int, rows: list[tuple[object, ...]]) -> None:
+    """Put a layer into the store that is an index and an empty directory."""
     engine.paths.make()
     Path(f"{engine.paths.layers}/{number}").mkdir()
     write_index(f"{engine.paths.layers}/{number}.index", rows)
