@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 RESTORED = ("images", "image_layers", "tags", "containers", "container_edits")
 """Tables whose rows can be in the trash, those first that others refer to."""
+EVER = float("inf")
 IF_FREE = ("tags",)
 """Rows that are left out when their name is taken meanwhile."""
 
@@ -66,13 +67,15 @@ class Trash:
     def batches(self) -> list[Batch]:
         """Return what can be brought back, the latest first."""
         found: dict[str, Batch] = {}
+        names: dict[str, list[str]] = {}
         for batch, command, removed, name, size in self._database.query(
             "SELECT batch, command, removed, kind || ' ' || name, bytes FROM trash "
             "ORDER BY batch DESC, id"
         ):
             before = found.get(batch) or Batch(batch, command, removed)
-            found[batch] = before.replace(names=(*before.names, name), bytes=before.bytes + size)
-        return list(found.values())
+            found[batch] = before.replace(bytes=before.bytes + size)
+            names.setdefault(batch, []).append(name)
+        return [one.replace(names=tuple(names[one.id])) for one in found.values()]
 
     def undo(self, batch: str = "") -> Batch:
         """Bring back a batch, the latest one if none is named, and return it.
@@ -129,11 +132,16 @@ class Trash:
         """
         if self._disk_is_full():
             return self.empty()
-        return self.empty(time.time() - self._config["storage", "trash_s"])
+        now = time.time()
+        if self._database.query("SELECT 1 FROM trash WHERE removed>? LIMIT 1", (now,)):
+            # The clock was wrong then, or is now: the time to keep it begins anew.
+            with self._database.write() as sql:
+                sql.execute("UPDATE trash SET removed=?1 WHERE removed>?1", (now,))
+        return self.empty(now - self._config["storage", "trash_s"])
 
     def empty(self, before: float | None = None) -> int:
         """Remove for good what was removed before a time (None: everything); returns bytes."""
-        limit = time.time() + 1 if before is None else before
+        limit = EVER if before is None else before
         if not self._database.query("SELECT 1 FROM trash WHERE removed<? LIMIT 1", (limit,)):
             return 0
         gone: list[str] = []
@@ -160,10 +168,9 @@ class Trash:
         orphans = []
         with self._database.write() as sql:
             kept = {}
-            for (text,) in sql.execute("SELECT document FROM trash").fetchall():
+            for (text,) in sql.execute("SELECT document FROM trash WHERE kind='container'"):
                 document = loads(text)
-                if document["directory"]:
-                    kept[document["kept"]] = document["directory"]
+                kept[document["kept"]] = document["directory"]
             for name in _names(self._paths.trash):
                 if name in kept:
                     continue

@@ -35,25 +35,20 @@ class Entry(Record):
 
 def entries(store: ImageStore, paths: Paths) -> list[Entry]:
     """Return all that the cache has, last used first."""
-    from core.images.holders import LAYER_HOLDERS
+    from core.images.holders import LAYER_HOLDERS, held
 
-    others = [sql for sql in LAYER_HOLDERS if "build_cache" not in sql]
-    connection = store.database.connection()
-    found = []
-    for key, words, diff_id, blob, created, used, size, blob_size in store.database.query(
+    rows = store.database.query(
         "SELECT c.key, c.instruction, c.diff_id, c.blob_digest, c.created, c.used, "
         "COALESCE(l.size, 0), c.blob_size FROM build_cache c LEFT JOIN layers l USING (diff_id) "
         "ORDER BY c.used DESC"
-    ):
-        shared = any(
-            connection.execute(
-                f"{sql} LIMIT 1", (diff_id, "[]") if "?2" in sql else (diff_id,)
-            ).fetchone()
-            for sql in others
-        )
+    )
+    others = [sql for sql in LAYER_HOLDERS if "build_cache" not in sql]
+    shared = held(store.database.connection(), others, {row[2] for row in rows if row[2]})
+    found = []
+    for key, words, diff_id, blob, created, used, size, blob_size in rows:
         digests = tuple(digest for digest in (diff_id, blob) if digest)
         found.append(
-            Entry("step", key, words, digests, created, used, size + blob_size, bool(shared))
+            Entry("step", key, words, digests, created, used, size + blob_size, diff_id in shared)
         )
     return [*found, *_mounts(paths)]
 

@@ -13,41 +13,44 @@ if TYPE_CHECKING:
 
 STAYS = "NOT IN (SELECT value FROM json_each(?2))"
 LAYER_HOLDERS = (
-    f"SELECT 1 FROM image_layers WHERE diff_id=?1 AND image {STAYS}",  # noqa: S608 - constants
-    "SELECT 1 FROM trash_holds WHERE digest=?1",
-    "SELECT 1 FROM build_cache WHERE diff_id=?1",
+    f"SELECT 1 FROM image_layers WHERE diff_id=asked.value AND image {STAYS}",  # noqa: S608 - constants
+    "SELECT 1 FROM trash_holds WHERE digest=asked.value",
+    "SELECT 1 FROM build_cache WHERE diff_id=asked.value",
 )
 BLOB_HOLDERS = (
-    f"SELECT 1 FROM image_layers WHERE blob_digest=?1 AND image {STAYS}",  # noqa: S608
-    f"SELECT 1 FROM images WHERE digest=?1 AND digest {STAYS}",  # noqa: S608
-    f"SELECT 1 FROM images WHERE config_digest=?1 AND digest {STAYS}",  # noqa: S608
-    f"SELECT 1 FROM tags WHERE source_digest=?1 AND digest {STAYS}",  # noqa: S608
+    f"SELECT 1 FROM image_layers WHERE blob_digest=asked.value AND image {STAYS}",  # noqa: S608
+    f"SELECT 1 FROM images WHERE digest=asked.value AND digest {STAYS}",  # noqa: S608
+    f"SELECT 1 FROM images WHERE config_digest=asked.value AND digest {STAYS}",  # noqa: S608
+    f"SELECT 1 FROM tags WHERE source_digest=asked.value AND digest {STAYS}",  # noqa: S608
     "SELECT 1 FROM index_blobs b JOIN tags t ON t.source_digest=b.index_digest "  # noqa: S608
-    f"WHERE b.digest=?1 AND t.digest {STAYS}",
-    "SELECT 1 FROM repository_blobs WHERE digest=?1",
-    "SELECT 1 FROM repository_manifests WHERE digest=?1",
-    "SELECT 1 FROM trash_holds WHERE digest=?1",
-    "SELECT 1 FROM build_cache WHERE blob_digest=?1",
+    f"WHERE b.digest=asked.value AND t.digest {STAYS}",
+    "SELECT 1 FROM repository_blobs WHERE digest=asked.value",
+    "SELECT 1 FROM repository_manifests WHERE digest=asked.value",
+    "SELECT 1 FROM trash_holds WHERE digest=asked.value",
+    "SELECT 1 FROM build_cache WHERE blob_digest=asked.value",
 )
-"""`?1` is the layer's diff ID or the blob's digest, `?2` a JSON list of images that are going."""
+"""`asked.value` is the layer's diff ID or the blob's digest, `?2` a JSON list of images that go."""
 
 
-def layer_is_held(sql: Connection, diff_id: str, without: Iterable[str] = ()) -> bool:
-    """Return whether anything but the images `without` needs a layer."""
-    return _is_held(sql, LAYER_HOLDERS, diff_id, without)
+def held_layers(sql: Connection, diff_ids: Iterable[str], without: Iterable[str] = ()) -> set[str]:
+    """Return which of these layers anything but the images `without` needs."""
+    return held(sql, LAYER_HOLDERS, diff_ids, without)
 
 
-def blob_is_held(sql: Connection, digest: str, without: Iterable[str] = ()) -> bool:
-    """Return whether anything but the images `without` needs a blob."""
-    return _is_held(sql, BLOB_HOLDERS, digest, without)
+def held_blobs(sql: Connection, digests: Iterable[str], without: Iterable[str] = ()) -> set[str]:
+    """Return which of these blobs anything but the images `without` needs."""
+    return held(sql, BLOB_HOLDERS, digests, without)
 
 
-def _is_held(sql: Connection, holders: Iterable[str], digest: str, without: Iterable[str]) -> bool:
+def held(
+    sql: Connection, holders: Iterable[str], digests: Iterable[str], without: Iterable[str] = ()
+) -> set[str]:
+    """Return which of these digests one of the `holders` needs: one question for all."""
     from core.lean_json import dumps
 
-    going = dumps(list(without))
-    for holder in holders:
-        values = (digest, going) if "?2" in holder else (digest,)
-        if sql.execute(f"{holder} LIMIT 1", values).fetchone():
-            return True
-    return False
+    tests = " OR ".join(f"EXISTS ({holder})" for holder in holders)
+    rows = sql.execute(
+        f"SELECT asked.value FROM json_each(?1) asked WHERE {tests}",  # noqa: S608 - constants
+        (dumps(list(digests)), dumps(list(without))),
+    )
+    return {row[0] for row in rows}

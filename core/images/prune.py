@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 
-from core.images.holders import blob_is_held, layer_is_held
+from core.images.holders import held_blobs, held_layers
 from core.images.removal import RemovePlan, plan_removal
 from core.record import Record
 
@@ -138,9 +138,9 @@ def _leftovers(store: ImageStore, paths: Paths) -> Iterator[Leftover]:
     now = time.time()
     sql = store.database.connection()
     rows = store.database.query("SELECT id, diff_id, size FROM layers")
+    held = held_layers(sql, (diff_id for _, diff_id, _ in rows))
     for number, diff_id, size in rows:
-        path = f"{paths.layers}/{number}"
-        if _age(path + ".index", now) > IDLE_S and not layer_is_held(sql, diff_id):
+        if diff_id not in held and _age(f"{paths.layers}/{number}.index", now) > IDLE_S:
             yield Leftover("layer", diff_id, size, "no image has it")
     known = {str(number) for number, *_ in rows}
     for name in _names(paths.layers):
@@ -150,10 +150,17 @@ def _leftovers(store: ImageStore, paths: Paths) -> Iterator[Leftover]:
         if not _is_locked(path.removesuffix(".index") + ".lock") and _age(path, now) > IDLE_S:
             yield Leftover("file", path, _size(path), "an interrupted unpack or removal left it")
     for algorithm in _names(paths.blobs):
-        for value in _names(f"{paths.blobs}/{algorithm}"):
-            path, digest = f"{paths.blobs}/{algorithm}/{value}", f"{algorithm}:{value}"
-            if _age(path, now) > IDLE_S and not blob_is_held(sql, digest):
+        digests = [f"{algorithm}:{value}" for value in _names(f"{paths.blobs}/{algorithm}")]
+        held = held_blobs(sql, digests)
+        for digest in digests:
+            path = f"{paths.blobs}/{digest.replace(':', '/')}"
+            if digest not in held and _age(path, now) > IDLE_S:
                 yield Leftover("blob", digest, _size(path), "no image has it")
+    defined = {row[0] for row in store.database.query("SELECT id FROM containers")}
+    for name in _names(paths.containers):
+        path = paths.container(name)
+        if name not in defined and _age(path, now) > IDLE_S:
+            yield Leftover("file", path, 0, "an interrupted create left it")
     for name in _names(paths.partial):
         path = f"{paths.partial}/{name}"
         is_write = name.startswith("write-")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import Conflict, InUse
-from core.images.holders import blob_is_held, layer_is_held
+from core.images.holders import held_blobs, held_layers
 from core.images.reference import familiar_name
 from core.record import Record
 from core.trash_bin import rows_of
@@ -48,8 +48,8 @@ def plan_removal(
     A name that is not the last only goes itself.  Raises InUse naming the containers made
     from an image, Conflict for an ID with several names unless `force`.
     """
-    tags: list[str] = []
-    images: list[str] = []
+    tags: dict[str, None] = {}
+    images: dict[str, None] = {}
     for word, image, name in wanted:
         own = [
             row[0]
@@ -63,18 +63,18 @@ def plan_removal(
                 hint=f"rmi -f {word} takes them all, rmi NAME takes one",
             )
         going = [name] if name else own
-        left = set(own) - set(going) - set(tags)
+        left = set(own) - set(going) - tags.keys()
         if not left and (holders := users.get(image.digest)):
             raise InUse(
                 f"image {word} is used by container {', '.join(holders)}",
                 hint=f"rm {' '.join(holders)} first",
                 subject=word,
             )
-        tags += [tag for tag in going if tag not in tags]
-        if not left and image.digest not in images:
-            images.append(image.digest)
-    layers = _layers_of(database, images)
-    blobs = _blobs_of(database, images)
+        tags |= dict.fromkeys(going)
+        if not left:
+            images[image.digest] = None
+    layers = _layers_of(database, list(images))
+    blobs = _blobs_of(database, list(images))
     lines = [f"Untagged: {familiar_name(tag)}" for tag in tags]
     lines += [f"Deleted: {digest}" for digest in images]
     lines += [f"Deleted: {diff_id}" for _, diff_id, _ in layers]
@@ -92,47 +92,55 @@ def plan_removal(
 def _layers_of(database: Database, images: list[str]) -> list[tuple[int, str, int]]:
     """Return the layers that only these images hold."""
     sql = database.connection()
-    return [
-        (number, diff_id, size)
-        for number, diff_id, size in _rows(
-            sql, "SELECT DISTINCT l.id, l.diff_id, l.size FROM layers l "
-            "JOIN image_layers USING (diff_id) WHERE image IN ({}) ORDER BY l.id", images)
-        if not layer_is_held(sql, diff_id, images)
-    ]  # fmt: skip
+    found = _rows(
+        sql, "SELECT DISTINCT l.id, l.diff_id, l.size FROM layers l "
+        "JOIN image_layers USING (diff_id) WHERE image IN (SELECT value FROM json_each(?)) "
+        "ORDER BY l.id", images,
+    )  # fmt: skip
+    held = held_layers(sql, (diff_id for _, diff_id, _ in found), images)
+    return [layer for layer in found if layer[1] not in held]
 
 
 def _blobs_of(database: Database, images: list[str]) -> list[tuple[str, int]]:
     """Return the blobs that only these images hold: layers, configs, manifests."""
     sql = database.connection()
     found = _rows(
-        sql, "SELECT DISTINCT blob_digest, blob_size FROM image_layers WHERE image IN ({})", images
-    )
+        sql, "SELECT DISTINCT blob_digest, blob_size FROM image_layers "
+        "WHERE image IN (SELECT value FROM json_each(?))", images,
+    )  # fmt: skip
     for digest, config in _rows(
-        sql, "SELECT digest, config_digest FROM images WHERE digest IN ({})", images
-    ):
+        sql, "SELECT digest, config_digest FROM images "
+        "WHERE digest IN (SELECT value FROM json_each(?))", images,
+    ):  # fmt: skip
         found += [(config, 0), (digest, 0)]
     found += [(blob, 0) for blob in _index_blobs(sql, images)]
-    return [blob for blob in dict.fromkeys(found) if not blob_is_held(sql, blob[0], images)]
+    held = held_blobs(sql, (digest for digest, _ in found), images)
+    return [blob for blob in dict.fromkeys(found) if blob[0] not in held]
 
 
 def _index_blobs(sql: Connection, images: list[str]) -> list[str]:
     """Return the indexes that images were pulled with for all platforms, and what lies beside."""
-    sources = "SELECT DISTINCT source_digest FROM tags WHERE digest <> source_digest AND digest IN"
-    found = [digest for (digest,) in _rows(sql, f"{sources} ({{}})", images)]
-    return found + [digest for (digest,) in _rows(
-        sql, f"SELECT digest FROM index_blobs WHERE index_digest IN ({sources} ({{}}))",  # noqa: S608
-        images)]  # fmt: skip
+    sources = (
+        "SELECT DISTINCT source_digest FROM tags WHERE digest <> source_digest "
+        "AND digest IN (SELECT value FROM json_each(?))"
+    )
+    return [digest for (digest,) in (
+        *_rows(sql, sources, images),
+        *_rows(sql, f"SELECT digest FROM index_blobs WHERE index_digest IN ({sources})",  # noqa: S608
+               images),
+    )]  # fmt: skip
 
 
 def keep_images(sql: Connection, plan: RemovePlan, bin_: Bin) -> None:
     """Put what the plan takes away into the trash, with all that it needs to come back."""
+    names, going = set(plan.tags), set(plan.images)
     for digest in plan.images:
         own = {
             table: rows_of(sql, table, f"{column}=?", (digest,))
             for table, column in (("images", "digest"), ("image_layers", "image"))
         }
         tags = [row for row in rows_of(sql, "tags", "digest=?", (digest,))
-                if row["name"] in plan.tags]  # fmt: skip
+                if row["name"] in names]  # fmt: skip
         holds = {digest, *(row["config_digest"] for row in own["images"])}
         holds.update(_index_blobs(sql, [digest]))
         for row in own["image_layers"]:
@@ -142,11 +150,12 @@ def keep_images(sql: Connection, plan: RemovePlan, bin_: Bin) -> None:
         bin_.put(sql, "image", name, {**own, "tags": tags}, holds=holds, size=size)
     for name in plan.tags:
         rows = [row for row in rows_of(sql, "tags", "name=?", (name,))
-                if row["digest"] not in plan.images]  # fmt: skip
+                if row["digest"] not in going]  # fmt: skip
         if rows:
             bin_.put(sql, "name", familiar_name(name), {"tags": rows})
 
 
 def _rows(sql: Connection, query: str, images: list[str]) -> list[Any]:
-    marks = ",".join("?" * len(images))
-    return [tuple(row) for row in sql.execute(query.format(marks), images).fetchall()]
+    from core.lean_json import dumps
+
+    return [tuple(row) for row in sql.execute(query, (dumps(images),)).fetchall()]

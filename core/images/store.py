@@ -298,16 +298,17 @@ class ImageStore:
         Within the transaction that has taken their holders away.  What is to go is added to
         `gone`; `discard` removes the files, once nothing in the database names them.
         """
-        from core.images.holders import blob_is_held, layer_is_held
+        from core.images.holders import held_blobs, held_layers
 
-        freed = 0
+        freed, digests = 0, list(digests)
+        layers, blobs = held_layers(sql, digests), held_blobs(sql, digests)
         for digest in digests:
             row = sql.execute("SELECT id, size FROM layers WHERE diff_id=?", (digest,)).fetchone()
-            if row and not layer_is_held(sql, digest):
+            if row and digest not in layers:
                 freed += row[1]
                 sql.execute("DELETE FROM layers WHERE id=?", (row[0],))
                 gone.append(str(row[0]))
-            if self.blobs.has(digest) and not blob_is_held(sql, digest):
+            if digest not in blobs and self.blobs.has(digest):
                 freed += self.blobs.size(digest)
                 gone.append(digest)
         return freed
@@ -318,14 +319,15 @@ class ImageStore:
         In a transaction of its own: an image that comes now finds them, or is refused; a
         removal that is killed leaves files that nothing names.
         """
-        from core.images.holders import blob_is_held
+        from core.images.holders import held_blobs
         from core.images.trees import remove_tree
 
-        folders = []
+        folders, gone = [], list(gone)
         with self.database.write() as sql:
+            held = held_blobs(sql, gone)
             for name in gone:
                 if not name.isdigit():
-                    if not blob_is_held(sql, name):
+                    if name not in held:
                         self.blobs.remove(name)
                 elif not sql.execute("SELECT 1 FROM layers WHERE id=?", (name,)).fetchone():
                     folders.append(self.layers.set_aside(int(name)))

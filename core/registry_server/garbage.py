@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from core.images.holders import blob_is_held
+from core.images.holders import held_blobs
 from core.record import Record
 from core.registry_server.blobs import loosen_object
 from core.registry_server.uploads import PREFIX
@@ -173,8 +173,10 @@ def _remove_files(
     sql: Connection, blobs: ServedBlobs, before: float, only_look: bool
 ) -> tuple[list[str], int]:
     gone, size = [], 0
-    for (digest,) in sql.execute("SELECT digest FROM loose_blobs").fetchall():
-        if not blob_is_held(sql, digest):
+    loose = [row[0] for row in sql.execute("SELECT digest FROM loose_blobs")]
+    held = held_blobs(sql, loose)
+    for digest in loose:
+        if digest not in held:
             if blobs.last_use(digest) > before:
                 continue
             freed = blobs.take_away(sql, digest, only_look=only_look)
