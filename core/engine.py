@@ -143,18 +143,16 @@ class Engine:
 
     def images(self) -> list[ImageInfo]:
         """Return the local images, newest first, with the containers made from each."""
+        users = self.image_users()
+        return [image.replace(used_by=users.get(image.digest, ())) for image in self.store.images()]
+
+    def image_users(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of containers by the digest of the image they are made from."""
         users: dict[str, list[str]] = {}
         rows = self.database.query("SELECT image_digest, name FROM containers ORDER BY name")
         for digest, name in rows:
             users.setdefault(digest, []).append(name)
-        return [
-            image.replace(used_by=tuple(users.get(image.digest, ())))
-            for image in self.store.images()
-        ]
-
-    def image_users(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the names of containers by the digest of the image they are made from."""
-        return {image.digest: image.used_by for image in self.images() if image.used_by}
+        return {digest: tuple(names) for digest, names in users.items()}
 
     def containers(self) -> list[ContainerInfo]:
         """Return all containers, newest first, whatever their state."""

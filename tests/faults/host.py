@@ -68,7 +68,9 @@ class Host:
         image = self.work / "disk.img"
         with image.open("wb") as file:
             file.truncate(DISK_MB << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
+        # The blocks of any disk that is not tiny: where they are smaller than a page, the file
+        # that SQLite maps has holes, and a full disk ends all that touch them by SIGBUS.
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-b", "4096", str(image)], check=True)
         subprocess.run(["mount", "-o", "loop", str(image), str(self.disk)], check=True)
 
     def _serve(self) -> tuple[str, subprocess.Popen[bytes]]:
