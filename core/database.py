@@ -11,7 +11,7 @@ import os
 import time
 from _thread import _local as _Local  # threading's own local, without the rest of threading
 
-from core import lean_sqlite
+from core import lean_sqlite, reserve
 from core.errors import FREE_SPACE, HostError
 
 TYPE_CHECKING = False
@@ -313,6 +313,7 @@ class Database:
         try:
             if not os.path.exists(path):
                 self._paths.make()
+            reserve.see_to(self._paths)
             connection = lean_sqlite.connect(path, timeout=30, isolation_level=None)
             _use_log(connection)
             connection.executescript(
@@ -371,6 +372,7 @@ class Transaction:
         self._paths = paths
 
     def __enter__(self) -> lean_sqlite.Connection:
+        reserve.see_to(self._paths)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except lean_sqlite.DatabaseError as error:

@@ -63,6 +63,11 @@ class Paths(Record):
         return f"{self.run}/spawners"
 
     @property
+    def reserve(self) -> str:
+        """Space for the database on a full disk."""
+        return f"{self.data}/reserve"
+
+    @property
     def volumes(self) -> str:
         """One directory a named volume; made with the first."""
         return f"{self.data}/volumes"

@@ -56,14 +56,10 @@ def load(host: BenchHost, rounds: int) -> Figures:
     rounds = max(3, rounds // 4)
     with _filled(host, "small", SHARE) as small, _filled(host, "large", 1) as large:
         figures: list[Figure] = []
-        nothing = _compare(
-            rounds, _command(host, small, "version"), _command(host, large, "version")
-        )
+        nothing = _compare(rounds, _command(host, small, "version"))[0].processor
         for words in COMMANDS:
-            figures += _figures(
-                f"`{words}`",
-                _compare(rounds, *(_command(host, one, words) for one in (small, large))), nothing,
-            )  # fmt: skip
+            taken = _compare(rounds, *(_command(host, one, words) for one in (small, large)))
+            figures += _figures(f"`{words}`", taken, nothing)
         for name, work in (("`tag` and `rmi` of a name", _tag), ("a name completed", _complete)):
             figures += _figures(name, _compare(rounds, work(host, small), work(host, large)))
         figures += _app(host, small, large)

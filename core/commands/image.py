@@ -264,12 +264,7 @@ def inspect_image(engine: Engine, name: str) -> dict[str, object]:
         "RootFS": {"Type": "layers", "Layers": config.get("rootfs", {}).get("diff_ids", [])},
         "Digest": info.digest,
         "ShortId": short(info.config_digest),
-        "UsedBy": [
-            user
-            for image in engine.images()
-            if image.digest == info.digest
-            for user in image.used_by
-        ],
+        "UsedBy": list(engine.image_users().get(info.digest, ())),
     }
 
 
