@@ -20,7 +20,7 @@ from tests.faults.link import Link
 from tests.faults.operations import DOCKERFILE
 from tests.faults.trap import Trap
 from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
-from tests.leftovers import Leftovers
+from tests.leftovers import SETTLE_S, Leftovers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,15 +187,12 @@ class Host:
         left = self.before.wait(expected)
         if left:
             raise Wrong("left behind:\n" + "\n".join(left))
-        devices = Path("/proc/self/net/dev").read_text().count("veth")
-        if devices != cables:
-            raise Wrong(f"{devices} cables for {cables} containers on the network")
         ports = sum(len(one.ports) for one in alive)
-        listed = subprocess.run(
-            ["nft", "list", "table", "inet", BRIDGE], capture_output=True, text=True, check=False
-        ).stdout
-        if (found := listed.count("127.0.0.1 . tcp")) != ports:
-            raise Wrong(f"{found} ports are published, of {ports}:\n{listed}")
+        deadline = time.monotonic() + SETTLE_S
+        while (found := _network()) != (cables, ports):
+            if time.monotonic() > deadline:
+                raise Wrong(f"cables and published ports are {found}, not {(cables, ports)}")
+            time.sleep(0.05)
 
     def free_bytes(self) -> int:
         """Return what is free on the small disk."""
@@ -233,6 +230,15 @@ class Host:
                 break
             time.sleep(0.1)
         return self.before.wait()
+
+
+def _network() -> tuple[int, int]:
+    """Return how many cables there are, and how many published ports."""
+    table = subprocess.run(
+        ["nft", "list", "table", "inet", BRIDGE], capture_output=True, text=True, check=False
+    ).stdout
+    cables = Path("/proc/self/net/dev").read_text().count("veth")
+    return cables, table.count("127.0.0.1 . tcp")
 
 
 def _listens(port: int) -> bool:
