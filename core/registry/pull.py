@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     from core.model import ImageInfo
 
 MAX_UNPACKERS = 4
-"""Layers that are unpacked at once, if there are as many processors."""
+"""Layers that are unpacked at once: one more than there are processors, for one waits for the
+disk.
+"""
 SHORT_DIGEST = 12
 
 
@@ -193,7 +195,7 @@ def _size(layer: Layer) -> int:
 
 
 def _unpackers() -> int:
-    return min(len(os.sched_getaffinity(0)), MAX_UNPACKERS)
+    return min(len(os.sched_getaffinity(0)) + 1, MAX_UNPACKERS)
 
 
 class _Stopped(Exception):
