@@ -120,6 +120,8 @@ def read_index(path: str) -> list[FileEntry]:
 
 
 def _last_of_each(entries: list[FileEntry]) -> list[FileEntry]:
+    if len({entry.path for entry in entries}) == len(entries):
+        return entries
     last = {(entry.path, entry.kind == "opaque"): entry for entry in entries}
     if len(last) == len(entries):
         return entries

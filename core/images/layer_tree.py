@@ -31,13 +31,20 @@ class Node:
 
     __slots__ = ("_ordered", "children", "entry", "name", "parent", "size", "status")
 
-    def __init__(self, name: str, parent: Node | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        parent: Node | None = None,
+        entry: FileEntry | None = None,
+        status: str = SAME,
+        size: int = 0,
+    ) -> None:
         self.name = name
         self.parent = parent
-        self.entry: FileEntry | None = None
+        self.entry = entry
         """None for a directory that no layer names."""
-        self.status = SAME
-        self.size = 0
+        self.status = status
+        self.size = size
         self.children: dict[str, Node] = NO_CHILDREN
         self._ordered: list[Node] | None = None
 
@@ -85,14 +92,35 @@ class Stack:
     def add(self, layer: Sequence[FileEntry]) -> None:
         """Put a layer on top."""
         with NoSearch():
-            self._add(layer)
+            if self._layers or not self._add_first(layer):
+                self._add(layer)
+
+    def _add_first(self, layer: Sequence[FileEntry]) -> bool:
+        """Add the lowest layer, if nothing in it stands twice or hides anything."""
+        now = {entry.path: entry for entry in layer}
+        if len(now) < len(layer) or any(entry.kind in MARKERS for entry in layer):
+            return False
+        self._now = now
+        self._weights = {entry.path: [entry.size] for entry in layer}
+        self._versions = {entry.path: [(0, entry)] for entry in layer}
+        last, names = "", self._below.setdefault("", set())
+        for path in now:
+            parent = path.rpartition("/")[0]
+            if parent != last:
+                self._link(path)
+                last, names = parent, self._below[parent]
+            names.add(path)
+        self._layers.append(layer)
+        return True
 
     def _add(self, layer: Sequence[FileEntry]) -> None:
         number = len(self._layers)
         weights, now, versions = self._weights, self._now, self._versions
         for entry in layer:
-            if entry.kind != "opaque":
-                weights.setdefault(entry.path, []).append(self._weight(entry))
+            kind = entry.kind
+            if kind != "opaque":
+                weight = self._hidden_weight(entry.path) if kind == "whiteout" else entry.size
+                weights.setdefault(entry.path, []).append(weight)
         # What a layer hides is below it, wherever in the layer the whiteout stands.
         if number:
             for entry in layer:
@@ -106,13 +134,12 @@ class Stack:
                 versions.setdefault(path, []).append((number, entry))
         self._layers.append(layer)
 
-    def _weight(self, entry: FileEntry) -> int:
-        if entry.kind != "whiteout":
-            return entry.size
-        hidden = self._now.get(entry.path)
+    def _hidden_weight(self, path: str) -> int:
+        """Return what a whiteout weighs."""
+        hidden = self._now.get(path)
         if hidden is None or hidden.kind != "dir":
             return 0
-        return sum(self._now[path].size for path in self._under(entry.path) if path in self._now)
+        return sum(self._now[below].size for below in self._under(path) if below in self._now)
 
     def _link(self, path: str) -> None:
         """Make the path known to the directories it is in."""
@@ -208,7 +235,9 @@ class Stack:
         tree = _Tree()
         place = tree.place
         for path, versions in list(self._versions.items()):
-            layer, entry = _top(versions, number)
+            layer, entry = versions[-1]
+            if layer > number:
+                layer, entry = _top(versions, number)
             if entry is None:
                 continue
             if layer < number:
@@ -268,30 +297,29 @@ class _Tree:
         self._nodes = {"": Node("")}
 
     def place(self, entry: FileEntry, status: str) -> None:
-        node = self._node(entry.path)
-        node.entry, node.status = entry, status
-        node.size = 0 if status == REMOVED else entry.size
-
-    def _node(self, path: str) -> Node:
-        node = self._nodes.get(path)
-        if node is not None:
-            return node
+        path, size = entry.path, 0 if status == REMOVED else entry.size
+        nodes = self._nodes
+        if (node := nodes.get(path)) is not None:
+            node.entry, node.status, node.size = entry, status, size
+            return
         parent, _, name = path.rpartition("/")
-        if (above := self._nodes.get(parent)) is not None:
-            return self._child(above, path, name)
-        missing = []
-        while parent not in self._nodes:
-            missing.append(parent)
-            parent = parent.rpartition("/")[0]
-        above = self._nodes[parent]
-        for directory in reversed(missing):
-            above = self._child(above, directory, directory.rpartition("/")[2])
-        return self._child(above, path, name)
-
-    def _child(self, above: Node, path: str, name: str) -> Node:
+        above = nodes.get(parent) or self._directory(parent)
         if above.children is NO_CHILDREN:
             above.children = {}
-        node = self._nodes[path] = above.children[name] = Node(name, above)
+        nodes[path] = above.children[name] = Node(name, above, entry, status, size)
+
+    def _directory(self, path: str) -> Node:
+        """Make the node of a directory, and of those above it."""
+        missing = []
+        while path not in self._nodes:
+            missing.append(path)
+            path = path.rpartition("/")[0]
+        node = self._nodes[path]
+        for path in reversed(missing):
+            above, name = node, path.rpartition("/")[2]
+            if above.children is NO_CHILDREN:
+                above.children = {}
+            node = self._nodes[path] = above.children[name] = Node(name, above)
         return node
 
     def finish(self) -> Node:
