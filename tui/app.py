@@ -17,7 +17,7 @@ from core.commands.keys import CONTAINERS, IMAGES
 from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error, UsageError
 from core.linux.heap import limit_arenas
-from tui import views
+from tui import key_sequences, views
 from tui.answers import answer, failure
 from tui.bridge import Answered, Bridge, Changed, record_bug
 from tui.frame_diff import FrameDiffApp
@@ -583,6 +583,7 @@ def show(app: LimpetApp) -> int | None:
     sys.setswitchinterval(SWITCH_S)
     garbage.put_off()
     limit_arenas(1)
+    key_sequences.teach()
     return app.run(mouse=bool(app.engine.config["tui", "mouse"]))
 
 

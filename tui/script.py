@@ -33,7 +33,8 @@ class Script(TextArea):
     }
     """
     BINDINGS = [
-        Binding("alt+enter,ctrl+j,f5", "run", "Run all", show=False),
+        Binding("ctrl+j,f5", "run", "Run all", show=False),
+        Binding("alt+enter,shift+enter", "line", "Go on in another line", show=False),
         Binding("tab", "complete", "Complete", show=False),
         Binding("ctrl+n", "pick(1)", "Next completion", show=False),
         Binding("ctrl+p", "pick(-1)", "Completion before", show=False),
@@ -81,6 +82,10 @@ class Script(TextArea):
     def action_run(self) -> None:
         """Carry all lines out."""
         self.post_message(self.Ran(self.text))
+
+    def action_line(self) -> None:
+        """Go on in another line, as enter does: the keys that got here."""
+        self.insert("\n")
 
     def action_complete(self) -> None:
         """Take the completion."""
