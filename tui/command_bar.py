@@ -26,6 +26,7 @@ from tui.line_words import meaning, own_part, paint, past
 from tui.own_words import completions
 from tui.theme import Tones, glyphs
 from tui.widgets.completion_popup import CompletionPopup
+from tui.widgets.keys_in_order import KeysInOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class CommandBar(Horizontal):
         self._set_mode("")
         self.line.value = text + after
         self.line.cursor_position = len(text)
-        self.screen.set_focus(self.line)  # now: focus() would let the next keys pass by
+        self.line.take_keys()
 
     def open_filter(self, wanted: str) -> None:
         """Read a filter, which takes effect while it is typed."""
@@ -134,7 +135,7 @@ class CommandBar(Horizontal):
         self._set_mode("filter")
         self.line.value = wanted
         self.line.cursor_position = len(wanted)
-        self.screen.set_focus(self.line)  # now: focus() would let the next keys pass by
+        self.line.take_keys()
 
     @property
     def has_keys(self) -> bool:
@@ -417,8 +418,7 @@ class CommandBar(Horizontal):
         """Empty the bar and give the keys back."""
         self.popup.close()
         self._set_mode("")
-        with self.prevent(Input.Changed):
-            self.line.value = ""
+        self.line.leave()
         self.post_message(self.Hinted(""))
         self.post_message(self.Left())
 
@@ -473,7 +473,7 @@ class _Colours(Highlighter):
         self._line, self._known, self._spans = line, bar.known, text.spans.copy()
 
 
-class BarInput(Input, inherit_bindings=True):
+class BarInput(KeysInOrder, Input):
     """The line itself: keys that Textual's Input lacks."""
 
     virtual_size = Reactive(Size(0, 0))
@@ -502,20 +502,36 @@ class BarInput(Input, inherit_bindings=True):
         )
         self.cursor_blink = False
         self._bar = bar
+        self._is_left = False
+
+    @property
+    def left(self) -> bool:
+        """Whether a key before has closed the bar, or given the keys to something else."""
+        return self._is_left or super().left
+
+    def leave(self) -> None:
+        """Be empty, and take no keys until they are given again."""
+        self._is_left = True
+        with self.prevent(Input.Changed):
+            self.value = ""
+
+    def take_keys(self) -> None:
+        """Have the keys from now on; `focus` would let the next ones pass by."""
+        self._is_left = False
+        self.screen.set_focus(self)
+
+    def on_focus(self) -> None:
+        """Take keys: the mouse chose this."""
+        self._is_left = False
 
     async def _on_key(self, event: Key) -> None:
-        # Here, in the order of the keys: a binding is looked up after the key has gone up to
-        # the app, and a letter that was typed behind it would be in the line by then.
-        if event.key == "enter":
-            event.stop()
+        if event.character == ":" and not (self.value or self._bar.searching or self.left):
+            event.stop()  # the key that opens the bar, pressed while it is open
             event.prevent_default()
-            self._bar.enter()
-            return
-        if event.character == ":" and not self.value:  # it opens the bar, which is open
-            event.stop()
-            event.prevent_default()
-            return
-        await super()._on_key(event)
+
+    async def action_submit(self) -> None:
+        """Take what was typed."""
+        self._bar.enter()
 
     def action_complete(self) -> None:
         """Take the completion."""

@@ -12,6 +12,7 @@ from textual.widgets import TextArea
 
 from tui.line_words import paint
 from tui.theme import Tones
+from tui.widgets.keys_in_order import KeysInOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 MOST_LINES = 12
 
 
-class Script(TextArea):
+class Script(KeysInOrder, TextArea):
     """Lines to be carried out one after the other, coloured and completed as in the bar."""
 
     DEFAULT_CSS = """
@@ -109,8 +110,6 @@ class Script(TextArea):
             event.stop()
             event.prevent_default()
             self._bar.accept()
-        else:
-            await super()._on_key(event)
 
 
 def edit(script: Script) -> str:

@@ -1,4 +1,4 @@
-"""Keys as terminals send them."""
+"""Keys as terminals send them: in bursts, some under names that others have, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import pytest
 from textual._xterm_parser import XTermParser
 from textual.events import Key
 
+from tests.tui.conftest import facts
+from tests.tui.test_app import until
 from tui.key_sequences import teach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tui.app import LimpetApp
 
 
 @pytest.mark.parametrize(
@@ -22,3 +30,38 @@ from tui.key_sequences import teach
 def test_alt_enter_is_a_key_of_its_own(sent: str, keys: list[str]) -> None:
     teach()
     assert [event.key for event in XTermParser().feed(sent) if isinstance(event, Key)] == keys
+
+
+BURSTS = {
+    "colon a b ctrl+c c d": "cd",  # what was there is emptied before the next is typed
+    "colon b c home a": "abc",
+    "colon a b left x": "axb",
+    "colon v e r s tab minus": "version -",
+    "colon a b backspace c": "ac",
+}
+
+
+@pytest.mark.parametrize(("keys", "line"), BURSTS.items())
+async def test_keys_that_come_at_once_take_effect_in_their_order(
+    make_app: Callable[..., LimpetApp], keys: str, line: str
+) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.dashboard.bar._completer)
+        for key in keys.split():
+            if key == "tab":
+                await until(pilot, lambda: app.dashboard.popup.items)
+            app.post_message(Key(key, key if len(key) == 1 else {"minus": "-"}.get(key)))
+        await until(pilot, lambda: app.dashboard.bar.line.value == line)
+
+
+async def test_a_key_behind_escape_is_for_the_table(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        place = app.dashboard.table._place
+        for key in ("colon", "a", "escape", "j"):
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: app.dashboard.table._place == place + 1)
+        assert app.dashboard.bar.line.value == ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.events import Key
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Static
+
+from tui.widgets.keys_in_order import KeysInOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ class AskLine(Horizontal):
         background: $surface; background-tint: $surface 0%;
     }
     """
-    BINDINGS = [Binding("escape,ctrl+c", "leave", "Leave it", show=False)]
 
     class Answered(Message):
         """A person has ended the line; `text` is None when they left it with escape."""
@@ -62,7 +62,7 @@ class AskLine(Horizontal):
         """Pass the line on."""
         self._end(self._input.value)
 
-    def action_leave(self) -> None:
+    def leave(self) -> None:
         """Pass on that there is no answer."""
         self._end(None)
 
@@ -72,27 +72,23 @@ class AskLine(Horizontal):
         self.post_message(self.Answered(self._question, text))
 
 
-class AskInput(Input):
+class AskInput(KeysInOrder, Input):
     """The part that is typed into."""
+
+    BINDINGS = [Binding("escape,ctrl+c", "leave", "Leave it", show=False)]
 
     def __init__(self, line: AskLine) -> None:
         super().__init__()
         self.cursor_blink = False
         self._line = line
 
-    async def _on_key(self, event: Key) -> None:
-        # Here, in the order of the keys: a binding is looked up after the key has gone up to
-        # the app, and a letter that was typed behind it would be in the line by then.
-        ended = not self._line.display  # it was typed ahead, for what comes after the line
-        if ended or event.key == "enter":
-            event.stop()
-            event.prevent_default()
-        if ended:
-            self.app.post_message(Key(event.key, event.character))
-        elif event.key == "enter":
-            self._line.enter()
-        else:
-            await super()._on_key(event)
+    async def action_submit(self) -> None:
+        """Pass the line on."""
+        self._line.enter()
+
+    def action_leave(self) -> None:
+        """Pass on that there is no answer."""
+        self._line.leave()
 
 
 class AskingScreen(Screen[None], inherit_bindings=False):
