@@ -2,7 +2,7 @@
 
 It boots from a file system made of a minimal Debian and this checkout, runs one shell
 script as root and shuts down; what the script said comes back over the serial line.  There
-is no network in it.
+is no network in it, and a user `person`.  Its first process is the script, or systemd.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from tests.fixture_images import CACHE, DEBIAN_SUITE
 
 ROOT = Path(__file__).parent.parent
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
-PROGRAMS = "python3,nftables,iproute2,kmod,busybox-static,libsqlite3-0"
+PROGRAMS = (
+    "python3,nftables,iproute2,kmod,busybox-static,libsqlite3-0,uidmap,systemd-sysv,dbus,"
+    "libpam-systemd"
+)
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 """What it takes to reach the root file system; those built into the kernel are left out."""
 GUEST = """\
@@ -33,18 +36,30 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 ip link set lo up
-limpet() {
-    python3 -I -S -c 'import os, sys
-sys.argv[0] = "limpet"
+. /script >/dev/ttyS0 2>&1
+echo o >/proc/sysrq-trigger
+sleep 60
+"""
+
+LIMPET = """\
+#!/usr/bin/python3 -IS
+import os, sys
 sys.path += ["/limpet", "/site-packages"]
 from cli.main import main
 code = main()
 sys.stdout.flush()
-os._exit(code)' "$@"
-}
-. /script >/dev/ttyS0 2>&1
-echo o >/proc/sysrq-trigger
-sleep 60
+os._exit(code)
+"""
+SYSTEMD = "#!/bin/sh\nexec /sbin/init\n"
+UNIT = """\
+[Unit]
+After=limpet.service
+
+[Service]
+Type=oneshot
+Environment=HOME=/root
+ExecStart=/bin/sh -c '. /script >/dev/ttyS0 2>&1; systemctl poweroff'
+TimeoutStartSec=0
 """
 
 
@@ -56,14 +71,19 @@ class VirtualMachine:
         CACHE.mkdir(mode=0o755, exist_ok=True)
         with (CACHE / "vm.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (self.home / "done").exists():
+            done = self.home / "done"
+            if not done.exists() or done.read_text() != PROGRAMS:
                 shutil.rmtree(self.home, ignore_errors=True)
                 self.home.mkdir()
                 self._make()
-                (self.home / "done").touch()
+                done.write_text(PROGRAMS)
 
-    def run(self, script: str, timeout_s: float = 240) -> str:
-        """Boot, run a script in which `limpet` is this checkout's, and return what it said."""
+    def run(self, script: str, timeout_s: float = 240, *, systemd: bool = False) -> str:
+        """Boot, run a script in which `limpet` is this checkout's, and return what it said.
+
+        With `systemd` the script is a service of its, which is started at each boot; it may
+        boot the machine anew, and is waited for until it ends without that.
+        """
         with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
             root, disk = Path(directory, "root"), Path(directory, "disk")
             subprocess.run(["cp", "-a", "--reflink=auto", self.home / "root", root], check=True)
@@ -72,14 +92,19 @@ class VirtualMachine:
             (found,) = (ROOT / ".venv" / "lib").glob("python3*/site-packages")
             shutil.copytree(found, root / "site-packages")
             (root / "script").write_text(script)
-            (root / "guest").write_text(GUEST)
-            (root / "guest").chmod(0o755)
+            _install(root / "guest", SYSTEMD if systemd else GUEST)
+            _install(root / "usr/local/bin/limpet", LIMPET)
+            units = root / "etc/systemd/system"
+            (units / "script.service").write_text(UNIT)
+            (units / "multi-user.target.wants").mkdir(exist_ok=True)
+            (units / "multi-user.target.wants/script.service").symlink_to("../script.service")
             with disk.open("wb") as file:
                 file.truncate(2 << 30)
             subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, disk], check=True)
-            words = ["qemu-system-x86_64", "-m", "1024", "-smp", "2", "-nographic", "-no-reboot",
+            again, calm = [] if systemd else ["-no-reboot"], "systemd.show_status=0"
+            words = ["qemu-system-x86_64", "-m", "1024", "-smp", "2", "-nographic", *again,
                      "-nic", "none", "-kernel", f"{self.home}/vmlinuz", "-initrd",
-                     f"{self.home}/initrd", "-append", "console=ttyS0 quiet panic=-1",
+                     f"{self.home}/initrd", "-append", f"console=ttyS0 quiet panic=-1 {calm}",
                      "-drive", f"file={disk},format=raw,if=virtio"]  # fmt: skip
             done = subprocess.run(
                 words, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=True
@@ -102,6 +127,7 @@ class VirtualMachine:
         (version,) = (path.name for path in (kernel / "lib" / "modules").iterdir())
         shutil.copytree(kernel / "lib" / "modules", root / "lib" / "modules", dirs_exist_ok=True)
         subprocess.run(["chroot", root, "depmod", version], check=True)
+        subprocess.run(["chroot", root, "useradd", "-m", "-s", "/bin/sh", "person"], check=True)
         shutil.copy(kernel / "boot" / f"vmlinuz-{version}", self.home / "vmlinuz")
         self._make_initrd(root, root / "lib" / "modules" / version)
         for name in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc"):
@@ -137,3 +163,8 @@ class VirtualMachine:
                 check=True, cwd=tree, input=names.encode(), capture_output=True,
             )  # fmt: skip
         (self.home / "initrd").write_bytes(gzip.compress(packed.stdout, 1))
+
+
+def _install(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)

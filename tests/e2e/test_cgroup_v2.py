@@ -48,6 +48,26 @@ limpet diff web
 limpet rm -f web big
 part bridge
 limpet run --rm starter ping -c1 -w5 10.89.0.1
+part given
+mkdir -p /sys/fs/cgroup/given/shell
+chown -R person /sys/fs/cgroup/given
+cat > /tmp/given <<'EOF'
+cd
+limpet image starter
+limpet doctor | grep cgroups
+limpet run -d --name web -m 16m --cpus 0.5 --pids-limit 20 --network none starter sleep 1000
+limpet exec web sh -c 'cat /proc/self/cgroup; cd /sys/fs/cgroup; cat memory.max cpu.max pids.max'
+limpet pause web
+limpet ps --format '{{.Status}}'
+limpet unpause web
+limpet update -m 32m web
+limpet exec web cat /sys/fs/cgroup/memory.max
+limpet run --name big -m 16m --network none starter sh -c 'x=a; while :; do x=$x$x; done'
+limpet ps -a --format '{{.Status}}'
+limpet rm -f web big
+EOF
+sh -c 'echo $$ > /sys/fs/cgroup/given/shell/cgroup.procs; exec su - person -c ". /tmp/given"'
+find /sys/fs/cgroup/given -mindepth 1 -type d
 part kernel
 modprobe -r overlay
 rm -r /lib/modules
@@ -112,6 +132,17 @@ def test_limits_change_while_it_runs(said: dict[str, str]) -> None:
 
 def test_the_bridge_works_with_the_stock_kernel_s_modules(said: dict[str, str]) -> None:
     assert "1 packets received" in said["bridge"]
+
+
+def test_an_ordinary_user_limits_what_was_given_to_him(said: dict[str, str]) -> None:
+    given = said["given"]
+    assert "/sys/fs/cgroup/given with cpu, " in given
+    assert f"0::/\n{16 << 20}\n50000 100000\n20\n" in given
+    assert "(Paused)" in given
+    assert f"\n{32 << 20}\n" in given
+    assert "Exited (137, out of memory)" in given
+    left = [line for line in given.split("\n") if line.startswith("/sys")]
+    assert sorted(left) == ["/sys/fs/cgroup/given/limpet", "/sys/fs/cgroup/given/shell"]
 
 
 def test_a_kernel_without_overlay_is_named(said: dict[str, str]) -> None:
