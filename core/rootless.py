@@ -1,21 +1,34 @@
 """limpet for an ordinary user: a user namespace in which this process is root.
 
 Nothing stays behind for it: whoever comes first makes the namespace, later limpets join that
-of a monitor while a container runs.  All of them map the same users, so files made in one
-namespace have the same owners in the next.  user_namespaces(7), subuid(5), newuidmap(1)
+of another limpet, or of a monitor while a container runs.  All namespaces map the same users,
+so files made in one have the same owners in the next.
+user_namespaces(7), subuid(5), newuidmap(1)
 """
 
 from __future__ import annotations
 
 import os
 
+from core.containers.state import (
+    is_process,
+    monitored,
+    read_file,
+    read_state,
+    replace_file,
+    start_ticks,
+)
 from core.errors import HostError
 from core.linux import process
+from core.network.lock import FileLock
 from core.privileges import MAPPERS, program, sub_ids, user_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.paths import Paths
+
+MEMBERS = "namespace"
+"""The run-time file of the limpets in the namespace: PID and start ticks, a line each."""
 
 
 def enter(paths: Paths) -> None:
@@ -23,19 +36,46 @@ def enter(paths: Paths) -> None:
 
     Raises HostError with the kernel's or newuidmap's reason.
     """
-    monitor = _living_monitor(paths)
-    if monitor:
-        here = _directory()
-        process.setns(monitor, process.CLONE_NEWUSER | process.CLONE_NEWNS)
-        os.close(monitor)
-        os.chdir(here)  # setns(2) has gone to the root of the mounts it joined
-    else:
-        _make_namespace()
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)
-    os.setgroups([])
-    # Cleared by the change of user; without it nobody may open our children's namespaces.
-    process.prctl(process.PR_SET_DUMPABLE, 1)
+    os.makedirs(paths.run, 0o700, exist_ok=True)
+    with FileLock(f"{paths.run}/{MEMBERS}.lock"):
+        others = [line for line in _lines(paths) if is_process(*map(int, line.split()))]
+        member = _first(others) or _living_monitor(paths)
+        if member:
+            here = _directory()
+            process.setns(member, process.CLONE_NEWUSER | process.CLONE_NEWNS)
+            os.close(member)
+            os.chdir(here)  # setns(2) has gone to the root of the mounts it joined
+        else:
+            _make_namespace()
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        os.setgroups([])
+        # Cleared by the change of user; without it nobody may open our or our children's
+        # namespaces.
+        process.prctl(process.PR_SET_DUMPABLE, 1)
+        lines = [*others, f"{os.getpid()} {start_ticks(os.getpid())}"]
+        replace_file(f"{paths.run}/{MEMBERS}", "\n".join(lines).encode())
+
+
+def _lines(paths: Paths) -> list[str]:
+    try:
+        return read_file(f"{paths.run}/{MEMBERS}").decode().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _first(members: list[str]) -> int:
+    """Return a pidfd of the first that has not ended, 0 when all have."""
+    for line in members:
+        pid, ticks = map(int, line.split())
+        try:
+            fd = process.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        if is_process(pid, ticks):  # still: it is this process that the descriptor refers to
+            return fd
+        os.close(fd)
+    return 0
 
 
 def _directory() -> str:
@@ -47,8 +87,6 @@ def _directory() -> str:
 
 def _living_monitor(paths: Paths) -> int:
     """Return a pidfd of a monitor of this user's, 0 when no container runs."""
-    from core.containers.state import monitored, read_state
-
     try:
         names = os.listdir(f"{paths.run}/containers")
     except FileNotFoundError:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,15 @@ def processes() -> Iterator[tuple[int, str]]:
                 yield int(entry.name), (entry / "comm").read_text().strip()
         except (FileNotFoundError, ProcessLookupError):
             continue
+
+
+def test_limpets_that_begin_together_share_one_namespace(limpet: Limpet) -> None:
+    limpet("network", "create", "shop")
+    with ThreadPoolExecutor(4) as pool:
+        names = [f"one{number}" for number in range(4)]
+        words = ("--network", "shop", "--stop-timeout", "0", "starter", "sleep", "1000")
+        list(pool.map(lambda name: limpet("run", "-d", "--name", name, *words), names))
+    for name in names:
+        limpet("exec", names[0], "ping", "-c1", "-w5", name)
+    limpet("rm", "-f", *names)
+    limpet("network", "rm", "shop")
