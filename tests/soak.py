@@ -146,12 +146,11 @@ class Soak:
         sys.stderr.flush()
 
     def _sample(self) -> dict[str, int]:
-        own = os.getpid()
-        seen = {"engine": own, "app": self.app.pid, "prompt": self.prompt.pid}
-        spawners = {f"{name} spawner": _spawner(pid) for name, pid in seen.items()}
+        seen = {"engine": os.getpid(), "app": self.app.pid, "prompt": self.prompt.pid,
+                "spawner": _spawner(f"{self.work}/run")}  # fmt: skip
         values = {
             f"{name} {what}": value
-            for name, pid in {**seen, **spawners}.items()
+            for name, pid in seen.items()
             for what, value in _process(pid).items()
         }
         rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=False).stdout
@@ -219,13 +218,13 @@ def _in_cgroups() -> dict[str, int]:
     return {"cgroups": len(folders), "processes": processes}
 
 
-def _spawner(pid: int) -> int:
-    """Return a front end's spawner, 0 when it has none (yet)."""
-    for task in os.listdir(f"/proc/{pid}/task"):
-        for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-            with contextlib.suppress(OSError):
-                if b"spawner.py" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    return int(child)
+def _spawner(run: str) -> int:
+    """Return the process that forks monitors for all of them, 0 when there is none (yet)."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            title = (folder / "cmdline").read_bytes()
+            if title.startswith(b"limpet: spawner at ") and run.encode() in title:
+                return int(folder.name)
     return 0
 
 
