@@ -176,18 +176,18 @@ def _alias(words: Sequence[str], *, read_only: bool) -> int | None:
 
 def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | None = None) -> int:
     """Run one command of the grammar and show its answer; Error is raised, not shown."""
-    from core.commands import find
+    from core.commands import find, starts
 
-    verb, rest = find(words)
-    launcher = None
-    if verb.starts and engine is None:
+    launcher, kind = None, starts(words)
+    if kind and engine is None:
         from core.config import load_config
         from core.containers.supervision.launcher import Launcher
         from core.paths import configured_paths
 
         # It gets ready while we read what else was said.
         launcher = Launcher(configured_paths(load_config()).spawners)
-        launcher.prepare(verb.starts)
+        launcher.prepare(kind)
+    verb, rest = find(words)
     if any(word in ("-h", "--help") for word in _own_words(verb, rest)):
         from cli.help import show_help
 

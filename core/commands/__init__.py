@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from core.commands.grammar import REGISTRY, Verb
-from core.errors import UsageError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from core.commands.grammar import Verb
+    from core.errors import UsageError
 
 MODULES: dict[str, tuple[str, ...]] = {
     "container": ("container", "container_facts", "create", "commit",
@@ -55,6 +55,19 @@ MODULES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """First word of a command line to the modules in this package that declare its verbs."""
 
+STARTS: dict[str, str] = {
+    **dict.fromkeys(("run", "start", "restart", "edit", "debug", "boot"), "monitor"),
+    **dict.fromkeys(("container run", "container start", "container restart", "container edit",
+                     "container upgrade", "build debug", "system boot"), "monitor"),
+    **dict.fromkeys(("exec", "container exec"), "exec"),
+}  # fmt: skip
+"""What verbs start in containers: known before they are loaded, the spawner loads meanwhile."""
+
+
+def starts(words: Sequence[str]) -> str:
+    """Return `monitor` or `exec` for a line that starts one, else nothing."""
+    return STARTS.get(" ".join(words[:2])) or STARTS.get(words[0], "")
+
 
 def load(module: str) -> None:
     """Import one module of verbs; they register themselves."""
@@ -63,6 +76,8 @@ def load(module: str) -> None:
 
 def load_all() -> dict[str, Verb]:
     """Import every module and return all verbs by name and alias."""
+    from core.commands.grammar import REGISTRY
+
     if not _ALL:
         _ALL.update(module for modules in MODULES.values() for module in modules)
         for module in sorted(_ALL):
@@ -79,6 +94,8 @@ def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
 
     Raises UsageError with near matches for a word that is none.
     """
+    from core.commands.grammar import REGISTRY
+
     modules = MODULES.get(words[0], ()) if words else ()
     for module in modules:
         load(module)
@@ -92,6 +109,9 @@ def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
 
 def _unknown(words: Sequence[str]) -> UsageError:
     import difflib
+
+    from core.commands.grammar import REGISTRY
+    from core.errors import UsageError
 
     nouns = {name.split()[0] for name in load_all() if " " in name}
     if words and words[0] in nouns:

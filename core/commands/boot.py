@@ -24,7 +24,7 @@ class Unit(Args):
     )
 
 
-@verb("system boot", Boot, "Start the containers that run with the host", "boot", starts="monitor")
+@verb("system boot", Boot, "Start the containers that run with the host", "boot")
 def boot(engine: Engine, args: Boot) -> Result:
     """Start what has the restart policy always, or unless-stopped and was not stopped."""
     if args.stop:

@@ -193,7 +193,6 @@ class Debug(Args):
     Debug,
     "Open a shell, or run a command, where the RUN of a build failed",
     "debug",
-    starts="monitor",
 )
 def debug(engine: Engine, args: Debug) -> Result:
     """Open it upon what build --debug, or a build on a terminal, has kept."""

@@ -147,7 +147,7 @@ class Rename(Args):
     name: str = positional("the new name", metavar="NEW-NAME", convert=values.container_name)
 
 
-@verb("container start", Start, "Start stopped containers", "start", starts="monitor")
+@verb("container start", Start, "Start stopped containers", "start")
 def start(engine: Engine, args: Start) -> Result:
     """Start each; with -a or -i one, in the foreground."""
     if args.attach or args.interactive:
@@ -170,7 +170,7 @@ def stop(engine: Engine, args: Stop) -> Result:
     )
 
 
-@verb("container restart", Stop, "Stop and start containers", "restart", starts="monitor")
+@verb("container restart", Stop, "Stop and start containers", "restart")
 def restart(engine: Engine, args: Stop) -> Result:
     """Stop each, whether it runs or not, then start it."""
 
@@ -223,7 +223,6 @@ def rm(engine: Engine, args: Remove) -> Result:
     Exec,
     "Run a command in a running container",
     "exec",
-    starts="exec",
     examples=("exec -it web sh",),
 )
 def exec_(engine: Engine, args: Exec) -> Result:

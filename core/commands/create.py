@@ -39,7 +39,6 @@ class Run(Create):
     Run,
     "Make a container of an image and start it",
     "run",
-    starts="monitor",
     examples=("run -it --rm alpine", "run -d --name web -p 8080:80 nginx"),
 )
 def run(engine: Engine, args: Run) -> Result:

@@ -92,7 +92,6 @@ class Edit(Limits):
     Edit,
     "Change ports, mounts, environment, limits of a container; one undo",
     "edit",
-    starts="monitor",
     examples=("edit web", "edit -p 8443:443 --unpublish 80 web", "edit --undo web"),
 )
 def edit(engine: Engine, args: Edit) -> Result:

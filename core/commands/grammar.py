@@ -166,8 +166,6 @@ class Verb(Record):
     """docker's short words for it, `ps`."""
     changes: bool = True
     """Whether it alters anything; a read-only front end refuses those."""
-    starts: str = ""
-    """`monitor` or `exec` when it starts that: the spawner is then got ready early."""
     examples: tuple[str, ...] = ()
 
     @property
@@ -194,13 +192,12 @@ def verb(
     summary: str,
     *aliases: str,
     changes: bool = True,
-    starts: str = "",
     examples: tuple[str, ...] = (),
 ) -> Callable[[Run[A]], Run[A]]:
     """Declare the decorated function as what the verb `name` does."""
 
     def register(run: Run[A]) -> Run[A]:
-        declared = Verb(name, summary, args, run, aliases, changes, starts, examples)
+        declared = Verb(name, summary, args, run, aliases, changes, examples)
         for word in (name, *aliases):
             REGISTRY[word] = declared
         return run

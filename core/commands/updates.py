@@ -89,7 +89,6 @@ def container_updates(engine: Engine, args: Containers) -> Result:
     "container upgrade",
     Upgrade,
     "Pull the images of containers and make those anew that got another one",
-    starts="monitor",
     examples=("container upgrade web", "container edit --undo web"),
 )
 def upgrade(engine: Engine, args: Upgrade) -> Result:

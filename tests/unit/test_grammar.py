@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.commands import MODULES, find, load_all
+from core.commands import MODULES, STARTS, find, load_all, starts
 from core.commands.grammar import Args, assign, parse
 from core.commands.scan import expected, quote, scan, signature, split, words_of
 from core.errors import UsageError
@@ -21,6 +21,19 @@ def args_of(line: str) -> Args:
 
 def fields(line: str) -> dict[str, object]:
     return args_of(line).as_dict()
+
+
+def test_what_is_started_is_known_by_every_name_of_a_verb() -> None:
+    verbs = load_all()
+    assert set(STARTS) <= set(verbs)
+    for name, verb in verbs.items():
+        kinds = {starts(one.split()) for one in (verb.name, *verb.aliases)}
+        assert kinds == {starts([*name.split(), "word"])}
+    assert [starts(line.split()) for line in ("run", "exec web sh", "ps")] == [
+        "monitor",
+        "exec",
+        "",
+    ]
 
 
 def test_every_verb_is_in_the_table_and_the_other_way_round() -> None:

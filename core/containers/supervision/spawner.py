@@ -44,7 +44,6 @@ def main(path: str, first: _socket.socket) -> None:
         from core.containers.runtime import delegation  # noqa: F401
 
         _enter_own_cgroup()
-    surroundings.note_code()
     child.leave_caller((first.fileno(),))
     process.set_title(f"limpet: spawner at {path}")
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # the kernel reaps for us
@@ -53,6 +52,7 @@ def main(path: str, first: _socket.socket) -> None:
     gc.freeze()
     poll = select.poll()
     poll.register(_fork(first), 0)  # no more than hang-ups
+    surroundings.note_code()
     try:
         listener = _listen(path)
     except OSError:  # a full /run: this one front end is served all the same
