@@ -21,6 +21,7 @@ from tui import key_sequences, views
 from tui.answers import answer, failure
 from tui.bridge import Answered, Bridge, Changed, record_bug
 from tui.frame_diff import FrameDiffApp
+from tui.hang_up import on_hang_up
 from tui.keymap import Keymap, named
 from tui.live import JobLive, Tail
 from tui.remembered import recall, remember
@@ -142,6 +143,8 @@ class LimpetApp(FrameDiffApp):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        if not self.is_headless:
+            on_hang_up(0, self.exit)
         self.bridge.start()
         self.dashboard.bar.load(self.bridge)
         for problem in self.dashboard.keymap.problems():

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import select
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +56,26 @@ def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> Non
             assert not re.search(rb"\x1b\[[0-9;]*[34]8;[25]", terminal.output)
         terminal.keys("q")
         assert terminal.wait() == 0
+
+
+def test_the_app_ends_with_its_terminal_though_nobody_says_so(env: dict[str, str]) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execve(LIMPET, [LIMPET], env)
+    seen = b""
+    while b"\x1b[?1049h" not in seen or select.select([terminal], [], [], 3)[0]:
+        seen += os.read(terminal, 1 << 16)
+    os.close(terminal)
+    deadline = time.monotonic() + 10
+    ended = 0
+    while not ended and time.monotonic() < deadline:
+        ended, _ = os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.05)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert ended == pid
 
 
 def test_a_storm_of_sizes_leaves_a_whole_picture(env: dict[str, str]) -> None:
