@@ -396,7 +396,8 @@ class CommandBar(Horizontal):
         from prompt_toolkit.completion import Completion
 
         found = past(self._history.get_strings() if self._history else [], self.line.value)
-        self.popup.offer([Completion(line) for line in found], 0)
+        shown = [Completion(line, display="; ".join(line.splitlines())) for line in found]
+        self.popup.offer(shown, 0)
         self.post_message(self.Hinted(HISTORY_WORDS if found else "no such line in the history"))
 
     def leave(self) -> None:

@@ -162,6 +162,9 @@ async def test_ctrl_r_finds_a_line_of_the_past(make_app: Callable[..., LimpetApp
         assert not bar.searching
         await pilot.press("ctrl+r", "ctrl+u", *"zzz", "escape")
         assert bar.line.value == "run alpine sh"
+        bar.remember("version\nps -a")
+        await pilot.press("ctrl+r", "ctrl+u", *"vers")
+        await until(pilot, lambda: "version; ps -a" in screen_text(app))
 
 
 async def test_tables_are_filtered_by_state_copied_and_zoomed(
