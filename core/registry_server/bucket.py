@@ -70,6 +70,9 @@ class Bucket:
                 config=Settings(
                     retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                     max_pool_connections=CONNECTIONS,
+                    # Not every S3 knows the sums that boto adds by itself; ours are the digests.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
                 ),
             )
 
@@ -85,7 +88,7 @@ class Bucket:
     def upload(self, key: str, *, afresh: bool = True) -> BucketUpload:
         """Return a new upload; with `afresh` false, an earlier process may have begun it."""
         if not afresh:
-            self._abort(key)
+            self._abort({key})
         return BucketUpload(self._client, self._name, key, self.address)
 
     def read(self, key: str, start: int, length: int) -> ObjectPart:
@@ -106,19 +109,27 @@ class Bucket:
         with _told(self.address):
             for start in range(0, len(keys), BATCH):
                 objects = [{"Key": key} for key in keys[start : start + BATCH]]
-                self._client.delete_objects(
+                answer = self._client.delete_objects(
                     Bucket=self._name, Delete={"Objects": objects, "Quiet": True}
                 )
-        for key in keys:
-            self._abort(key)
+                for error in answer.get("Errors") or ():
+                    raise Unreachable(
+                        f"{self.address}: {error.get('Key')} stays: {error.get('Message')}",
+                        subject=self.address,
+                    )
+        self._abort(set(keys))
 
-    def _abort(self, key: str) -> None:
+    def _abort(self, keys: set[str]) -> None:
+        """Throw away the parts of uploads that were never finished."""
+        prefix = next(iter(keys)) if len(keys) == 1 else self.key("")
         with _told(self.address):
-            found = self._client.list_multipart_uploads(Bucket=self._name, Prefix=key)
-            for item in found.get("Uploads") or ():
-                self._client.abort_multipart_upload(
-                    Bucket=self._name, Key=item["Key"], UploadId=item["UploadId"]
-                )
+            pages = self._client.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self._name, Prefix=prefix):
+                for item in page.get("Uploads") or ():
+                    if item["Key"] in keys:
+                        self._client.abort_multipart_upload(
+                            Bucket=self._name, Key=item["Key"], UploadId=item["UploadId"]
+                        )
 
 
 @contextlib.contextmanager
