@@ -253,6 +253,10 @@ CREATE TABLE index_blobs (
 ) WITHOUT ROWID;
 CREATE INDEX tags_by_source ON tags(source_digest);
 """
+REGISTRY_STATE = """
+-- reachable, unauthorized, limited or unreachable, when it was last talked to.
+ALTER TABLE registries ADD COLUMN state TEXT NOT NULL DEFAULT ''
+"""
 SCHEMAS: tuple[str, ...] = (
     FIRST_SCHEMA,
     REPOSITORIES,
@@ -265,6 +269,7 @@ SCHEMAS: tuple[str, ...] = (
     QUOTA_RESET,
     BUCKET,
     INDEX_BLOBS,
+    REGISTRY_STATE,
 )
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 

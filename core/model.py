@@ -112,7 +112,7 @@ class RegistryInfo(Record):
 
     host: str
     state: str
-    """unknown, reachable, unauthorized or unreachable, when it was last talked to."""
+    """unknown, reachable, unauthorized, limited or unreachable, when it was last talked to."""
     cause: str = ""
     user: str = ""
     scheme: str = "https"

@@ -239,7 +239,7 @@ def registry_rows(snapshot: Snapshot) -> list[Row]:
 
 
 def _registry(info: RegistryInfo) -> Row:
-    tones = {"reachable": "good", "unauthorized": "warn", "unreachable": "bad"}
+    tones = {"reachable": "good", "unauthorized": "warn", "limited": "warn", "unreachable": "bad"}
     used, synced = age(info.last_used), age(info.last_sync)
     return Row(
         info.host,

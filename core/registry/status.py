@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from core.errors import ConfigError, Error, RateLimited, Unauthorized, UsageError
+from core.errors import ConfigError, Error, RateLimited, Unauthorized, Unreachable, UsageError
 from core.images.reference import DOCKER_HUB, parse_host
 from core.model import RegistryInfo
 from core.registry.quota import LIMITED_S, describe
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.registry.client import RegistryClient
     from core.registry.quota import Quota
 
+STATES = {Unauthorized: "unauthorized", RateLimited: "limited", Unreachable: "unreachable"}
 HUB_LIMIT_IMAGE = ("ratelimitpreview/test", "latest")
 """Docker Hub tells the limit with this image, and a HEAD is not counted.
 
@@ -25,7 +26,9 @@ https://docs.docker.com/docker-hub/usage/pulls/#view-pull-rate-and-limit
 
 def known_registries(database: Database, config: Config) -> list[RegistryInfo]:
     """Return every known registry, the last used first; nothing is asked over the network."""
-    rows = database.query("SELECT host, last_used, last_error, quota, quota_reset FROM registries")
+    rows = database.query(
+        "SELECT host, state, last_used, last_error, quota, quota_reset FROM registries"
+    )
     used = {host: tuple(facts) for host, *facts in rows}
     users, problem = _users()
     synced = _synced(database, config)
@@ -33,12 +36,11 @@ def known_registries(database: Database, config: Config) -> list[RegistryInfo]:
     hosts = {_host(config["registry", "default"]), *map(_host, insecure), *users, *used}
     found = []
     for host in hosts:
-        last_used, cause, granted, reset_at = used.get(host, (0, "", "", 0))
-        state = ("unreachable" if cause else "reachable") if last_used else "unknown"
+        state, last_used, cause, granted, reset_at = used.get(host, ("", 0, "", "", 0))
         scheme = "http" if host in insecure else "https"
         found.append(
             RegistryInfo(
-                host, state, cause or problem, users.get(host, ""), scheme, last_used,
+                host, state or "unknown", cause or problem, users.get(host, ""), scheme, last_used,
                 describe(granted, reset_at), synced.get(host, 0),
             )
         )  # fmt: skip
@@ -88,9 +90,10 @@ def probe_registries(
     ]
     with database.write() as sql:
         sql.executemany(
-            "INSERT INTO registries (host, last_used, last_error) VALUES (?, ?, ?) "
-            "ON CONFLICT (host) DO UPDATE SET last_error = excluded.last_error",
-            [(info.host, time.time(), info.cause) for info in found],
+            "INSERT INTO registries (host, last_used, state, last_error) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (host) DO UPDATE SET state = excluded.state,"
+            " last_error = excluded.last_error",
+            [(info.host, time.time(), info.state, info.cause) for info in found],
         )
         sql.executemany(
             "UPDATE registries SET quota=?, quota_reset=? WHERE host=?",
@@ -114,15 +117,24 @@ def note_use(database: Database, client: RegistryClient, error: Error | None = N
         reset_at = error.reset_at or time.time() + LIMITED_S
     with database.write() as sql:
         sql.execute(
-            "INSERT INTO registries (host, last_used, last_error, quota, quota_reset) "
-            "VALUES (?, ?, ?, ?, ?) "
+            "INSERT INTO registries (host, last_used, state, last_error, quota, quota_reset) "
+            "VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (host) DO UPDATE SET last_used = excluded.last_used,"
-            " last_error = excluded.last_error,"
+            " state = excluded.state, last_error = excluded.last_error,"
             " quota = CASE excluded.quota WHEN '' THEN quota ELSE excluded.quota END,"
             " quota_reset = CASE excluded.quota WHEN '' THEN quota_reset"
             " ELSE excluded.quota_reset END",
-            (client.host, time.time(), error.message if error else "", granted, reset_at),
-        )
+            (client.host, time.time(), _state(error), error.message if error else "", granted,
+             reset_at),
+        )  # fmt: skip
+
+
+def _state(error: Error | None) -> str:
+    """Return how a registry does after an error; most are about what was asked for."""
+    for kind, state in STATES.items():
+        if isinstance(error, kind):
+            return state
+    return "reachable"
 
 
 def _probe(
@@ -140,8 +152,8 @@ def _probe(
             if client.quota:
                 quotas[info.host] = client.quota
                 info = info.replace(quota=client.quota.describe())
-    except Unauthorized as error:
-        return info.replace(state="unauthorized", cause=error.message)
+    except (Unauthorized, RateLimited) as error:
+        return info.replace(state=_state(error), cause=error.message)
     except Error as error:
         return info.replace(state="unreachable", cause=error.message)
     return info.replace(state="reachable", cause="")

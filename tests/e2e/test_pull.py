@@ -23,7 +23,7 @@ from core.paths import Paths
 from core.registry.client import RegistryClient
 from core.registry.credentials import login, logout
 from core.registry.pull import find, pull
-from core.registry.status import probe_registries
+from core.registry.status import known_registries, probe_registries
 from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
 
 TYPE_CHECKING = False
@@ -346,6 +346,10 @@ def test_status_of_registries(
     assert found[private.host].state == "unauthorized"
     assert found["127.0.0.1:1"].state == "unreachable"
     assert "refused" in found["127.0.0.1:1"].cause
+    known = by_host(known_registries(store.database, config))
+    assert {host: info.state for host, info in known.items()} == {
+        host: info.state for host, info in found.items()
+    }
 
 
 def by_host(infos: list[RegistryInfo]) -> dict[str, RegistryInfo]:

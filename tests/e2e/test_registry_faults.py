@@ -273,19 +273,25 @@ def test_when_requests_are_welcome_again(
     assert caught.value.reset_at == reset_at
 
 
-def test_a_limit_is_not_run_into_again(registry: HostileRegistry) -> None:
+def test_a_limit_is_not_run_into_again(registry: HostileRegistry, paths: Paths) -> None:
     """What else the command wants fails at once, until the registry may be asked."""
     registry.rules["/manifests/latest"] = lambda handler: handler.answer(
-        429, b"", {"Retry-After": "1"}
+        429, b"", {"Retry-After": "3"}
     )
     with make_client(registry) as client:
         with pytest.raises(RateLimited):
             client.manifest("app", "latest")
         before = len(registry.requests)
-        with pytest.raises(RateLimited):
+        with pytest.raises(RateLimited) as caught:
             list(client.tags("app"))
         assert len(registry.requests) == before
-        time.sleep(1.1)
+        database = Database(paths)
+        note_use(database, client, caught.value)
+        known = {info.host: info for info in known_registries(database, Config())}
+        assert known[client.host].state == "limited"
+        assert known[client.host].quota.startswith("0, reset in ")
+        database.close()
+        time.sleep(3.1)
         client.ping()
 
 
