@@ -31,7 +31,7 @@ from core.linux.path import make_dirs, open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from core.images.tar_stream import TarStream
 
@@ -80,16 +80,16 @@ class Extractor:
 
     def run(self) -> None:
         """Unpack everything; raises ImageError naming the entry."""
-        for entry in read_entries(self._stream.read, self._stream.ended):
+        for entry in self._entries():
             if self.index.count >= self._max_files:
                 raise ImageError(
-                    f"more than {self._max_files} entries",
+                    f"{shown(entry.name)}: more than {self._max_files} entries",
                     hint="raise image.max_layer_files in config.toml if you trust it",
                 )
             self.size += entry.size
             if self.size > self._max_bytes:
                 raise ImageError(
-                    f"more than {self._max_bytes} bytes of files",
+                    f"{shown(entry.name)}: more than {self._max_bytes} bytes of files",
                     hint="raise image.max_layer_bytes in config.toml if you trust it",
                 )
             try:
@@ -100,8 +100,24 @@ class Extractor:
                 raise ImageError(f"{shown(entry.name)}: {error.strerror}") from error
             except (OverflowError, ValueError) as error:
                 raise Corrupt(f"{shown(entry.name)}: {error}") from error
+            except Corrupt as error:
+                if shown(entry.name) not in error.message:
+                    raise Corrupt(f"{shown(entry.name)}: {error.message}") from error
+                raise
         for path, mtime in reversed(self._directories):
             self._set_directory_time(path, mtime)
+
+    def _entries(self) -> Iterator[TarEntry]:
+        """Yield the entries; what is wrong with the next one is told by the one before it."""
+        last = b""
+        try:
+            for entry in read_entries(self._stream.read, self._stream.ended):
+                last = entry.name
+                yield entry
+        except Corrupt as error:
+            if last and "'" not in error.message:
+                raise Corrupt(f"{error.message}, after {shown(last)}", hint=error.hint) from error
+            raise
 
     def _put(self, entry: TarEntry) -> None:
         parts = split_path(entry.name)

@@ -113,8 +113,12 @@ REFUSED: dict[str, tuple[bytes, type[ImageError], str]] = {
     "owner-negative": (archive(raw_header(b"a", uid=b"\xff" * 8)), Corrupt, "negative"),
     "checksum-wrong": (archive(entry("a")[:-200] + b"x" * 200), Corrupt, "checksum"),
     "unknown-type": (archive(raw_header(b"a", b"Z")), Corrupt, "type"),
-    "cut-in-content": (entry("a", content=b"x" * 5000)[:2000], Corrupt, "ends"),
-    "cut-in-header": (entry("a", content=b"x")[:1024] + b"x" * 100, Corrupt, "ends"),
+    "cut-in-content": (entry("a", content=b"x" * 5000)[:2000], Corrupt, "'a': the layer ends"),
+    "cut-in-header": (
+        entry("a", content=b"x")[:1024] + b"x" * 100,
+        Corrupt,
+        "ends in the middle of an entry, after 'a'",
+    ),
     "garbage": (b"\x01garbage " * 400, Corrupt, ""),
     "sparse-overlap": (
         archive(
