@@ -5,7 +5,7 @@ A verb that is declared tomorrow is in the menu, so nothing is out of reach of k
 
 from __future__ import annotations
 
-from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES, sign, verb_of
+from core.commands.keys import ACTION, CONTAINERS, FILL, SOURCES, sign, verb_of
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from core.commands.grammar import Arg, Verb
     from core.commands.keys import Key
 
-SOURCES = {
-    CONTAINERS: ("container", "running", "stopped"),
-    IMAGES: ("image", "remote-image"),
-    REGISTRIES: ("registry",),
-    "networks": ("network",),
-    "volumes": ("volume",),
-}
-"""Which completions are names of the things in a table."""
 RUNS = ("running", "restarting", "crash-looping", "paused")
 
 

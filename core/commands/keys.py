@@ -129,11 +129,38 @@ def verb_of(command: str, verbs: dict[str, Verb]) -> Verb | None:
     return verbs.get(" ".join(words[:2])) or verbs.get(words[0] if words else "")
 
 
+SHOWS = {
+    "@logs": "logs", "@detail": "inspect", "@layers": "image browse", "@compare": "image diff",
+    "@starter": "image starter", "@listing('networks')": "network ls",
+    "@listing('volumes')": "volume ls", "@listing('disk')": "system df",
+    "@listing('doctor')": "doctor", "@listing('sync')": "sync ls",
+    "@listing('updates')": "container updates", "@listing('events')": "events",
+}  # fmt: skip
+"""Actions whose screen shows what a command answers."""
+SOURCES = {
+    CONTAINERS: ("container", "running", "stopped"),
+    IMAGES: ("image", "remote-image"),
+    REGISTRIES: ("registry",),
+    "networks": ("network",),
+    "volumes": ("volume",),
+}
+"""Which completions are names of the things in a table; its menu has all that takes one."""
+
+
 def keys_of(verb: Verb, keys: Iterable[Key], verbs: dict[str, Verb]) -> list[str]:
-    """Return which keys run a verb, each with where: `s on containers`."""
-    found = [
-        f"{sign(key.key)} on {key.place}" if key.place else sign(key.key)
-        for key in keys
-        if verb_of(key.command, verbs) is verb
-    ]
+    """Return which keys run a verb or show its answer, each with where: `s on containers`.
+
+    Of a verb without a key of its own: those of the menus that it is in.
+    """
+    keys = list(keys)
+    found = []
+    for key in keys:
+        command = SHOWS.get(key.command, key.command).removeprefix("pane ")
+        if verb_of(command, verbs) is verb:
+            found.append(f"{sign(key.key)} on {key.place}" if key.place else sign(key.key))
+    if not found:
+        takes = {arg.complete for arg in verb.args.declared if not arg.flags}
+        menu = next((sign(key.key) for key in keys if key.command == "@menu"), "")
+        places = [place for place, names in SOURCES.items() if takes & set(names)]
+        found = [f"{menu} on {place}" for place in places if menu]
     return list(dict.fromkeys(found))

@@ -8,18 +8,20 @@ import pytest
 
 from core.commands import load_all
 from core.commands.help import verb_help
-from core.commands.keys import CONTAINERS, DEFAULT, IMAGES
+from core.commands.keys import ACTION, CONTAINERS, DEFAULT, IMAGES, SHOWS, SOURCES, sign, verb_of
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.bridge import state_directory
-from tui.menu import SOURCES, command_of, entries
+from tui.menu import command_of, entries
 from tui.screens.pick import PickScreen
 from tui.widgets.status import hint_parts, sign_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from core.commands.grammar import Verb
 
     Make = Callable[..., LimpetApp]
 
@@ -36,6 +38,26 @@ def test_every_verb_that_takes_a_thing_is_in_the_things_menu() -> None:
             sources = {arg.complete for arg in verb.args.declared if not arg.flags}
             if sources & set(SOURCES[kind]):
                 assert verb.word in shown or verb.word == "logs", verb.word
+
+
+def test_a_key_and_the_help_of_its_command_name_each_other() -> None:
+    verbs = load_all()
+    for key in DEFAULT:
+        command = SHOWS.get(key.command, key.command).removeprefix("pane ")
+        verb = verb_of(command, verbs)
+        if verb is not None:
+            assert f"{sign(key.key)}" in key_line(verb), (key, verb.word)
+        else:
+            assert command.startswith((ACTION, "go ", "!")), key
+    for verb in set(verbs.values()):
+        takes = {arg.complete for arg in verb.args.declared if not arg.flags}
+        if takes & {name for names in SOURCES.values() for name in names}:
+            assert key_line(verb), f"{verb.word}: no key, and in no menu"
+
+
+def key_line(verb: Verb) -> str:
+    lines = [line for line in verb_help(verb).splitlines() if line.startswith("key: ")]
+    return lines[0] if lines else ""
 
 
 def test_a_menu_offers_what_the_state_and_read_only_allow() -> None:

@@ -46,8 +46,8 @@ def matches(row: Row, wanted: str) -> bool:
     """Tell whether the row passes every term of the filter, letters' case ignored.
 
     A word is searched in the cells; `!WORD` keeps the others; `-f WORD` needs only its
-    letters in their order; `-l NAME[=VALUE]` looks at labels, `-s STATE` at how the state
-    begins.
+    letters, in their order in one cell; `-l NAME[=VALUE]` looks at labels, `-s STATE` at how
+    the state begins.
     """
     return _passes_all(row, terms(wanted))
 
@@ -77,8 +77,9 @@ def _passes(row: Row, kind: str, word: str) -> bool:
         return any(word in (text.lower(), text.lower().partition("=")[0]) for text in row.labels)
     if kind == "s":
         return row.state.startswith(word)
-    text = " ".join(row.cells).lower()
-    return has_letters(text, word) if kind == "f" else word in text
+    if kind == "f":
+        return any(has_letters(cell.lower(), word) for cell in row.cells)
+    return word in " ".join(row.cells).lower()
 
 
 def has_letters(text: str, letters: str) -> bool:
