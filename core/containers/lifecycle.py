@@ -11,169 +11,33 @@ import time
 
 from core.containers import networking, repair, state, stored
 from core.containers.attach.session import Session, connect, load_relay, read_exit
-from core.containers.configuration.options import ContainerOptions, Mount
+from core.containers.configuration.options import ContainerOptions
+from core.containers.looking import Looking
+from core.containers.starter import not_running
 from core.containers.stored import Lock, Row
 from core.containers.supervision import protocol
 from core.errors import Conflict, Error, NotFound
-from core.model import ContainerInfo, Endpoint, Port, Usage
-from core.privileges import is_root, require_root
+from core.model import ContainerInfo, Endpoint
+from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from core.config import Config
     from core.containers import creation
-    from core.containers.state import State
-    from core.containers.supervision.launcher import Launcher
-    from core.containers.supervision.samples import Sample
-    from core.database import Database
-    from core.images.store import ImageStore
-    from core.network.holders import Holder
-    from core.network.network import Network
-    from core.paths import Paths
     from core.trash_bin import Bin
 
 
 STOPPED_AT_ONCE = 32
 
 
-class Containers:
+class Containers(Looking):
     """All containers of this host.  Safe to share between threads."""
-
-    def __init__(
-        self,
-        paths: Paths,
-        database: Database,
-        images: Callable[[], ImageStore],
-        network: Network,
-        config: Config,
-        launcher: Launcher,
-    ) -> None:
-        self._paths = paths
-        self._database = database
-        self._images = images
-        self._network = network
-        self._config = config
-        self._launcher = launcher
 
     def close(self) -> None:
         """End the spawner, if there is one; containers go on."""
         self._launcher.close()
-
-    # -- looking ---------------------------------------------------------------------
-
-    def list(self) -> list[ContainerInfo]:
-        """Return all containers, newest first.
-
-        One whose monitor was killed is started again, if its restart policy says so.
-        """
-        found = [self._info(row) for row in stored.all_rows(self._database)]
-        idle = [info.id for info in found if info.state not in state.ALIVE]
-        repair.take_back_starts(self._paths, self._network, idle)
-        return found
-
-    def resolve(self, reference: str) -> ContainerInfo:
-        """Return the container of this name, ID, or unique beginning of an ID.
-
-        Raises NotFound, with near names; Conflict when several IDs begin so.
-        """
-        return self._info(stored.find(self._database, reference))
-
-    def inspect(self, reference: str) -> dict[str, Any]:
-        """Return docker's document about a container."""
-        from core.containers.inspection import document
-
-        row = stored.find(self._database, reference)
-        spec = stored.spec_of(self._database, row.id)
-        return document(self._paths, self._config, row, spec, self._revived(row))
-
-    def mounts(self, reference: str) -> tuple[Mount, ...]:
-        """Return what a container has mounted, for another that shall have the same."""
-        row = stored.find(self._database, reference)
-        asked = row.options.mounts
-        own = tuple(
-            Mount(entry["source"], entry["destination"], "ro" in entry["options"])
-            for entry in stored.spec_of(self._database, row.id)["mounts"]
-            if entry["type"] == "volume" and entry["source"].startswith(
-                self._paths.container(row.id) + "/")
-        )  # fmt: skip
-        return (*(mount for mount in asked if mount.kind != "volume" or mount.source), *own)
-
-    def volume_users(self) -> Mapping[str, Sequence[str]]:
-        """Return the names of containers by the named volume that they use."""
-        return stored.volume_users(self._database)
-
-    def usage(self, reference: str) -> Usage | None:
-        """Return what a container uses now; None when it does not run or is gone."""
-        from core.containers.runtime import cgroups
-
-        try:
-            row = stored.find(self._database, reference)
-        except NotFound:
-            return None
-        found = self._state(row.id)
-        return Usage(*cgroups.usage(found.cgroup)) if found.pid else None
-
-    def running(self, reference: str) -> State:
-        """Return the state of a container that has processes, else raise Conflict."""
-        row = stored.find(self._database, reference)
-        found = self._state(row.id)
-        if not found.pid:
-            raise _not_running(row, found.state)
-        return found
-
-    def history(self, reference: str, span_s: float) -> Sequence[Sample]:
-        """Return what a container used in the last `span_s` seconds, the oldest first.
-
-        A sample a second for up to ten minutes, else one a minute for up to a day.
-        """
-        from core.containers.supervision.samples import read_samples
-
-        row = stored.find(self._database, reference)
-        return read_samples(self._paths.container_run(row.id), time.time(), span_s)
-
-    def _state(self, container_id: str) -> State:
-        return repair.current_state(self._paths, self._network, container_id)
-
-    def _revived(self, row: Row) -> State:
-        """Return a container's state; one that a killed monitor left is started again first."""
-        found = self._state(row.id)
-        if not repair.is_abandoned(found) or not is_root():
-            return found
-        try:
-            self._start(row, -1, again=True)
-        except Error:
-            pass  # its state tells why
-        return self._state(row.id)
-
-    def _info(self, row: Row) -> ContainerInfo:
-        found = self._revived(row)
-        return ContainerInfo(
-            id=row.id,
-            name=row.name,
-            image=row.image,
-            image_digest=row.image_digest,
-            command=tuple(row.document["args"]),
-            created=row.created,
-            state=found.state,
-            pid=found.pid,
-            exit_code=found.exit_code,
-            oom_killed=found.oom,
-            error=found.error,
-            started=found.started,
-            finished=found.finished,
-            restarts=found.restarts,
-            next_start=found.next_start,
-            health=found.health,
-            run_codes=tuple((code, oom) for _, _, code, oom in found.runs),
-            tty=row.document["tty"],
-            ports=tuple(Port(*port) for port in found.ports),
-            networks=networking.names_of(row.document),
-            address=found.address,
-            labels=tuple(row.document["all_labels"].items()),
-        )
 
     # -- making ----------------------------------------------------------------------
 
@@ -210,7 +74,7 @@ class Containers:
         made_of = starting.make_plan(
             self._paths, row, made.spec, self._images().lowerdirs(row.image_digest),
             {"mode": row.document["network"].partition(":")[0], "ports": [], "attachments": []},
-            self._peers(made.spec), volatile=options.auto_remove,
+            self._starter.peers(made.spec), volatile=options.auto_remove,
         )  # fmt: skip
         return plan.show(plan.make_launch(**made_of, host=plan.this_host()))
 
@@ -253,7 +117,7 @@ class Containers:
         One that waits for its next run does not wait any longer.  Raises RunError with
         docker's exit code when the program cannot be run.
         """
-        self._start(stored.find(self._database, reference), -1)
+        self._starter.start(stored.find(self._database, reference), -1)
 
     def start_attached(self, reference: str, *, stdin: bool = False) -> Session:
         """Start a container in the foreground, or join it when it runs already."""
@@ -266,7 +130,7 @@ class Containers:
         ours, theirs = protocol.pair()
         try:
             with protocol.Closing(theirs):
-                self._start(row, theirs.fileno())
+                self._starter.start(row, theirs.fileno())
         except BaseException:
             ours.close()
             raise
@@ -286,7 +150,7 @@ class Containers:
             again = []
             for row in rows:
                 try:
-                    self._start(row, -1)
+                    self._starter.start(row, -1)
                     started.append(row.name)
                 except Error as error:
                     again.append(row)
@@ -329,84 +193,6 @@ class Containers:
             list(pool.map(stop, names))
         return names
 
-    def _start(self, row: Row, owner: int, *, again: bool = False) -> None:
-        """Start a container; `again` for its restart policy, which counts on."""
-        require_root("starting a container")
-        with Lock(self._paths, row.id) as lock:
-            before = repair.locked_state(self._paths, self._network, row.id)
-            if before.state in state.WAITING:
-                from core.containers import ending
-
-                ending.tell(self._paths, row, bytes((protocol.GO,)))
-            if before.state in state.ALIVE or (again and not before.wanted):
-                return
-            try:
-                counted = before.replace(
-                    restarts=before.restarts + 1 if again else 0,
-                    runs=before.runs if again else (),
-                )
-                self._launch(row, owner, counted, lock)
-            except BaseException as error:
-                self._network.release(row.id)
-                self._keep_error(row.id, before, error)
-                raise
-
-    def _launch(self, row: Row, owner: int, before: State, lock: Lock) -> None:
-        from core.containers import starting
-
-        row = stored.find(self._database, row.id)  # somebody may have edited it meanwhile
-        if "layer" in row.document:
-            from core.containers.edit.layer_swap import align
-
-            align(self._database, self._paths.container(row.id), row)
-        spec = stored.spec_of(self._database, row.id)
-        network = networking.prepare(self._network, row, self._ports)
-        hostname = spec["hostname"] or os.uname().nodename
-        starting.write_files(self._paths, self._config, row, hostname, network)
-        peers = self._peers(spec)
-        plan = starting.make_plan(
-            self._paths, row, spec, self._images().lowerdirs(row.image_digest), network, peers,
-            volatile=row.options.auto_remove,
-        )  # fmt: skip
-        job = starting.make_job(
-            self._paths, self._config, row, plan, foreground=owner >= 0, before=before,
-            pid_namespace=starting.pid_namespace(spec, peers),
-        )  # fmt: skip
-        try:
-            self._launcher.launch("monitor", job, owner, lock.fileno(), load_relay)
-        except BaseException:
-            repair.failed_start(self._network, row.id, spec, network)
-            raise
-
-    def _peers(self, spec: dict[str, Any]) -> dict[str, tuple[int, int]]:
-        """Return the containers that a configuration joins: first process and start ticks."""
-        found = {}
-        for space in spec["linux"]["namespaces"]:
-            if space.get("path", "").startswith("container:"):
-                row = stored.find(self._database, space["path"].removeprefix("container:"))
-                peer = self._state(row.id)
-                if peer.state not in state.ALIVE:
-                    raise _not_running(row, peer.state)
-                found[row.id] = peer.pid, peer.ticks
-        return found
-
-    def _keep_error(self, container_id: str, before: State, error: BaseException) -> None:
-        """Leave the state as it was, with the reason why the start came to nothing."""
-        code = getattr(error, "exit_code", 125)
-        kept = before.replace(error=str(error), exit_code=code, wanted=False)
-        state.write_state(self._paths.container(container_id), kept)
-        self._paths.touch_changed()
-
-    def _ports(self) -> dict[tuple[str, int, int, str], Holder]:
-        from core.network.holders import Holder
-
-        holders = {}
-        for row in stored.all_rows(self._database):
-            found = self._state(row.id)
-            holder = Holder(row.name, found.address, found.address6, found.table)
-            holders.update(dict.fromkeys(found.ports, holder))
-        return holders
-
     # -- networks --------------------------------------------------------------------
 
     def connect(self, reference: str, endpoint: Endpoint) -> None:
@@ -420,7 +206,13 @@ class Containers:
             row = stored.find(self._database, row.id)
             found = repair.locked_state(self._paths, self._network, row.id)
             main = networking.connect(
-                self._paths, self._database, self._network, row, found, endpoint, self._ports
+                self._paths,
+                self._database,
+                self._network,
+                row,
+                found,
+                endpoint,
+                self._starter.ports,
             )
             self._rewrite_resolver(row, main)
 
@@ -458,7 +250,7 @@ class Containers:
         row = stored.find(self._database, reference)
         channel = connect(self._paths.container_run(row.id))
         if channel is None:
-            raise _not_running(row)
+            raise not_running(row)
         channel.send(b"a")
         options = row.options
         return Session(channel, tty=options.tty, stdin=options.stdin_open)
@@ -487,7 +279,7 @@ class Containers:
         row = stored.find(self._database, reference)
         found = self._state(row.id)
         if found.state != state.RUNNING:
-            raise _not_running(row, found.state)
+            raise not_running(row, found.state)
         spec = stored.spec_of(self._database, row.id)
         plan = {
             "spec": spec, "pid": found.pid, "ticks": found.ticks, "container_id": row.id,
@@ -598,7 +390,7 @@ class Containers:
         row = stored.find(self._database, reference)
         found = self._state(row.id)
         if found.state not in state.ALIVE:
-            raise _not_running(row, found.state)
+            raise not_running(row, found.state)
         own = stored.spec_of(self._database, row.id)["annotations"]["limpet.stop-signal"]
         ending.send(self._paths, row, found, signal, stop=signal == number_of(own))
         if signal == ending.SIGKILL:
@@ -618,7 +410,7 @@ class Containers:
         row = stored.find(self._database, reference)
         found = self._state(row.id)
         if found.state != (state.RUNNING if frozen else state.PAUSED):
-            raise _not_running(row, found.state, "running" if frozen else "paused")
+            raise not_running(row, found.state, "running" if frozen else "paused")
         ending.freeze(self._paths, row, frozen=frozen)
 
     def check_removable(self, found: Sequence[ContainerInfo], *, force: bool) -> None:
@@ -664,14 +456,3 @@ class Containers:
                     remove_container(self._paths, self._database, self._network, row.id, aside=True)
         except NotFound:
             pass  # somebody else has removed it
-
-
-def _not_running(row: Row, found: str = "", wanted: str = "running") -> Conflict:
-    is_state = f" but {found}" if found else ""
-    hint = {
-        state.PAUSED: f"limpet unpause {row.name}",
-        state.RUNNING: f"limpet pause {row.name}",
-        state.RESTARTING: f"limpet logs {row.name} tells why it ended",
-        state.CRASH_LOOPING: f"limpet logs {row.name} tells why it ends",
-    }.get(found, f"limpet start {row.name}")
-    return Conflict(f"container {row.name} is not {wanted}{is_state}", hint=hint, subject=row.name)

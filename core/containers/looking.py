@@ -1,0 +1,162 @@
+"""What containers there are, and what they do."""
+
+from __future__ import annotations
+
+import time
+
+from core.containers import networking, repair, state, stored
+from core.containers.configuration.options import Mount
+from core.containers.starter import Starter, not_running
+from core.errors import Error, NotFound
+from core.model import ContainerInfo, Port, Usage
+from core.privileges import is_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from core.config import Config
+    from core.containers.state import State
+    from core.containers.stored import Row
+    from core.containers.supervision.launcher import Launcher
+    from core.containers.supervision.samples import Sample
+    from core.database import Database
+    from core.images.store import ImageStore
+    from core.network.network import Network
+    from core.paths import Paths
+
+
+class Looking:
+    """The part of `core.containers.lifecycle` that asks.
+
+    It starts what a killed monitor left, should the restart policy say so.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        database: Database,
+        images: Callable[[], ImageStore],
+        network: Network,
+        config: Config,
+        launcher: Launcher,
+    ) -> None:
+        self._paths = paths
+        self._database = database
+        self._images = images
+        self._network = network
+        self._config = config
+        self._launcher = launcher
+        self._starter = Starter(paths, database, images, network, config, launcher)
+
+    def list(self) -> list[ContainerInfo]:
+        """Return all containers, newest first.
+
+        One whose monitor was killed is started again, if its restart policy says so.
+        """
+        found = [self._info(row) for row in stored.all_rows(self._database)]
+        idle = [info.id for info in found if info.state not in state.ALIVE]
+        repair.take_back_starts(self._paths, self._network, idle)
+        return found
+
+    def resolve(self, reference: str) -> ContainerInfo:
+        """Return the container of this name, ID, or unique beginning of an ID.
+
+        Raises NotFound, with near names; Conflict when several IDs begin so.
+        """
+        return self._info(stored.find(self._database, reference))
+
+    def inspect(self, reference: str) -> dict[str, Any]:
+        """Return docker's document about a container."""
+        from core.containers.inspection import document
+
+        row = stored.find(self._database, reference)
+        spec = stored.spec_of(self._database, row.id)
+        return document(self._paths, self._config, row, spec, self._revived(row))
+
+    def mounts(self, reference: str) -> tuple[Mount, ...]:
+        """Return what a container has mounted, for another that shall have the same."""
+        row = stored.find(self._database, reference)
+        asked = row.options.mounts
+        own = tuple(
+            Mount(entry["source"], entry["destination"], "ro" in entry["options"])
+            for entry in stored.spec_of(self._database, row.id)["mounts"]
+            if entry["type"] == "volume" and entry["source"].startswith(
+                self._paths.container(row.id) + "/")
+        )  # fmt: skip
+        return (*(mount for mount in asked if mount.kind != "volume" or mount.source), *own)
+
+    def volume_users(self) -> Mapping[str, Sequence[str]]:
+        """Return the names of containers by the named volume that they use."""
+        return stored.volume_users(self._database)
+
+    def usage(self, reference: str) -> Usage | None:
+        """Return what a container uses now; None when it does not run or is gone."""
+        from core.containers.runtime import cgroups
+
+        try:
+            row = stored.find(self._database, reference)
+        except NotFound:
+            return None
+        found = self._state(row.id)
+        return Usage(*cgroups.usage(found.cgroup)) if found.pid else None
+
+    def running(self, reference: str) -> State:
+        """Return the state of a container that has processes, else raise Conflict."""
+        row = stored.find(self._database, reference)
+        found = self._state(row.id)
+        if not found.pid:
+            raise not_running(row, found.state)
+        return found
+
+    def history(self, reference: str, span_s: float) -> Sequence[Sample]:
+        """Return what a container used in the last `span_s` seconds, the oldest first.
+
+        A sample a second for up to ten minutes, else one a minute for up to a day.
+        """
+        from core.containers.supervision.samples import read_samples
+
+        row = stored.find(self._database, reference)
+        return read_samples(self._paths.container_run(row.id), time.time(), span_s)
+
+    def _state(self, container_id: str) -> State:
+        return repair.current_state(self._paths, self._network, container_id)
+
+    def _revived(self, row: Row) -> State:
+        """Return a container's state; one that a killed monitor left is started again first."""
+        found = self._state(row.id)
+        if not repair.is_abandoned(found) or not is_root():
+            return found
+        try:
+            self._starter.start(row, -1, again=True)
+        except Error:
+            pass  # its state tells why
+        return self._state(row.id)
+
+    def _info(self, row: Row) -> ContainerInfo:
+        found = self._revived(row)
+        return ContainerInfo(
+            id=row.id,
+            name=row.name,
+            image=row.image,
+            image_digest=row.image_digest,
+            command=tuple(row.document["args"]),
+            created=row.created,
+            state=found.state,
+            pid=found.pid,
+            exit_code=found.exit_code,
+            oom_killed=found.oom,
+            error=found.error,
+            started=found.started,
+            finished=found.finished,
+            restarts=found.restarts,
+            next_start=found.next_start,
+            health=found.health,
+            run_codes=tuple((code, oom) for _, _, code, oom in found.runs),
+            tty=row.document["tty"],
+            ports=tuple(Port(*port) for port in found.ports),
+            networks=networking.names_of(row.document),
+            address=found.address,
+            labels=tuple(row.document["all_labels"].items()),
+        )
