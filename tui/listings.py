@@ -88,6 +88,8 @@ KINDS = {
     "volume": "volumes",
 }
 """What the rows of a noun's list are, see `tui.menu`."""
+EMPTY_ANSWERS = {"sync plan": "nothing to copy or delete"}
+"""What an empty answer of a command means."""
 FAR = ("container updates", "image updates", "sync plan", "search")
 BRISK_S, CALM_S = 5.0, 300.0
 """Seconds between two readings."""
@@ -136,7 +138,8 @@ def answer_screen(engine: Engine, line: str, run: Callable[[str], None]) -> Scre
 
     verb, args = reading(line)
     if issubclass(verb.args, Listing) and not args.quiet and args.format in ("", "table"):
-        return _table(engine, (verb, args), (line, line, "nothing to list"), (), run)
+        empty = EMPTY_ANSWERS.get(verb.name, "nothing to list")
+        return _table(engine, (verb, args), (line, line, empty), (), run)
 
     def read() -> list[Tab]:
         found = verb.run(engine, args)

@@ -46,8 +46,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("platform", "PLATFORM", 8, 16, 6),
     ),
     REGISTRIES: (
-        Column("host", "HOST", 12, 40),
-        Column("state", "STATE", 7, 14, 1),
+        Column("host", "HOST", 14, 40),
+        Column("state", "STATE", 11, 14, 1),
         Column("user", "USER", 4, 20, 2),
         Column("used", "USED", 4, 9, 4),
         Column("limit", "LIMIT", 5, 9, 6),
@@ -240,16 +240,24 @@ def registry_rows(snapshot: Snapshot) -> list[Row]:
 
 def _registry(info: RegistryInfo) -> Row:
     tones = {"reachable": "good", "unauthorized": "warn", "limited": "warn", "unreachable": "bad"}
-    used, synced = age(info.last_used), age(info.last_sync)
+    used, synced, cause = age(info.last_used), age(info.last_sync), _cause(info)
     return Row(
         info.host,
-        (info.host, info.state, info.user, used, info.quota, synced, info.cause),
+        (info.host, info.state, info.user, used, info.quota, synced, cause),
         ("", tones.get(info.state, "dim"), "", "dim", "dim", "dim", "dim"),
         (info.host, info.state, info.user, -info.last_used, info.quota, -info.last_sync,
          info.cause),
         info.host,
         info.state,
     )  # fmt: skip
+
+
+def _cause(info: RegistryInfo) -> str:
+    """Return why a registry is as it is, without its name, which stands in front already."""
+    words = info.cause.removeprefix(info.host).lstrip()
+    if words.startswith("(at "):
+        words = words.partition(")")[2]
+    return words.removeprefix(":").lstrip()
 
 
 UNITS = {
