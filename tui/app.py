@@ -68,6 +68,8 @@ class LimpetApp(FrameDiffApp):
         Binding("alt+left", "travel(-1)", "The screen before"),
         Binding("alt+right", "travel(1)", "The screen after"),
         Binding("question_mark", "help_here", "What can be done here"),
+        Binding("alt+m", "bookmark", "Keep a bookmark here, or drop it"),
+        Binding("apostrophe", "bookmarks", "Go to a bookmark, or to what was seen last"),
     ]
     _ascii: Sequence[LineFilter] = ()
 
@@ -104,6 +106,8 @@ class LimpetApp(FrameDiffApp):
         self._aged = False
         """How old things are has not been shown for a while."""
         self.visits = Visits()
+        self.bookmarks: list[str] = []
+        """Addresses, oldest first."""
         self._addresses: WeakKeyDictionary[Screen[Any], str] = WeakKeyDictionary()
         self._next: dict[int, Sequence[Step]] = {}
         """What is to be carried out after a block has ended."""
@@ -407,6 +411,18 @@ class LimpetApp(FrameDiffApp):
             self.pop_screen()
         self.visits.arrive(address)
         go(self, address.split())
+
+    def action_bookmark(self) -> None:
+        """Keep the address of what is shown, or no longer."""
+        from tui.bookmarks import toggle
+
+        toggle(self)
+
+    def action_bookmarks(self) -> None:
+        """Choose a bookmark, or what was seen last, to go to."""
+        from tui.bookmarks import choose
+
+        choose(self)
 
     def open_layers(self, image: str) -> None:
         """Show the layers and files of an image."""

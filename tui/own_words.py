@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 WORDS = {
     "go": "to a screen by its name: go containers web logs; go COMMAND shows its answer live",
+    "containers": "containers on their table: containers web logs, or layers, opens a screen",
+    "registries": "registries on their table: registries HOST/NAME opens a screen",
     "back": "to the screen that was shown before",
     "forward": "to the screen after it",
     "jobs": "what goes on and how it ended, on a screen",
@@ -30,7 +32,9 @@ WORDS = {
 }
 """What can be typed beside the commands, and what it does."""
 LEAVING = ("q", "quit", "exit")
-TABLES = ("containers", "images", "registries")
+IMAGES = "images"
+"""Alone, it is the command that lists them."""
+TABLES = ("containers", IMAGES, "registries")
 VIEWS = ("logs", "layers", "inspect")
 
 
@@ -42,6 +46,8 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
     from core.commands import load_all
 
     pool: dict[str, str] = {}
+    if before[0] in TABLES and (before[0] != IMAGES or len(before) > 1):
+        before = ["go", *before]  # the address alone goes there, too
     if before == ["go"]:
         pool = {verb.word: verb.summary for verb in load_all().values() if not verb.changes}
         pool |= dict.fromkeys((*TABLES, "jobs", "events", *LISTINGS), "")
@@ -86,6 +92,8 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         return app.open_listing(first)
     elif first == "go":
         _say(app, line, go(app, rest))
+    elif first in TABLES and (first != IMAGES or rest[-1:] in (["layers"], ["inspect"])):
+        _say(app, line, go(app, words))
     elif first in ("back", "forward"):
         app.action_travel(-1 if first == "back" else 1)
     elif first == "theme":

@@ -29,6 +29,7 @@ def remember(app: LimpetApp) -> None:
         "place": board.place,
         "session": board.pane,
         "theme": app.chosen_theme,
+        "bookmarks": app.bookmarks,
         "tables": {name: _table(table) for name, table in board.tables.items()},
     }
     path = os.path.join(state_directory(), NAME)
@@ -61,6 +62,7 @@ def _table(table: LineTable) -> dict[str, Any]:
 
 def _apply(app: LimpetApp, look: dict[str, Any]) -> None:
     board = app.dashboard
+    app.bookmarks = [mark for mark in look.get("bookmarks", []) if isinstance(mark, str)]
     for name, table in board.tables.items():
         kept = look["tables"][name]
         keys = [column.key for column in table.columns]

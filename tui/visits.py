@@ -21,6 +21,11 @@ class Visits:
         """What is shown."""
         return self._seen[self._at] if self._seen else ""
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """All addresses, the last one seen last."""
+        return tuple(self._seen)
+
     def arrive(self, address: str) -> None:
         """Note what is shown now; a neighbour of what was shown is gone to, not added."""
         if address == self.here:

@@ -96,6 +96,8 @@ DEFAULT: tuple[Key, ...] = (
     Key("", "f1", "@tour", "a tour", hint=False),
     Key("", "alt+left", "@travel(-1)", "the screen before", hint=False),
     Key("", "alt+right", "@travel(1)", "the screen after", hint=False),
+    Key("", "alt+m", "@bookmark", "keep a bookmark here, or drop it", hint=False),
+    Key("", "apostrophe", "@bookmarks", "go to a bookmark", hint=False),
     Key("", "tab", "@next(1)", "next pane", hint=False),
     Key("", "shift+tab", "@next(-1)", "pane before", hint=False),
     Key("", "escape", "@back", "clear the filter and the marks", hint=False),
@@ -114,7 +116,7 @@ SIGNS = {
     "plus": "+", "backslash": "\\", "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn",
     "pageup": "pgup", "left_square_bracket": "[", "right_square_bracket": "]",
     "less_than_sign": "<", "greater_than_sign": ">", "ampersand": "&", "asterisk": "*",
-    "minus": "-", "vertical_line": "|",
+    "minus": "-", "apostrophe": "'", "vertical_line": "|",
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from tui.screens.confirm import ConfirmScreen
 from tui.screens.detail import DetailScreen
 from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen
+from tui.screens.pick import PickScreen
 from tui.screens.tour import PAGES, TourScreen
 from tui.visits import Visits
 
@@ -302,3 +303,23 @@ async def test_what_a_command_answers_has_a_screen(make_app: Make) -> None:
         await until(pilot, lambda: isinstance(app.screen, DetailScreen))
         await pilot.press("2")
         await until(pilot, lambda: "half way" in screen_text(app))
+
+
+async def test_bookmarks_lead_back_and_are_kept(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        app.submit("go volumes")
+        await until(pilot, lambda: isinstance(app.screen, ListingScreen))
+        await pilot.press("alt+m")
+        await until(pilot, lambda: "bookmark kept: volumes" in screen_text(app))
+        await pilot.press("escape", "escape", "apostrophe")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ListingScreen))
+        await pilot.press("escape")
+        app.submit("registries")
+        assert app.dashboard.place == "registries"
+    again = make_app()
+    async with again.run_test(size=(80, 24)):
+        assert again.bookmarks == ["volumes"]

@@ -72,6 +72,11 @@ async def shown(app: LimpetApp, pilot: Pilot[int], screen: Screen[Any], words: s
     await until(pilot, lambda: app.screen is screen and words in screen_text(app))
 
 
+async def settled(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """Wait until the screen has read what it shows."""
+    await until(pilot, lambda: not any(w.is_running for w in app.workers if w.node is app.screen))
+
+
 def lines(*words: str) -> tuple[Line, ...]:
     return tuple([(line, "")] for line in words)
 
@@ -144,7 +149,7 @@ def container(tab: str) -> Show:
         await shown(app, pilot, screen, "Overview")
         names = [found.name for found in screen._tabs]
         screen.action_go(names.index(tab))
-        await app.workers.wait_for_complete()
+        await settled(app, pilot)
 
     show.__name__ = f"container_{tab.split(',')[0].lower()}"
     return show
@@ -177,7 +182,7 @@ def image(tab: str) -> Show:
         )
         await shown(app, pilot, screen, "Overview")
         screen.action_go([found.name for found in screen._tabs].index(tab))
-        await app.workers.wait_for_complete()
+        await settled(app, pilot)
 
     show.__name__ = f"image_{tab.lower()}"
     return show
@@ -295,7 +300,7 @@ def registry(name: str, place: str, words: str) -> Show:
     async def show(app: LimpetApp, pilot: Pilot[int]) -> None:
         screen = registry_views.registry(app.engine, place, lambda _: None)
         await shown(app, pilot, screen, words)
-        await app.workers.wait_for_complete()
+        await settled(app, pilot)
 
     show.__name__ = name
     return show

@@ -623,6 +623,14 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         """Go to the screen that was shown before, or after."""
         self.app.action_travel(by)
 
+    def action_bookmark(self) -> None:
+        """Keep a bookmark of the table, or drop it."""
+        self.app.action_bookmark()
+
+    def action_bookmarks(self) -> None:
+        """Choose a bookmark to go to."""
+        self.app.action_bookmarks()
+
     def on_screen_resume(self) -> None:
         """Note that the tables are shown again."""
         self.app.visits.arrive(self.place)

@@ -1,0 +1,42 @@
+"""Screens a person wants to come back to, by their addresses, and those seen last."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tui.app import LimpetApp
+    from tui.screens.pick import Picked
+
+RECENT = 20
+
+
+def toggle(app: LimpetApp) -> None:
+    """Keep the address of what is shown, or no longer; show what is kept."""
+    here = app.visits.here
+    if here in app.bookmarks:
+        app.bookmarks.remove(here)
+        choose(app, f"no bookmark any more: {here}")
+    elif here:
+        app.bookmarks.append(here)
+        choose(app, f"bookmark kept: {here}")
+
+
+def choose(app: LimpetApp, title: str = "go to") -> None:
+    """Offer the bookmarks, then what was seen last, and go where the person says."""
+    from tui.own_words import go
+    from tui.screens.pick import Choice, PickScreen
+
+    recent = [seen for seen in reversed(app.visits.seen) if seen not in app.bookmarks]
+    addresses = [*app.bookmarks, *dict.fromkeys(recent)][: len(app.bookmarks) + RECENT]
+    choices = [
+        Choice(address, "*" if address in app.bookmarks else "", "") for address in addresses
+    ]
+
+    def act(picked: Picked | None) -> None:
+        if picked is None:
+            return
+        while len(app.screen_stack) > 1:
+            app.pop_screen()
+        go(app, addresses[picked.number].split())
+
+    app.push_screen(PickScreen(title, choices), act)
