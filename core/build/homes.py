@@ -34,8 +34,11 @@ class Home:
         self._janitor: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        from core.containers.removal import remove_empty_cgroups
+
         os.makedirs(self._top, 0o700, exist_ok=True)
         sweep(self._top, self._memory)
+        remove_empty_cgroups()
         os.mkdir(self.path, 0o700)
         self._fd = os.open(f"{self.path}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)

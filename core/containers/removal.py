@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 
 from core.errors import HostError
 from core.trash_bin import rows_of
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from core.trash_bin import Bin
 
 TRIES = 5
+ID_LETTERS = 64
+EMPTY_S = 60.0
+"""A cgroup that has been made is not entered at once."""
 CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/memory")
 """Where a look is enough: what `core.containers.runtime.cgroups` needs is not loaded for it."""
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -68,15 +72,34 @@ def remove_aside(trash: str, container_id: str) -> None:
         pass  # an immutable file, a mount: the next that looks after the trash tries again
 
 
-def with_cgroup(container_ids: Iterable[str]) -> list[str]:
-    """Return which of some containers have a cgroup on this host."""
+def with_cgroup(container_ids: Iterable[str] | None) -> list[str]:
+    """Return which of some containers have a cgroup on this host; None: all that have one."""
     there: set[str] = set()
     for root in CGROUP_ROOTS:
         try:
             there.update(os.listdir(f"{root}/limpet"))
         except FileNotFoundError:
             continue
-    return [one for one in container_ids if one in there]
+    return [one for one in (there if container_ids is None else container_ids) if one in there]
+
+
+def remove_empty_cgroups() -> None:
+    """Remove cgroups that nobody has been in for a while: their monitors were killed at the end.
+
+    Those of a RUN are meant, which no container names any more; one with processes stays.
+    """
+    from core.containers.runtime import cgroups
+
+    before = time.time() - EMPTY_S
+    for container_id in with_cgroup(None):
+        if len(container_id) != ID_LETTERS:
+            continue
+        for folder in cgroups.make_cgroup(container_id, {})["dirs"]:
+            try:
+                if os.stat(folder).st_mtime < before:
+                    os.rmdir(folder)
+            except OSError:
+                continue  # somebody is in it, or it has just gone
 
 
 def take_back(network: Network, container_id: str) -> None:

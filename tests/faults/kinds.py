@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from core.record import Record
+from tests.faults import clock
 from tests.faults.trap import SYNCS
 
 TYPE_CHECKING = False
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from tests.faults.host import Host
     from tests.faults.operations import Operation
     from tests.faults.trap import Call
-
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 class Learned(Record):
@@ -190,7 +189,7 @@ class ClockTurns(Fault):
 
     @staticmethod
     def applies(operation: Operation, learned: Learned) -> bool:
-        return FAKETIME is not None
+        return clock.LIBRARY is not None
 
     def prepare(self) -> None:
         self.file = self.host.work / "faketime"
@@ -199,22 +198,17 @@ class ClockTurns(Fault):
     def turn(self) -> None:
         seconds = self.chance.choice((0, 90, 7200, 86400 * 400)) * self.chance.choice((1, -1))
         self.what += f" {seconds:+d} s"
-        fresh = self.file.with_suffix(".new")
-        fresh.write_text(f"{seconds:+d}\n")
-        fresh.rename(self.file)
+        clock.turn(self.file, seconds)
 
     def environment(self) -> dict[str, str]:
-        return {
-            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.file),
-            "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
-        }  # fmt: skip
+        return clock.follow(self.file)
 
     def strike(self, process: subprocess.Popen[bytes]) -> None:
         time.sleep(self.somewhen())
         self.turn()
 
     def end(self) -> None:
-        self.file.write_text("+0\n")
+        clock.turn(self.file, 0)
 
 
 KINDS: dict[str, type[Fault]] = {
