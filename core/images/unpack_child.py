@@ -12,8 +12,8 @@ import select
 import sys
 
 LENGTH_BYTES = 4
-FOLLOW_S = 0.005
-"""How long to wait for a blob that is still on its way to grow."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.002, 0.05
+"""For a blob that is still on its way to grow: longer, the slower it comes."""
 CHUNK = 256 << 10
 
 
@@ -166,12 +166,14 @@ class Arriving:
     def read(self, size: int = CHUNK) -> bytes:
         """Return at most `size` bytes, b"" at the end; waits for some."""
         wanted = min(size, self._size - self.position)
+        wait = FIRST_WAIT_S
         while wanted > 0:
             if data := os.read(self._fd, wanted):
                 self.position += len(data)
                 return data
-            if select.select([0], [], [], FOLLOW_S)[0]:
+            if select.select([0], [], [], wait)[0]:
                 os._exit(1)  # whoever asked is gone
+            wait = min(2 * wait, LONGEST_WAIT_S)
         return b""
 
 
