@@ -9,34 +9,26 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from rich.highlighter import Highlighter
 from textual import on, work
-from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.geometry import Size
 from textual.message import Message
-from textual.reactive import Reactive
-from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from core.commands.lines import last_part
 from core.errors import Error
+from tui.bar_line import BarInput
 from tui.bridge import state_directory
-from tui.line_words import meaning, own_part, paint, past
+from tui.line_words import meaning, own_part, past
 from tui.own_words import completions
-from tui.theme import Tones, glyphs
+from tui.theme import glyphs
 from tui.widgets.completion_popup import CompletionPopup
-from tui.widgets.keys_in_order import KeysInOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
     from prompt_toolkit.history import History
-    from rich.text import Span, Text
-    from textual import events
     from textual.app import ComposeResult
-    from textual.events import Key
 
     from core.commands.complete import Facts, LimpetCompleter
     from core.engine import Engine
@@ -95,7 +87,7 @@ class CommandBar(Horizontal):
         self._engine = engine
         self.popup = popup
         self._completer: LimpetCompleter | None = None
-        self._history: History | None = None
+        self.history: History | None = None
         self._place = 0
         self._draft = ""
         self._mode = ""
@@ -235,7 +227,7 @@ class CommandBar(Horizontal):
     async def _loaded(self, history: History) -> None:
         async for _ in history.load():
             pass  # a history is empty until it has been read through
-        self._history = history
+        self.history = history
         self._place = len(history.get_strings())
         if self.line.value and self.line.has_focus and not self._mode:
             self._complete(self.line.value, self.line.cursor_position)
@@ -355,21 +347,21 @@ class CommandBar(Horizontal):
 
     def remember(self, line: str) -> None:
         """Put a line into the history, unless it is the last one there."""
-        if self._history is None:
+        if self.history is None:
             return
-        strings = self._history.get_strings()
+        strings = self.history.get_strings()
         if not strings or strings[-1] != line:
-            self._history.append_string(line)
-        self._place = len(self._history.get_strings())
+            self.history.append_string(line)
+        self._place = len(self.history.get_strings())
 
     def walk(self, by: int) -> None:
         """Pick in the popup when it is open and in use, else go through the history."""
         if self.popup.items and (by > 0 or self.popup.picked is not None):
             self.popup.pick(by)
             return
-        if self._history is None or self._mode:
+        if self.history is None or self._mode:
             return
-        lines = [*self._history.get_strings(), self._draft]
+        lines = [*self.history.get_strings(), self._draft]
         if self._place >= len(lines) - 1:
             self._draft = lines[-1] = self.line.value
         self._place = max(0, min(self._place + by, len(lines) - 1))
@@ -383,7 +375,7 @@ class CommandBar(Horizontal):
 
     def find_history(self) -> None:
         """Look for a line of the past; once more: go on to the next that fits."""
-        if self._history is None or self.filtering:
+        if self.history is None or self.filtering:
             return
         if self._mode == "history":
             self.popup.pick(1)
@@ -395,7 +387,7 @@ class CommandBar(Horizontal):
     def _offer_history(self) -> None:
         from prompt_toolkit.completion import Completion
 
-        found = past(self._history.get_strings() if self._history else [], self.line.value)
+        found = past(self.history.get_strings() if self.history else [], self.line.value)
         shown = [Completion(line, display="; ".join(line.splitlines())) for line in found]
         self.popup.offer(shown, 0)
         self.post_message(self.Hinted(HISTORY_WORDS if found else "no such line in the history"))
@@ -423,156 +415,10 @@ class CommandBar(Horizontal):
         self.post_message(self.Hinted(""))
         self.post_message(self.Left())
 
-    def ghost(self, value: str) -> str | None:
-        """Return the newest line of the history that starts with what is typed."""
-        if self._history is None or self._mode:
-            return None
-        from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-        from prompt_toolkit.document import Document
+    def page(self, by: int) -> None:
+        """Scroll the session while the bar keeps the keys."""
+        self.post_message(self.Paged(by))
 
-        found = AutoSuggestFromHistory().get_suggestion(_Holder(self._history), Document(value))  # type: ignore[arg-type]
-        return value + found.text if found and found.text else None
-
-
-class _Holder:
-    """What AutoSuggestFromHistory needs of a buffer."""
-
-    def __init__(self, history: History) -> None:
-        self.history = history
-
-
-class _Ghost(Suggester):
-    """Suggests from the history."""
-
-    def __init__(self, bar: CommandBar) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._bar = bar
-
-    async def get_suggestion(self, value: str) -> str | None:
-        return self._bar.ghost(value)
-
-
-class _Colours(Highlighter):
-    """Colours a line by what the grammar says about its words."""
-
-    def __init__(self, bar: CommandBar) -> None:
-        self._bar = bar
-        self._tones = Tones(bar)
-        self._known: object = None
-        self._line: tuple[object, ...] = ()
-        self._spans: list[Span] = []
-
-    def highlight(self, text: Text) -> None:
-        bar = self._bar
-        if bar.searching:
-            return
-        line = (text.plain, bar.offers, bar.app.theme)
-        if line == self._line and bar.known is self._known:  # asked for five times a key
-            text.spans = self._spans.copy()
-            return
-        paint(text, bar, self._tones)
-        self._line, self._known, self._spans = line, bar.known, text.spans.copy()
-
-
-class BarInput(KeysInOrder, Input):
-    """The line itself: keys that Textual's Input lacks."""
-
-    virtual_size = Reactive(Size(0, 0))
-    """Textual lays the whole screen out anew when this changes: with each letter."""
-
-    BINDINGS = [
-        Binding("tab", "complete", "Complete", show=False),
-        Binding("up,ctrl+p", "walk(-1)", "Line before", show=False),
-        Binding("down,ctrl+n", "walk(1)", "Next line", show=False),
-        Binding("pageup", "page(-1)", "Scroll the session up", show=False),
-        Binding("pagedown", "page(1)", "Scroll the session down", show=False),
-        Binding("alt+enter,shift+enter,ctrl+j", "grow", "Go on in another line", show=False),
-        Binding("f4", "edit", "Edit in $EDITOR", show=False),
-        Binding("ctrl+r", "find_history", "Look for a line of the past", show=False),
-        Binding("escape", "leave", "Back to the table", show=False),
-        Binding("ctrl+c", "empty", "Empty the line, or leave it", show=False),
-    ]
-
-    def __init__(self, bar: CommandBar) -> None:
-        super().__init__(
-            id="line",
-            compact=True,
-            select_on_focus=False,
-            highlighter=_Colours(bar),
-            suggester=_Ghost(bar),
-        )
-        self.cursor_blink = False
-        self._bar = bar
-        self._is_left = False
-
-    @property
-    def left(self) -> bool:
-        """Whether a key before has closed the bar, or given the keys to something else."""
-        return self._is_left or super().left
-
-    def leave(self) -> None:
-        """Be empty, and take no keys until they are given again."""
-        self._is_left = True
-        with self.prevent(Input.Changed):
-            self.value = ""
-
-    def take_keys(self) -> None:
-        """Have the keys from now on; `focus` would let the next ones pass by."""
-        self._is_left = False
-        self.screen.set_focus(self)
-
-    def on_focus(self) -> None:
-        """Take keys: the mouse chose this."""
-        self._is_left = False
-
-    async def _on_key(self, event: Key) -> None:
-        if event.character == ":" and not (self.value or self._bar.searching or self.left):
-            event.stop()  # the key that opens the bar, pressed while it is open
-            event.prevent_default()
-
-    async def action_submit(self) -> None:
-        """Take what was typed."""
-        self._bar.enter()
-
-    def action_complete(self) -> None:
-        """Take the completion."""
-        self._bar.accept()
-
-    def action_walk(self, by: int) -> None:
-        """Go through completions or history."""
-        self._bar.walk(by)
-
-    async def action_grow(self) -> None:
-        """Go on in another line."""
-        await self._bar.grow(f"{self.value}\n" if self.value else "")
-
-    async def action_edit(self) -> None:
-        """Edit the line, which may become several, in the person's own editor."""
-        await self._bar.grow(self.value)
-        if self._bar.script is not None:
-            self._bar.script.action_edit()
-
-    def _on_paste(self, event: events.Paste) -> None:
-        if len(event.text.strip().splitlines()) > 1:
-            event.stop()
-            event.prevent_default()
-            self.call_later(self._bar.grow, self.value + event.text.strip())
-
-    def action_find_history(self) -> None:
-        """Look for a line of the past."""
-        self._bar.find_history()
-
-    def action_page(self, by: int) -> None:
-        """Scroll the session."""
-        self.post_message(CommandBar.Paged(by))
-
-    def action_leave(self) -> None:
-        """Go back to the table."""
-        self._bar.leave()
-
-    def action_empty(self) -> None:
-        """Empty the line; on an empty one, end what goes on, or leave."""
-        if self.value:
-            self.value = ""
-        else:
-            self.post_message(CommandBar.Interrupted())
+    def interrupt(self) -> None:
+        """End what goes on: there is nothing in the line to be emptied."""
+        self.post_message(self.Interrupted())

@@ -404,7 +404,7 @@ async def test_every_screen_looks_as_it_did(
     app = make_app()
     differ = []
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.dashboard.bar._history is not None)
+        await until(pilot, lambda: app.dashboard.bar.history is not None)
         for show in SCREENS:
             await show(app, pilot)
             await pilot.pause()

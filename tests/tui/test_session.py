@@ -151,7 +151,7 @@ async def test_ctrl_r_finds_a_line_of_the_past(make_app: Callable[..., LimpetApp
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         bar = app.dashboard.bar
-        await until(pilot, lambda: bar._history is not None)
+        await until(pilot, lambda: bar.history is not None)
         for line in ("run alpine sh", "images", "logs web"):
             bar.remember(line)
         await pilot.press("colon", *"dra", "ctrl+r", "ctrl+u", *"alp")
@@ -238,7 +238,7 @@ async def test_the_bar_grows_into_several_lines(make_app: Callable[..., LimpetAp
     async with app.run_test(size=(80, 24)) as pilot:
         app.dashboard.take(facts())
         bar = app.dashboard.bar
-        await until(pilot, lambda: bar._history is not None)
+        await until(pilot, lambda: bar.history is not None)
         await pilot.press(
             "colon", *"ver", "tab", "ctrl+j", *"nosuch", "enter", "number_sign", "enter"
         )

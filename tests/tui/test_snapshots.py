@@ -128,7 +128,7 @@ async def test_a_screen_looks_as_it_did(
     app = make_app()
     async with app.run_test(size=size) as pilot:
         app.dashboard.take(facts())
-        await until(pilot, lambda: app.dashboard.bar._history is not None)
+        await until(pilot, lambda: app.dashboard.bar.history is not None)
         await show(app, pilot)
         await pilot.pause(0.2)
         picture = app.export_screenshot(title=show.__name__)
