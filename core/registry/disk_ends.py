@@ -1,37 +1,24 @@
-"""Ends of a copy that are on disk: an image layout, directories, this host's store."""
+"""Ends of a copy that are on disk: an image layout, directories, and what all such share."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import fnmatch
 import os
 import threading
 
 from core.errors import Corrupt, NotFound, UnsafePath
 from core.images.blobs import BlobStore
 from core.images.digest import digest_of, is_digest
-from core.images.manifest import (
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Manifest,
-    contents,
-    diff_ids,
-    parse,
-    parse_config,
-)
-from core.images.reference import parse_reference
+from core.images.manifest import OCI_INDEX, OCI_MANIFEST, contents
 from core.paths import Paths
 from core.registry.sync_referrers import list_in, listed_in, referrer_tag
-from core.trash import Trash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
     from typing import Any
 
-    from core.config import Config
-    from core.images.store import ImageStore
     from core.registry.ends import End, Found
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -278,88 +265,6 @@ class DirectoryEnd(DiskEnd):
                 self._fill(folder, self.blobs.read(digest), name)
 
 
-class StoreEnd(DiskEnd):
-    """This host's images, by their names without tags: HOST/PATH.
-
-    As a source, `store:PATTERN` means those whose familiar name without the tag fits.
-    """
-
-    by_host = True
-
-    def __init__(
-        self, store: ImageStore, config: Config, pattern: str, check: Callable[[], None]
-    ) -> None:
-        self.name = "store"
-        self.root = ""
-        self.store = store
-        self._trash = Trash(store.paths, store.database, config, lambda: store)
-        self.blobs = store.blobs
-        self._pattern = pattern
-        self._check = check
-
-    def place_of(self, source: End, repository: str) -> str:
-        """Return the repository here that one of a source is copied to."""
-        if source.client is not None:
-            return source.show(repository, "").rstrip(":")
-        name = repository or os.path.basename(source.root)
-        return parse_reference(name).repository
-
-    def repositories(self) -> list[str]:
-        """Return the names before the tags."""
-        found = super().repositories()
-        if not self._pattern:
-            return found
-        return [name for name in found if fnmatch.fnmatchcase(_familiar(name), self._pattern)]
-
-    def names(self) -> dict[str, tuple[str, str]]:
-        """Return digest and media type by canonical name."""
-        rows = self.store.database.query(
-            "SELECT t.name, t.digest, i.media_type FROM tags t JOIN images i USING (digest) "
-            "WHERE instr(t.name, '@') = 0"
-        )
-        return {name: (digest, media_type) for name, digest, media_type in rows}
-
-    def digest(self, repository: str, tag: str) -> str:
-        """Return what a tag stands for, "" for nothing."""
-        name = f"{repository}:{tag}"
-        rows = self.store.database.query("SELECT digest FROM tags WHERE name=?", (name,))
-        return rows[0][0] if rows else ""
-
-    def show(self, repository: str, tag: str) -> str:
-        """Return the name of an image as people write it."""
-        return f"{repository}:{tag}"
-
-    def put(self, repository: str, tag: str, found: Found, source_digest: str = "") -> None:
-        """Unpack what is not unpacked yet, and make it an image."""
-        content, media_type, digest = found
-        if not tag:
-            return
-        manifest = parse(content, media_type, f"{repository}:{tag}")
-        assert isinstance(manifest, Manifest)
-        config = self.blobs.read(manifest.config.digest)
-        names = diff_ids(parse_config(config))
-        if len(names) != len(manifest.layers):
-            raise Corrupt(f"{repository}:{tag}: the config names other layers", subject=digest)
-        for layer, diff_id in zip(manifest.layers, names, strict=True):
-            blob = self.blobs.path(layer.digest)
-            self.store.layers.add(blob, layer, diff_id, lambda _: None, self._check)
-        self.store.add_image(
-            content, media_type, config, (f"{repository}:{tag}",), source_digest or digest
-        )
-
-    def delete(self, repository: str, tag: str, kept: set[str]) -> None:
-        """Remove the name, into the trash, and the image if that was its last one.
-
-        Raises InUse when a container is made of it.
-        """
-        rows = self.store.database.query("SELECT image_digest, name FROM containers")
-        users: dict[str, tuple[str, ...]] = {}
-        for digest, name in rows:
-            users[digest] = (*users.get(digest, ()), name)
-        plan = self.store.plan_removal([f"{repository}:{tag}"], force=False, users=users)
-        self.store.apply_removal(plan, self._trash.open(f"sync: rmi {repository}:{tag}"))
-
-
 def _media_type(content: bytes) -> str:
     """Return what a manifest says it is; older ones of OCI's do not."""
     import json
@@ -368,10 +273,6 @@ def _media_type(content: bytes) -> str:
     return str(
         document.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
     )
-
-
-def _familiar(repository: str) -> str:
-    return parse_reference(f"{repository}:x").familiar.removesuffix(":x")
 
 
 def write_whole(path: str, content: bytes) -> None:

@@ -8,8 +8,9 @@ in the way that is shortest for the pair (`core.registry.carry`).
 from __future__ import annotations
 
 from core.errors import ConfigError
-from core.registry.disk_ends import DirectoryEnd, LayoutEnd, StoreEnd
+from core.registry.disk_ends import DirectoryEnd, LayoutEnd
 from core.registry.registry_end import RegistryEnd
+from core.registry.store_end import StoreEnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
