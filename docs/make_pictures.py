@@ -26,9 +26,19 @@ if TYPE_CHECKING:
 
 PICTURES = ROOT / "docs/pictures"
 SCRIPT = (
-    'while true; do echo "{\\"level\\":\\"info\\",\\"msg\\":\\"request served\\",'
+    "chmod 600 /etc/group; rm -f /bin/vi; while true; do echo served >> /var/served;"
+    ' echo "{\\"level\\":\\"info\\",\\"msg\\":\\"request served\\",'
     '\\"ms\\":$((RANDOM % 90))}"; sleep 1; done'
 )
+DOCKERFILE = """FROM starter AS base
+WORKDIR /srv
+COPY page.html /srv/
+RUN echo building assets; mkdir /srv/assets
+
+FROM base
+RUN echo checking the page; grep -q title /srv/page.html || { echo no title found; exit 3; }
+CMD ["httpd", "-f", "-h", "/srv"]
+"""
 NAMES = ("web", "worker", "cache", "queue")
 PROJECT = "com.docker.compose.project"
 WIDE, SMALL = (130, 36), (90, 26)
@@ -87,15 +97,41 @@ async def layers(app: LimpetApp, pilot: Pilot[int]) -> None:
     await pilot.pause(1)
 
 
+async def written(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """What a container wrote, as one more layer."""
+    app.open_container_layers("web")
+    await pilot.pause(3)
+    await pilot.press("slash", *"/bin/vi", "enter", "slash", *"served", "enter")
+    await pilot.press("slash", *"/etc/group", "enter")
+    await pilot.pause(1)
+
+
+async def compared(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """How a container differs from its image."""
+    app.open_comparison("starter", "web")
+    await pilot.pause(3)
+    await pilot.press("slash", *"served", "enter", "slash", *"/etc/group", "enter")
+    await pilot.pause(1)
+
+
+async def build(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """A build whose RUN fails."""
+    app.submit("build --network none -t shop shop")
+    await pilot.pause(5)
+
+
 async def plan(app: LimpetApp, pilot: Pilot[int]) -> None:
     """What a removal would do."""
     app.submit("rm -f web worker")
     await pilot.pause(2)
 
 
+SHOWN = (dashboard, actions, groups, bar, logs, details, layers, written, compared, build, plan)
+
+
 async def take(engine: Engine) -> None:
     """Take every picture, each of an app that has just been opened."""
-    for show in (dashboard, actions, groups, bar, logs, details, layers, plan):
+    for show in SHOWN:
         app = LimpetApp(engine)
         os.environ["XDG_STATE_HOME"] += "-"  # each app opens as if it were the first
         async with app.run_test(size=WIDE if show is dashboard else SMALL) as pilot:
@@ -109,6 +145,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         os.environ |= {"COLORTERM": "truecolor", "TERM": "xterm-256color"}
         os.environ["XDG_STATE_HOME"] = f"{place}/state"
+        os.chdir(place)
+        shop = Path(place, "shop")
+        shop.mkdir()
+        (shop / "Dockerfile").write_text(DOCKERFILE)
+        (shop / "page.html").write_text("<h1>shop</h1>\n")
         engine = Engine(Paths(f"{place}/data", f"{place}/run"), Config())
         engine.make_starter().result()
         for name in NAMES:

@@ -14,13 +14,14 @@ from core.commands.grammar import parse
 from core.commands.result import Plan, Running, Table, Text
 from core.config import Config
 from core.engine import Engine
-from core.errors import NotFound
+from core.errors import NotFound, UnsupportedMedia
 from core.images.assemble import encode, make_image, platform
 from core.images.digest import digest_of
 from core.images.image_index import kept_index
 from core.images.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor, host_platform
 from core.paths import Paths
 from core.registry.client import RegistryClient
+from core.registry.remote_content import fetch_file
 from core.registry.upload import Upload, put_manifest
 from tests.fixture_images import Registry, write_oci_layout
 from tests.layers import archive, directory, entry, hardlink, symlink
@@ -129,6 +130,38 @@ def test_a_remote_image_looks_as_the_pulled_one_does(engine: Engine, registry: R
     assert first.splitlines()[-1].endswith("2kB  x")
     with pytest.raises(NotFound, match="has no nowhere"):
         say(engine, f"image browse {name} nowhere")
+
+
+def test_files_of_a_remote_image_are_read_without_a_pull(
+    engine: Engine, registry: Registry
+) -> None:
+    name = f"{registry.host}/plain:1"
+    tree = engine.remote_tree(name).result()
+    reference = engine.reference(name)
+
+    def fetch(diff_id: str, path: str) -> bytes:
+        fd = fetch_file(engine.config, reference, diff_id, path, lambda: None)
+        with os.fdopen(fd, "rb") as file:
+            return file.read()
+
+    files = [(diff_id, found) for diff_id, layer in tree.layers for found in layer]
+    read = {
+        (diff_id, found.path): fetch(diff_id, found.path)
+        for diff_id, found in files
+        if found.kind in ("file", "hardlink")
+    }
+    assert engine.images() == []
+    engine.pull(name).result()
+    for (diff_id, path), content in read.items():
+        with os.fdopen(engine.open_file(diff_id, path), "rb") as file:
+            assert file.read() == content, path
+    assert {found.kind for _, found in files} >= {"file", "hardlink", "symlink", "dir"}
+    for diff_id, found in files:
+        if found.kind in ("symlink", "dir"):
+            with pytest.raises((UnsupportedMedia, NotFound), match=r"no regular file|has no"):
+                fetch(diff_id, found.path)
+    with pytest.raises(NotFound, match="the layer has no /nowhere"):
+        fetch(files[0][0], "nowhere")
 
 
 def test_platform_of_a_remote_image(engine: Engine, registry: Registry, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ STAMP = b"2026-11-24T19:47:00.123456789Z "
 SIZES = [(80, 24), (160, 50), (60, 18), (40, 10), (200, 60), (119, 33)]
 
 KEYS = [
-    *"jkgGhlnNwvJTVfFdDyYXxsSrRaAeEiImtuCzZqoOpPbcLH01234567",
+    *"jkgGhlnNwvJTVfFdDyYXxsSrRaAeEiImtuCUzZqoOpPbcLH0123456789",
     "space", "enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end",
     "pageup", "pagedown", "backspace", "ctrl+r", "ctrl+u", "ctrl+c", "ctrl+l", "ctrl+n", "ctrl+p",
     "ctrl+@", "ctrl+backslash", "f1", "slash", "colon", "question_mark", "exclamation_mark",
@@ -50,7 +50,7 @@ CHARACTERS = {
     "space": " ", "slash": "/", "colon": ":", "question_mark": "?", "exclamation_mark": "!",
     "plus": "+", "asterisk": "*", "less_than_sign": "<", "greater_than_sign": ">",
     "left_square_bracket": "[", "right_square_bracket": "]", "backslash": "\\",
-    "ampersand": "&", "vertical_line": "|", "minus": "-",
+    "ampersand": "&", "vertical_line": "|", "minus": "-", "apostrophe": "'",
 }  # fmt: skip
 WEIGHTS = [6 if key in ("escape", "enter", "j", "tab") else 1 for key in KEYS]
 
