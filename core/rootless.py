@@ -25,6 +25,8 @@ from core.privileges import MAPPERS, program, sub_ids, user_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from core.paths import Paths
 
 MEMBERS = "namespace"
@@ -39,13 +41,7 @@ def enter(paths: Paths) -> None:
     os.makedirs(paths.run, 0o700, exist_ok=True)
     with FileLock(f"{paths.run}/{MEMBERS}.lock"):
         others = [line for line in _lines(paths) if is_process(*map(int, line.split()))]
-        member = _first(others) or _living_monitor(paths)
-        if member:
-            here = _directory()
-            process.setns(member, process.CLONE_NEWUSER | process.CLONE_NEWNS)
-            os.close(member)
-            os.chdir(here)  # setns(2) has gone to the root of the mounts it joined
-        else:
+        if not any(map(_join, (*_members(others), _living_monitor(paths)))):
             _make_namespace()
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
@@ -64,18 +60,33 @@ def _lines(paths: Paths) -> list[str]:
         return []
 
 
-def _first(members: list[str]) -> int:
-    """Return a pidfd of the first that has not ended, 0 when all have."""
-    for line in members:
+def _members(lines: list[str]) -> Iterator[int]:
+    """Yield pidfds of the limpets that have not ended."""
+    for line in lines:
         pid, ticks = map(int, line.split())
         try:
             fd = process.pidfd_open(pid)
         except ProcessLookupError:
             continue
         if is_process(pid, ticks):  # still: it is this process that the descriptor refers to
-            return fd
-        os.close(fd)
-    return 0
+            yield fd
+        else:
+            os.close(fd)
+
+
+def _join(member: int) -> bool:
+    """Join the namespace of a process by its pidfd, 0 for none; False when it has just ended."""
+    if not member:
+        return False
+    here = _directory()
+    try:
+        process.setns(member, process.CLONE_NEWUSER | process.CLONE_NEWNS)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(member)
+    os.chdir(here)  # setns(2) has gone to the root of the mounts it joined
+    return True
 
 
 def _directory() -> str:

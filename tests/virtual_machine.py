@@ -93,7 +93,7 @@ class VirtualMachine:
             shutil.copytree(found, root / "site-packages")
             (root / "script").write_text(script)
             _install(root / "guest", SYSTEMD if systemd else GUEST)
-            _install(root / "usr/local/bin/limpet", LIMPET)
+            _install(root / "usr/bin/limpet", LIMPET)
             units = root / "etc/systemd/system"
             (units / "script.service").write_text(UNIT)
             (units / "multi-user.target.wants").mkdir(exist_ok=True)

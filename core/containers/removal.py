@@ -8,6 +8,7 @@ import stat
 import time
 
 from core.errors import HostError
+from core.privileges import is_rootless
 from core.trash_bin import rows_of
 
 TYPE_CHECKING = False
@@ -75,9 +76,9 @@ def remove_aside(trash: str, container_id: str) -> None:
 def with_cgroup(container_ids: Iterable[str] | None) -> list[str]:
     """Return which of some containers have a cgroup on this host; None: all that have one."""
     there: set[str] = set()
-    for root in CGROUP_ROOTS:
+    for home in _cgroup_homes():
         try:
-            there.update(os.listdir(f"{root}/limpet"))
+            there.update(os.listdir(home))
         except FileNotFoundError:
             continue
     return [one for one in (there if container_ids is None else container_ids) if one in there]
@@ -104,7 +105,7 @@ def remove_empty_cgroups() -> None:
 
 def take_back(network: Network, container_id: str) -> None:
     """Remove what a start made that was killed before anybody wrote it down."""
-    if not any(os.path.exists(f"{root}/limpet/{container_id}") for root in CGROUP_ROOTS):
+    if not with_cgroup((container_id,)):
         return
     from core.containers.runtime import cgroups
 
@@ -112,6 +113,15 @@ def take_back(network: Network, container_id: str) -> None:
     cgroups.kill(dirs)
     cgroups.remove(dirs)
     network.withdraw(container_id, "", ())
+
+
+def _cgroup_homes() -> Iterable[str]:
+    """Return where containers of this user's may have their cgroups."""
+    if not is_rootless():
+        return [f"{root}/limpet" for root in CGROUP_ROOTS]
+    from core.containers.runtime import delegation
+
+    return filter(None, (delegation.home(),))
 
 
 def _remove_directory(path: str, container_id: str) -> None:

@@ -51,6 +51,7 @@ limpet run --rm starter ping -c1 -w5 10.89.0.1
 part given
 mkdir -p /sys/fs/cgroup/given/shell
 chown -R person /sys/fs/cgroup/given
+echo '+cpu +memory +pids' > /sys/fs/cgroup/cgroup.subtree_control
 cat > /tmp/given <<'EOF'
 cd
 limpet image starter

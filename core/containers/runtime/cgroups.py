@@ -185,7 +185,9 @@ def create(cgroup: dict[str, Any]) -> list[str]:
             _write(path, value)
         except OSError as error:
             if asked and asked not in cgroup["defaults"]:
-                raise OSError(error.errno, f"{asked}: {error.strerror}", path) from error
+                missing = error.errno == errno.ENOENT
+                text = "there is no cgroup controller for it" if missing else error.strerror
+                raise OSError(error.errno, f"{asked}: {text}", path) from error
             warnings.append(f"{path}: {error.strerror}")
     if cgroup["devices"]:
         _filter_devices(cgroup["dirs"][0], cgroup["devices"])
