@@ -13,17 +13,16 @@ from textual.binding import Binding
 from textual.events import InputEvent
 
 from core import garbage
-from core.commands.keys import CONTAINERS, IMAGES
 from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error, UsageError
 from core.linux.heap import limit_arenas
-from tui import key_sequences, views
+from tui import key_sequences
 from tui.answers import answer, failure
 from tui.bridge import Answered, Bridge, Changed, record_bug
-from tui.frame_diff import FrameDiffApp
 from tui.hang_up import on_hang_up
 from tui.keymap import Keymap, named
 from tui.live import JobLive, Tail
+from tui.open_screens import OpensScreens
 from tui.remembered import recall, remember
 from tui.screens.dashboard import DashboardScreen
 from tui.theme import LIMPET, PLAIN, THEMES, glyphs
@@ -33,7 +32,7 @@ from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from textual.events import Event
@@ -58,7 +57,7 @@ FIRST = "first"
 """Name of a newcomer's container."""
 
 
-class LimpetApp(FrameDiffApp):
+class LimpetApp(OpensScreens):
     """Tables, session and command bar on one engine."""
 
     CSS_PATH = os.path.join(os.path.dirname(__file__), "app.tcss")
@@ -423,158 +422,6 @@ class LimpetApp(FrameDiffApp):
         from tui.bookmarks import choose
 
         choose(self)
-
-    def open_layers(self, image: str) -> None:
-        """Show the layers and files of an image."""
-        self.show_screen(views.layers(self.engine, image), f"images {image} layers")
-
-    def open_container_layers(self, container: str) -> None:
-        """Show the layers of a container, with what it wrote as the uppermost, live."""
-        from core.commands.scan import quote
-
-        screen = views.container_layers(self.engine, container)
-        self.show_screen(screen, f"containers {quote(container)} layers")
-
-    def open_remote_layers(self, image: str) -> None:
-        """Show the layers and files of an image that is in a registry."""
-        self.show_screen(views.remote_layers(self.engine, image), f"registries {image} layers")
-
-    def open_container(self, container: str) -> None:
-        """Show everything about a container."""
-        from core.commands.scan import quote
-
-        def back_to(line: str, otherwise: str = "") -> Callable[[], None]:
-            """Return to the dashboard and run a line, another one where nothing runs."""
-
-            def run() -> None:
-                self.pop_screen()
-                states = {info.name: info.state for info in self.bridge.latest.containers}
-                idle = states.get(container) in ("exited", "created", "dead")
-                self.submit(otherwise if otherwise and idle else line)
-
-            return run
-
-        name = quote(container)
-        keys = {
-            "l": ("logs", lambda: self.open_logs([container])),
-            "v": ("layers", lambda: self.open_container_layers(container)),
-            "e": ("exec", back_to(f"exec -it {name} sh")),
-            "a": ("attach", back_to(f"attach {name}")),
-            "s": ("stop, start", back_to(f"stop {name}", f"start {name}")),
-            "r": ("restart", back_to(f"restart {name}")),
-            "d": ("rm", back_to(f"rm {name}")),
-            "m": ("all actions", self._menu(CONTAINERS, container)),
-        }
-        self.show_screen(views.container(self.engine, container, keys), f"containers {name}")
-
-    def open_image(self, image: str) -> None:
-        """Show everything about an image."""
-        keys = {
-            "v": ("layers", lambda: self.open_layers(image)),
-            "m": ("all actions", self._menu(IMAGES, image)),
-        }
-        self.show_screen(views.image(self.engine, image, keys), f"images {image}")
-
-    def _menu(self, kind: str, name: str) -> Callable[[], None]:
-        def run() -> None:
-            states = {info.name: info.state for info in self.bridge.latest.containers}
-            state = states.get(name, "") if kind == CONTAINERS else ""
-            self.open_menu(kind, name, [name], state)
-
-        return run
-
-    def open_logs(self, containers: Sequence[str]) -> None:
-        """Follow the log of a container, or of several as one, on a screen of its own."""
-        address = f"containers {','.join(containers)} logs"
-        self.show_screen(views.logs(self.engine, containers), address)
-
-    def open_comparison(self, old: str, new: str) -> None:
-        """Show how one image differs from another."""
-        self.show_screen(views.compare(self.engine, old, new), f"compare {old} {new}")
-
-    def open_help(self) -> None:
-        """Show every key and every command."""
-        from core.commands import load_all
-        from tui.screens.help import HelpScreen, key_sections, verb_section
-
-        keys = key_sections(self.dashboard.keymap)
-        self.push_screen(HelpScreen(keys, [verb_section(load_all(), self.dashboard.keymap.keys)]))
-
-    def action_help_here(self) -> None:
-        """Show what can be done on the screen that is shown."""
-        from tui.screens.help import HelpScreen, sections_here
-
-        self.push_screen(HelpScreen(sections_here(self.screen), []))
-
-    def open_menu(self, kind: str, name: str, names: Sequence[str], state: str) -> None:
-        """Let the person choose from all that can be done with a thing, or with several."""
-        from core.commands import load_all
-        from tui.menu import entries
-        from tui.screens.pick import Choice, Picked, PickScreen
-
-        verbs = set(load_all().values())
-        keys = self.dashboard.keymap.keys
-        found = entries(kind, state, keys, verbs, read_only=self.read_only)
-
-        async def act(picked: Picked | None) -> None:
-            if picked is None:
-                return
-            command = found[picked.number].command
-            if not self.dashboard.is_current:
-                self.pop_screen()
-            each = [name] if "{names}" in command or picked.edit or "…" in command else names
-            for one in each:
-                await self.dashboard.do(command, one, names, edit=picked.edit)
-
-        title = name if len(names) < 2 else f"{len(names)} marked"
-        choices = [Choice(entry.word, entry.key, entry.words) for entry in found]
-        self.push_screen(PickScreen(title, choices, edits=True), act)
-
-    def open_listing(self, name: str) -> bool:
-        """Show a command's table on a screen of its own; False where there is none."""
-        from tui.listings import listing
-
-        if name == "events":
-            self.show_screen(views.events(self.engine), name)
-            return True
-        screen = listing(self.engine, name, self.submit)
-        if screen is not None:
-            self.show_screen(screen, name)
-        return screen is not None
-
-    def open_answer(self, line: str) -> None:
-        """Show what a command answers on a screen of its own, read again and again.
-
-        Raises UsageError for a line that is none, or that would change something.
-        """
-        from tui.listings import answer_screen
-
-        self.show_screen(answer_screen(self.engine, line, self.submit), line)
-
-    def open_registry(self, place: str) -> None:
-        """Show a registry's repositories, a repository's tags, or an image: HOST[/NAME[:TAG]]."""
-        from tui.registry_views import registry
-
-        def run(line: str) -> None:
-            while not line.startswith("go ") and len(self.screen_stack) > 1:
-                self.pop_screen()
-            self.submit(line)
-
-        self.show_screen(registry(self.engine, place, run), f"registries {place}")
-
-    def open_job(self, number: int) -> bool:
-        """Show how far a job is and what it said; False for a job that there is not."""
-        job = self.engine.jobs.get(number)
-        if job is not None:
-            watch = next((watch for watch in self._watches.values() if watch.job is job), None)
-            self.show_screen(views.job(job, watch), f"job {number}")
-        return job is not None
-
-    def open_tour(self) -> None:
-        """Show a newcomer around."""
-        from tui.screens.tour import TourScreen
-
-        self.push_screen(TourScreen())
 
     def start_here(self) -> None:
         """Make the starter image and run a container of it: a newcomer's first key."""
