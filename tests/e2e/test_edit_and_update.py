@@ -107,7 +107,7 @@ def test_ports_mounts_and_environment_change_and_come_back(
         inside(env, "echo kept > /kept")
         asked = limpet(env, "edit", "-e", "A=2", "web", code=2)
         assert "stopped and started again" in asked
-        assert "--force" in asked
+        assert "--yes" in asked
         said = limpet(env, "edit", "-f", "-e", "A=2", "-e", "C=3", "--unset-env", "B",
                       "-p", "127.0.0.1:18112:80", "--unpublish", "80", "-v", f"{tmp_path}:/data",
                       "-l", "team=blue", "-m", "64m", "--hostname", "new", "web")  # fmt: skip
@@ -189,7 +189,7 @@ def test_the_editor_opens_with_all_that_can_be_changed(env: dict[str, str], tmp_
     pid = limpet(env, "inspect", "-f", "{{.State.Pid}}", "web")
     limpet(same, "edit", "web")
     change = {**env, "EDITOR": "sed -i -e s/A=1/A=2/ -e s/64m/32m/ -e s/1000/2000/"}
-    assert "--force" in limpet(change, "edit", "web", code=2)
+    assert "--yes" in limpet(change, "edit", "web", code=2)
     assert limpet(env, "inspect", "-f", "{{.State.Pid}}", "web") == pid
     assert limpet(change, "edit", "-f", "web") == "web\n"
     assert inside(env, "echo $A") == "2\n"
