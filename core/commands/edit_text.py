@@ -112,7 +112,7 @@ def _apply(
     if runs and not force:
         if not os.isatty(stdin):
             raise UsageError(
-                f"{row.name} runs and would be started again: needs a yes", hint="say --force"
+                f"{row.name} runs and would be started again: needs a yes", hint="say --yes"
             )
         os.write(stderr, f"{row.name} is stopped and started again. Go on? [y/N] ".encode())
         if os.read(stdin, 100).strip().lower() not in (b"y", b"yes"):
