@@ -143,12 +143,14 @@ class CommandBar(Horizontal):
         with self.prevent(Input.Changed):
             self.line.value = ""
         self._shrink()
-        self.script = Script(self)
-        self.script.text = text or self._kept
+        script = self.script = Script(self)
+        script.text = text or self._kept
         self.line.display = False
-        await self.mount(self.script)
-        self.script.move_cursor(self.script.document.end)
-        self.screen.set_focus(self.script)
+        await self.mount(script)
+        if self.script is not script:
+            return  # escape was pressed meanwhile
+        script.move_cursor(script.document.end)
+        self.screen.set_focus(script)
         self._fit()
 
     def _shrink(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
@@ -261,6 +262,21 @@ async def test_the_bar_grows_into_several_lines(make_app: Callable[..., LimpetAp
         assert "doctor" not in session(app)
         await pilot.press("up")
         await until(pilot, lambda: bar.script is not None)
+
+
+async def test_several_lines_that_are_left_while_they_open(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        bar = app.dashboard.bar
+        opening = asyncio.ensure_future(bar.grow("version\nimages"))
+        await asyncio.sleep(0)
+        assert bar.script is not None
+        bar.open()
+        await opening
+        await until(pilot, lambda: bar.line.has_focus)
+        assert bar.script is None
 
 
 async def test_pasted_lines_are_not_lost(make_app: Callable[..., LimpetApp]) -> None:
