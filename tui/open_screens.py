@@ -131,7 +131,7 @@ class OpensScreens(FrameDiffApp):
             if picked is None:
                 return
             command = found[picked.number].command
-            if not self.dashboard.is_current:
+            if self.screen is not self.dashboard:
                 self.pop_screen()
             each = [name] if "{names}" in command or picked.edit or "…" in command else names
             for one in each:

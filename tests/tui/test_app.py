@@ -416,7 +416,7 @@ async def test_details_have_a_screen_of_their_own(
             pilot, lambda: "there is no" in screen_text(app) or "no such" in screen_text(app)
         )
         await pilot.press("escape")
-        await until(pilot, lambda: app.dashboard.is_current)
+        await until(pilot, lambda: app.screen is app.dashboard)
 
 
 async def test_a_double_click_opens_a_row(make_app: Callable[..., LimpetApp]) -> None:
@@ -440,7 +440,7 @@ async def test_a_container_s_log_has_a_screen_of_its_own(
         await pilot.press("l")
         await until(pilot, lambda: "there is no container" in screen_text(app))
         await pilot.press("escape")
-        await until(pilot, lambda: app.dashboard.is_current)
+        await until(pilot, lambda: app.screen is app.dashboard)
 
 
 async def test_help_names_keys_and_commands(make_app: Callable[..., LimpetApp]) -> None:
@@ -452,4 +452,4 @@ async def test_help_names_keys_and_commands(make_app: Callable[..., LimpetApp]) 
         await until(pilot, lambda: "Fetch an image from its registry" in screen_text(app))
         assert "exec -it" not in screen_text(app)
         await pilot.press("escape", "escape")
-        await until(pilot, lambda: app.dashboard.is_current)
+        await until(pilot, lambda: app.screen is app.dashboard)

@@ -45,7 +45,7 @@ async def test_what_commands_list_has_screens(make_app: Make, size: tuple[int, i
         await pilot.press("y")
         await until(pilot, lambda: app.clipboard == "none")
         await pilot.press("escape", "escape")
-        await until(pilot, lambda: app.dashboard.is_current)
+        await until(pilot, lambda: app.screen is app.dashboard)
 
 
 async def test_jobs_are_listed_and_cancelled(make_app: Make) -> None:
@@ -122,7 +122,7 @@ async def test_screens_have_names(make_app: Make, line: str, kind: type[object])
         app.submit(line)
         await until(pilot, lambda: isinstance(app.screen, kind))
         await pilot.press("escape")
-        await until(pilot, lambda: app.dashboard.is_current)
+        await until(pilot, lambda: app.screen is app.dashboard)
 
 
 async def test_a_wrong_name_and_a_theme(make_app: Make) -> None:
@@ -215,7 +215,7 @@ async def test_the_tour_fits_and_ends(make_app: Make, size: tuple[int, int]) -> 
             text = screen_text(app)
             assert all(line in text for line in lines)
             await pilot.press("enter")
-        await until(pilot, lambda: app.dashboard.is_current)
+        await until(pilot, lambda: app.screen is app.dashboard)
 
 
 async def test_volumes_are_removed_only_after_typing_their_name(make_app: Make) -> None:
@@ -255,14 +255,14 @@ async def test_there_is_a_way_back_and_forward(make_app: Make) -> None:
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, ListingScreen))
         await pilot.press("escape")
-        await until(pilot, lambda: app.dashboard.is_current)
+        await until(pilot, lambda: app.screen is app.dashboard)
         app.dashboard.go("images")
         await pilot.press("alt+left")
         await until(pilot, lambda: app.dashboard.place == "containers")
         app.submit("forward")
         await until(pilot, lambda: app.dashboard.place == "images")
         app.submit("go doctor && back")
-        await until(pilot, lambda: app.dashboard.is_current)
+        await until(pilot, lambda: app.screen is app.dashboard)
         assert app.dashboard.place == "images"
         await pilot.press("alt+right")
         await until(pilot, lambda: isinstance(app.screen, ListingScreen))

@@ -136,12 +136,13 @@ async def test_ten_thousand_keys_leave_an_app_that_answers(
             assert app._exception is None, (SEED, pressed[-200:])
         monkeypatch.setattr(Bridge, "_carry_out", real)
         await pilot.resize_terminal(80, 24)
-        await pilot.pause(1)  # keys may still be on their way
+        await until(pilot, lambda: not app.message_queue_size)
+        await pilot.pause(1)  # keys may still be on their way to widgets
         for _ in range(40):
-            if app.dashboard.is_current and app.dashboard.table.has_focus:
+            if app.screen is app.dashboard and app.dashboard.table.has_focus:
                 break
             await pilot.press("escape")
-        assert app.dashboard.is_current, screen_text(app)
+        assert app.screen is app.dashboard, screen_text(app)
         app.submit("clear")
         await pilot.press("colon", "ctrl+u", *"version", "enter")
         await until(pilot, lambda: "limpet 0." in session(app))
