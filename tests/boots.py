@@ -37,8 +37,6 @@ limpet ps --format '{{.Status}}'
 limpet rm -f web
 EOF
 XDG_RUNTIME_DIR=/run/user/1000 su person -c '. /tmp/user'
-sleep 2
-systemctl --user -M person@ list-units --no-pager --no-legend limpet.scope
 part runtime
 mkdir -p /bundle/rootfs/bin /bundle/rootfs/dev /bundle/rootfs/proc /bundle/rootfs/sys
 cp /bin/busybox /bundle/rootfs/bin/sh
@@ -53,7 +51,8 @@ limpet oci list
 limpet oci delete --force one
 systemctl list-units --no-pager --no-legend 'limpet-*.scope'
 part units
-limpet run -d --name keep --restart unless-stopped --network none starter sh -c '
+# In a scope as of a login: this script's own unit is killed as a whole when the host goes down.
+systemd-run -q --scope limpet run -d --name keep --restart unless-stopped --network none starter sh -c '
     echo begins; trap "echo ends; exit 0" TERM; while :; do sleep 1; done'
 limpet run -d --name once --network none starter sleep 100000
 limpet run -d --name halted --restart unless-stopped --network none starter sleep 100000
