@@ -73,15 +73,15 @@ def remove_aside(trash: str, container_id: str) -> None:
         pass  # an immutable file, a mount: the next that looks after the trash tries again
 
 
-def with_cgroup(container_ids: Iterable[str] | None) -> list[str]:
-    """Return which of some containers have a cgroup on this host; None: all that have one."""
+def with_cgroup(container_ids: Iterable[str]) -> list[str]:
+    """Return which of some containers have a cgroup on this host."""
     there: set[str] = set()
     for home in _cgroup_homes():
         try:
             there.update(os.listdir(home))
         except FileNotFoundError:
             continue
-    return [one for one in (there if container_ids is None else container_ids) if one in there]
+    return [one for one in container_ids if one in there]
 
 
 def remove_empty_cgroups() -> None:
@@ -92,12 +92,12 @@ def remove_empty_cgroups() -> None:
     from core.containers.runtime import cgroups
 
     before = time.time() - EMPTY_S
-    for container_id in with_cgroup(None):
-        if len(container_id) != ID_LETTERS:
-            continue
-        for folder in cgroups.make_cgroup(container_id, {})["dirs"]:
+    # Every hierarchy is looked at: a removal may have been cut short between two of them.
+    for parent in map(os.path.dirname, cgroups.make_cgroup("any", {})["dirs"]):
+        for name in os.listdir(parent) if os.path.isdir(parent) else ():
+            folder = f"{parent}/{name}"
             try:
-                if os.stat(folder).st_mtime < before:
+                if len(name) == ID_LETTERS and os.stat(folder).st_mtime < before:
                     os.rmdir(folder)
             except OSError:
                 continue  # somebody is in it, or it has just gone
