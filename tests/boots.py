@@ -52,7 +52,8 @@ limpet oci delete --force one
 systemctl list-units --no-pager --no-legend 'limpet-*.scope'
 part units
 # In a scope as of a login: this script's own unit is killed as a whole when the host goes down.
-# In a scope as of a login: this unit is killed as a whole when the host goes down.
+systemd-run -q --scope \
+    limpet run -d --name keep --restart unless-stopped --network none starter sh -c '
     echo begins; trap "echo ends; exit 0" TERM; while :; do sleep 1; done'
 limpet run -d --name once --network none starter sleep 100000
 limpet run -d --name halted --restart unless-stopped --network none starter sleep 100000
