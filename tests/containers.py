@@ -43,6 +43,12 @@ def make_engine(
     return engine
 
 
+def spawner(paths: Paths) -> int:
+    """Return the process that forks the monitors of some directories."""
+    until(lambda: spawners(paths))
+    return spawners(paths)[0]
+
+
 def spawners(paths: Paths) -> list[int]:
     """Return the processes that fork monitors of some directories now."""
     wanted = f"limpet: spawner at {paths.spawners}".encode()

@@ -14,7 +14,7 @@ from core.linux import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 ADDRESS, PREFIX, GATEWAY, NAME_SERVER = "10.0.2.100", 24, "10.0.2.2", "10.0.2.3"
 """The same in every container: each is alone in this network."""
@@ -41,15 +41,15 @@ def arguments(path: str, ports: Sequence[tuple[str, int, int, str]]) -> list[str
     return words
 
 
-def start(words: Sequence[str], pid: int, fork: Callable[[], int] = os.fork) -> int:
+def start(words: Sequence[str], pid: int) -> int:
     """Start pasta for the network namespace of a process, and return its PID once it is ready.
 
-    It ends with whose child `fork` makes it.  Raises OSError with what it said when it cannot.
+    Raises OSError with what it said when it cannot.
     """
     space = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     ready_read, ready_write = os.pipe()
     said_read, said_write = os.pipe()
-    child = fork()
+    child = os.fork()
     if child == 0:
         try:
             # Set before it gives up what lets it be: it must not outlive the monitor.
@@ -71,6 +71,5 @@ def start(words: Sequence[str], pid: int, fork: Callable[[], int] = os.fork) -> 
     finally:
         os.close(ready_read)
         os.close(said_read)
-    if fork is os.fork:
-        os.waitpid(child, 0)
+    os.waitpid(child, 0)
     raise OSError(0, f"pasta: {said.splitlines()[-1] if said else 'it ended at once'}")

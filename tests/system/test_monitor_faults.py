@@ -15,14 +15,14 @@ import pytest
 from core.containers import ending, networking, removal, starting, state, stored
 from core.containers.log.writer import LineWriter
 from core.containers.runtime import cgroups
-from core.containers.supervision import child, launcher, monitor, pump, starter
+from core.containers.supervision import child, launcher, monitor, pump
 from core.engine import Engine
 from core.errors import Error
 from core.model import Port
 from core.network import hot
 from core.network.network import Network
 from core.paths import Paths
-from tests.containers import make_engine, shell, spawners, until
+from tests.containers import make_engine, shell, spawner, spawners, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,16 +33,10 @@ if TYPE_CHECKING:
 
 SLEEP = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
 
-STARTER: tuple[tuple[Any, str], ...] = (
-    (child, "fork_first"), (child, "tell"), (child, "see_start"), (cgroups, "create"),
-    (starter.Starter, "_listen"),
-    (starter.Starter, "_attach"), (hot, "attach"), (hot, "publish"), (child, "_talk"),
-    (starter.Starter, "_hand_over"), (state, "write_state"), (starter, "_report"),
-)  # fmt: skip
-"""Steps of the process that does a start for the monitor."""
 MONITOR_START: tuple[tuple[Any, str], ...] = (
-    (monitor, "await_started"), (monitor.Monitor, "_listen"), (monitor.Monitor, "_take_over"),
-    (monitor.Monitor, "_end_starter"),
+    (child, "tell"), (child, "see_start"), (cgroups, "create"), (monitor.Monitor, "_listen"),
+    (monitor.Monitor, "_attach"), (hot, "attach"), (hot, "publish"), (child, "_talk"),
+    (state, "write_state"), (monitor, "_report"),
 )  # fmt: skip
 MONITOR_END: tuple[tuple[Any, str], ...] = (
     (monitor.Monitor, "_note_run"), (pump.Pump, "drain"), (LineWriter, "end_lines"),
@@ -69,34 +63,21 @@ def named(steps: tuple[tuple[Any, str], ...]) -> pytest.MarkDecorator:
 
 
 def deadly(
-    monkeypatch: pytest.MonkeyPatch,
-    owner: Any,
-    name: str,
-    when: str,
-    dies: Callable[[], bool],
-    victim: Callable[[], int] = os.getpid,
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str, dies: Callable[[], bool]
 ) -> None:
-    """Have the process that comes to a step die there, or another, if `dies()`."""
+    """Have the process that comes to a step die there, if `dies()`."""
     real = getattr(owner, name)
 
     def step(*args: Any, **named: Any) -> Any:
         if dies() and when == "before":
-            os.kill(victim(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
         try:
             return real(*args, **named)
         finally:
             if dies():
-                os.kill(victim(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(owner, name, step)
-
-
-def undo(monkeypatch: pytest.MonkeyPatch, dying: Engine) -> None:
-    """Let nobody come to the deadly step any more, nor be forked by who has it in memory."""
-    dying.close()
-    monkeypatch.undo()
-    for pid in spawners(dying.paths):
-        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -157,36 +138,9 @@ def test_the_monitor_is_killed_while_it_starts_a_container(
     dying = make_engine(paths, "fork")
     with contextlib.suppress(Error):
         dying.lifecycle.start(container)
-    undo(monkeypatch, dying)
-    check(left, container)
-
-
-@pytest.mark.parametrize("victim", [os.getpid, os.getppid], ids=["itself", "monitor"])
-@named(STARTER)
-def test_who_starts_a_container_is_killed_or_its_monitor(
-    paths: Paths,
-    left: Engine,
-    monkeypatch: pytest.MonkeyPatch,
-    owner: Any,
-    name: str,
-    when: str,
-    victim: Callable[[], int],
-) -> None:
-    container, own = make(left), os.getpid()
-    done = str(paths.data) + "/killed"
-
-    def dies() -> bool:
-        # Once: a monitor whose starter was killed must not be hunted through another step.
-        if os.getpid() == own or os.path.exists(done):
-            return False
-        with open(done, "w"):
-            return True
-
-    deadly(monkeypatch, owner, name, when, dies, victim)
-    dying = make_engine(paths, "fork")
-    with contextlib.suppress(Error):
-        dying.lifecycle.start(container)
-    undo(monkeypatch, dying)
+    dying.close()
+    monkeypatch.undo()
+    until(lambda: not spawners(paths))  # what it forked would die, too
     check(left, container)
 
 
@@ -202,7 +156,8 @@ def test_the_monitor_is_killed_while_its_container_ends(
         pass
     with contextlib.suppress(Error):
         dying.lifecycle.stop(container, 1)
-    undo(monkeypatch, dying)
+    dying.close()
+    monkeypatch.undo()
     info = left.lifecycle.resolve(container)
     assert info.state == "exited"
     assert info.exit_code in (0, 137)
@@ -267,8 +222,7 @@ def test_the_spawner_is_killed(
     paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     container, dying = make(left), make_engine(paths, "fork")
-    until(lambda: spawners(paths))
-    real, victim = launcher.Launcher._try_send, spawners(paths)[0]
+    real, victim = launcher.Launcher._try_send, spawner(paths)
 
     def send(own: launcher.Launcher, *values: Any) -> int:
         if when == "after":

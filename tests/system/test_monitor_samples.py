@@ -67,8 +67,8 @@ def test_the_file_does_not_grow_and_the_old_falls_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, now = Clock(), 1_700_000_000.5
-    sampler = Sampler(str(tmp_path / "stats"), clock)  # type: ignore[arg-type]
-    sampler.begin(0, ())
+    sampler = Sampler(str(tmp_path / "stats"), clock, ())  # type: ignore[arg-type]
+    sampler.begin(0)
     for step in range(2000):
         monkeypatch.setattr(time, "time", lambda: now + step)  # noqa: B023 - used at once
         clock.ring()
@@ -93,8 +93,8 @@ def test_what_cannot_be_understood_is_left_out(
     monkeypatch.setattr("core.containers.supervision.samples._gauge_paths", lambda dirs: dirs)
     clock = Clock()
     paths = (str(tmp_path / "memory" / "memory.usage_in_bytes"),)
-    sampler = Sampler(str(tmp_path / "stats"), clock)  # type: ignore[arg-type]
-    sampler.begin(0, paths)
+    sampler = Sampler(str(tmp_path / "stats"), clock, paths)  # type: ignore[arg-type]
+    sampler.begin(0)
     clock.ring()
     assert read_samples(str(tmp_path), time.time(), 600) == []
     sampler.end()

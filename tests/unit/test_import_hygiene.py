@@ -43,13 +43,9 @@ LEAN = (
     "core.containers.runtime.program",
     "core.containers.supervision.protocol",
     "core.containers.supervision.pump",
-    "core.containers.supervision.rehearsal",
     "core.containers.supervision.request",
     "core.containers.supervision.restarts",
     "core.containers.supervision.samples",
-    "core.containers.supervision.serving",
-    "core.containers.supervision.starter",
-    "core.containers.supervision.surroundings",
     "core.containers.state",
     "core.containers.runtime.steps",
     "core.containers.runtime.tree_copy",
@@ -77,9 +73,8 @@ LEAN = (
 """Modules of the spawner, the monitor and the init: their imports are every monitor's memory."""
 
 ALLOWED = {
-    "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_sha1", "_socket", "_stat",
-    "_struct", "errno", "fcntl", "gc",
-    "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
+    "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
+    "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
     "resource", "select", "stat", "termios", "time",
     "core", "core.containers", "core.containers.log", "core.containers.runtime",
     "core.containers.supervision", "core.linux", "core.network",

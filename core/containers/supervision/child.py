@@ -14,6 +14,7 @@ import os
 from core.containers.runtime.init import FAILED, GO, MAX_MESSAGE, READY, TTY
 from core.containers.supervision import protocol, request
 from core.linux import process
+from core.privileges import is_rootless
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -86,36 +87,17 @@ def leave_caller(keep: Iterable[int]) -> None:
         _signal.signal(number, lambda *_: None)
 
 
-def fork_first(program: Program, shared: int) -> Forked:
+def fork_first(program: Program, own: int, shared: int) -> Forked:
     """Fork a container's first process, as `fork` does, in the pid namespace it is to have.
 
-    `shared` is 0 for a new one, -1 for this process's, else a process whose one it joins.
-    One between chooses the namespace: an ordinary user cannot return to his own.  That ends
-    at once, so the first process belongs to this one's subreaper, be it this one itself:
-    PR_SET_CHILD_SUBREAPER(2const).  Raises OSError.
+    `own` is the descriptor of this process's.  `shared` is 0 for a new one, -1 for this
+    process's, else a process whose one it joins.  Raises OSError.
     """
-    ours, theirs = protocol.pair()
-
-    def choose_and_fork() -> int:
-        _choose_pid_namespace(shared)
-        return os.fork()
-
-    pid = _fork_between(choose_and_fork)
-    if pid == 0:
-        _wait_for_plan(program, theirs)
-    theirs.close()
-    return Forked(pid, ours)
-
-
-def fork_away() -> int:
-    """Fork as fork(2) does, but the child belongs to our subreaper, and begins once it does."""
-    gate, opened = os.pipe()
-    pid = _fork_between(os.fork)
-    os.close(opened)
-    if pid == 0:
-        os.read(gate, 1)
-    os.close(gate)
-    return pid
+    if is_rootless():
+        return _fork_between(program, shared)
+    process.setns(own, process.CLONE_NEWPID)  # what was chosen last may take no more
+    _choose_pid_namespace(shared)
+    return fork(program)
 
 
 def _choose_pid_namespace(shared: int) -> None:
@@ -127,32 +109,38 @@ def _choose_pid_namespace(shared: int) -> None:
         process.unshare(process.CLONE_NEWPID)
 
 
-def _fork_between(fork: Callable[[], int]) -> int:
-    """Let a child fork and end at once; returns as `fork` does, 0 in the grandchild."""
+def _fork_between(program: Program, shared: int) -> Forked:
+    """Let a child choose the namespace and fork: an ordinary user cannot return to his own.
+
+    The child ends at once, and the first process becomes ours (PR_SET_CHILD_SUBREAPER(2const)).
+    """
+    process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
+    ours, theirs = protocol.pair()
     read, write = os.pipe()
     between = os.fork()
     if between == 0:
         try:
-            pid = fork()
+            _choose_pid_namespace(shared)
+            pid = os.fork()
             if pid == 0:
-                os.close(read)
-                os.close(write)
-                return 0
+                _wait_for_plan(program, theirs)
             os.write(write, marshal.dumps((pid, 0, "")))
         except OSError as error:
             os.write(write, marshal.dumps((0, error.errno or 0, str(error.strerror))))
-        os._exit(0)
+        finally:
+            os._exit(0)
     os.close(write)
+    theirs.close()
     told = os.read(read, 4096)
     os.close(read)
     try:
         os.waitpid(between, 0)
     except ChildProcessError:
-        pass  # the kernel reaps for us
+        pass  # the spawner lets the kernel reap
     pid, number, text = marshal.loads(told) if told else (0, 0, "it ended at once")  # noqa: S302 - our own child
     if not pid:
         raise OSError(number, text)
-    return int(pid)
+    return Forked(pid, ours)
 
 
 def fork(program: Program) -> Forked:
@@ -165,26 +153,11 @@ def fork(program: Program) -> Forked:
     return Forked(pid, ours)
 
 
-def run(
-    program: Program, make: Callable[[], dict[str, Any]], stdio: tuple[int, int, int]
-) -> Forked:
-    """Fork a process that runs `program` at once, with what it has made by `make` before."""
-    ours, theirs = protocol.pair()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            made = make()
-            _settle((theirs.fileno(), *stdio))
-            program(made, stdio, theirs.detach())
-        finally:
-            os._exit(125)
-    theirs.close()
-    return Forked(pid, ours)
-
-
 def _wait_for_plan(program: Program, channel: _socket.socket) -> NoReturn:
     try:
-        _settle((channel.fileno(),))
+        for number in CALMED:
+            _signal.signal(number, _signal.SIG_DFL)
+        keep_only((channel.fileno(),))
         received = request.receive(channel)
         if received is not None:
             plan, stdio = received
@@ -193,15 +166,8 @@ def _wait_for_plan(program: Program, channel: _socket.socket) -> NoReturn:
         os._exit(125)
 
 
-def _settle(keep: Iterable[int]) -> None:
-    """Take signals as any program does, and keep only these descriptors."""
-    for number in CALMED:
-        _signal.signal(number, _signal.SIG_DFL)
-    keep_only(keep)
-
-
 def abandon(forked: Forked) -> None:
-    """End a process that nobody told what to do; its parent reaps it."""
+    """End a process that nobody told what to do; it is reaped when this one ends."""
     forked.channel.close()
 
 
@@ -289,10 +255,7 @@ def _talk(
 
 def _reap(pid: int) -> None:
     os.kill(pid, _signal.SIGKILL)
-    try:
-        os.waitpid(pid, 0)
-    except ChildProcessError:
-        pass  # its parent, a monitor, does
+    os.waitpid(pid, 0)
 
 
 def exit_code(status: int) -> int:

@@ -14,7 +14,7 @@ import time
 from core.containers.runtime import enter
 from core.containers.runtime.init import FAILED, MAX_MESSAGE
 from core.containers.state import read_file, replace_file
-from core.containers.supervision import child
+from core.containers.supervision import child, request
 from core.lean_json import dumps
 from core.linux import process
 
@@ -52,23 +52,22 @@ class Probe:
 class Health:
     """The health of one container.
 
-    `check` is what `configuration.healthcheck` makes, `plan()` what `plan.make_launch` takes.
-    `changed(status)` is called when the status changes, `reap()`
+    `check` is what `configuration.healthcheck` makes, `target` what `plan.make_target` takes but
+    for pid and ticks.  `changed(status)` is called when the status changes, `reap()`
     when a child has ended: it is to pass that on to `reaped`.
     """
 
     def __init__(
         self,
         check: dict[str, Any],
-        plan: Callable[[], dict[str, Any]],
+        target: dict[str, Any],
         loop: Loop,
         directory: str,
         changed: Callable[[str], None],
         reap: Callable[[], None],
     ) -> None:
         self._check = check
-        self._plan = plan
-        self._pid = self._ticks = 0
+        self._target = {**target, "argv": tuple(check["argv"])}
         self._loop = loop
         self._file = f"{directory}/{FILE}"
         self._changed = changed
@@ -81,7 +80,7 @@ class Health:
 
     def begin(self, pid: int, ticks: int) -> None:
         """The container runs, as process `pid` that started at `ticks`; it is STARTING."""
-        self._pid, self._ticks = pid, ticks
+        self._target.update(pid=pid, ticks=ticks)
         self._status, self._failing, self._began = STARTING, 0, time.time()
         self._schedule()
 
@@ -114,7 +113,7 @@ class Health:
         self._drop(probe)
         if not probe.judged:
             result = child.exit_code(status), probe.said.decode("utf-8", "replace")
-            self.note(probe.started, *(probe.failure or result))
+            self._note(probe.started, *(probe.failure or result))
 
     # -- one check -------------------------------------------------------------------
 
@@ -126,12 +125,12 @@ class Health:
 
     def _start(self) -> None:
         if self._probe is not None:  # it was killed, and hangs in the kernel
-            self.note(time.time(), TIMED_OUT, "the last check has been killed and does not end")
+            self._note(time.time(), TIMED_OUT, "the last check has been killed and does not end")
             return
         try:
             self._probe = probe = self._fork()
         except OSError as error:
-            self.note(time.time(), 126, f"the check cannot be started: {error}")
+            self._note(time.time(), 126, f"the check cannot be started: {error}")
             return
         self._loop.add(probe.output, lambda: self._read(probe))
         self._loop.add(probe.channel.fileno(), lambda: self._hear(probe))
@@ -139,26 +138,22 @@ class Health:
         self._loop.later(self._check["timeout_s"], self._late)
 
     def _fork(self) -> Probe:
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        process.setns(own, process.CLONE_NEWPID)  # not born inside: nothing there may see it
+        os.close(own)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         read, write = os.pipe()
         os.set_blocking(read, False)
         try:
-            return Probe(child.run(enter.run, self._make_target, (null, write, write)), read)
+            forked = child.fork(enter.run)
+            request.send(forked.channel, self._target, (null, write, write))
+            return Probe(forked, read)
         except OSError:
             os.close(read)
             raise
         finally:
             os.close(null)
             os.close(write)
-
-    def _make_target(self) -> dict[str, Any]:
-        made_of = self._plan()
-        return {
-            "spec": made_of["spec"], "container_id": made_of["container_id"],
-            "seccomp": made_of["seccomp"], "argv": tuple(self._check["argv"]),
-            "pid": self._pid, "ticks": self._ticks,
-            "env": (), "cwd": "", "user": "", "tty": False, "privileged": False,
-        }  # fmt: skip
 
     def _read(self, probe: Probe) -> None:
         if probe.output < 0:
@@ -191,7 +186,7 @@ class Health:
         probe.judged = True
         self._kill(probe)
         timeout = f"{self._check['timeout_s']:g} s"
-        self.note(probe.started, TIMED_OUT, f"Health check exceeded timeout ({timeout})")
+        self._note(probe.started, TIMED_OUT, f"Health check exceeded timeout ({timeout})")
 
     def _kill(self, probe: Probe) -> None:
         """Kill a check and what it started, which is in the process group of its program."""
@@ -225,7 +220,7 @@ class Health:
 
     # -- what it says ----------------------------------------------------------------
 
-    def note(self, started: float, code: int, output: str) -> None:
+    def _note(self, started: float, code: int, output: str) -> None:
         """Count a result, tell a new status, and see to the next check."""
         check = self._check
         if len(output) > MAX_OUTPUT:

@@ -36,8 +36,6 @@ class Launcher:
         self._lock = allocate_lock()
         self._door: _socket.socket | None = None
         """A connection whose request has not been made yet: a fork is getting ready for it."""
-        self._kind = ""
-        """What is expected to be asked for at that door."""
         self._again = True
         self._pid = 0
         """Of the process between, which starts a spawner that is nobody's child."""
@@ -48,7 +46,7 @@ class Launcher:
         Only for a process with one thread, and early: what is in memory now stays in the
         memory of every monitor.
         """
-        self._again, self._kind = False, kind
+        self._again = False
         path = self._path()
         self._door = _knock(path, kind) or self._open(path, kind, _fork_spawner)
 
@@ -68,14 +66,12 @@ class Launcher:
         program is being started.  Raises RunError with docker's exit code.
         """
         fds = tuple(fd for fd in (owner, lock) if fd >= 0)
-        # Who keeps the job hardly ever looks into the plan.
-        value = ({**job, "plan": marshal.dumps(job["plan"])}, owner >= 0)
         try:
-            report = self._send(kind, value, fds)
+            report = self._send((kind, job, owner >= 0), fds)
             meanwhile()
             if not _is_taken(report):  # the spawner ended, or was killed: nothing has begun
                 os.close(report)
-                report = self._send(kind, value, fds, anew=True)
+                report = self._send((kind, job, owner >= 0), fds, anew=True)
                 if not _is_taken(report):
                     raise OSError(errno.ECONNRESET, "it has ended")
         except OSError as error:
@@ -85,8 +81,7 @@ class Launcher:
         finally:
             if self._again:
                 with self._lock:
-                    if self._door is None:
-                        self._kind, self._door = kind, _knock(self._path(), kind)
+                    self._door = self._door or _knock(self._path(), kind)
 
     def close(self) -> None:
         """Let go of the spawner; containers go on, and it for as long as they do."""
@@ -97,7 +92,7 @@ class Launcher:
             self._reap()
 
     def _send(
-        self, kind: str, value: tuple[Any, bool], fds: tuple[int, ...], *, anew: bool = False
+        self, request: tuple[str, Any, bool], fds: tuple[int, ...], *, anew: bool = False
     ) -> int:
         """Make a request; returns the descriptor of the report.  Raises OSError.
 
@@ -105,20 +100,20 @@ class Launcher:
         """
         with self._lock:
             door, self._door = self._door, None
-        if door is not None and self._kind != kind:
-            door.close()
-        elif door is not None and not anew:
+        if not anew and door is not None:
             try:
-                return self._try_send(door, value, fds)
+                return self._try_send(door, request, fds)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # somebody killed it; containers do not depend on it
         with self._lock:
             path = self._path()
-            door = None if anew else _knock(path, kind)
-            door = door or self._open(path, kind, _start_spawner)
-            return self._try_send(door, value, fds)
+            door = None if anew else _knock(path, request[0])
+            door = door or self._open(path, request[0], _start_spawner)
+            return self._try_send(door, request, fds)
 
-    def _try_send(self, door: _socket.socket, value: tuple[Any, bool], fds: tuple[int, ...]) -> int:
+    def _try_send(
+        self, door: _socket.socket, value: tuple[str, Any, bool], fds: tuple[int, ...]
+    ) -> int:
         from core.containers.supervision import protocol, request
 
         read, write = os.pipe()

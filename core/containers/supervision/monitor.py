@@ -1,11 +1,10 @@
 """One container's monitor: its parent, from before its start until after its end.
 
 It holds the terminal or the pipes, writes the log, serves attached front ends, reports
-state and exit code, has the container started again as its restart policy says, and takes
-back what the host gave.  It outlives whoever started the container, and nothing of the
-caller's stays open in it.  Lean: the memory that it writes to is what every running
-container costs, so a start is done by a child (`starter`), and so is whatever else is rare
-and takes much.
+state and exit code, starts the container again as its restart policy says, and takes back
+what the host gave.  It outlives whoever started the
+container, and nothing of the caller's stays open in it.  Lean: what it imports is memory
+that every running container costs.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ import time
 
 from core.containers import state
 from core.containers.log.writer import open_log
-from core.containers.runtime import cgroups
+from core.containers.runtime import cgroups, init, plan
 from core.containers.state import State
-from core.containers.supervision import child, protocol, request, starter
-from core.containers.supervision.health import Health
+from core.containers.supervision import child, protocol
+from core.containers.supervision.health import STARTING, Health
 from core.containers.supervision.pump import Client, Loop, Pump
 from core.containers.supervision.restarts import Restarts
 from core.containers.supervision.samples import FILE, Sampler
 from core.linux import process
-from core.network import names, pasta, rewire
+from core.network import hot, names, pasta, rewire
 from core.privileges import is_rootless
 
 TYPE_CHECKING = False
@@ -37,80 +36,89 @@ if TYPE_CHECKING:
 
     from core.containers.supervision.restarts import Run
 
-RUN = starter.Started.fields.index("run")
+BACKLOG = 16
 WHERE = ("address", "address6", "gateway", "table")
 """What the state tells of the network, if there is one."""
 
 
-def run(door: int) -> NoReturn:
+def run(
+    job: dict[str, Any], first: child.Forked, report: int, owner: int, lock: int = -1
+) -> NoReturn:
     """Be the monitor of one container; called in a fork of the spawner.
 
-    `door` is the socket where the front end will ask for it, with a job (see
-    `core.containers.starting`), whether descriptors of an owner's socket and a lock follow, and a
-    report: a pipe that gets ASKED and a marshalled tuple, ("ok", pid) or ("error", stage, errno,
-    text, exit code).  The owner is the front end that starts the container in the foreground.
-    Nobody else has the container's lock before this start is over.
+    `first` becomes the container's first process.  `report` is a pipe that gets one
+    marshalled tuple: ("ok", pid), or ("error", stage, errno, text, exit code).  `owner` is
+    the socket of the front end that started the container in the foreground, or -1.  `lock`
+    is the container's: nobody else starts it before this start is over.
     """
     try:
+        told = _tell(job, first)  # it is at work while we get ready
         process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
-        first = starter.fork(door)
-        os.close(door)
-        received = await_started(first)
-        if received is not None:
-            process.set_title(f"limpet: monitor at {received[0][RUN]}")
-            Monitor(*received).main(first)
+        Monitor(job, told).main(report, owner, lock)
+    except BaseException as error:  # noqa: BLE001 - a child must never return into its parent
+        _report(report, ("error", "monitor", 0, f"{type(error).__name__}: {error}", 125))
     finally:
         os._exit(1)
 
 
-def await_started(forked: child.Forked) -> tuple[tuple[Any, ...], dict[str, int]] | None:
-    """Wait for the values of a `Started`, and descriptors by their letters.
+def _tell(job: dict[str, Any], first: child.Forked) -> child.Told:
+    made_of = job["plan"]
+    return child.tell(
+        first, made_of, stdin=job["stdin"], tty=made_of["spec"]["process"]["terminal"]
+    )
 
-    None when the starter ends without a word.  Raises StartFailed.
-    """
-    received = request.receive(forked.channel, starter.MESSAGE_BYTES)
-    if received is None:
-        return None
-    (kind, *told), fds = received
-    if kind == "failed":
-        raise child.StartFailed(*told)
-    return tuple(told), dict(zip(told[1], fds, strict=True))
+
+def _report(fd: int, message: tuple[Any, ...]) -> None:
+    try:
+        os.write(fd, marshal.dumps(message))
+        os.close(fd)
+    except OSError:
+        pass  # whoever asked is gone, or has been told already
 
 
 class Monitor:
     """The life of one container, from fork to clean-up."""
 
-    def __init__(self, told: tuple[Any, ...], fds: dict[str, int]) -> None:
-        *_, self._directory, self._run, self._changed, log, check = told
-        self._job_file = fds.get("j", -1)
-        """Only who starts the container, changes or ends it, looks into it."""
+    def __init__(self, job: dict[str, Any], told: child.Told) -> None:
+        self._job = job
+        self._directory: str = job["directory"]
+        self._told = told
+        self._cgroup = plan.make_cgroup(job["plan"]["spec"], job["plan"]["container_id"])
+        self._network: dict[str, Any] = job["plan"]["network"] or {}
         self._loop = Loop()
-        self._log = open_log(log)
+        self._log = open_log(job["log"])
         self._pump = Pump(self._loop, self._log.write, self._order, self._gone)
-        self._made_restarts: Restarts | None = None
-        self._sampler = Sampler(f"{self._run}/{FILE}", self._loop)
-        self._health: Health | None = None
-        if check:
-            self._health = Health(
-                check, self._load_plan, self._loop, self._directory, self._set_health, self._reap
-            )
+        self._restarts = Restarts(**job["restart"])
+        self._pid = self._pidfd = self._pasta = 0
         self._bridges = -1
-        self._published = told[3]
         self._status: int | None = None
         self._error = ""
         self._stop = b""
         """Who stops it: it is not started again."""
-        self._due = False
-        self._listen(_socket.socket(fileno=fds["l"]))
-        if "w" in fds:
-            self._pump.add_client(_socket.socket(fileno=fds["w"]), attached=True, owner=True)
-        self._take_over(told, fds)
+        self._published = self._joined = self._due = False
+        self._socket: _socket.socket | None = None
+        self._state = State()
+        self._health = self._make_health()
+        self._sampler = Sampler(f"{job['run']}/{FILE}", self._loop, tuple(self._cgroup["dirs"]))
 
-    def main(self, first: child.Forked) -> None:
-        """Watch over the container that `first` has started, and clean up."""
+    def main(self, report: int, owner: int, lock: int) -> None:
+        """Start the container, watch over it, and clean up."""
+        if owner >= 0:
+            self._pump.add_client(_socket.socket(fileno=owner), attached=True, owner=True)
         try:
-            first.channel.send(protocol.ASKED)
-            self._end_starter(first)
+            self._start()
+        except child.StartFailed as error:
+            self._give_back()
+            _report(report, ("error", *error.args))
+            return
+        except OSError as error:
+            self._give_back()
+            _report(report, ("error", "start", error.errno or 0, str(error), 125))
+            return
+        if lock >= 0:
+            os.close(lock)
+        _report(report, ("ok", self._pid))
+        try:
             self._watch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the container must not stay
             if self._pid:
@@ -121,83 +129,123 @@ class Monitor:
             self._note_run()
         self._end()
         self._linger()
-        if self._load_job()["auto_remove"]:
+        if self._job["auto_remove"]:
             self._remove()
 
-    def play(self, health: str, now: float) -> None:
-        """Do once what is done all the time, and let go of it all; see `rehearsal`."""
-        assert self._health is not None
-        self._loop.turn()
-        self._sampler.take()
-        self._health.note(now, 0, "")
-        self._set_health(health)
-        self._sampler.end()
-        self._health.end()
-        self._log.close()
-        self._pump.forget_program()
-        self._listener.close()
-        os.close(self._pidfd)
+    def _make_health(self) -> Health | None:
+        check, plan_ = self._job["health"], self._job["plan"]
+        if not check:
+            return None
+        target = {
+            "spec": plan_["spec"], "container_id": plan_["container_id"], "env": (), "cwd": "",
+            "user": "", "tty": False, "privileged": False, "seccomp": plan_["seccomp"],
+        }  # fmt: skip
+        return Health(check, target, self._loop, self._directory, self._set_health, self._reap)
 
     # -- the start -------------------------------------------------------------------
 
-    def _take_over(self, told: tuple[Any, ...], fds: dict[str, int]) -> None:
-        """Go on with a run that a starter has begun."""
-        values, _, self._pasta, _, measured, zones, *_ = told
-        self._state = State(*values)
-        self._dirs: tuple[str, ...] = self._state.cgroup
-        self._pid = self._state.pid
-        if "m" in fds:
-            self._pump.set_terminal(fds["m"], (0, 0))
+    def _start(self) -> None:
+        started = child.see_start(
+            self._told, meanwhile=self._prepare, ready=self._attach, going=self._announce
+        )
+        self._pid = started.pid
+        if started.master >= 0:
+            self._pump.set_terminal(started.master, self._job["size"])
         else:
-            if "i" in fds:
-                self._pump.set_stdin(fds["i"])
-            self._pump.add_output(fds["o"], 1)
-            self._pump.add_output(fds["e"], 2)
-        self._pidfd = os.pidfd_open(self._pid)
+            if started.stdin >= 0:
+                self._pump.set_stdin(started.stdin)
+            self._pump.add_output(started.stdout, 1)
+            self._pump.add_output(started.stderr, 2)
+        self._pidfd = process.pidfd_open(self._pid)
         self._loop.add(self._pidfd, self._reap)
-        if zones is not None:
-            self._hold_bridges(zones)
-        self._sampler.begin(measured, self._dirs)
+        self._state = self._state.replace(started=time.time())
+        self._sampler.begin(0 if self._network.get("mode") == "host" else self._pid)
         if self._health is not None:
             self._health.begin(self._pid, self._state.ticks)
+            self._state = self._state.replace(health=STARTING)
+        self._write_state()
 
-    def _end_starter(self, forked: child.Forked) -> None:
-        forked.channel.close()
-        try:
-            os.waitpid(forked.pid, 0)
-        except ChildProcessError:
-            pass  # reaped with others
+    def _prepare(self) -> None:
+        cgroups.create(self._cgroup)
+        if self._socket is None:
+            self._listen()
 
-    def _listen(self, channel: _socket.socket) -> None:
-        self._listener = channel
+    def _listen(self) -> None:
+        """Listen in the run-time directory, by a relative name: the path may be long."""
+        os.makedirs(self._job["run"], 0o700, exist_ok=True)
+        os.chdir(self._job["run"])
+        if os.path.lexists(protocol.SOCKET_NAME):
+            os.unlink(protocol.SOCKET_NAME)
+        self._socket = channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        channel.bind(protocol.SOCKET_NAME)
+        channel.listen(BACKLOG)
         channel.setblocking(False)
+        os.chdir("/")
         self._loop.add(channel.fileno(), lambda: self._accept(channel))
 
-    def _load_job(self) -> dict[str, Any]:
-        return starter.load_job(self._job_file)
+    def _attach(self, pid: int) -> None:
+        self._connect(pid)
+        # Put together now, while the child is at work, and written once its program runs.
+        self._state = State(
+            state=state.RUNNING,
+            pid=pid,
+            ticks=state.start_ticks(pid),
+            monitor=os.getpid(),
+            monitor_ticks=state.start_ticks(os.getpid()),
+            boot=state.boot_id(),
+            finished=self._state.finished or self._job.get("finished", 0.0),
+            ports=tuple(self._network.get("ports", ())),
+            address=self._network.get("address", ""),
+            gateway=self._network.get("gateway", ""),
+            address6=self._network.get("address6", ""),
+            table=self._network.get("table", ""),
+            cgroup=tuple(self._cgroup["dirs"]),
+            wanted=self._restarts.wanted,
+            restarts=self._restarts.count,
+            runs=self._restarts.runs,
+        )
 
-    def _load_plan(self) -> dict[str, Any]:
-        made_of: dict[str, Any] = marshal.loads(self._load_job()["plan"])  # noqa: S302 - root's
-        return made_of
+    def _connect(self, pid: int) -> None:
+        if self._network.get("program"):
+            self._end_pasta()
+            self._pasta = pasta.start(self._network["program"], pid)
+        attachments = self._network.get("attachments")
+        if not attachments:
+            return
+        netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if is_rootless():
+                self._user_bridges().attach(self._bridges, netns, attachments)
+                return
+            for attachment in attachments:
+                hot.attach(netns, attachment)
+        finally:
+            os.close(netns)
+        if self._network["ports"] and not self._published:
+            self._published = True
+            hot.publish(
+                self._network["table"],
+                self._network["address"],
+                self._network["ports"],
+                self._network["address6"],
+            )
 
-    def _keep_plan(self, made_of: dict[str, Any]) -> None:
-        """Have the next run follow a changed plan."""
-        starter.store_job(self._job_file, {**self._load_job(), "plan": marshal.dumps(made_of)})
+    def _announce(self) -> None:
+        """Let the others on its networks find it."""
+        if not self._joined and "members" in self._network:
+            self._joined = True
+            for name, values in self._network["members"]:
+                names.join(self._zones(), name, names.Member(*values))
 
-    @property
-    def _restarts(self) -> Restarts:
-        """Made when the first run ends: most never do."""
-        if self._made_restarts is None:
-            self._made_restarts = Restarts(**self._load_job()["restart"])
-        return self._made_restarts
+    def _zones(self) -> names.Zones:
+        return names.Zones(*self._network["zones"])
 
-    def _hold_bridges(self, zones: tuple[str, ...]) -> ModuleType:
+    def _user_bridges(self) -> ModuleType:
         """Return what reaches an ordinary user's bridges; from now on they stay, as we do."""
         from core.network import user_bridges
 
         if self._bridges < 0:
-            ticks = state.start_ticks(os.getpid())
-            self._bridges = user_bridges.hold(names.Zones(*zones), ticks)
+            self._bridges = user_bridges.hold(self._zones(), state.start_ticks(os.getpid()))
         return user_bridges
 
     def _end_pasta(self) -> None:
@@ -236,14 +284,14 @@ class Monitor:
         """Read the last output, and remember how the run ended."""
         assert self._status is not None
         code = child.exit_code(self._status)
-        if self._load_job()["pid_namespace"] != 0:
-            cgroups.kill(self._dirs)  # no pid namespace ends with the first process
+        if self._job["pid_namespace"] != 0:
+            cgroups.kill(self._cgroup["dirs"])  # no pid namespace ends with the first process
         self._pump.drain()
         self._log.end_lines()
         self._sampler.end()
         if self._health is not None:
             self._health.end()
-        oom = cgroups.oom_kills(self._dirs) > 0
+        oom = cgroups.oom_kills(self._cgroup["dirs"]) > 0
         run = (self._state.started, time.time(), code, oom)
         self._restarts.note(run)
         self._state = self._state.replace(
@@ -255,7 +303,7 @@ class Monitor:
     def _rest(self, delay_s: float) -> None:
         """Wait before the next start; any order is served meanwhile."""
         self._pump.forget_program()
-        cgroups.remove(self._dirs)
+        cgroups.remove(self._cgroup["dirs"])
         looping = self._restarts.crash_looping
         self._state = self._state.replace(
             state=state.CRASH_LOOPING if looping else state.RESTARTING,
@@ -276,21 +324,12 @@ class Monitor:
     def _start_again(self) -> None:
         """Start the next run; one that cannot be started has ended at once."""
         self._status, self._error = None, ""
-        self._end_pasta()
-        carried = {
-            "finished": self._state.finished, "wanted": self._restarts.wanted,
-            "restarts": self._restarts.count, "runs": self._restarts.runs,
-        }  # fmt: skip
         try:
-            forked = starter.fork(-1, self._job_file, self._bridges, carried)
-            try:
-                started = await_started(forked)
-                if started is None:
-                    self._kill_children()
-                    raise child.StartFailed("start", 0, "what starts it was killed", 125)
-                self._take_over(*started)
-            finally:
-                self._end_starter(forked)
+            own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            first = child.fork_first(init.run, own, self._job["pid_namespace"])
+            os.close(own)
+            self._told = _tell(self._job, first)
+            self._start()
         except (child.StartFailed, OSError) as error:
             stage, text, code = "start", str(error), 125
             if isinstance(error, child.StartFailed):
@@ -298,13 +337,6 @@ class Monitor:
             self._pid, self._status = 0, code << 8
             self._error = f"{stage}: {text}"
             self._state = self._state.replace(started=time.time())
-
-    def _kill_children(self) -> None:
-        """Kill what a starter had forked for us that was killed itself."""
-        own = os.getpid()
-        for pid in map(int, state.read_file(f"/proc/{own}/task/{own}/children").split()):
-            os.kill(pid, _signal.SIGKILL)
-        self._reap()
 
     # -- while it runs ---------------------------------------------------------------
 
@@ -324,9 +356,9 @@ class Monitor:
             self._state = self._state.replace(wanted=self._restarts.wanted)
             self._write_state()
         elif kind == protocol.LIMITS:
-            made_of = self._load_plan()
+            made_of = self._job["plan"]
             made_of["spec"]["linux"]["resources"] = marshal.loads(message[1:])  # noqa: S302 - root's
-            self._keep_plan(made_of)
+            self._cgroup = plan.make_cgroup(made_of["spec"], made_of["container_id"])
 
     def _signal(self, number: int) -> None:
         try:
@@ -338,7 +370,7 @@ class Monitor:
     def _freeze(self, *, frozen: bool) -> bytes:
         """Freeze or thaw; returns the answer for who asked."""
         try:
-            cgroups.freeze(self._dirs, frozen=frozen)
+            cgroups.freeze(self._cgroup["dirs"], frozen=frozen)
         except OSError as error:
             return bytes((protocol.ANSWER, error.errno or 255)) + str(error).encode()
         self._state = self._state.replace(state=state.PAUSED if frozen else state.RUNNING)
@@ -352,32 +384,31 @@ class Monitor:
 
     def _rewire(self, change: dict[str, Any]) -> bytes:
         """Put the container on a network or take it off one; returns the answer."""
-        made_of = self._load_plan()
-        network = made_of["network"]
-        ports = network["ports"] if self._published else []
+        ports = self._network["ports"] if self._published else []
         try:
             if is_rootless():
-                network = self._rewire_user(network, change)
+                self._network = self._rewire_user(change)
             else:
-                network = rewire.apply(self._pid, network, ports, change)
+                self._network = rewire.apply(self._pid, self._network, ports, change)
         except OSError as error:
             return bytes((protocol.ANSWER, error.errno or 255)) + str(error).encode()
-        made_of["network"] = network  # for the next run
-        self._keep_plan(made_of)
-        self._published = bool(ports and network["ports"])
+        self._job["plan"]["network"] = self._network  # for the next run
+        self._published = bool(ports and self._network["ports"])
         self._state = self._state.replace(
-            **{name: network.get(name, "") for name in WHERE}, ports=tuple(network["ports"])
+            **{name: self._network.get(name, "") for name in WHERE},
+            ports=tuple(self._network["ports"]),
         )
         self._write_state()
         return bytes((protocol.ANSWER, 0))
 
-    def _rewire_user(self, network: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    def _rewire_user(self, change: dict[str, Any]) -> dict[str, Any]:
         """Do the same for an ordinary user's container, whose way out is a pasta."""
-        network["zones"] = change["zones"]
+        self._network["zones"] = change["zones"]
         if change["pasta"] and self._pid:
             self._pasta = pasta.start(change["pasta"], self._pid)
-        bridges = self._hold_bridges(change["zones"])
-        after: dict[str, Any] = bridges.apply(self._bridges, self._pid, network, change)
+        after: dict[str, Any] = self._user_bridges().apply(
+            self._bridges, self._pid, self._network, change
+        )
         if change["pasta"] is not None:
             after["program"] = change["pasta"]
             if not change["pasta"]:
@@ -385,12 +416,9 @@ class Monitor:
         return after
 
     def _gone(self, client: Client) -> None:
-        if not client.owner:
-            return
-        job = self._load_job()
-        if job.get("ends_with_owner") and self._status is None and self._pid:
+        if client.owner and self._job.get("ends_with_owner") and self._status is None and self._pid:
             os.kill(self._pid, _signal.SIGKILL)
-        if not client.left and job["stdin_once"]:
+        if client.owner and not client.left and self._job["stdin_once"]:
             self._pump.close_stdin()
 
     def _set_health(self, status: str) -> None:
@@ -430,14 +458,32 @@ class Monitor:
     def _give_back(self) -> None:
         """Take the socket, the names, the published ports and the cgroup away."""
         self._end_pasta()
-        starter.give_back(self._run, self._load_plan(), self._dirs, self._published)
+        for path, remove in (
+            (f"{self._job['run']}/{protocol.SOCKET_NAME}", os.unlink),
+            (self._job["run"], os.rmdir),
+        ):
+            try:
+                remove(path)
+            except OSError:
+                pass
+        if "zones" in self._network:
+            try:
+                names.leave(self._zones(), self._job["plan"]["container_id"])
+            except OSError:
+                pass  # the disk is full; the next that comes or goes will do it
+        if self._published:
+            self._published = False
+            try:
+                hot.unpublish(self._network["table"], self._network["ports"])
+            except OSError:
+                pass  # the table has been torn down
+        cgroups.remove(self._cgroup["dirs"])
 
     def _linger(self) -> None:
         """Send what is still to be sent; wait for the owner who removes the container."""
-        removes = self._load_job()["auto_remove"]
         while True:
             for client in list(self._pump.clients.values()):
-                waited_for = removes and client.owner and not client.left
+                waited_for = self._job["auto_remove"] and client.owner and not client.left
                 if not client.pending and not waited_for:
                     self._pump.drop_client(client)
             if not self._pump.clients:
@@ -446,18 +492,21 @@ class Monitor:
 
     def _remove(self) -> None:
         """Remove what its owner has moved aside, or become the program that removes it all."""
-        job, container_id = self._load_job(), os.path.basename(self._directory)
-        if os.path.exists(f"{job['trash']}/{container_id}"):
+        container_id, trash = self._job["plan"]["container_id"], self._job["trash"]
+        if os.path.exists(f"{trash}/{container_id}"):
             from core.containers.removal import remove_aside
 
-            remove_aside(job["trash"], container_id)
+            remove_aside(trash, container_id)
             return
-        if os.path.exists(self._directory):
-            os.execv(sys.executable, job["remove"])  # noqa: S606 - no shell is the point
+        if not os.path.exists(self._directory):
+            return
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        process.setns(own, process.CLONE_NEWPID)  # the container's takes no more processes
+        os.execv(sys.executable, self._job["remove"])  # noqa: S606 - no shell is the point
 
     def _write_state(self) -> None:
         try:
             state.write_state(self._directory, self._state)
-            os.utime(self._changed)
+            os.utime(self._job["changed"])
         except OSError:
             pass  # a full disk, or somebody deleted the directory: the container goes on

@@ -45,11 +45,6 @@ BY_PERSON, BY_HOST = b"s", b"h"
 
 SOCKET_NAME = "attach"
 
-MONITOR, EXEC = b"monitor", b"exec"
-"""What a front end says first to a spawner: what it will ask for."""
-ASKED = b"a"
-"""The first byte of a report: the request has been read, whoever made it must not again."""
-
 
 def window_size(rows: int, columns: int) -> bytes:
     """Return the message that tells the terminal's size."""

@@ -1,6 +1,6 @@
 """One request between limpet's own processes: a value and descriptors, over a socket pair.
 
-A front end asks its spawner so, and so the plan of a container gets to its first process.
+A front end asks its spawner so, and a monitor hands the container's first process its plan.
 """
 
 from __future__ import annotations
@@ -16,21 +16,13 @@ if TYPE_CHECKING:
 
 INLINE_BYTES = 64 << 10
 """Larger requests travel as a memory file: a SEQPACKET message has a limit."""
-MAX_FDS = 8
+MAX_FDS = 4
 
 
-def send(
-    channel: _socket.socket,
-    value: Any,
-    fds: tuple[int, ...] = (),
-    most_bytes: int = INLINE_BYTES,
-) -> None:
-    """Send what `marshal` can carry, and copies of descriptors.  Raises OSError.
-
-    `most_bytes`: what the receiver takes inline.
-    """
+def send(channel: _socket.socket, value: Any, fds: tuple[int, ...] = ()) -> None:
+    """Send what `marshal` can carry, and copies of descriptors.  Raises OSError."""
     data = marshal.dumps(value)
-    if len(data) <= most_bytes:
+    if len(data) <= INLINE_BYTES:
         _send(channel, b"i" + data, fds)
         return
     memory = os.memfd_create("request", os.MFD_CLOEXEC)
@@ -42,15 +34,10 @@ def send(
         os.close(memory)
 
 
-def receive(
-    channel: _socket.socket, most_bytes: int = INLINE_BYTES
-) -> tuple[Any, list[int]] | None:
-    """Return the next request and its descriptors, None at the end.
-
-    `most_bytes`: as the sender has it.
-    """
+def receive(channel: _socket.socket) -> tuple[Any, list[int]] | None:
+    """Return the next request and its descriptors, None at the end."""
     message, ancillary, _, _ = channel.recvmsg(
-        most_bytes + 1, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC
+        INLINE_BYTES + 1, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC
     )
     if not message:
         return None

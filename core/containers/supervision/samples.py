@@ -43,24 +43,20 @@ class Sample(Record):
 class Sampler:
     """Takes the samples of one container, inside its monitor."""
 
-    def __init__(self, path: str, loop: Loop) -> None:
+    def __init__(self, path: str, loop: Loop, dirs: tuple[str, ...]) -> None:
         self._path = path
         self._loop = loop
-        self._dirs: tuple[str, ...] = ()
+        self._dirs = dirs
         self._file = -1
         self._gauges: dict[str, int] = {}
         self._net = ""
         self._minute = 0
         self._peak = (0, 0)
 
-    def begin(self, pid: int, dirs: tuple[str, ...]) -> None:
-        """The container runs; `pid` is in its network namespace, 0 if that is the host's.
-
-        `dirs` are its cgroup.
-        """
-        self._dirs = dirs
+    def begin(self, pid: int) -> None:
+        """The container runs; `pid` is in its network namespace, 0 if that is the host's."""
         self._net = f"/proc/{pid}/net/dev" if pid else ""
-        self._loop.later(PERIOD_S, self.take)
+        self._loop.later(PERIOD_S, self._take)
 
     def _open(self) -> None:
         """Open file and gauges, once there is something to write: most runs are short."""
@@ -77,16 +73,15 @@ class Sampler:
 
     def end(self) -> None:
         """The container has ended."""
-        self._loop.forget(self.take)
+        self._loop.forget(self._take)
         for fd in (*self._gauges.values(), self._file):
             if fd >= 0:
                 os.close(fd)
         self._gauges.clear()
         self._file = -1
 
-    def take(self) -> None:
-        """Take a sample now, and the next in a second."""
-        self._loop.later(PERIOD_S, self.take)
+    def _take(self) -> None:
+        self._loop.later(PERIOD_S, self._take)
         if self._file < 0:
             self._open()
         now = time.time()

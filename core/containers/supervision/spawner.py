@@ -11,27 +11,32 @@ from __future__ import annotations
 import _signal
 import _socket
 import gc
+import marshal
 import os
 import select
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import NoReturn
 
-    Serve = Callable[[int, int], NoReturn]
+    from core.containers.supervision.child import Forked
 
 BACKLOG = 128
-ALONE_MS = 200
-"""A container that runs so long will be neither the only one nor the last."""
+TAKEN = b"t"
+"""The first byte of a report: the request has been read, whoever asked must not ask again."""
 
 
 def main(path: str, first: _socket.socket) -> None:
     """Serve `first` and whoever connects to `path`, until all that came of it ended."""
     # Loaded here once, not in every fork.
     from core.containers.runtime import plan
-    from core.containers.supervision import child, serving, surroundings
+    from core.containers.supervision import (  # noqa: F401
+        child,
+        exec_session,
+        monitor,
+        surroundings,
+    )
     from core.linux import process
 
     if plan.this_host().rootless:
@@ -46,7 +51,7 @@ def main(path: str, first: _socket.socket) -> None:
     gc.disable()
     gc.freeze()
     poll = select.poll()
-    poll.register(_fork(first.detach(), serving.serve), 0)  # no more than hang-ups
+    poll.register(_fork(first), 0)  # no more than hang-ups
     surroundings.note_code()
     try:
         listener = _listen(path)
@@ -54,7 +59,7 @@ def main(path: str, first: _socket.socket) -> None:
         poll.poll()
         return
     inode = os.stat(path).st_ino
-    _serve_all(listener, poll, serving.serve, lambda: _rehearse(path))
+    _serve_all(listener, poll)
     try:
         if os.stat(path).st_ino == inode:
             os.unlink(path)
@@ -90,38 +95,18 @@ def _listen(path: str) -> _socket.socket:
     return listener
 
 
-def _rehearse(path: str) -> None:
-    from core.containers.supervision import rehearsal
-
-    try:
-        rehearsal.rehearse(f"{path}.rehearsal")
-    except OSError:
-        pass  # a full /run: it only saves memory
-    gc.collect()
-    gc.freeze()
-
-
-def _serve_all(
-    listener: _socket.socket, poll: select.poll, serve: Serve, settle: Callable[[], None]
-) -> None:
+def _serve_all(listener: _socket.socket, poll: select.poll) -> None:
     """Fork for each connection until there is none and every fork has ended.
 
-    `poll` has the pipe of the first, as `_fork` returns it.  `settle` is called when that has
-    been let alone, but before there is a second.
+    `poll` has the pipe of the first, as `_fork` returns it.
     """
     poll.register(listener.fileno(), select.POLLIN)
-    alive, settled = 1, False
-    while True:
-        ready = poll.poll(0 if not alive else None if settled else ALONE_MS)
-        if not ready and not alive:
-            return
-        if not settled and (not ready or listener.fileno() in dict(ready)):
-            settle()
-            settled = True
+    alive = 1
+    while ready := poll.poll(None if alive else 0):
         for fd, _ in ready:
             if fd == listener.fileno():
                 accepted, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
-                poll.register(_fork(accepted, serve), 0)
+                poll.register(_fork(_socket.socket(fileno=accepted)), 0)
                 alive += 1
             else:
                 poll.unregister(fd)
@@ -129,17 +114,79 @@ def _serve_all(
                 alive -= 1
 
 
-def _fork(door: int, serve: Serve) -> int:
+def _fork(channel: _socket.socket) -> int:
     """Fork for a connection; returns the pipe that hangs up when the fork has ended."""
     read, write = os.pipe()
     if os.fork() == 0:
         try:
-            serve(door, write)
+            _serve(channel, write)
         finally:
             os._exit(1)
-    os.close(door)
+    channel.close()
     os.close(write)
     return read
+
+
+def _serve(channel: _socket.socket, life: int) -> NoReturn:
+    """Take one request and become what it asks for.
+
+    What it will start is forked ahead, and waits for its plan.  `life` is open as long as
+    this process.
+    """
+    from core.containers.supervision import (
+        child,
+        exec_session,
+        monitor,
+        protocol,
+        request,
+        surroundings,
+    )
+    from core.linux import process
+    from core.privileges import is_rootless
+
+    if surroundings.has_new_code():
+        os._exit(0)  # whoever asked starts a spawner that has it, too
+    child.leave_caller((channel.fileno(), life))
+    ahead = protocol.receive(channel).decode()
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    forked = _try_fork(ahead, own)
+    received = request.receive(channel)
+    channel.close()
+    if received is None:
+        os._exit(0)
+    (kind, job, owned), (report, *others) = received
+    os.write(report, TAKEN)
+    owner = others.pop(0) if owned else -1
+    lock = others.pop(0) if others else -1
+    shared = job.get("pid_namespace", 0)
+    if (kind != ahead or shared) and isinstance(forked, child.Forked):
+        child.abandon(forked)
+        if kind != "monitor" and not is_rootless():
+            process.setns(own, process.CLONE_NEWPID)
+        forked = _try_fork(kind, own, shared)
+    if not isinstance(forked, child.Forked):
+        os.write(report, marshal.dumps(("error", "pid namespace", *forked, 125)))
+        os._exit(0)
+    if kind == "monitor":
+        monitor.run(job, forked, report, owner, lock)
+    exec_session.run(job, forked, report, owner)
+
+
+def _try_fork(kind: str, own: int, shared: int = 0) -> Forked | tuple[int, str]:
+    """Fork a container's first process, in the pid namespace it is to have, or an exec's.
+
+    `own` and `shared` as in `child.fork_first`.  Returns errno and text where the host does
+    not let us.
+    """
+    from core.containers.runtime import enter, init
+    from core.containers.supervision import child
+
+    if kind != "monitor":
+        return child.fork(enter.run)
+    try:
+        return child.fork_first(init.run, own, shared)
+    except OSError as error:
+        return error.errno or 0, str(error.strerror)
 
 
 if __name__ == "__main__":
