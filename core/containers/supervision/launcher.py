@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+LATER = " later"
+"""Said behind the kind by whoever has just made a request: the next need not be ready at once."""
 SPAWNER = os.path.join(os.path.dirname(__file__), "spawner.py")
 
 
@@ -81,7 +83,7 @@ class Launcher:
         finally:
             if self._again:
                 with self._lock:
-                    self._door = self._door or _knock(self._path(), kind)
+                    self._door = self._door or _knock(self._path(), kind + LATER)
 
     def close(self) -> None:
         """Let go of the spawner; containers go on, and it for as long as they do."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from core.containers.supervision.child import Forked
 
 BACKLOG = 128
+START_MS = 40
+"""What a start may take."""
 TAKEN = b"t"
 """The first byte of a report: the request has been read, whoever asked must not ask again."""
 
@@ -144,10 +146,12 @@ def _serve(channel: _socket.socket, life: int) -> NoReturn:
     from core.linux import process
     from core.privileges import is_rootless
 
+    ahead, _, later = protocol.receive(channel).decode().partition(" ")
+    if later:
+        _give_way(channel)
     if surroundings.has_new_code():
         os._exit(0)  # whoever asked starts a spawner that has it, too
     child.leave_caller((channel.fileno(), life))
-    ahead = protocol.receive(channel).decode()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     forked = _try_fork(ahead, own)
     received = request.receive(channel)
@@ -170,6 +174,13 @@ def _serve(channel: _socket.socket, life: int) -> NoReturn:
     if kind == "monitor":
         monitor.run(job, forked, report, owner, lock)
     exec_session.run(job, forked, report, owner)
+
+
+def _give_way(channel: _socket.socket) -> None:
+    """Leave the processors to what has just been started, unless the next request is there."""
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    poll.poll(START_MS)
 
 
 def _try_fork(kind: str, own: int, shared: int = 0) -> Forked | tuple[int, str]:
