@@ -8,6 +8,7 @@ import statistics
 import time
 from pathlib import Path
 
+from benchmarks import containerd
 from benchmarks.measure import Figure, Figures, run
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.bench_host import BenchHost
 
 COUNT = 50
+SHIMS = 10
 SETTLE_S = 15
 """Several lines are logged by then, several checks and samples taken."""
 SCRIPT = "while :; do echo a line of the log; sleep 2; done"
@@ -24,10 +26,10 @@ HEALTH = ("--health-cmd", "true", "--health-interval", "4s")
 
 
 def memory(host: BenchHost, rounds: int) -> Figures:
-    """PSS of a monitor with log, health check and samples on, beside conmon's.
+    """PSS of a monitor with log, health check and samples on, beside conmon's and a shim's.
 
-    Monitors of one session (the app, `boot`) share what their spawner has loaded; those of
-    single commands have nobody to share with.
+    Once for containers that single commands started, once for those of one session (the app,
+    `boot`).  A process that has forked them shares its memory with all.
     """
     words = ["run", "-d", "--network", "none"]
     image, script = host.limpet_image, ["sh", "-c", SCRIPT]
@@ -41,24 +43,40 @@ def memory(host: BenchHost, rounds: int) -> Figures:
     _start_in_one_session(host)
     time.sleep(SETTLE_S)
     monitors = _monitors(host)
+    spawner = _parent(monitors[-1])
     conmons = [pid for pid in _pids() if _name(pid) == "conmon"]
     parts = _parts(monitors)
     figures = [
         Figure("a monitor of a single command, PSS, mean", alone, "KB", 1024),
         _figure("a monitor of one session, PSS, mean", [_pss(pid) for pid in monitors], 1024),
         *(Figure(f"- {name}", value, "KB", 0) for name, value in parts.items()),
+        _figure("- of it nobody else's, mean", [_private(pid) for pid in monitors]),
+        _figure("the spawner of all, PSS", [_pss(spawner)]),
         _figure("a monitor, page tables besides", [_page_tables(pid) for pid in monitors]),
         _figure("podman's conmon (log only), PSS, mean", [_pss(pid) for pid in conmons]),
         _figure("podman's conmon, page tables besides", [_page_tables(pid) for pid in conmons]),
+        *_shim(host),
         Figure("processor time, all monitors", _processor(monitors), "% of one", 0),
     ]
     run(host.limpet("rm", "-f", *run(host.limpet("ps", "-aq"), host.env).split()), host.env)
     run(host.podman("rm", "-f", "-a", "-t", "0"), host.podman_env)
     note = (
         f"{COUNT} containers that write a line every two seconds run. Each limpet monitor logs, "
-        "checks health every four seconds and takes a sample every second. conmon logs."
+        "checks health every four seconds and takes a sample every second. conmon logs, and so "
+        f"do containerd's shims, of which there are {SHIMS}."
     )
     return Figures("Memory of the process beside each container", note, tuple(figures))
+
+
+def _shim(host: BenchHost) -> list[Figure]:
+    """Return what one of containerd's costs, where that is installed."""
+    if not containerd.is_here():
+        return []
+    with containerd.Containerd(host.work / "containerd", host.work / "busybox") as peer:
+        for number in range(SHIMS):
+            peer.start(f"shim-{number}", SCRIPT)
+        time.sleep(SETTLE_S)
+        return [_figure("containerd's shim (log only), PSS, mean", list(map(_pss, peer.shims())))]
 
 
 def _monitors(host: BenchHost) -> list[int]:
@@ -103,6 +121,14 @@ def _field(pid: int, file: str, name: str) -> int:
 
 def _pss(pid: int) -> int:
     return _field(pid, "smaps_rollup", "Pss")
+
+
+def _private(pid: int) -> int:
+    return sum(_field(pid, "smaps_rollup", f"Private_{kind}") for kind in ("Clean", "Dirty"))
+
+
+def _parent(pid: int) -> int:
+    return _field(pid, "status", "PPid")
 
 
 def _page_tables(pid: int) -> int:

@@ -25,7 +25,6 @@ _setns = function("setns", c_int, c_int)
 _prctl_call = function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _sethostname = function("sethostname", c_ulong, c_ulong)
 _setdomainname = function("setdomainname", c_ulong, c_ulong)
-_memmove = function("memmove", c_ulong, c_ulong, c_ulong)
 
 try:
     import _prctl
@@ -81,16 +80,26 @@ def set_title(title: str) -> None:
     What the words and the environment were is gone from /proc/PID afterwards; of the
     environment PATH is kept, for programs that are started.  proc_pid_stat(5), fields 48 to 51
     """
+    start, end = _title or _clear_title()
+    text = os.fsencode(title)[: end - start - 1]
+    memory = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
+    os.pwrite(memory, text.ljust(end - start, b"\0"), start)
+    os.close(memory)
+
+
+def _clear_title() -> tuple[int, int]:
     path = os.environ.get("PATH")
     os.environ.clear()
     if path is not None:
         os.environ["PATH"] = path
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
-    start, end = int(fields[45]), int(fields[48])  # the environment follows the words
-    text = os.fsencode(title)[: end - start - 1]
-    padded = bytearray(text.ljust(end - start, b"\0"))
-    _memmove(start, address(padded), len(padded))
+    _title[:] = int(fields[45]), int(fields[48])  # the environment follows the words
+    return _title[0], _title[1]
+
+
+_title: list[int] = []
+"""Where words and environment of this process are in its memory."""
 
 
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:

@@ -21,7 +21,7 @@ from core.containers.supervision import protocol
 from core.engine import Engine
 from core.errors import Conflict, HostError, RunError
 from core.paths import Paths
-from tests.containers import Terminal, make_engine, options, reap, run, shell, spawner, until
+from tests.containers import Terminal, make_engine, options, reap, run, shell, spawners, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -305,10 +305,31 @@ sys.stdin.read()
         engine.close()
 
 
+def test_a_monitor_knows_nothing_of_another_container(threaded: Containers, paths: Paths) -> None:
+    secret = os.urandom(16).hex()
+    telling = threaded.create(shell("exec sleep 1000", env=(f"SECRET={secret}",)))
+    other = threaded.create(shell("exec sleep 1000"))
+    for container in (telling, other):
+        threaded.start(container)
+    monitor = Path(f"/proc/{read_state(paths.container(other)).monitor}")
+    assert other.encode() in (monitor / "cmdline").read_bytes()
+    for file in ("cmdline", "environ"):
+        assert telling.encode() not in (monitor / file).read_bytes()
+    assert not [fd for fd in (monitor / "fd").iterdir() if telling in os.readlink(fd)]
+    with (monitor / "mem").open("rb", buffering=0) as memory:
+        for line in (monitor / "maps").read_text().splitlines():
+            place, rights, *_ = line.split()
+            if "w" in rights:
+                start, end = (int(word, 16) for word in place.split("-"))
+                memory.seek(start)
+                assert secret.encode() not in memory.read(end - start), line
+
+
 def test_a_killed_spawner_is_started_again(threaded: Containers, paths: Paths) -> None:
     container = threaded.create(shell("exec sleep 1000"))
     threaded.start(container)
-    os.kill(spawner(paths), signal.SIGKILL)
+    for spawner in spawners(paths):
+        os.kill(spawner, signal.SIGKILL)
     other = threaded.create(shell("exec sleep 1000"))
     threaded.start(other)
     assert [info.state for info in threaded.list()] == ["running", "running"]

@@ -54,6 +54,7 @@ def run(
     try:
         told = _tell(job, first)  # it is at work while we get ready
         process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
+        process.set_title(f"limpet: monitor at {job['run']}")
         Monitor(job, told).main(report, owner, lock)
     except BaseException as error:  # noqa: BLE001 - a child must never return into its parent
         _report(report, ("error", "monitor", 0, f"{type(error).__name__}: {error}", 125))
