@@ -200,6 +200,10 @@ class RunError(Error):
         self.exit_code = exit_code
 
 
+class PortTaken(RunError):
+    """A port that was free when it was looked at is somebody else's by now."""
+
+
 class BuildError(Error):
     """A step of a build failed; the exit code is that of its program, if one ran."""
 

@@ -8,7 +8,7 @@ from core.containers import networking, repair, state, stored
 from core.containers.attach.session import load_relay
 from core.containers.stored import Lock, Row
 from core.containers.supervision import protocol
-from core.errors import Conflict
+from core.errors import Conflict, PortTaken
 from core.privileges import require_root
 
 TYPE_CHECKING = False
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from core.network.holders import Holder
     from core.network.network import Network
     from core.paths import Paths
+
+
+PORT_TRIES = 5
+"""Starts with ports that the host chooses, of which each may be taken at the last moment."""
 
 
 class Starter:
@@ -65,11 +69,21 @@ class Starter:
                     restarts=before.restarts + 1 if again else 0,
                     runs=before.runs if again else (),
                 )
-                self._launch(row, owner, counted, lock)
+                self._launch_with_ports(row, owner, counted, lock)
             except BaseException as error:
                 self._network.release(row.id)
                 self._keep_error(row.id, before, error)
                 raise
+
+    def _launch_with_ports(self, row: Row, owner: int, before: State, lock: Lock) -> None:
+        """Launch it; a port that was chosen for it is chosen anew if somebody was quicker."""
+        chosen = any(not port.host_port or port.host_last for port in row.options.publish)
+        for _ in range(PORT_TRIES - 1 if chosen else 0):
+            try:
+                return self._launch(row, owner, before, lock)
+            except PortTaken:
+                self._network.release(row.id)
+        return self._launch(row, owner, before, lock)
 
     def _launch(self, row: Row, owner: int, before: State, lock: Lock) -> None:
         from core.containers import starting

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from core.containers import state
+from core.containers import networking, state
 from core.containers.state import read_state
 from core.engine import Engine
 from core.errors import Conflict, RunError
@@ -19,6 +19,7 @@ from tests.containers import make_engine, options, reap, run, shell, until
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from core.containers.lifecycle import Containers
 
@@ -90,6 +91,26 @@ def test_a_failed_start_gives_the_address_back(containers: Containers, engine: E
     with pytest.raises(RunError):
         containers.start(container)
     assert engine.database.query("SELECT * FROM addresses") == []
+
+
+def test_a_chosen_port_that_somebody_takes_first_is_chosen_anew(
+    containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = networking.prepare
+    taken: list[socket.socket] = []
+
+    def prepare(*args: Any) -> dict[str, Any]:
+        prepared = real(*args)
+        if not taken:
+            taken.append(socket.create_server(("127.0.0.1", prepared["ports"][0][1])))
+        return prepared
+
+    monkeypatch.setattr(networking, "prepare", prepare)
+    container = server(containers)
+    port = containers.resolve(container).ports[0].host_port
+    assert port != taken[0].getsockname()[1]
+    until(lambda: fetch(("127.0.0.1", port)) == b"hello\n")
+    taken[0].close()
 
 
 def test_a_killed_monitor_leaves_no_port_published(containers: Containers, engine: Engine) -> None:

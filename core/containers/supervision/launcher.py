@@ -13,7 +13,7 @@ import errno
 import marshal
 import os
 
-from core.errors import HostError, RunError
+from core.errors import HostError, PortTaken, RunError
 from core.linux import sockets
 
 TYPE_CHECKING = False
@@ -233,6 +233,8 @@ def _wait_report(fd: int) -> None:
     _, stage, number, text, exit_code = message
     if exit_code in (126, 127):
         raise RunError(text, exit_code=exit_code, hint="the program must be in the image")
+    if number == errno.EADDRINUSE:
+        raise PortTaken(f"{stage}: {text}", exit_code=exit_code, hint="ss -lnp shows who has it")
     raise RunError(f"{stage}: {text}", exit_code=exit_code, hint=_remedy(stage, number))
 
 
