@@ -307,6 +307,7 @@ def test_a_limit_is_not_run_into_again(registry: HostileRegistry, paths: Paths) 
         ({"RateLimit-Limit": "100"}, None),
         ({"RateLimit-Limit": "many", "RateLimit-Remaining": "-1"}, None),
     ],
+    ids=["window", "policy", "draft", "moment", "no reset", "no rest", "nonsense"],
 )  # fmt: skip
 def test_what_is_still_granted_is_shown(
     registry: HostileRegistry, paths: Paths, headers: dict[str, str], wait_s: float | None
