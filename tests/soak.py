@@ -219,13 +219,18 @@ def _in_cgroups() -> dict[str, int]:
 
 
 def _spawner(run: str) -> int:
-    """Return the process that forks monitors for all of them, 0 when there is none (yet)."""
+    """Return the process that forks monitors for all of them, 0 when there is none (yet).
+
+    The oldest of that title: a fork bears it until it has become a monitor.
+    """
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             title = (folder / "cmdline").read_bytes()
             if title.startswith(b"limpet: spawner at ") and run.encode() in title:
-                return int(folder.name)
-    return 0
+                ticks = int((folder / "stat").read_text().rpartition(")")[2].split()[19])
+                found.append((ticks, int(folder.name)))
+    return min(found)[1] if found else 0
 
 
 def main() -> int:

@@ -239,6 +239,8 @@ class CommandBar(Horizontal):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
+        if self.script is not None:
+            return  # told late: the line has become several meanwhile
         if self.filtering:
             self.post_message(self.Filtered(event.value, done=False))
             return

@@ -11,6 +11,10 @@ import os
 import select
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import FileIO
+
 LENGTH_BYTES = 4
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.002, 0.05
 """For a blob that is still on its way to grow: longer, the slower it comes."""
@@ -114,7 +118,7 @@ def unpack(order: Order) -> tuple[int, int]:
     from core.privileges import is_rootless
 
     compressed, plain = (hasher(split_digest(text)[0]) for text in (order.digest, order.diff_id))
-    with open(_find(order), "rb", buffering=0) as file:
+    with _open(order) as file:
         # Whoever brings a blob sums it up; what it then holds is checked here in any case.
         source = Arriving(file.fileno(), order.size) if order.arriving else Hashed(file, compressed)
         # Opened now: it lies outside the root that is about to be taken.
@@ -150,9 +154,14 @@ def unpack(order: Order) -> tuple[int, int]:
     return extractor.size, extractor.index.count
 
 
-def _find(order: Order) -> str:
-    """Return where the blob lies: it is renamed as soon as it has come."""
-    return order.arriving if order.arriving and os.path.exists(order.arriving) else order.blob
+def _open(order: Order) -> FileIO:
+    """Open the blob, which is renamed as soon as it has come."""
+    if order.arriving:
+        try:
+            return open(order.arriving, "rb", buffering=0)
+        except FileNotFoundError:
+            pass
+    return open(order.blob, "rb", buffering=0)
 
 
 class Arriving:

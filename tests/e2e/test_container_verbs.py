@@ -96,7 +96,7 @@ def test_prune_takes_what_does_not_run(env: dict[str, str]) -> None:
     limpet(env, "create", "--name", "fresh", "starter", "true")
     asked = limpet(env, "container", "prune", code=2)
     assert "remove 2 containers, 3MB" in asked
-    assert "--force" in asked
+    assert "--yes" in asked
     assert "reclaimed" in limpet(env, "container", "prune", "-f", "--filter", "until=1h")
     assert names(env, "-a") == ["fresh", "done", "up"]
     limpet(env, "container", "prune", "-f", "--filter", "label!=keep")
