@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.containers.edit.upgrading import Upgraded
     from core.containers.files.changes import Change
     from core.containers.files.commit import CommitOptions
+    from core.containers.host import Host
     from core.containers.lifecycle import Containers
     from core.containers.processes import Process
     from core.containers.supervision.launcher import Launcher
@@ -97,27 +98,21 @@ class Engine:
         """The life of containers, from create to rm."""
         from core.containers.lifecycle import Containers
 
-        return Containers(
-            self.paths,
-            self.database,
-            lambda: self.store,
-            self.network,
-            self.config,
-            self.launcher,
-        )
+        return Containers(self._host)
 
     @part
     def editing(self) -> Editing:
         """Changes containers that are there."""
         from core.containers.edit.editing import Editing
 
-        return Editing(
-            self.paths,
-            self.database,
-            lambda: self.store,
-            self.network,
-            self.config,
-            self.lifecycle,
+        return Editing(self._host, self.lifecycle)
+
+    @part
+    def _host(self) -> Host:
+        from core.containers.host import Host
+
+        return Host(
+            self.paths, self.database, lambda: self.store, self.network, self.config, self.launcher
         )
 
     @part

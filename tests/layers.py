@@ -9,11 +9,12 @@ import os
 import tarfile
 from pathlib import Path
 
+from core.images.index import IndexWriter
 from core.images.unpack import Unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 END = bytes(1024)
@@ -163,3 +164,11 @@ def as_members(tar: bytes) -> list[tarfile.TarInfo]:
     """Return what the standard library reads in an archive."""
     with tarfile.open(fileobj=io.BytesIO(tar), errors="surrogateescape") as file:
         return file.getmembers()
+
+
+def write_index(file: str | int, entries: Sequence[tuple[object, ...]]) -> None:
+    """Write entries given as tuples in FileEntry's order, to a path or a descriptor."""
+    writer = IndexWriter()
+    for entry in entries:
+        writer.add(*entry)
+    writer.write(file)

@@ -12,10 +12,11 @@ from benchmarks.measure import Figure, Figures, run
 from core.config import Config
 from core.engine import Engine
 from core.images.assemble import make_image
-from core.images.index import read_index, write_index
+from core.images.index import read_index
 from core.images.layer_tree import Rows, Stack
 from core.images.manifest import Descriptor
 from core.paths import Paths
+from tests.layers import write_index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

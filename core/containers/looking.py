@@ -6,6 +6,7 @@ import time
 
 from core.containers import networking, repair, state, stored
 from core.containers.configuration.options import Mount
+from core.containers.host import OnHost
 from core.containers.starter import Starter, not_running
 from core.errors import Error, NotFound
 from core.model import ContainerInfo, Port, Usage
@@ -13,42 +14,24 @@ from core.privileges import is_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from core.config import Config
+    from core.containers.host import Host
     from core.containers.state import State
     from core.containers.stored import Row
-    from core.containers.supervision.launcher import Launcher
     from core.containers.supervision.samples import Sample
-    from core.database import Database
-    from core.images.store import ImageStore
-    from core.network.network import Network
-    from core.paths import Paths
 
 
-class Looking:
+class Looking(OnHost):
     """The part of `core.containers.lifecycle` that asks.
 
     It starts what a killed monitor left, should the restart policy say so.
     """
 
-    def __init__(
-        self,
-        paths: Paths,
-        database: Database,
-        images: Callable[[], ImageStore],
-        network: Network,
-        config: Config,
-        launcher: Launcher,
-    ) -> None:
-        self._paths = paths
-        self._database = database
-        self._images = images
-        self._network = network
-        self._config = config
-        self._launcher = launcher
-        self._starter = Starter(paths, database, images, network, config, launcher)
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._starter = Starter(host)
 
     def list(self) -> list[ContainerInfo]:
         """Return all containers, newest first.

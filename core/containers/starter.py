@@ -6,6 +6,7 @@ import os
 
 from core.containers import networking, repair, state, stored
 from core.containers.attach.session import load_relay
+from core.containers.host import OnHost
 from core.containers.stored import Lock, Row
 from core.containers.supervision import protocol
 from core.errors import Conflict, PortTaken
@@ -13,41 +14,18 @@ from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    from core.config import Config
     from core.containers.state import State
-    from core.containers.supervision.launcher import Launcher
-    from core.database import Database
-    from core.images.store import ImageStore
     from core.network.holders import Holder
-    from core.network.network import Network
-    from core.paths import Paths
 
 
 PORT_TRIES = 5
 """Starts with ports that the host chooses, of which each may be taken at the last moment."""
 
 
-class Starter:
+class Starter(OnHost):
     """Starts one container at a time, under its lock.  Safe to share between threads."""
-
-    def __init__(
-        self,
-        paths: Paths,
-        database: Database,
-        images: Callable[[], ImageStore],
-        network: Network,
-        config: Config,
-        launcher: Launcher,
-    ) -> None:
-        self._paths = paths
-        self._database = database
-        self._images = images
-        self._network = network
-        self._config = config
-        self._launcher = launcher
 
     def start(self, row: Row, owner: int, *, again: bool = False) -> None:
         """Start a container, unless it runs; `again` for its restart policy, which counts on.

@@ -15,7 +15,6 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from core.paths import Paths
@@ -95,14 +94,6 @@ class IndexWriter:
             column = self._columns[number]
             self._done[number].append(column.compress(data) if column else data)
         self._rows.clear()
-
-
-def write_index(file: str | int, entries: Sequence[tuple[object, ...]]) -> None:
-    """Write entries given as tuples in FileEntry's order, to a path or a descriptor."""
-    writer = IndexWriter()
-    for entry in entries:
-        writer.add(*entry)
-    writer.write(file)
 
 
 def read_index(path: str) -> list[FileEntry]:

@@ -66,6 +66,19 @@ class Host:
                 break
         return process
 
+    def kill_build_at(self, folder: Path, pattern: str) -> None:
+        """Kill a build as soon as something is in a folder, and wait for who tidies up."""
+        process = subprocess.Popen(
+            [LIMPET, "build", "."], env=self.env, cwd=self.context, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 20
+        while not list(folder.glob(pattern)) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        while self.left() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def left(self) -> list[str]:
         """Return what a build must not leave."""
         places = (self.data / "build/work", self.data / "build/failed", self.data / "containers",
@@ -355,17 +368,7 @@ def test_a_build_that_is_killed_while_it_copies_leaves_nothing(host: Host) -> No
         folder.mkdir(exist_ok=True)
         (folder / str(number)).touch()
     (host.context / "Dockerfile").write_text("FROM starter\nCOPY . /c/\n")
-    process = subprocess.Popen(
-        [LIMPET, "build", "."], env=host.env, cwd=host.context, stderr=subprocess.DEVNULL
-    )
-    work = host.data / "build/work"
-    deadline = time.monotonic() + 20
-    while not list(work.glob("*/*/upper/c/d*")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    while host.left() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    host.kill_build_at(host.data / "build/work", "*/*/upper/c/d*")
     assert host.left() == []
 
 
@@ -373,17 +376,7 @@ def test_a_build_that_is_killed_while_it_packs_leaves_nothing(host: Host) -> Non
     for number in range(40):
         (host.context / str(number)).write_bytes(os.urandom(1 << 20))
     (host.context / "Dockerfile").write_text("FROM starter\nCOPY . /c/\n")
-    process = subprocess.Popen(
-        [LIMPET, "build", "."], env=host.env, cwd=host.context, stderr=subprocess.DEVNULL
-    )
-    packing = host.data / "layers"
-    deadline = time.monotonic() + 20
-    while not list(packing.glob(".new-*")) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    process.kill()
-    process.wait()
-    while host.left() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    host.kill_build_at(host.data / "layers", ".new-*")
     assert host.left() == []
     assert host.build("FROM starter\nCOPY . /c/\n", "-t", "whole").returncode == 0
 

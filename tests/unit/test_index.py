@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Corrupt
-from core.images.index import FileEntry, read_index, write_index
+from core.images.index import FileEntry, read_index
+from tests.layers import write_index
 
 TEXT = (
     st.binary(max_size=60)

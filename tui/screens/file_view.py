@@ -10,6 +10,7 @@ from textual.binding import Binding
 from core.commands.show import size
 from tui.answers import failure, visible
 from tui.clipboard import copy
+from tui.extraction import write_file
 from tui.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines
 from tui.theme import plain
 from tui.widgets.ask_line import AskingScreen, AskLine
@@ -244,7 +245,7 @@ class FileScreen(AskingScreen, inherit_bindings=False):
 
     def _extract(self, target: str) -> None:
         try:
-            said = extract(self._open(), target)
+            said = write_file(self._open(), target)
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             said = plain(failure(error)[0])
         self.app.call_from_thread(self._say, said)
@@ -253,20 +254,3 @@ class FileScreen(AskingScreen, inherit_bindings=False):
 def visible_lines(data: bytes) -> list[str]:
     """Return what is no text as text all the same."""
     return [visible(line) for line in data.decode("latin-1").split("\n")]
-
-
-def extract(fd: int, target: str) -> str:
-    """Write the file to a new one on this host; returns what to tell. Closes the descriptor.
-
-    What is there already is left alone; of the mode only reading, writing and executing
-    are kept, for the owner.
-    """
-    with os.fdopen(fd, "rb") as source:
-        mode = os.fstat(source.fileno()).st_mode & 0o700 | 0o600
-        path = os.path.expanduser(target)
-        out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        written = 0
-        with os.fdopen(out, "wb") as file:
-            while part := source.read(1 << 20):
-                written += file.write(part)
-    return f"{size(written)} written to {target}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import threading
 import time
@@ -11,16 +10,14 @@ from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
-from core.errors import NotFound, NotSupported
-from core.images.compare import changed_words
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, Waste
 from tui.answers import cause, failure, visible
 from tui.clipboard import copy
-from tui.content_search import MOST_HITS, Hit, search_contents
+from tui.content_search import MOST_HITS, Hit
 from tui.details import step_words
-from tui.file_text import difference, read_bytes
+from tui.layer_contents import LayerContents
 from tui.layer_lines import file_facts, layer_line, totals, waste_words
-from tui.screens.file_view import FileScreen, extract
+from tui.screens.file_view import FileScreen
 from tui.screens.pick import Choice, Picked, PickScreen
 from tui.theme import glyphs, plain
 from tui.widgets.ask_line import AskingScreen, AskLine
@@ -30,8 +27,6 @@ from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from textual.app import ComposeResult
 
     from core.images.index import FileEntry
@@ -100,9 +95,8 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self._detail = StatusLine(id="detail")
         self._foot = StatusLine(id="foot")
         self._source = source
-        self._layers: list[LayerInfo] = []
+        self._contents = LayerContents(source)
         self._counts: list[int] = []
-        self._stack = Stack()
         self._waste: Waste | None = None
         self._error: Exception | None = None
         self._number = 0
@@ -155,9 +149,9 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             tell(self._take_steps, layers)
             for number, layer in enumerate(layers):
                 files.append(self._source.files(layer.diff_id))
-                self._stack.add(files[-1])
+                self._contents.stack.add(files[-1])
                 tell(self._take_layer, number, len(files[-1]))
-            tell(self._take_waste, self._stack.waste())
+            tell(self._take_waste, self._contents.stack.waste())
             if self._source.live:
                 self._follow(layers[-1], files)
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
@@ -179,7 +173,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             took = time.monotonic() - began
 
     def _take_steps(self, layers: list[LayerInfo]) -> None:
-        self._layers = layers
+        self._contents.layers = layers
         self._counts = [0] * len(layers)
         self._refresh_layers()
         if self._source.live:
@@ -190,10 +184,12 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def _take_change(self, stack: Stack, entries: list[FileEntry], waste: Waste) -> None:
         """Show the uppermost layer as it is now."""
         size = sum(entry.size for entry in entries)
-        self._stack, self._waste = stack, waste
-        self._layers[-1] = self._layers[-1].replace(size_bytes=size, files=len(entries))
+        self._contents.stack, self._waste = stack, waste
+        self._contents.layers[-1] = self._contents.layers[-1].replace(
+            size_bytes=size, files=len(entries)
+        )
         self._counts[-1] = len(entries)
-        top = len(self._layers) - 1
+        top = len(self._contents.layers) - 1
         self._trees = {which: tree for which, tree in self._trees.items() if which[1] != top}
         if self._number == top:
             self._build()
@@ -222,7 +218,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         wanted = (self._whole, self._number)
         if wanted in self._trees:
             self._show_tree(self._trees[wanted])
-        elif self._number < len(self._stack):
+        elif self._number < len(self._contents.stack):
             entries = (
                 self._counts[: self._number + 1]
                 if self._whole
@@ -244,7 +240,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             self._goal = ""
 
     def _make_tree(self, whole: bool, number: int) -> Node:
-        stack = self._stack
+        stack = self._contents.stack
         return stack.image_tree(number) if whole else stack.layer_tree(number)
 
     def _make_aside(self, whole: bool, number: int) -> None:
@@ -263,14 +259,14 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
                 self.action_next(1)
 
     def _refresh_layers(self) -> None:
-        self.layer_list.show(len(self._layers), self._layer_line)
+        self.layer_list.show(len(self._contents.layers), self._layer_line)
 
     # Lines
 
     def _layer_line(self, number: int) -> list[Part]:
         count = self._counts[number] if self.app.size.width >= WIDE else None
         here = number == self._number
-        return layer_line(number, self._layers[number], count, here=here)
+        return layer_line(number, self._contents.layers[number], count, here=here)
 
     def _tell(self) -> None:
         """Bring everything around the panes up to date."""
@@ -295,7 +291,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         parts: list[Part] = [(f" {visible(self._source.title)} ", "bold")]
         if self._error is not None:
             return [*parts, ("  ", ""), *cause(self._error)]
-        parts += totals(self._layers, self._source.reading())
+        parts += totals(self._contents.layers, self._source.reading())
         return [*parts, ("  live", "good")] if self._source.live else parts
 
     def _right_words(self) -> str:
@@ -307,8 +303,8 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def _detail_parts(self) -> list[Part]:
         """Return the whole of what the panes have to cut."""
-        if self.layer_list.has_focus and self._layers:
-            return [(f" {step_words(self._layers[self._number])}", "dim")]
+        if self.layer_list.has_focus and self._contents.layers:
+            return [(f" {step_words(self._contents.layers[self._number])}", "dim")]
         row = self.file_list.row
         if row is None:
             empty = self.file_list.is_ready and not self.file_list.count
@@ -319,9 +315,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         """Return what differs from the version below, of a file that the layer changed."""
         if row.node.status != CHANGED or row.node.entry is None:
             return []
-        below = [entry for number, entry in self._stack.versions(row.path)
-                 if entry is not None and number < self._number]  # fmt: skip
-        words = changed_words(below[-1], row.node.entry) if below else ""
+        words = self._contents.changed_words(row.path, row.node.entry, self._number)
         return [(f"  changed: {visible(words)}", "warn")] if words else []
 
     # Events
@@ -372,8 +366,8 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def action_layer(self, step: int) -> None:
         """Choose another layer."""
-        self.layer_list.go(max(0, min(self._number + step, len(self._layers) - 1)))
-        if self._layers and self._number != self.layer_list.cursor:
+        self.layer_list.go(max(0, min(self._number + step, len(self._contents.layers) - 1)))
+        if self._contents.layers and self._number != self.layer_list.cursor:
             self._choose(self.layer_list.cursor)
 
     def action_other(self) -> None:
@@ -392,8 +386,8 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def action_copy(self) -> None:
         """Copy the path under the cursor, or what made the layer."""
-        if self.layer_list.has_focus and self._layers:
-            self._say(copy(self.app, step_words(self._layers[self._number])))
+        if self.layer_list.has_focus and self._contents.layers:
+            self._say(copy(self.app, step_words(self._contents.layers[self._number])))
         elif self.file_list.row is not None:
             self._say(copy(self.app, f"/{self.file_list.row.path}"))
 
@@ -411,31 +405,21 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             if not self.file_list.reveal(target):
                 self._say(f"it leads to /{target}, which is not in this tree; t: whole image")
             return
-        found = self._versions_here(event.row.path)
+        found = self._contents.holders(event.row.path, self._number)
         if found:
             self.app.push_screen(self._file_screen(event.row.path, found[-1]))
         else:
             self._say("there is no content to show")
 
-    def _versions_here(self, path: str) -> list[int]:
-        """Return the layers up to the chosen one that hold the file's content."""
-        return [
-            number
-            for number, entry in self._stack.versions(path)
-            if entry is not None and entry.kind in ("file", "hardlink") and number <= self._number
-        ]
-
-    def _opener(self, path: str, number: int) -> Callable[[], int]:
-        diff_id = self._layers[number].diff_id
-        return lambda: self._source.open(diff_id, path)
-
     def _file_screen(self, path: str, number: int) -> FileScreen:
-        return FileScreen(path, self._opener(path, number), where=f"as in layer {number + 1}")
+        return FileScreen(
+            path, self._contents.opener(path, number), where=f"as in layer {number + 1}"
+        )
 
     def action_version(self) -> None:
         """Go to the layer with the version before this one; from the first to the last."""
         row = self.file_list.row
-        found = self._stack.versions(row.path) if row else []
+        found = self._contents.stack.versions(row.path) if row else []
         if row is None or not found:
             return
         before = [number for number, _ in found if number < self._number]
@@ -449,19 +433,18 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def action_diff(self) -> None:
         """Show how the file differs from the version before it."""
         row = self.file_list.row
-        found = self._versions_here(row.path) if row else []
+        found = self._contents.holders(row.path, self._number) if row else []
         if row is None or len(found) < 2:
             self._say("there is no earlier version of it")
             return
         old, new = found[-2:]
-        readers = [self._opener(row.path, number) for number in (old, new)]
-
-        def lines() -> list[list[Part]]:
-            before, after = (read_bytes(reader())[0] for reader in readers)
-            return difference(before, after, (f"layer {old + 1}", f"layer {new + 1}"))
-
-        where = f"from layer {old + 1} to layer {new + 1}"
-        self.app.push_screen(FileScreen(row.path, readers[1], where=where, lines=lines))
+        path, contents = row.path, self._contents
+        self.app.push_screen(
+            FileScreen(
+                path, contents.opener(path, new), where=f"from layer {old + 1} to layer {new + 1}",
+                lines=lambda: contents.difference(path, old, new),
+            )
+        )  # fmt: skip
 
     def action_extract(self) -> None:
         """Let the person say where to write the file, or a tar archive of the directory."""
@@ -472,28 +455,10 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def _extract(self, row: Row, target: str) -> None:
         try:
-            if row.node.is_directory and not self._source.contents:
-                raise NotSupported(f"a directory is extracted from an image that is here: "
-                                   f"pull {self._source.name}")  # fmt: skip
-            if row.node.is_directory:
-                said = self._extract_tree(row, target)
-            else:
-                found = self._versions_here(row.path)
-                if not found:
-                    raise NotFound(f"/{row.path} has no content")
-                said = extract(self._opener(row.path, found[-1])(), target)
+            said = self._contents.extract(row, self._number, target)
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             said = plain(failure(error)[0])
         self.app.call_from_thread(self._say, said)
-
-    def _extract_tree(self, row: Row, target: str) -> str:
-        from tui.tree_archive import write_tree
-
-        def open_content(path: str) -> int:
-            return self._opener(path, self._versions_here(path)[-1])()
-
-        count = write_tree(row.node, row.path, os.path.expanduser(target), open_content)
-        return f"{count} entries written to {target}"
 
     # Finding
 
@@ -507,15 +472,8 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def _search(self, wanted: str) -> None:
         """Look for bytes in all files up to the chosen layer, then offer those that hold them."""
-        number = self._number
-        found = self._stack.files(min(number, len(self._stack) - 1)) if len(self._stack) else {}
-        openers = (
-            (path, self._opener(path, holders[-1]))
-            for path, entry in sorted(found.items())
-            if entry.kind == "file" and (holders := self._versions_here(path))
-        )
         try:
-            hits = search_contents(openers, wanted, self._left.is_set)
+            hits = self._contents.search(wanted, self._number, self._left.is_set)
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             self.app.call_from_thread(self._say, plain(failure(error)[0]))
             return
@@ -567,7 +525,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def _find_elsewhere(self) -> None:
         """Go to another layer for a file that the one shown has not."""
-        found = self._stack.find(name_test(self._wanted))
+        found = self._contents.stack.find(name_test(self._wanted))
         if found is None:
             self._say(f"no file's name holds {self._wanted}")
             return

@@ -12,6 +12,7 @@ import time
 from core.containers import creation, ending, networking, repair, state, stored
 from core.containers.edit.layer_swap import KEY, align, make_aside
 from core.containers.edit.live_limits import change_limits
+from core.containers.host import OnHost
 from core.containers.starting import check_sources
 from core.containers.stored import Lock, Row
 from core.containers.supervision import protocol
@@ -21,36 +22,19 @@ from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    from core.config import Config
     from core.containers.configuration.options import ContainerOptions
     from core.containers.creation import Draft
+    from core.containers.host import Host
     from core.containers.lifecycle import Containers
-    from core.database import Database
-    from core.images.store import ImageStore
-    from core.network.network import Network
-    from core.paths import Paths
 
 
-class Editing:
+class Editing(OnHost):
     """Edits the containers of one host."""
 
-    def __init__(
-        self,
-        paths: Paths,
-        database: Database,
-        images: Callable[[], ImageStore],
-        network: Network,
-        config: Config,
-        containers: Containers,
-    ) -> None:
-        self._paths = paths
-        self._database = database
-        self._images = images
-        self._network = network
-        self._config = config
+    def __init__(self, host: Host, containers: Containers) -> None:
+        super().__init__(host)
         self._containers = containers
 
     def edit(

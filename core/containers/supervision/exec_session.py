@@ -51,13 +51,7 @@ class _Session:
         made_of = self._job["plan"]
         started = child.start(forked, made_of, stdin=self._job["stdin"], tty=made_of["tty"])
         self._pid = started.pid
-        if started.master >= 0:
-            self._pump.set_terminal(started.master, self._job["size"])
-        else:
-            if started.stdin >= 0:
-                self._pump.set_stdin(started.stdin)
-            self._pump.add_output(started.stdout, 1)
-            self._pump.add_output(started.stderr, 2)
+        self._pump.take(started, self._job["size"])
         self._loop.add(process.pidfd_open(self._pid), self._reap)
         os.write(report, marshal.dumps(("ok", self._pid)))
         os.close(report)

@@ -150,13 +150,7 @@ class Monitor:
             self._told, meanwhile=self._prepare, ready=self._attach, going=self._announce
         )
         self._pid = started.pid
-        if started.master >= 0:
-            self._pump.set_terminal(started.master, self._job["size"])
-        else:
-            if started.stdin >= 0:
-                self._pump.set_stdin(started.stdin)
-            self._pump.add_output(started.stdout, 1)
-            self._pump.add_output(started.stderr, 2)
+        self._pump.take(started, self._job["size"])
         self._pidfd = process.pidfd_open(self._pid)
         self._loop.add(self._pidfd, self._reap)
         self._state = self._state.replace(started=time.time())

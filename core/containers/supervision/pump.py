@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable
 
+    from core.containers.supervision.child import Child
+
 IN, OUT = select.POLLIN, select.POLLOUT
 END_OF_INPUT = b"\x04"
 """What a person types to end the input of a program on a terminal."""
@@ -129,6 +131,16 @@ class Pump:
             self.resize(*size)
         self.set_stdin(os.dup(master))
         self.add_output(master, 1)
+
+    def take(self, started: Child, size: tuple[int, int]) -> None:
+        """Move what a started process reads and writes; `size` is its terminal's, as above."""
+        if started.master >= 0:
+            self.set_terminal(started.master, size)
+            return
+        if started.stdin >= 0:
+            self.set_stdin(started.stdin)
+        self.add_output(started.stdout, 1)
+        self.add_output(started.stderr, 2)
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the terminal, if there is one, its new size."""

@@ -1,10 +1,14 @@
-"""Writes a directory of an image as a tar archive: nothing of it is ever made on the host."""
+"""Brings a file of an image onto this host, or a directory as one tar archive.
+
+Nothing that an image names is ever made here: what is written is one new file.
+"""
 
 from __future__ import annotations
 
 import os
 import tarfile
 
+from core.commands.show import size
 from core.images.layer_tree import REMOVED
 
 TYPE_CHECKING = False
@@ -18,6 +22,23 @@ KINDS = {
     "dir": tarfile.DIRTYPE, "symlink": tarfile.SYMTYPE, "char": tarfile.CHRTYPE,
     "block": tarfile.BLKTYPE, "fifo": tarfile.FIFOTYPE,
 }  # fmt: skip
+
+
+def write_file(fd: int, target: str) -> str:
+    """Write the file to a new one on this host; returns what to tell. Closes the descriptor.
+
+    What is there already is left alone; of the mode only reading, writing and executing
+    are kept, for the owner.
+    """
+    with os.fdopen(fd, "rb") as source:
+        mode = os.fstat(source.fileno()).st_mode & 0o700 | 0o600
+        path = os.path.expanduser(target)
+        out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        written = 0
+        with os.fdopen(out, "wb") as file:
+            while part := source.read(1 << 20):
+                written += file.write(part)
+    return f"{size(written)} written to {target}"
 
 
 def write_tree(root: Node, path: str, target: str, open_content: Callable[[str], int]) -> int:

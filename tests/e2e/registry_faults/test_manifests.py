@@ -1,0 +1,137 @@
+"""Manifests, lists and pages that are missing, lie, or never end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.config import Config
+from core.errors import Corrupt, NotFound, ProtocolError, UnsupportedMedia
+from core.images.manifest import OCI_INDEX, OCI_MANIFEST
+from core.registry.browse import referrers
+from core.registry.registry_end import RegistryEnd
+from tests.e2e.registry_faults.asking import find_app, make_client
+from tests.hostile_registry import HostileRegistry, digest_of
+
+
+def test_endless_manifest_ends_at_the_limit(registry: HostileRegistry) -> None:
+    registry.rules["/manifests/latest"] = lambda handler: handler.answer(200, b" " * (5 << 20))
+    with pytest.raises(ProtocolError, match="longer than 4194304 bytes"):
+        find_app(registry)
+
+
+def test_missing_tag(registry: HostileRegistry) -> None:
+    with pytest.raises(NotFound, match=r"app:none is not there: nothing  \[31mhere") as caught:
+        find_app(registry, "none")
+    assert "\x1b" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"garbage",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b"[" * 1_000_000,
+        b'{"schemaVersion": 2, "layers": [], "config": {}}',
+        b'{"schemaVersion": 2, "mediaType": 7}',
+    ],
+)
+def test_garbage_for_a_manifest(registry: HostileRegistry, document: bytes) -> None:
+    registry.publish_bytes("bad", document, "application/vnd.oci.image.manifest.v1+json")
+    with pytest.raises(Corrupt, match="app:bad"):
+        find_app(registry, "bad")
+
+
+def test_schema_1_says_so(registry: HostileRegistry) -> None:
+    registry.publish_bytes(
+        "old",
+        b'{"schemaVersion": 1, "fsLayers": []}',
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    )
+    with pytest.raises(UnsupportedMedia, match="schema 1"):
+        find_app(registry, "old")
+
+
+def test_manifest_of_another_digest(registry: HostileRegistry) -> None:
+    body, kind = registry.manifests["/v2/app/manifests/latest"]
+    digest = digest_of(body)
+    registry.manifests[f"/v2/app/manifests/{digest}"] = (body + b" ", kind)
+    with make_client(registry) as client, pytest.raises(Corrupt, match=digest):
+        client.manifest("app", digest)
+
+
+def test_digest_header_that_lies(registry: HostileRegistry) -> None:
+    body, kind = registry.manifests["/v2/app/manifests/latest"]
+    registry.rules["/manifests/latest"] = lambda handler: handler.answer(
+        200, body, {"Content-Type": kind, "Docker-Content-Digest": "sha256:" + "0" * 64}
+    )
+    with pytest.raises(Corrupt, match="was promised"):
+        find_app(registry)
+
+
+def test_config_of_another_image(registry: HostileRegistry) -> None:
+    registry.config["rootfs"] = {"type": "layers", "diff_ids": []}
+    registry.publish("few")
+    with pytest.raises(Corrupt, match="2 layers, but 0 diff_ids"):
+        find_app(registry, "few")
+
+
+def test_tags_page_by_page(registry: HostileRegistry) -> None:
+    pages = {
+        "?n=1000": (["a", "b"], '</v2/app/tags/list?last=b&n=1000>; rel="next"'),
+        "?last=b&n=1000": (["c"], ""),
+    }
+    for query, (names, link) in pages.items():
+        body = json.dumps({"name": "app", "tags": names}).encode()
+        registry.rules[f"/tags/list{query}"] = lambda handler, body=body, link=link: handler.answer(  # type: ignore[misc]
+            200, body, {"Link": link} if link else {}
+        )
+    with make_client(registry) as client:
+        assert list(client.tags("app")) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "</v2/app/tags/list?n=1000>; rel=next",
+        "<http://example.org/v2/x>; rel=next",
+        "<http://[x>; rel=next",
+    ],
+)
+def test_pages_without_end_or_elsewhere(registry: HostileRegistry, link: str) -> None:
+    registry.rules["/tags/list?n=1000"] = lambda handler: handler.answer(
+        200, b'{"tags": ["a"]}', {"Link": link}
+    )
+    with make_client(registry) as client, pytest.raises(ProtocolError):
+        list(client.tags("app"))
+
+
+def test_referrers_page_by_page(registry: HostileRegistry) -> None:
+    """All that refers to an image, wherever it is asked for."""
+    subject = digest_of(b"subject")
+    entries = [
+        {"mediaType": OCI_MANIFEST, "digest": digest_of(name), "size": 1, "artifactType": "x/sbom"}
+        for name in (b"one", b"two", b"three")
+    ]
+    pages = {}
+    for number, entry in enumerate(entries):
+        body = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
+        more = f"</v2/app/referrers/{subject}?page={number + 1}>; rel=next"
+        headers = {"Content-Type": OCI_INDEX, **({"Link": more} if number < 2 else {})}
+        ending = f"/referrers/{subject}" + (f"?page={number}" if number else "")
+        pages[ending] = (body, headers)
+        registry.rules[ending] = lambda handler: handler.answer(
+            200, *next(page for end, page in pages.items() if handler.path.endswith(end))
+        )
+    for ending in (".sig", ".att", ".sbom"):
+        registry.rules[ending] = lambda handler: handler.answer(404)
+    digests = [entry["digest"] for entry in entries]
+    with make_client(registry) as client:
+        assert [item.digest for item in referrers(client, "app", subject)] == digests
+    end = RegistryEnd(f"{registry.host}/app", Config(), lambda: None)
+    assert end.referrers("", subject, ()) == frozenset(digests)
+    end.close()

@@ -1,0 +1,88 @@
+"""The files of an image as it stands at one of its layers: found, opened, compared, brought out."""
+
+from __future__ import annotations
+
+import os
+
+from core.errors import NotFound, NotSupported
+from core.images.compare import changed_words
+from core.images.layer_tree import Stack
+from tui.content_search import Hit, search_contents
+from tui.file_text import difference, read_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.images.index import FileEntry
+    from core.images.layer_tree import Row
+    from core.model import LayerInfo
+    from tui.layer_sources import ImageSource
+    from tui.theme import Part
+
+
+class LayerContents:
+    """What has been read of an image's layers; `number` is a layer's, the lowest has 0."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self.source = source
+        self.layers: list[LayerInfo] = []
+        self.stack = Stack()
+
+    def holders(self, path: str, number: int) -> list[int]:
+        """Return the layers up to one that hold content of a file, lowest first."""
+        return [
+            holder
+            for holder, entry in self.stack.versions(path)
+            if entry is not None and entry.kind in ("file", "hardlink") and holder <= number
+        ]
+
+    def opener(self, path: str, number: int) -> Callable[[], int]:
+        """Return what opens a file as it is in one layer."""
+        diff_id = self.layers[number].diff_id
+        return lambda: self.source.open(diff_id, path)
+
+    def changed_words(self, path: str, entry: FileEntry, number: int) -> str:
+        """Return in what an entry of a layer differs from the version below; "" without one."""
+        below = [before for holder, before in self.stack.versions(path)
+                 if before is not None and holder < number]  # fmt: skip
+        return changed_words(below[-1], entry) if below else ""
+
+    def difference(self, path: str, old: int, new: int) -> list[list[Part]]:
+        """Return how a file in one layer differs from that in another, as lines."""
+        before, after = (read_bytes(self.opener(path, number)())[0] for number in (old, new))
+        return difference(before, after, (f"layer {old + 1}", f"layer {new + 1}"))
+
+    def search(self, wanted: str, number: int, stopped: Callable[[], bool]) -> list[Hit]:
+        """Return the files up to a layer that hold a text; see `search_contents`."""
+        last = min(number, len(self.stack) - 1)
+        found = self.stack.files(last) if last >= 0 else {}
+        openers = (
+            (path, self.opener(path, holders[-1]))
+            for path, entry in sorted(found.items())
+            if entry.kind == "file" and (holders := self.holders(path, number))
+        )
+        return search_contents(openers, wanted, stopped)
+
+    def extract(self, row: Row, number: int, target: str) -> str:
+        """Write a file, or a directory as a tar archive, to a new file; returns what to tell.
+
+        Raises NotSupported for a directory of an image that is not here, NotFound for what has
+        no content, OSError.
+        """
+        from tui.extraction import write_file, write_tree
+
+        def open_content(path: str) -> int:
+            holders = self.holders(path, number)
+            if not holders:
+                raise NotFound(f"/{path} has no content")
+            return self.opener(path, holders[-1])()
+
+        if not row.node.is_directory:
+            return write_file(open_content(row.path), target)
+        if not self.source.contents:
+            raise NotSupported(
+                f"a directory is extracted from an image that is here: pull {self.source.name}"
+            )
+        count = write_tree(row.node, row.path, os.path.expanduser(target), open_content)
+        return f"{count} entries written to {target}"
