@@ -178,3 +178,44 @@ def test_a_file_that_is_renamed_while_files_are_opened_is_read_once(
     texts += [found.text for found in follower.read()]
     assert texts == ([b"one\n", b"three\n"] if begin else [b"two\n", b"three\n"])
     writer.close()
+
+
+def test_files_that_rotate_while_they_are_opened_stay_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "log")
+    writer = LogWriter(path, 100, 100)  # a line a file
+    real, opened, written = reader._File.open, 0, 0
+
+    def write(count: int) -> None:
+        nonlocal written
+        for _ in range(count):
+            writer.write(1, b"%d\n" % written)
+            written += 1
+
+    def open_and_rotate(name: str) -> reader._File | None:
+        nonlocal opened
+        found, opened = real(name), opened + 1
+        write(2 if opened in (1, 4, 20) else 0)
+        return found
+
+    write(5)
+    monkeypatch.setattr(reader._File, "open", open_and_rotate)
+    with Follower(path) as follower:
+        numbers = [int(found.text) for found in follower.read()]
+        write(3)
+        numbers += [int(found.text) for found in follower.read()]
+    assert written > 10
+    assert numbers == list(range(written))
+    writer.close()
+
+
+def test_a_rotation_that_was_killed_hides_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = LogWriter(str(path), 100, 100)
+    for number in range(4):
+        writer.write(1, b"%d\n" % number)
+    writer.close()
+    for number in (3, 2, 1):
+        (tmp_path / f"log.{number}").rename(tmp_path / f"log.{number + 1}")
+    assert [text for _, text in read(path)] == [b"0\n", b"1\n", b"2\n", b"3\n"]

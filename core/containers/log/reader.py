@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BLOCK = 64 << 10
 MAX_ROTATED = 1000
 """Where the search for rotated files ends, should somebody have made them all."""
+NO_FILE = (0, 0)
 RUN_LINES = 5
 LINE_CHARACTERS = 400
 POLL_S = 1.0
@@ -114,22 +115,16 @@ class Follower:
     def _skip(self, tail: int | None) -> None:
         """Open the files that are needed and go to where reading begins."""
         files: list[_File] = []
+        opened = _open_files(self._path)
         left = tail
-        for name in log_names(self._path, MAX_ROTATED):
-            file = _File.open(name)
-            if file is None:
-                if name == self._path:
-                    continue  # a rotation is under way
-                break
-            if any(file.inode == newer.inode for newer in files):
-                file.close()  # a rotation gave it this name since it was opened under another
-                continue
+        for number, file in enumerate(opened, 1):
             files.insert(0, file)
             if left is not None:
                 left -= file.seek_tail(left)
-                if left <= 0:
-                    break
-            elif self._since and file.modified < self._since:
+            enough = left is not None and left <= 0
+            if enough or (left is None and self._since and file.modified < self._since):
+                for older in opened[number:]:
+                    older.close()
                 break
         if self._since and tail is None and files:
             files[0].seek_time(self._since)
@@ -137,23 +132,44 @@ class Follower:
 
     def _newer(self) -> bool:
         """Open the files that came after the one being read; False when there are none."""
-        current = self._files[-1].inode
-        found: list[_File] = []
-        for name in log_names(self._path, MAX_ROTATED):
+        found = _open_files(self._path, self._files[-1].inode)
+        self._files += reversed(found)
+        return bool(found)
+
+
+def _open_files(path: str, until: tuple[int, int] = NO_FILE) -> list[_File]:
+    """Open a log's files, the newest first, down to the one before `until`, a device and inode.
+
+    Rotations go on meanwhile.  A name never gets a file back that it has lost, so if all names
+    have at the end what they had when they were opened, it was so at one moment.  A rotation
+    under way, or one that was killed, leaves one name free between two files.
+    """
+    while True:
+        files: list[_File] = []
+        seen: list[tuple[str, tuple[int, int]]] = []
+        for name in log_names(path, MAX_ROTATED):
             file = _File.open(name)
+            seen.append((name, file.inode if file else NO_FILE))
             if file is None:
-                if name == self._path:
-                    continue  # a rotation is under way
-                break
-            if file.inode == current:
+                if len(seen) > 1 and seen[-2][1] == NO_FILE:
+                    break
+                continue
+            if file.inode == until:
                 file.close()
                 break
-            if any(file.inode == newer.inode for newer in found):
-                file.close()  # a rotation gave it this name since it was opened under another
-                continue
-            found.insert(0, file)
-        self._files += found
-        return bool(found)
+            files.append(file)
+        if all(_inode(name) == inode for name, inode in seen):
+            return files
+        for file in files:
+            file.close()
+
+
+def _inode(path: str) -> tuple[int, int]:
+    try:
+        facts = os.stat(path)
+    except FileNotFoundError:
+        return NO_FILE
+    return facts.st_dev, facts.st_ino
 
 
 class _File:
