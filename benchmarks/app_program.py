@@ -12,8 +12,10 @@ import random
 import sys
 import time
 
+from core.containers.lifecycle import Containers
 from core.engine import Engine, open_engine
 from core.model import ContainerInfo, ImageInfo, Port, RegistryInfo
+from core.part import part
 from tui import app as tui_app
 from tui.bridge import Bridge, Changed, Sample, Snapshot
 
@@ -95,13 +97,21 @@ def lines(a_second: int, stopped: Callable[[], bool]) -> Iterator[tuple[int, byt
         time.sleep(BATCH_S)
 
 
-class LogEngine(Engine):
-    """An engine with one log that grows fast."""
+class LoggingContainers(Containers):
+    """Containers whose logs grow fast."""
 
     rate = 0
 
-    def logs(self, container: str, **options: Any) -> Iterator[tuple[int, bytes]]:
+    def logs(self, reference: str, **options: Any) -> Iterator[tuple[int, bytes]]:
         return lines(self.rate, options["stopped"])
+
+
+class LogEngine(Engine):
+    """An engine with such containers."""
+
+    @part
+    def containers(self) -> LoggingContainers:
+        return LoggingContainers(self._host)
 
 
 class MovingApp(tui_app.LimpetApp):
@@ -109,7 +119,7 @@ class MovingApp(tui_app.LimpetApp):
 
     def _begin(self) -> None:
         super()._begin()
-        if LogEngine.rate:
+        if LoggingContainers.rate:
             self.open_logs(["service-00001"])
 
 
@@ -117,7 +127,7 @@ def main() -> int:
     """Run the app until it is left."""
     MovingBridge.rows = int(sys.argv[1])
     MovingBridge.changing = float(sys.argv[2]) / 100
-    LogEngine.rate = int(sys.argv[3])
+    LoggingContainers.rate = int(sys.argv[3])
     found = open_engine()
     engine = LogEngine(found.paths, found.config)
     return tui_app.show(MovingApp(engine, bridge=MovingBridge)) or 0

@@ -50,8 +50,8 @@ class Look(Record):
 def look(engine: Engine) -> Look:
     """Return what there is now."""
     return Look(
-        {info.id: info for info in engine.containers()},
-        {image.digest: image.tags for image in engine.images()},
+        {info.id: info for info in engine.containers.list()},
+        {image.digest: image.tags for image in engine.images.list()},
         {one.id: one.name for one in engine.network.all() if one.id},
         frozenset(volume.name for volume in engine.volumes.list()),
     )

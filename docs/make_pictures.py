@@ -151,7 +151,7 @@ def main() -> None:
         (shop / "Dockerfile").write_text(DOCKERFILE)
         (shop / "page.html").write_text("<h1>shop</h1>\n")
         engine = Engine(Paths(f"{place}/data", f"{place}/run"), Config())
-        engine.make_starter().result()
+        engine.images.make_starter().result()
         for name in NAMES:
             options = ContainerOptions(
                 "starter",
@@ -161,12 +161,12 @@ def main() -> None:
                 tty=False,
                 labels=((PROJECT, "shop" if name in ("web", "cache") else "jobs"),),
             )
-            engine.lifecycle.start(engine.lifecycle.create(options))
+            engine.containers.start(engine.containers.create(options))
         try:
             asyncio.run(take(engine))
         finally:
-            for info in engine.containers():
-                engine.lifecycle.rm(info.name, force=True)
+            for info in engine.containers.list():
+                engine.containers.rm(info.name, force=True)
             engine.close()
 
 

@@ -40,7 +40,7 @@ class Workshop:
         options.setdefault("context", str(self.root))
         options.setdefault("network", "none")
         options.setdefault("tags", ("docker.io/library/built:latest",))
-        job = self.engine.build(BuildOptions(**options))
+        job = self.engine.images.build(BuildOptions(**options))
         self.board = job.board
         built: Built = job.result()
         return built

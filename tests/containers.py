@@ -38,8 +38,8 @@ def make_engine(
     if door == "fork":
         launcher.prepare()
     engine = Engine(paths, Config(settings or {}), launcher)
-    if not engine.images():
-        engine.make_starter().result()
+    if not engine.images.list():
+        engine.images.make_starter().result()
     return engine
 
 

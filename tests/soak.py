@@ -59,7 +59,7 @@ class Soak:
         )
         self.env = {**environment(paths, work), "LIMPET_CONFIG": str(config)}
         self.engine = Engine(paths, Config(settings), Launcher(paths.spawners))
-        self.engine.make_starter().result()
+        self.engine.images.make_starter().result()
         self.containers = containers
         self.rounds = 0
         self.problems: list[str] = []
@@ -103,7 +103,7 @@ class Soak:
 
     def _live(self, number: int) -> None:
         """The life of one container."""
-        life = self.engine.lifecycle
+        life = self.engine.containers
         ports = (Port("127.0.0.1", 0, 80),) if number % 4 == 0 else ()
         options = ContainerOptions(
             image="starter", command=("sh", "-c", "echo begun; exec sleep 100"),
@@ -188,8 +188,8 @@ class Soak:
                 front_end.close()
             except Exception as error:  # noqa: BLE001 - told with the others
                 self.problems.append(f"{type(error).__name__}: {error}")
-        for info in self.engine.lifecycle.list():
-            self.engine.lifecycle.rm(info.id, force=True)
+        for info in self.engine.containers.list():
+            self.engine.containers.rm(info.id, force=True)
         self.engine.network.teardown()
         self.engine.close()
         reap()

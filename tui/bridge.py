@@ -184,7 +184,7 @@ class Bridge:
 
     def _wait(self, timeout_s: float) -> bool:
         try:
-            return self.engine.wait_change(timeout_s)
+            return self.engine.watcher.wait(timeout_s)
         except (Error, OSError):
             self._stop.wait(timeout_s)
             return True
@@ -216,7 +216,7 @@ class Meter:
             del self._last[gone], self._samples[gone], self._histories[gone]
         for name in running:
             try:
-                usage = engine.usage(name)
+                usage = engine.containers.usage(name)
             except (Error, OSError):
                 continue  # it ended between the two readings
             if usage is not None:

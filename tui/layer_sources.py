@@ -30,15 +30,15 @@ class ImageSource:
 
     def steps(self) -> list[LayerInfo]:
         """Return the steps that made a layer, lowest first."""
-        return [step for step in self._engine.image_layers(self.name) if step.diff_id]
+        return [step for step in self._engine.images.history(self.name) if step.diff_id]
 
     def files(self, diff_id: str) -> list[FileEntry]:
         """Return what is in one layer."""
-        return self._engine.layer_files(diff_id)
+        return self._engine.files.of_layer(diff_id)
 
     def open(self, diff_id: str, path: str) -> int:
         """Return a descriptor of a regular file in one layer."""
-        return self._engine.open_file(diff_id, path)
+        return self._engine.files.open(diff_id, path)
 
     def reading(self) -> str:
         """Tell how far the reading is, where that takes long."""
@@ -60,21 +60,21 @@ class ContainerSource(ImageSource):
 
     def steps(self) -> list[LayerInfo]:
         """Return the image's layers and the container's own."""
-        digest = self._engine.lifecycle.resolve(self.name).image_digest
+        digest = self._engine.containers.resolve(self.name).image_digest
         steps = [step for step in self._engine.store.history(digest) if step.diff_id]
         return [*steps, own_layer(self.name, self.files(OWN))]
 
     def files(self, diff_id: str) -> list[FileEntry]:
         """Return what is in one layer, of the container's own what is there now."""
         if diff_id != OWN:
-            return self._engine.layer_files(diff_id)
-        found = self._engine.written_files(self.name, self._known)
+            return self._engine.files.of_layer(diff_id)
+        found = self._engine.files.written(self.name, self._known)
         self._known = {entry.path: entry for entry in found}
         return found
 
     def open(self, diff_id: str, path: str) -> int:
         """Return a descriptor of a regular file in one layer."""
-        return self._engine.open_file(diff_id, path, self.name)
+        return self._engine.files.open(diff_id, path, self.name)
 
 
 def own_layer(name: str, entries: list[FileEntry]) -> LayerInfo:
@@ -97,7 +97,7 @@ class RemoteSource(ImageSource):
 
     def steps(self) -> list[LayerInfo]:
         """Read all layers; return the steps that made them."""
-        self._job = self._engine.remote_tree(self.name)
+        self._job = self._engine.files.remote_tree(self.name)
         if self._stopped:
             self._job.cancel()
         self._tree = tree = self._job.result()

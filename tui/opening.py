@@ -37,7 +37,7 @@ class Opening:
 
     def __enter__(self) -> Self:
         columns, rows = os.get_terminal_size(self._output)
-        lines = picture(self._engine.containers(), columns)[:rows]
+        lines = picture(self._engine.containers.list(), columns)[:rows]
         self._before = termios.tcgetattr(self._input)
         quiet = termios.tcgetattr(self._input)
         # What is typed from now on waits for the app, key by key.

@@ -52,11 +52,11 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
         pool = {verb.word: verb.summary for verb in load_all().values() if not verb.changes}
         pool |= dict.fromkeys((*TABLES, "jobs", "events", *LISTINGS), "")
     elif before == ["go", "containers"]:
-        pool = {info.name: info.state for info in engine.containers()}
+        pool = {info.name: info.state for info in engine.containers.list()}
     elif before == ["go", "registries"]:
-        pool = {info.host: info.state for info in engine.registries()}
+        pool = {info.host: info.state for info in engine.registries.known()}
     elif before == ["go", "images"]:
-        pool = {tag: "" for info in engine.images() for tag in info.tags}
+        pool = {tag: "" for info in engine.images.list() for tag in info.tags}
     elif before[0] == "go" and len(before) == 3:
         views = {"containers": ("logs", "layers"), "images": ("layers",),
                  "registries": ("layers",)}  # fmt: skip

@@ -48,7 +48,7 @@ def _repositories(engine: Engine, host: str, run: Run) -> ListingScreen:
         from core.registry.client import RegistryClient
 
         here: dict[str, int] = {}
-        for info in engine.images():
+        for info in engine.images.list():
             for tag in info.tags:
                 repository = engine.reference(tag).repository
                 here[repository] = here.get(repository, 0) + 1
@@ -199,7 +199,7 @@ def sync_words(engine: Engine, repository: str) -> str:
     from tui.places import age
 
     try:
-        states = engine.sync_states()
+        states = engine.sync.states()
     except ConfigError:
         return ""  # `sync ls` tells what is wrong with the rules
     found = []

@@ -57,7 +57,9 @@ def compare(engine: Engine, old: str, new: str) -> Screen[None]:
     from tui.screens.compare import CompareScreen, Side
 
     def side(name: str) -> Side:
-        return Side(engine.file_tree(name), lambda layer, path: engine.open_file(layer, path, name))
+        return Side(
+            engine.files.tree(name), lambda layer, path: engine.files.open(layer, path, name)
+        )
 
     return CompareScreen((old, new), lambda: (side(old), side(new)))
 
@@ -71,7 +73,7 @@ def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
         from tui.theme import glyphs
         from tui.usage_day import DAY_S, day_lines
 
-        return day_lines(engine.lifecycle.history(name, DAY_S), time.time(), glyphs())
+        return day_lines(engine.containers.history(name, DAY_S), time.time(), glyphs())
 
     def happened() -> list[Line]:
         from core.event_stream import look, past
@@ -81,7 +83,7 @@ def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
         return [[(event_line(event), "")] for event in mine]
 
     def read() -> list[Tab]:
-        first, *others = container_tabs(engine.lifecycle.inspect(name))
+        first, *others = container_tabs(engine.containers.inspect(name))
         answers = [
             *answer_tab(engine, "Processes", ("top", name)),
             *answer_tab(engine, "Changes", ("diff", name)),
@@ -93,9 +95,9 @@ def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
     return DetailScreen(
         name,
         read,
-        lambda: engine.usage(name),
+        lambda: engine.containers.usage(name),
         keys=keys,
-        history=lambda: engine.lifecycle.history(name, 240),
+        history=lambda: engine.containers.history(name, 240),
         usage_every_s=engine.config["tui", "refresh_s"],
     )
 
@@ -181,7 +183,7 @@ def image(engine: Engine, name: str, keys: Keys) -> Screen[None]:
     from tui.screens.detail import DetailScreen
 
     def read() -> list[Tab]:
-        history = engine.image_layers(name)
+        history = engine.images.history(name)
         document = inspect_image(engine, name)
         return image_tabs(document, history, lambda: uses(engine, name, history))
 
@@ -194,10 +196,10 @@ def uses(engine: Engine, name: str, history: Sequence[LayerInfo]) -> list[Line]:
     own = [step.diff_id for step in history if step.diff_id]
     lines: list[Line] = [
         [("container  ", "dim"), (info.name, ""), (f"  {info.state}", "dim")]
-        for info in engine.containers()
+        for info in engine.containers.list()
         if info.image_digest == digest
     ]
-    for image in engine.images():
+    for image in engine.images.list():
         if image.digest == digest or image.layers <= len(own):
             continue
         layers = [step.diff_id for step in engine.store.history(image.digest) if step.diff_id]
@@ -214,7 +216,7 @@ def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:
     from tui.screens.logs import LogsScreen
 
     def source(name: str) -> Callable[[Callable[[], bool]], Iterator[tuple[int, bytes]]]:
-        return lambda stopped: engine.logs(
+        return lambda stopped: engine.containers.logs(
             name, follow=True, tail=LOG_TAIL, timestamps=True, stopped=stopped
         )
 

@@ -26,10 +26,10 @@ def start(host: BenchHost, rounds: int) -> Measurement:
     cases = []
     for network in ("none", "bridge"):
         options = ContainerOptions(host.limpet_image, ("true",), network=network)
-        container = engine.lifecycle.create(options)
+        container = engine.containers.create(options)
 
         def start_and_wait(container: str = container) -> None:
-            session = engine.lifecycle.start_attached(container)
+            session = engine.containers.start_attached(container)
             code = session.relay(null, null, null, "ctrl-p,ctrl-q")
             assert code == 0, f"true ended with {code}"
 

@@ -172,7 +172,7 @@ def _filled(host: BenchHost, name: str, share: int) -> Iterator[Path]:
     """Make a host with one of `share` of everything; its containers go at the end."""
     place = host.work / f"load-{name}"
     engine = Engine(_paths(place), load_config())
-    engine.make_starter().result()
+    engine.images.make_starter().result()
     noise = random.Random(8)
     layers = LAYERS // share
     for number in range(100, 100 + layers):
@@ -188,7 +188,7 @@ def _filled(host: BenchHost, name: str, share: int) -> Iterator[Path]:
         reference = engine.reference(f"app{number // 5}:{number % 5}").canonical
         make_image(engine.store, config, described, [reference])
     for number in range(DEFINED // share):
-        made = engine.lifecycle.create(
+        made = engine.containers.create(
             ContainerOptions(
                 "starter",
                 ("sleep", "3600"),
@@ -198,12 +198,12 @@ def _filled(host: BenchHost, name: str, share: int) -> Iterator[Path]:
             )
         )  # fmt: skip
         if number < RUNNING // share:
-            engine.lifecycle.start(made)
+            engine.containers.start(made)
     try:
         yield place
     finally:
-        for info in engine.containers():
-            engine.lifecycle.rm(info.id, force=True)
+        for info in engine.containers.list():
+            engine.containers.rm(info.id, force=True)
         engine.close()
 
 

@@ -92,8 +92,8 @@ def _start_in_one_session(host: BenchHost) -> None:
     from core.paths import Paths
 
     engine = Engine(Paths(host.env["LIMPET_DATA_ROOT"], host.env["LIMPET_RUN_ROOT"]), load_config())
-    for info in engine.containers():
-        engine.lifecycle.start(info.id)
+    for info in engine.containers.list():
+        engine.containers.start(info.id)
     engine.close()
 
 

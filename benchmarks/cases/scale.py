@@ -26,21 +26,21 @@ def scale(host: BenchHost, rounds: int) -> Figures:
     paths = Paths(host.env["LIMPET_DATA_ROOT"], host.env["LIMPET_RUN_ROOT"])
     engine = Engine(paths, load_config())
     options = ContainerOptions(host.limpet_image, ("sleep", "3600"), network="bridge")
-    warm = engine.lifecycle.create(options)
-    engine.lifecycle.start(warm)
-    names = [engine.lifecycle.create(options) for _ in range(RUNNING)]
+    warm = engine.containers.create(options)
+    engine.containers.start(warm)
+    names = [engine.containers.create(options) for _ in range(RUNNING)]
     taken = []
     for name in names:
         time.sleep(0.02)
         started = time.perf_counter()
-        engine.lifecycle.start(name)
+        engine.containers.start(name)
         taken.append((time.perf_counter() - started) * 1000)
     for _ in range(DEFINED - RUNNING - 1):
-        engine.lifecycle.create(options)
+        engine.containers.create(options)
     listings = [_ps(host) for _ in range(rounds)]
     first, last = statistics.median(taken[:SAMPLE]), statistics.median(taken[-SAMPLE:])
-    for info in engine.containers():
-        engine.lifecycle.rm(info.id, force=True)
+    for info in engine.containers.list():
+        engine.containers.rm(info.id, force=True)
     engine.network.teardown()
     engine.close()
     note = (

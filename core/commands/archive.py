@@ -72,7 +72,7 @@ def save(engine: Engine, args: Save) -> Result:
     from core.commands.transfer import guarded, write_out
     from core.errors import UsageError
 
-    write = engine.save(args.images, args.format, all_platforms=args.all_platforms)
+    write = engine.archives.save(args.images, args.format, all_platforms=args.all_platforms)
     title = f"save {' '.join(args.images)}"
     if args.format == "oci-dir":
         if args.output in ("", "-"):
@@ -107,8 +107,8 @@ def load(engine: Engine, args: Load) -> Result:
         return Text("\n".join(lines))
 
     if args.input not in ("", "-"):
-        return Running(engine.load(args.input), show)
-    return _from_stdin("load", engine.load, show)
+        return Running(engine.archives.load(args.input), show)
+    return _from_stdin("load", engine.archives.load, show)
 
 
 @verb(
@@ -126,7 +126,7 @@ def import_(engine: Engine, args: Import) -> Result:
     options = ImportOptions(tags, args.change, args.message, args.platform)
 
     def start(source: str | int) -> Job:
-        return engine.import_image(source, options)
+        return engine.archives.import_files(source, options)
 
     def show(info: Any) -> Result:
         return Text(info.config_digest)

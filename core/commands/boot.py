@@ -28,8 +28,8 @@ class Unit(Args):
 def boot(engine: Engine, args: Boot) -> Result:
     """Start what has the restart policy always, or unless-stopped and was not stopped."""
     if args.stop:
-        return Text("\n".join(engine.lifecycle.stop_for_host()))
-    return Text("\n".join(engine.lifecycle.start_wanted()))
+        return Text("\n".join(engine.containers.stop_for_host()))
+    return Text("\n".join(engine.containers.start_wanted()))
 
 
 @verb("unit show", Unit, "Print the systemd unit that starts containers", changes=False)
@@ -49,9 +49,9 @@ def unit_install(engine: Engine, args: Unit) -> Result:
     name, text = _unit(engine, args.container)
     path = install_unit(name, text)
     if args.container:
-        runs = engine.lifecycle.usage(args.container) is not None
+        runs = engine.containers.usage(args.container) is not None
     else:
-        runs = not engine.lifecycle.starts_at_boot()
+        runs = not engine.containers.starts_at_boot()
     if runs:
         start_unit(name)
     return Text(path)
@@ -70,5 +70,5 @@ def _unit(engine: Engine, container: str) -> tuple[str, str]:
     from core.units import limpet_command, unit_name, unit_text
 
     if container:
-        container = engine.lifecycle.resolve(container).name
+        container = engine.containers.resolve(container).name
     return unit_name(container), unit_text(engine.paths, limpet_command(), container)

@@ -48,8 +48,8 @@ class Browse(Args):
 def browse(engine: Engine, args: Browse) -> Result:
     """Show the tree; a remote image's is read while its layers stream by."""
     if not args.remote:
-        return Text(_shown(engine.file_tree(args.image), args))
-    job = engine.remote_tree(args.image, args.platform)
+        return Text(_shown(engine.files.tree(args.image), args))
+    job = engine.files.remote_tree(args.image, args.platform)
     return Running(job, lambda tree: Text(_shown(tree, args)))
 
 

@@ -160,7 +160,7 @@ def build(engine: Engine, args: Build) -> Result:
         return Text("\n".join(line for line in (image, *names, where) if line))
 
     progress = "quiet" if args.quiet else args.progress
-    job = engine.build(options)
+    job = engine.images.build(options)
     if not args.watch:
         return Building(
             job, show, progress=progress, debug=lambda: debug(engine, Debug(command=()))
@@ -175,7 +175,7 @@ def build(engine: Engine, args: Build) -> Result:
         changed = watch.wait(stopped)
         if not changed:
             return None
-        job = engine.build(options)
+        job = engine.images.build(options)
         job.say(f"changed: {', '.join(changed[:5])}")
         return Building(job, show, progress=progress, again=again)
 

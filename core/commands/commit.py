@@ -60,9 +60,9 @@ def commit(engine: Engine, args: Commit) -> Result:
     options = CommitOptions(
         tags, args.message, args.author, args.change, args.pause, args.compression
     )
-    engine.lifecycle.resolve(args.container)
+    engine.containers.resolve(args.container)
     return Running(
-        engine.commit(args.container, options), lambda info: Text(str(info.config_digest))
+        engine.images.commit(args.container, options), lambda info: Text(str(info.config_digest))
     )
 
 
@@ -78,9 +78,9 @@ def export(engine: Engine, args: Export) -> Result:
     """Write to the file, or to stdout."""
     from core.commands.transfer import write_out
 
-    engine.lifecycle.resolve(args.container)
+    engine.containers.resolve(args.container)
 
     def write(fd: int, job: Job | None) -> None:
-        engine.export(args.container, fd, job.check if job else lambda: None)
+        engine.files.export(args.container, fd, job.check if job else lambda: None)
 
     return write_out(engine, f"export {args.container}", args.output, write)

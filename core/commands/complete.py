@@ -37,7 +37,7 @@ CONTAINERS = ("container", "running", "stopped")
 
 
 class Facts(Protocol):
-    """Who tells which names there are: the engine, or somebody who has just asked it."""
+    """Who tells which names there are: `Asking`, or somebody who has just asked."""
 
     def containers(self) -> Sequence[ContainerInfo]:
         """Return all containers."""
@@ -47,6 +47,15 @@ class Facts(Protocol):
 
     def registries(self) -> Sequence[RegistryInfo]:
         """Return the known registries."""
+
+
+class Asking:
+    """Asks the engine each time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.containers = engine.containers.list
+        self.images = engine.images.list
+        self.registries = engine.registries.known
 
 
 class Known:
@@ -73,7 +82,7 @@ class Names:
     def __init__(self, engine: Engine, facts: Facts | None = None) -> None:
         """Ask `facts`, where somebody has read them already, or else the engine."""
         self._engine = engine
-        self._facts: Facts = facts or engine
+        self._facts: Facts = facts or Asking(engine)
         self._read = 0.0
         self._names: dict[str, dict[str, str]] = {}
         self._known: dict[str, Known] = {}

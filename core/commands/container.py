@@ -156,17 +156,17 @@ def start(engine: Engine, args: Start) -> Result:
             engine,
             f"start {reference}",
             args.detach_keys,
-            lambda: engine.lifecycle.start_attached(reference, stdin=args.interactive),
+            lambda: engine.containers.start_attached(reference, stdin=args.interactive),
             proxy=args.sig_proxy,
         )
-    return each(args.containers, engine.lifecycle.start)
+    return each(args.containers, engine.containers.start)
 
 
 @verb("container stop", Stop, "Stop running containers", "stop")
 def stop(engine: Engine, args: Stop) -> Result:
     """Send the stop signal, and SIGKILL when the time is over."""
     return side_by_side(
-        engine, args.containers, lambda name: engine.lifecycle.stop(name, args.time, args.signal)
+        engine, args.containers, lambda name: engine.containers.stop(name, args.time, args.signal)
     )
 
 
@@ -175,8 +175,8 @@ def restart(engine: Engine, args: Stop) -> Result:
     """Stop each, whether it runs or not, then start it."""
 
     def again(name: str) -> None:
-        engine.lifecycle.stop(name, args.time, args.signal)
-        engine.lifecycle.start(name)
+        engine.containers.stop(name, args.time, args.signal)
+        engine.containers.start(name)
 
     return side_by_side(engine, args.containers, again)
 
@@ -184,26 +184,26 @@ def restart(engine: Engine, args: Stop) -> Result:
 @verb("container kill", Kill, "Send a signal to running containers", "kill")
 def kill(engine: Engine, args: Kill) -> Result:
     """Send the signal to each container's first process."""
-    return each(args.containers, lambda name: engine.lifecycle.kill(name, args.signal))
+    return each(args.containers, lambda name: engine.containers.kill(name, args.signal))
 
 
 @verb("container pause", Named, "Freeze all processes of containers", "pause")
 def pause(engine: Engine, args: Named) -> Result:
     """Freeze each."""
-    return each(args.containers, engine.lifecycle.pause)
+    return each(args.containers, engine.containers.pause)
 
 
 @verb("container unpause", Named, "Let frozen containers go on", "unpause")
 def unpause(engine: Engine, args: Named) -> Result:
     """Thaw each."""
-    return each(args.containers, engine.lifecycle.unpause)
+    return each(args.containers, engine.containers.unpause)
 
 
 @verb("container rm", Remove, "Remove containers and what they wrote", "rm")
 def rm(engine: Engine, args: Remove) -> Result:
     """Plan the removal of each; nothing is removed if one of them cannot be."""
-    found = [engine.lifecycle.resolve(name) for name in args.containers]
-    engine.lifecycle.check_removable(found, force=args.force)
+    found = [engine.containers.resolve(name) for name in args.containers]
+    engine.containers.check_removable(found, force=args.force)
     lines = tuple(
         f"container {info.name} ({info.id[:12]}, {info.image}, {info.state})" for info in found
     )
@@ -212,7 +212,7 @@ def rm(engine: Engine, args: Remove) -> Result:
         engine.trash.sweep()
         bin_ = engine.trash.open(f"rm {' '.join(args.containers)}")
         return each(
-            args.containers, lambda name: engine.lifecycle.rm(name, force=args.force, bin_=bin_)
+            args.containers, lambda name: engine.containers.rm(name, force=args.force, bin_=bin_)
         )
 
     return Plan(f"remove {len(found)} container{'s' * (len(found) != 1)}", lines, apply)
@@ -235,7 +235,7 @@ def exec_(engine: Engine, args: Exec) -> Result:
     env = (*values.lines_of(args.env_file, "--env-file", values.environment), *args.env)
 
     def start() -> Session:
-        return engine.lifecycle.exec(
+        return engine.containers.exec(
             args.container,
             args.command,
             tty=args.tty,
@@ -260,7 +260,7 @@ def attach(engine: Engine, args: Attach) -> Result:
         engine,
         f"attach {args.container}",
         args.detach_keys,
-        lambda: engine.lifecycle.attach(args.container),
+        lambda: engine.containers.attach(args.container),
         stdin=not args.no_stdin,
         proxy=args.sig_proxy,
     )
@@ -278,14 +278,14 @@ def wait(engine: Engine, args: Wait) -> Result:
     from core.containers.waiting import wait_for
 
     return Text("\n".join(
-        str(wait_for(engine.lifecycle, name, args.condition)) for name in args.containers
+        str(wait_for(engine.containers, name, args.condition)) for name in args.containers
     ))  # fmt: skip
 
 
 @verb("container rename", Rename, "Give a container another name", "rename")
 def rename(engine: Engine, args: Rename) -> Result:
     """Rename it."""
-    engine.lifecycle.rename(args.container, args.name)
+    engine.containers.rename(args.container, args.name)
     return Text(args.name)
 
 

@@ -111,7 +111,7 @@ class Stats(Listing):
 @verb("container ls", Ps, "List containers", "ps", "container list", "container ps", changes=False)
 def ps(engine: Engine, args: Ps) -> Result:
     """List the running containers, or all."""
-    found = engine.containers()
+    found = engine.containers.list()
     newest = args.last if args.last > 0 else int(args.latest)
     any_state = args.all or newest
     if args.filter:
@@ -125,7 +125,7 @@ def ps(engine: Engine, args: Ps) -> Result:
     rows = [_row(info, args.no_trunc) for info in found]
     if args.size:
         for row in rows:
-            row["Size"] = _size_text(*engine.container_size(row["ID"]))
+            row["Size"] = _size_text(*engine.containers.size(row["ID"]))
     columns = [c for c in PS_COLUMNS if c != REACH or any(row["Reach"] for row in rows)]
     return Table(
         (*columns, Column("Size", "SIZE")) if args.size else tuple(columns),
@@ -139,9 +139,9 @@ def ps(engine: Engine, args: Ps) -> Result:
 @verb("container logs", Logs, "Show what containers wrote", "logs", changes=False)
 def logs(engine: Engine, args: Logs) -> Result:
     """Stream the log."""
-    engine.lifecycle.resolve(args.container)
+    engine.containers.resolve(args.container)
     return Lines(
-        engine.logs(
+        engine.containers.logs(
             args.container,
             follow=args.follow,
             since=args.since,
@@ -156,9 +156,9 @@ def logs(engine: Engine, args: Logs) -> Result:
 @verb("container inspect", Inspect, "Show everything about containers as JSON", changes=False)
 def inspect(engine: Engine, args: Inspect) -> Result:
     """Show docker's document for each."""
-    found = [engine.lifecycle.inspect(name) for name in args.containers]
+    found = [engine.containers.inspect(name) for name in args.containers]
     for document in found if args.size else ():
-        written, whole = engine.container_size(document["Id"])
+        written, whole = engine.containers.size(document["Id"])
         document |= {"SizeRw": written, "SizeRootFs": whole}
     return Document(found, args.format)
 
@@ -168,7 +168,7 @@ def port(engine: Engine, args: PortArgs) -> Result:
     """One line a port, as docker writes it; of one that is asked for only the address."""
     from core.errors import NotFound
 
-    info = engine.lifecycle.resolve(args.container)
+    info = engine.containers.resolve(args.container)
     number, _, protocol = args.port.partition("/")
     if not args.port:
         from core.network.exposure import exposure
@@ -202,22 +202,22 @@ def stats(engine: Engine, args: Stats) -> Result:
     if args.history:
         from core.commands.stats_history import show_history
 
-        named = [engine.lifecycle.resolve(name) for name in args.containers]
-        running = [info for info in engine.containers() if info.state in ALIVE]
+        named = [engine.containers.resolve(name) for name in args.containers]
+        running = [info for info in engine.containers.list() if info.state in ALIVE]
         return show_history(engine, named or running, args.history, args.format)
     names = set(args.containers)
     found = [
         info
-        for info in engine.containers()
+        for info in engine.containers.list()
         if info.state == "running" and (not names or info.name in names or info.id[:12] in names)
     ]
-    before = {info.id: engine.usage(info.id) for info in found}
+    before = {info.id: engine.containers.usage(info.id) for info in found}
     started = time.monotonic_ns()
     time.sleep(0.5)
     elapsed = time.monotonic_ns() - started
     rows: list[dict[str, Any]] = []
     for info in found:
-        first, now = before[info.id], engine.usage(info.id)
+        first, now = before[info.id], engine.containers.usage(info.id)
         if first and now:
             rows.append(
                 {

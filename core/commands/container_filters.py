@@ -138,12 +138,12 @@ def _ancestor(engine: Engine, value: str) -> Test:
 
 
 def _before(engine: Engine, value: str) -> Test:
-    other = engine.lifecycle.resolve(value)
+    other = engine.containers.resolve(value)
     return lambda info: info.created < other.created
 
 
 def _since(engine: Engine, value: str) -> Test:
-    other = engine.lifecycle.resolve(value)
+    other = engine.containers.resolve(value)
     return lambda info: info.created > other.created
 
 
@@ -203,7 +203,7 @@ def _expose(engine: Engine, value: str) -> Test:
     ports, protocol = _port_range("expose", value)
 
     def exposes(info: ContainerInfo) -> bool:
-        named = engine.lifecycle.inspect(info.id)["Config"]["ExposedPorts"] or {}
+        named = engine.containers.inspect(info.id)["Config"]["ExposedPorts"] or {}
         found = [word.partition("/") for word in named]
         return any(
             int(number) in ports and (kind or "tcp") == protocol for number, _, kind in found

@@ -57,7 +57,7 @@ def cp(engine: Engine, args: Copy) -> Result:
             if not args.quiet:
                 job.progress(args.target, total, 0, "copying")
 
-        copying = engine.copying(job.check, progress)
+        copying = engine.files.copying(job.check, progress)
         return copying.copy(source, target, archive=args.archive, follow=args.follow_link)
 
     def show(copied: Copied) -> Result:
@@ -93,7 +93,7 @@ def place_of(word: str) -> Place:
 
 
 def _through_tar(engine: Engine, args: Copy, source: Place, target: Place) -> Result:
-    copying: Copying = engine.copying()
+    copying: Copying = engine.files.copying()
 
     def relay(stdin: int, stdout: int, stderr: int) -> int:
         from core.errors import UsageError

@@ -45,22 +45,22 @@ def run(engine: Engine, args: Run) -> Result:
     """Pull the image when needed, create, start, and stay unless detached."""
     options = container_options(engine, args, auto_remove=args.rm)
     if args.dry_run:
-        return Text("\n".join(engine.lifecycle.dry_run(options)))
+        return Text("\n".join(engine.containers.dry_run(options)))
     options = options.replace(image=_ensure_image(engine, args))
     if args.detach:
         container = _create(engine, args, options)
-        engine.lifecycle.start(container)
+        engine.containers.start(container)
         return Text(container)
     if not args.cidfile:
         return foreground(
             engine, "run " + args.image, args.detach_keys,
-            lambda: engine.lifecycle.run(options), proxy=args.sig_proxy,
+            lambda: engine.containers.run(options), proxy=args.sig_proxy,
             streams=args.attach,
         )  # fmt: skip
     container = _create(engine, args, options)
     return foreground(
         engine, "run " + args.image, args.detach_keys,
-        lambda: engine.lifecycle.start_attached(container, stdin=True), proxy=args.sig_proxy,
+        lambda: engine.containers.start_attached(container, stdin=True), proxy=args.sig_proxy,
             streams=args.attach,
     )  # fmt: skip
 
@@ -75,11 +75,11 @@ def create(engine: Engine, args: Create) -> Result:
 
 def _create(engine: Engine, args: Create, options: ContainerOptions) -> str:
     if not args.cidfile:
-        return engine.lifecycle.create(options)
+        return engine.containers.create(options)
     reserve_cidfile(args.cidfile)
     container = ""
     try:
-        container = engine.lifecycle.create(options)
+        container = engine.containers.create(options)
     finally:
         write_cidfile(args.cidfile, container)
     return container
@@ -95,7 +95,7 @@ def _ensure_image(engine: Engine, args: Create) -> str:
         except NotFound:
             if args.pull == "never":
                 raise
-    engine.pull(args.image, args.platform).result()
+    engine.images.pull(args.image, args.platform).result()
     return _name_for_platform(engine, args)
 
 

@@ -294,7 +294,7 @@ def _mounts(engine: Engine, args: Create) -> tuple[Mount, ...]:
     taken = {mount.target.rstrip("/") for mount in own}
     for word in args.volumes_from:
         reference, _, mode = word.partition(":")
-        for mount in engine.lifecycle.mounts(reference):
+        for mount in engine.containers.mounts(reference):
             if mount.target.rstrip("/") not in taken:
                 taken.add(mount.target.rstrip("/"))
                 own = (*own, mount.replace(read_only=mode == "ro" or mount.read_only))
@@ -304,7 +304,7 @@ def _mounts(engine: Engine, args: Create) -> tuple[Mount, ...]:
 def _namespace(engine: Engine, word: str) -> str:
     if not word.startswith("container:"):
         return word
-    return "container:" + engine.lifecycle.resolve(word.removeprefix("container:")).id
+    return "container:" + engine.containers.resolve(word.removeprefix("container:")).id
 
 
 def _throttles(args: Create) -> tuple[tuple[str, str, int], ...]:

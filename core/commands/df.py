@@ -55,21 +55,21 @@ def _images(engine: Engine) -> tuple[int, int, int, int]:
     from core.images.disk_usage import image_usage
     from core.images.prune import PruneOptions, plan_prune
 
-    found = engine.images()
+    found = engine.images.list()
     back = plan_prune(engine.store, engine.paths, found, PruneOptions(all=True)).bytes_back
     used = sum(1 for image in found if image.used_by)
     return len(found), used, image_usage(engine.store)[1], back
 
 
 def _containers(engine: Engine) -> tuple[int, int, int, int]:
-    found = engine.containers()
-    sizes = {info.id: engine.container_size(info.id)[0] for info in found}
+    found = engine.containers.list()
+    sizes = {info.id: engine.containers.size(info.id)[0] for info in found}
     idle = [info.id for info in found if not info.pid]
     return len(found), len(found) - len(idle), sum(sizes.values()), sum(sizes[i] for i in idle)
 
 
 def _volumes(engine: Engine) -> tuple[int, int, int, int]:
-    users = engine.lifecycle.volume_users()
+    users = engine.containers.volume_users()
     sizes = {volume.name: engine.volumes.size(volume) for volume in engine.volumes.list()}
     idle = [name for name in sizes if not users.get(name)]
     return len(sizes), len(sizes) - len(idle), sum(sizes.values()), sum(sizes[n] for n in idle)
@@ -104,7 +104,7 @@ def _each_image(engine: Engine) -> tuple[str, Sequence[str], list[list[str]]]:
 
     usage = {one.digest: one for one in image_usage(engine.store)[0]}
     rows = []
-    for image in engine.images():
+    for image in engine.images.list():
         one = usage[image.digest]
         rows.append([
             ", ".join(image.tags) or "<none>", short(image.config_digest), ago(image.created),
@@ -117,14 +117,14 @@ def _each_image(engine: Engine) -> tuple[str, Sequence[str], list[list[str]]]:
 
 def _each_container(engine: Engine) -> tuple[str, Sequence[str], list[list[str]]]:
     rows = [
-        [info.name, info.id[:12], info.image, size(engine.container_size(info.id)[0]), info.state]
-        for info in engine.containers()
+        [info.name, info.id[:12], info.image, size(engine.containers.size(info.id)[0]), info.state]
+        for info in engine.containers.list()
     ]
     return "Containers", ("NAME", "ID", "IMAGE", "SIZE", "STATE"), rows
 
 
 def _each_volume(engine: Engine) -> tuple[str, Sequence[str], list[list[str]]]:
-    users = engine.lifecycle.volume_users()
+    users = engine.containers.volume_users()
     rows = [
         [volume.name, str(len(users.get(volume.name, ()))), size(engine.volumes.size(volume))]
         for volume in engine.volumes.list()

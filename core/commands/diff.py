@@ -29,6 +29,7 @@ def diff(engine: Engine, args: Diff) -> Result:
 
     return Text(
         "\n".join(
-            f"{change.kind} {printable(change.path)}" for change in engine.changes(args.container)
+            f"{change.kind} {printable(change.path)}"
+            for change in engine.files.changes(args.container)
         )
     )

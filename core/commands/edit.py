@@ -107,7 +107,7 @@ def edit(engine: Engine, args: Edit) -> Result:
         from core.commands.edit_text import edit_as_text
 
         return edit_as_text(engine, row, force=args.force)
-    info = engine.lifecycle.resolve(row.id)
+    info = engine.containers.resolve(row.id)
     if args.undo:
         former = engine.editing.former(row.id)
         before, after = row.options, former.options

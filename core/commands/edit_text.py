@@ -108,7 +108,7 @@ def _apply(
         os.write(stderr, f"{row.name} is as before\n".encode())
         return 0
     os.write(stderr, "".join(f"  {line}\n" for line in lines).encode("utf-8", "surrogateescape"))
-    runs = engine.lifecycle.resolve(row.id).state in ALIVE
+    runs = engine.containers.resolve(row.id).state in ALIVE
     if runs and not force:
         if not os.isatty(stdin):
             raise UsageError(

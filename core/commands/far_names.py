@@ -76,7 +76,7 @@ class FarNames:
     def _folder(self, container: str, folder: str) -> Iterable[str]:
         from core.linux.path import open_in_root
 
-        info = self._engine.lifecycle.resolve(container)
+        info = self._engine.containers.resolve(container)
         if not info.pid:
             return ()
         root = os.open(f"/proc/{info.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -115,20 +115,22 @@ def pull(engine: Engine, args: Pull) -> Result:
         return Text("\n".join([engine.reference(args.image).canonical, *lines]))
 
     if args.all_platforms:
-        return Running(engine.pull_platforms(args.image), show_all, args.quiet)
-    return Running(engine.pull(args.image, args.platform), show, args.quiet)
+        return Running(engine.images.pull_platforms(args.image), show_all, args.quiet)
+    return Running(engine.images.pull(args.image, args.platform), show, args.quiet)
 
 
 @verb("image starter", Starter, "Make a small image of this host's own programs, offline")
 def starter(engine: Engine, args: Starter) -> Result:
     """Start the job."""
-    return Running(engine.make_starter(), lambda info: Text(f"{info.tags[0]}\n{info.digest}"))
+    return Running(
+        engine.images.make_starter(), lambda info: Text(f"{info.tags[0]}\n{info.digest}")
+    )
 
 
 @verb("image ls", Images, "List local images", "images", "image list", changes=False)
 def images(engine: Engine, args: Images) -> Result:
     """One row a name; an image without one gets <none>."""
-    found = engine.images()
+    found = engine.images.list()
     if args.filter:
         from core.commands.image_filters import select
 
@@ -164,7 +166,7 @@ def images(engine: Engine, args: Images) -> Result:
 @verb("image rm", Remove, "Take names away, and images that have none left", "rmi")
 def rmi(engine: Engine, args: Remove) -> Result:
     """Plan it: the lines are exactly what goes."""
-    plan = engine.store.plan_removal(args.images, force=args.force, users=engine.image_users())
+    plan = engine.store.plan_removal(args.images, force=args.force, users=engine.images.users())
 
     def apply() -> Result:
         engine.trash.sweep()
@@ -195,7 +197,7 @@ def untag(engine: Engine, args: Untag) -> Result:
 def history(engine: Engine, args: History) -> Result:
     """Newest first, as docker does."""
     rows = []
-    for step in reversed(engine.image_layers(args.image)):
+    for step in reversed(engine.images.history(args.image)):
         words = step.created_by
         if not args.no_trunc and len(words) > 60:
             words = words[:59] + "…"
@@ -223,7 +225,7 @@ def inspect(engine: Engine, args: Inspect) -> Result:
 def files(engine: Engine, args: Files) -> Result:
     """From the index; nothing is unpacked."""
     rows = []
-    layers = [step for step in engine.image_layers(args.image) if step.diff_id]
+    layers = [step for step in engine.images.history(args.image) if step.diff_id]
     for number, step in enumerate(layers, 1):
         if args.layer in (0, number):
             rows += [
@@ -237,7 +239,7 @@ def files(engine: Engine, args: Files) -> Result:
                     "Link": entry.link,
                     "Digest": entry.digest,
                 }
-                for entry in engine.layer_files(step.diff_id)
+                for entry in engine.files.of_layer(step.diff_id)
             ]
     return Table(FILE_COLUMNS, tuple(rows), args.format, "Path" if args.quiet else "")
 
@@ -264,7 +266,7 @@ def inspect_image(engine: Engine, name: str) -> dict[str, object]:
         "RootFS": {"Type": "layers", "Layers": config.get("rootfs", {}).get("diff_ids", [])},
         "Digest": info.digest,
         "ShortId": short(info.config_digest),
-        "UsedBy": list(engine.image_users().get(info.digest, ())),
+        "UsedBy": list(engine.images.users().get(info.digest, ())),
     }
 
 

@@ -73,7 +73,7 @@ def prune(engine: Engine, args: Prune) -> Result:
             has = label_test(engine, value)
             tests.append(has if key == "label" else lambda image, has=has: not has(image))
     asked = PruneOptions(args.all, args.keep, before, tuple(tests))
-    plan = plan_prune(engine.store, engine.paths, engine.images(), asked)
+    plan = plan_prune(engine.store, engine.paths, engine.images.list(), asked)
     if not plan.lines:
         return Text("Total reclaimed space: 0B")
 
@@ -114,7 +114,7 @@ def fsck(engine: Engine, args: Fsck) -> Result:
             code=1 if bad else 0,
         )  # fmt: skip
 
-    return Running(engine.fsck(args.images, repair=args.repair, quick=args.quick), show)
+    return Running(engine.images.fsck(args.images, repair=args.repair, quick=args.quick), show)
 
 
 FSCK_COLUMNS = (

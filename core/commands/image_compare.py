@@ -91,7 +91,7 @@ def diff(engine: Engine, args: Diff) -> Result:
             "Size": _signed(change.after - change.before),
             "Kind": "config" if change.is_config else "file",
         }
-        for change in compare(engine.file_tree(args.old), engine.file_tree(args.new))
+        for change in compare(engine.files.tree(args.old), engine.files.tree(args.new))
         if change.status in args.only.upper()
         and args.type in ("", "config" if change.is_config else "files")
     )
@@ -117,7 +117,7 @@ def check(engine: Engine, args: Check) -> Result:
     from core.images.layer_tree import Stack
 
     stack = Stack()
-    layers = engine.file_tree(args.image).layers
+    layers = engine.files.tree(args.image).layers
     for _, files in layers:
         stack.add(files)
     waste = stack.waste()

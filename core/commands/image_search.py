@@ -60,7 +60,7 @@ def hints(engine: Engine, args: Hints) -> Result:
     """Hints from names and settings alone, not findings."""
     from core.images.hints import hints as look
 
-    tree = engine.file_tree(args.image)
+    tree = engine.files.tree(args.image)
     rows = tuple(
         {"Kind": hint.kind, "Subject": hint.subject, "Hint": hint.words,
          "Layer": hint.layer or ""}

@@ -189,7 +189,7 @@ def remove(engine: Engine, args: Remove) -> Result:
     for name in args.networks:
         try:
             found = engine.network.find(name).name if name not in OWN else name
-            engine.network.remove(found, engine.lifecycle.users_of_network(found))
+            engine.network.remove(found, engine.containers.users_of_network(found))
         except NotFound:
             if not args.force:
                 raise
@@ -214,14 +214,14 @@ def prune(engine: Engine, args: Prune) -> Result:
         if idle and _is_unused(engine, "bridge"):
             engine.network.teardown()
         for name in names:
-            engine.network.remove(name, engine.lifecycle.users_of_network(name))
+            engine.network.remove(name, engine.containers.users_of_network(name))
         return Text("\n".join(lines) or "no network is unused")
 
     return Plan("remove unused networks", tuple(lines), apply, ask=not args.force and bool(lines))
 
 
 def _is_unused(engine: Engine, name: str) -> bool:
-    return not engine.lifecycle.users_of_network(name)
+    return not engine.containers.users_of_network(name)
 
 
 @verb("network connect", Connect, "Put a container on one more network")
@@ -230,7 +230,7 @@ def connect(engine: Engine, args: Connect) -> Result:
     from core.model import Endpoint
 
     endpoint = Endpoint(args.network, args.alias, args.ip, args.ip6, args.mac_address)
-    engine.lifecycle.connect(args.container, endpoint)
+    engine.containers.connect(args.container, endpoint)
     return Text("")
 
 
@@ -240,7 +240,7 @@ def disconnect(engine: Engine, args: Disconnect) -> Result:
     from core.errors import Conflict
 
     try:
-        engine.lifecycle.disconnect(args.container, args.network)
+        engine.containers.disconnect(args.container, args.network)
     except Conflict:
         if not args.force:
             raise
@@ -258,14 +258,14 @@ NETWORK_COLUMNS = (
 
 
 def _running(engine: Engine) -> list[str]:
-    return [name for info in engine.containers() if info.state in ("running", "paused")
+    return [name for info in engine.containers.list() if info.state in ("running", "paused")
             for name in info.networks]  # fmt: skip
 
 
 def network_document(engine: Engine, name: str) -> dict[str, Any]:
     """Return docker's document of a network, with what the kernel has of it."""
     if name in MODES:
-        users = {info.id: {"Name": info.name} for info in engine.containers()
+        users = {info.id: {"Name": info.name} for info in engine.containers.list()
                  if name in info.networks and info.state in ("running", "paused")}  # fmt: skip
         return {"Name": name, "Driver": MODES[name], "Scope": "local", "Containers": users}
     from core.containers.log.writer import timestamp
@@ -304,7 +304,7 @@ def _members(engine: Engine, network: BridgeNetwork) -> dict[str, dict[str, Any]
     prefix = Subnet(network.subnet).prefix
     found = {}
     places = {one.container: one for one in names.members(engine.network.zones, network.name)}
-    for info in engine.containers():
+    for info in engine.containers.list():
         if info.state not in ("running", "paused") or network.name not in info.networks:
             continue
         place = places.get(info.id)

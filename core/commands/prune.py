@@ -41,7 +41,7 @@ def prune(engine: Engine, args: ContainerPrune) -> Result:
     from core.commands.show import size
 
     found = stopped(engine, args.filter)
-    sizes = {info.id: engine.container_size(info.id)[0] for info in found}
+    sizes = {info.id: engine.containers.size(info.id)[0] for info in found}
     lines = tuple(f"{line_of(info)}, {size(sizes[info.id])}" for info in found)
     if not found:
         return Text("Total reclaimed space: 0B")
@@ -71,7 +71,7 @@ def stopped(engine: Engine, filters: Sequence[str]) -> list[ContainerInfo]:
     from core.commands.container_filters import select
 
     check_filters(filters)
-    found = [info for info in engine.containers() if info.state in PRUNED]
+    found = [info for info in engine.containers.list() if info.state in PRUNED]
     return select(engine, found, filters)
 
 
@@ -87,7 +87,7 @@ def remove(engine: Engine, found: Sequence[ContainerInfo], bin_: Bin | None) -> 
     done = []
     for info in found:
         try:
-            engine.lifecycle.rm(info.id, bin_=bin_)
+            engine.containers.rm(info.id, bin_=bin_)
         except (Conflict, NotFound):
             continue
         done.append(info)
@@ -134,9 +134,11 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
     networks = unused_networks(engine, names, args.filter)
     volumes = _volumes(engine, names, args.filter) if args.volumes else []
     asked = _image_options(engine, args)
-    images = plan_prune(engine.store, engine.paths, _without_users(engine.images(), names), asked)
+    images = plan_prune(
+        engine.store, engine.paths, _without_users(engine.images.list(), names), asked
+    )
     steps = _build_steps(engine, args)
-    sizes = {line_of(info): engine.container_size(info.id)[0] for info in gone}
+    sizes = {line_of(info): engine.containers.size(info.id)[0] for info in gone}
     sizes |= {f"volume {name}": engine.volumes.size(engine.volumes.find(name)) for name in volumes}
     lines = (
         *map(line_of, gone),
@@ -156,7 +158,7 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
         done += _remove_networks(engine, networks) + _remove_volumes(engine, volumes)
         # Looked at again: what was started meanwhile keeps its image.
         only = PruneOptions(True, filters=(lambda image: image.digest in planned,))
-        left = plan_prune(engine.store, engine.paths, engine.images(), only)
+        left = plan_prune(engine.store, engine.paths, engine.images.list(), only)
         apply_prune(engine.store, left, bin_)
         freed = sum(sizes.get(line, 0) for line in done) + left.bytes_back
         if steps:
@@ -220,7 +222,7 @@ def unused_networks(engine: Engine, gone: Collection[str], filters: Sequence[str
 
     def goes(one: BridgeNetwork) -> bool:
         young = bool(before) and one.created >= min(before)
-        used = set(engine.lifecycle.users_of_network(one.name)) - set(gone)
+        used = set(engine.containers.users_of_network(one.name)) - set(gone)
         return bool(one.id) and not young and not used and _labels_fit(dict(one.labels), filters)
 
     return [one.name for one in engine.network.all() if goes(one)]
@@ -229,7 +231,7 @@ def unused_networks(engine: Engine, gone: Collection[str], filters: Sequence[str
 def _volumes(engine: Engine, gone: Collection[str], filters: Sequence[str]) -> list[str]:
     from core.commands.volume import is_random
 
-    users = engine.lifecycle.volume_users()
+    users = engine.containers.volume_users()
     return [
         volume.name
         for volume in engine.volumes.list()
@@ -245,7 +247,7 @@ def _remove_networks(engine: Engine, names: Sequence[str]) -> list[str]:
     done = []
     for name in names:
         try:
-            engine.network.remove(name, engine.lifecycle.users_of_network(name))
+            engine.network.remove(name, engine.containers.users_of_network(name))
         except (InUse, NotFound):
             continue
         done.append(f"network {name}")
@@ -258,7 +260,7 @@ def _remove_volumes(engine: Engine, names: Sequence[str]) -> list[str]:
     done = []
     for name in names:
         try:
-            engine.volumes.remove(name, engine.lifecycle.volume_users)
+            engine.volumes.remove(name, engine.containers.volume_users)
         except (InUse, NotFound):
             continue
         done.append(f"volume {name}")

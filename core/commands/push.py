@@ -59,5 +59,5 @@ def push(engine: Engine, args: Push) -> Result:
             "--all-platforms pushes the index that is there, --index makes one",
             hint="leave one out",
         )
-    job = engine.push(sources, target, all_platforms=args.all_platforms)
+    job = engine.images.push(sources, target, all_platforms=args.all_platforms)
     return Running(job, show, args.quiet)

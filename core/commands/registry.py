@@ -65,7 +65,7 @@ class Logout(Args):
 )
 def registries(engine: Engine, args: List) -> Result:
     """Show what is known, or ask each with --probe."""
-    found = engine.probe_registries() if args.probe else engine.registries()
+    found = engine.registries.probe() if args.probe else engine.registries.known()
     rows = tuple(
         {
             "Host": info.host,

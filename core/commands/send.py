@@ -65,7 +65,7 @@ def send(engine: Engine, args: Send) -> Result:
         lines = [f"{sent.host} has {name}" for name in sent.names]
         return Text("\n".join([*lines, f"{size(sent.sent)} sent, {size(sent.spared)} were there"]))
 
-    return Running(engine.send(images, host, args.ssh_option, args.limpet), show)
+    return Running(engine.archives.send(images, host, args.ssh_option, args.limpet), show)
 
 
 @verb(
@@ -73,7 +73,7 @@ def send(engine: Engine, args: Send) -> Result:
 )
 def receive(engine: Engine, args: Receive) -> Result:
     """Speak with it through stdin and stdout."""
-    return Lines((1, line) for line in engine.receive(0))
+    return Lines((1, line) for line in engine.archives.receive(0))
 
 
 @verb(
@@ -87,5 +87,5 @@ def bundle(engine: Engine, args: Bundle) -> Result:
     """Write an OCI archive; `load` reads it where the layers left out are."""
     from core.commands.transfer import write_out
 
-    write = engine.save(args.images, "oci-archive", args.since)
+    write = engine.archives.save(args.images, "oci-archive", args.since)
     return write_out(engine, f"image bundle {' '.join(args.images)}", args.output, write)

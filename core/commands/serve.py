@@ -76,7 +76,7 @@ def serve(engine: Engine, args: Serve) -> Result:
     options = ServeOptions(
         host, port, args.htpasswd, args.tls_cert, args.tls_key, args.read_only, args.upstream
     )
-    return Running(engine.serve_registry(options), lambda _: Text(""))
+    return Running(engine.registries.serve(options), lambda _: Text(""))
 
 
 @verb("registry gc", Collect, "Give back the space of pushed blobs that nothing needs")

@@ -23,7 +23,7 @@ def show_history(
     """Return a row a sample, a container after the other; rates hold since the row before."""
     rows: list[dict[str, Any]] = []
     for info in containers:
-        samples = engine.lifecycle.history(info.id, span_s)
+        samples = engine.containers.history(info.id, span_s)
         for before, now in pairwise(samples):
             elapsed = now.time - before.time
             rows.append(

@@ -66,7 +66,7 @@ def states(engine: Engine, args: List) -> Result:
             "Seconds": round(state.seconds, 3),
             "Error": state.error,
         }
-        for state in engine.sync_states()
+        for state in engine.sync.states()
     )
     return Table(STATE_COLUMNS, rows, args.format, "Rule" if args.quiet else "")
 
@@ -92,7 +92,7 @@ def plan(engine: Engine, args: Plan) -> Result:
         )
         return Table(PLAN_COLUMNS, rows, args.format, "Target" if args.quiet else "")
 
-    return Running(engine.sync_plan(args.rules), show)
+    return Running(engine.sync.plan(args.rules), show)
 
 
 @verb(
@@ -126,7 +126,7 @@ def run(engine: Engine, args: Run) -> Result:
         )
         return Table(DONE_COLUMNS, rows, args.format, "Target" if args.quiet else "")
 
-    job = engine.sync_run(args.rules, report=args.report, every_s=args.watch)
+    job = engine.sync.run(args.rules, report=args.report, every_s=args.watch)
     return Running(job, show)
 
 

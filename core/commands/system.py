@@ -60,7 +60,7 @@ def inspect(engine: Engine, args: Inspect) -> Result:
     if args.size:
         for document in found:
             if "State" in document:
-                written, whole = engine.container_size(document["Id"])
+                written, whole = engine.containers.size(document["Id"])
                 document |= {"SizeRw": written, "SizeRootFs": whole}
     return Document(found, args.format)
 
@@ -85,7 +85,7 @@ def _inspect_one(engine: Engine, name: str, kind: str) -> dict[str, Any]:
     from core.errors import NotFound
 
     if kind == "container":
-        return engine.lifecycle.inspect(name)
+        return engine.containers.inspect(name)
     if kind == "image":
         from core.commands.image import inspect_image
 
@@ -101,7 +101,7 @@ def _inspect_one(engine: Engine, name: str, kind: str) -> dict[str, Any]:
         if volume is not None:
             from core.commands.volume import volume_document
 
-            return volume_document(engine, volume, engine.lifecycle.volume_users())
+            return volume_document(engine, volume, engine.containers.volume_users())
     raise NotFound(name)
 
 
@@ -110,7 +110,7 @@ def info(engine: Engine, args: Format) -> Result:
     """Collect the facts."""
     import os
 
-    containers = engine.containers()
+    containers = engine.containers.list()
     states = [container.state for container in containers]
     uname = os.uname()
     return Document(
@@ -119,7 +119,7 @@ def info(engine: Engine, args: Format) -> Result:
             "Containers": len(containers),
             "ContainersRunning": states.count("running"),
             "ContainersPaused": states.count("paused"),
-            "Images": len(engine.images()),
+            "Images": len(engine.images.list()),
             "DataRoot": engine.paths.data,
             "RunRoot": engine.paths.run,
             "ConfigFiles": list(engine.config.files),

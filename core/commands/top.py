@@ -42,7 +42,7 @@ class Top(Args):
 def top(engine: Engine, args: Top) -> Result:
     """One row a process."""
     columns = columns_of(args.options)
-    processes, passwd = engine.processes(args.container)
+    processes, passwd = engine.containers.processes(args.container)
     names = Names(passwd if columns == list(OWN) else b"")
     rows = tuple(
         {title_of(column): str(COLUMNS[column][1](process, names)) for column in columns}

@@ -44,7 +44,7 @@ def updates(engine: Engine, args: Updates) -> Result:
         )
         return Table(UPDATE_COLUMNS, rows, args.format, "Name" if args.quiet else "")
 
-    return Running(engine.check_updates(), show)
+    return Running(engine.updates.check(), show)
 
 
 class Containers(Listing):
@@ -82,7 +82,7 @@ def container_updates(engine: Engine, args: Containers) -> Result:
         )
         return Table(CONTAINER_COLUMNS, rows, args.format, "Name" if args.quiet else "")
 
-    return Running(engine.check_updates(containers_only=True), show)
+    return Running(engine.updates.check(containers_only=True), show)
 
 
 @verb(
@@ -104,7 +104,7 @@ def upgrade(engine: Engine, args: Upgrade) -> Result:
         ]
         return Text("\n".join(lines))
 
-    return Running(engine.upgrade(args.containers), show)
+    return Running(engine.updates.upgrade(args.containers), show)
 
 
 CONTAINER_COLUMNS = (

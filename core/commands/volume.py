@@ -106,7 +106,7 @@ def volume_filter(word: str) -> Callable[[Volume, Sequence[str]], bool]:
 @verb("volume ls", List, "List volumes and who uses them", "volume list", changes=False)
 def volumes(engine: Engine, args: List) -> Result:
     """One row a volume; sizes are measured only when asked for."""
-    users = engine.lifecycle.volume_users()
+    users = engine.containers.volume_users()
     rows = [
         {"Name": volume.name, "Driver": "local", "Created": volume.created,
          "Used": ", ".join(users.get(volume.name, ())), "Mountpoint": volume.path,
@@ -128,7 +128,7 @@ def create(engine: Engine, args: Create) -> Result:
 @verb("volume inspect", Inspect, "Show volumes: where, how big, used by whom", changes=False)
 def inspect(engine: Engine, args: Inspect) -> Result:
     """docker's document, with size and users."""
-    users = engine.lifecycle.volume_users()
+    users = engine.containers.volume_users()
     found = [engine.volumes.find(name) for name in args.volumes]
     documents = [volume_document(engine, volume, users) for volume in found]
     return Document(documents, args.format)
@@ -230,7 +230,7 @@ def remove(engine: Engine, args: Remove) -> Result:
 @verb("volume prune", Prune, "Remove the volumes that no container uses")
 def prune(engine: Engine, args: Prune) -> Result:
     """Only those with a random name, unless all are meant: as docker does since 23."""
-    users = engine.lifecycle.volume_users()
+    users = engine.containers.volume_users()
     found = [
         volume
         for volume in engine.volumes.list()
@@ -251,7 +251,7 @@ def _removal(engine: Engine, title: str, found: Sequence[Volume], *, ask: bool) 
 
     def apply() -> Result:
         for volume in found:
-            engine.volumes.remove(volume.name, engine.lifecycle.volume_users)
+            engine.volumes.remove(volume.name, engine.containers.volume_users)
         return Text("\n".join(volume.name for volume in found))
 
     lines = tuple(f"volume {volume.name}" for volume in found)

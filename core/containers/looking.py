@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.containers.host import Host
+    from core.containers.processes import Process
     from core.containers.state import State
     from core.containers.stored import Row
     from core.containers.supervision.samples import Sample
@@ -92,6 +93,29 @@ class Looking(OnHost):
         if not found.pid:
             raise not_running(row, found.state)
         return found
+
+    def processes(self, reference: str) -> tuple[Sequence[Process], bytes]:
+        """Return a running container's processes and its passwd file; Conflict if it is not."""
+        from core.containers.processes import list_processes, read_users
+
+        found = self.running(reference)
+        return list_processes(found), read_users(found)
+
+    def size(self, container_id: str) -> tuple[int, int]:
+        """Return the bytes of the files a container wrote, and of these with its image's.
+
+        Nothing for one that has been removed meanwhile.
+        """
+        from core.containers.files import changes
+
+        written = changes.written_bytes(f"{self._paths.container(container_id)}/upper")
+        rows = self._database.query(
+            "SELECT COALESCE(SUM(l.size), 0) FROM containers c "
+            "JOIN image_layers il ON il.image = c.image_digest JOIN layers l USING (diff_id) "
+            "WHERE c.id=?",
+            (container_id,),
+        )
+        return written, written + rows[0][0]
 
     def history(self, reference: str, span_s: float) -> Sequence[Sample]:
         """Return what a container used in the last `span_s` seconds, the oldest first.

@@ -65,15 +65,15 @@ def other(tmp_path: Path) -> Iterator[Engine]:
 
 def save(engine: Engine, output: Path, *images: str, form: str = "docker-archive") -> Path:
     if form == "oci-dir":
-        engine.save(images, form)(str(output), None)
+        engine.archives.save(images, form)(str(output), None)
     else:
         with output.open("wb") as file:
-            engine.save(images, form)(file.fileno(), None)
+            engine.archives.save(images, form)(file.fileno(), None)
     return output
 
 
 def facts(engine: Engine) -> set[tuple[str, str, tuple[str, ...]]]:
-    return {(info.digest, info.config_digest, info.tags) for info in engine.images()}
+    return {(info.digest, info.config_digest, info.tags) for info in engine.images.list()}
 
 
 def manifest_digest(layout: Path) -> str:
@@ -83,7 +83,7 @@ def manifest_digest(layout: Path) -> str:
 @pytest.fixture
 def loaded(engine: Engine, layout: Path) -> Engine:
     """The layout's image as localhost/app:latest, and as web:2."""
-    [found] = engine.load(str(layout)).result()
+    [found] = engine.archives.load(str(layout)).result()
     assert found.names == ("localhost/app:latest",)
     assert found.image.digest == manifest_digest(layout)
     engine.store.tag("localhost/app", engine.reference("web:2").canonical)
@@ -95,7 +95,7 @@ def test_what_is_saved_is_loaded_with_its_digests(
     loaded: Engine, other: Engine, tmp_path: Path, form: str
 ) -> None:
     saved = save(loaded, tmp_path / "saved", "localhost/app", "web:2", form=form)
-    other.load(str(saved)).result()
+    other.archives.load(str(saved)).result()
     assert facts(other) == facts(loaded)
     again = save(other, tmp_path / "again", "localhost/app", "web:2", form=form)
     if form != "oci-dir":
@@ -114,9 +114,9 @@ def test_compressed_archives_through_a_pipe(
     (tmp_path / "packed").write_bytes(pack(saved))
     with subprocess.Popen(["cat", str(tmp_path / "packed")], stdout=subprocess.PIPE) as pipe:
         assert pipe.stdout
-        other.load(pipe.stdout.fileno()).result()
-    assert [info.tags for info in other.images()] == [("web:2",)]
-    assert other.images()[0].digest == loaded.store.resolve("web:2").digest
+        other.archives.load(pipe.stdout.fileno()).result()
+    assert [info.tags for info in other.images.list()] == [("web:2",)]
+    assert other.images.list()[0].digest == loaded.store.resolve("web:2").digest
 
 
 def test_skopeo_reads_it_as_both(loaded: Engine, layout: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_podman_loads_it(loaded: Engine, tmp_path: Path, short_path: Path) -> No
     listed = json.loads(podman(short_path, "images", "--format", "json"))
     names = {name for image in listed for name in image["Names"]}
     assert names == {"localhost/app:latest", "docker.io/library/web:2"}
-    assert {image["Id"] for image in listed} == {loaded.images()[0].config_digest[7:]}
+    assert {image["Id"] for image in listed} == {loaded.images.list()[0].config_digest[7:]}
 
 
 @pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
@@ -159,7 +159,7 @@ def test_podmans_and_skopeos_archives(
 ) -> None:
     made = tmp_path / "made.tar"
     sh("skopeo", "copy", "-q", f"oci:{layout}:latest", f"{form}:{made}:team/app:7")
-    [found] = engine.load(str(made)).result()
+    [found] = engine.archives.load(str(made)).result()
     assert found.image.tags == ("team/app:7",)
     config = json.loads(sh("skopeo", "inspect", "--config", f"{form}:{made}"))
     assert engine.store.config(found.image.digest)["rootfs"] == config["rootfs"]
@@ -173,12 +173,12 @@ def test_podmans_and_skopeos_archives(
 def test_a_docker_archive_of_an_image_that_is_here_only_names_it(
     loaded: Engine, layout: Path, tmp_path: Path
 ) -> None:
-    first = loaded.images()[0]
+    first = loaded.images.list()[0]
     config = json.loads(loaded.store.blobs.read(first.config_digest))
     tars = [layer_tar("large", NOISE), layer_tar("small", b"small\n"), layer_tar("x", b"x")]
     layers = {f"{number}/layer.tar": tar for number, tar in enumerate(tars)}
     made = docker_archive(tmp_path / "made.tar", layers, raw=json.dumps(config).encode())
-    [found] = loaded.load(str(made)).result()
+    [found] = loaded.archives.load(str(made)).result()
     assert found.image.digest == first.digest
     assert found.image.tags == ("localhost/app:latest", "old:1", "web:2")
 
@@ -190,7 +190,7 @@ def test_umoci_layouts(engine: Engine, layout: Path, tmp_path: Path) -> None:
     sh("umoci", "unpack", "--image", f"{place}:v3", tmp_path / "bundle")
     (tmp_path / "bundle/rootfs/new").write_text("new")
     sh("umoci", "repack", "--image", f"{place}:v4", tmp_path / "bundle")
-    found = engine.load(str(place)).result()
+    found = engine.archives.load(str(place)).result()
     assert {loaded.names for loaded in found} == {
         (f"localhost/tools:{tag}",) for tag in ("latest", "v3", "v4")
     }
@@ -220,10 +220,10 @@ def docker_archive(path: Path, layers: dict[str, bytes], raw: bytes = b"", **cha
 def test_old_docker_archives(engine: Engine, tmp_path: Path) -> None:
     one, two = layer_tar("one", NOISE), layer_tar("two", b"2")
     made = docker_archive(tmp_path / "old.tar", {"a/layer.tar": one, "b/layer.tar": two})
-    [found] = engine.load(str(made)).result()
+    [found] = engine.archives.load(str(made)).result()
     assert found.image.tags == ("old:1",)
     assert [layer.files for layer in engine.store.history(found.image.digest)] == [1, 1]
-    assert engine.load(str(made)).result()[0].image.digest == found.image.digest
+    assert engine.archives.load(str(made)).result()[0].image.digest == found.image.digest
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], Path], type[Exception], str]] = {
@@ -258,33 +258,33 @@ def _write(path: Path, content: bytes) -> Path:
 def test_hostile_archives_leave_no_image(engine: Engine, tmp_path: Path, name: str) -> None:
     make, error, words = HOSTILE[name]
     with pytest.raises(error, match=words):
-        engine.load(str(make(tmp_path / "made.tar"))).result()
-    assert engine.images() == []
+        engine.archives.load(str(make(tmp_path / "made.tar"))).result()
+    assert engine.images.list() == []
     assert engine.database.query("SELECT 1 FROM layers") == [] or name == "x"
     assert not [n for n in os.listdir(engine.paths.partial) if n.startswith("write-")]
 
 
 def test_another_blob_for_a_known_layer_is_looked_into(loaded: Engine, tmp_path: Path) -> None:
-    diff_ids = loaded.store.config(loaded.images()[0].digest)["rootfs"]["diff_ids"]
+    diff_ids = loaded.store.config(loaded.images.list()[0].digest)["rootfs"]["diff_ids"]
     false = {f"{number}.tar": gzip.compress(b"x" * (1 + number)) for number in range(3)}
     made = docker_archive(
         tmp_path / "false.tar", false, rootfs={"type": "layers", "diff_ids": diff_ids}
     )
     with pytest.raises(Corrupt, match="has digest"):
-        loaded.load(str(made)).result()
-    assert len(loaded.images()) == 1
+        loaded.archives.load(str(made)).result()
+    assert len(loaded.images.list()) == 1
 
 
 def test_missing_files_and_blobs(loaded: Engine, tmp_path: Path) -> None:
     with pytest.raises(HostError, match="cannot be read"):
-        loaded.load(str(tmp_path / "none")).result()
+        loaded.archives.load(str(tmp_path / "none")).result()
     with pytest.raises(NotFound):
-        loaded.save(["nobody"], "docker-archive")
+        loaded.archives.save(["nobody"], "docker-archive")
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").touch()
     with pytest.raises(Conflict, match="not empty"):
-        loaded.save(["web:2"], "oci-dir")(str(tmp_path / "full"), None)
-    layer = loaded.store.manifest(loaded.images()[0].digest).layers[0]
+        loaded.archives.save(["web:2"], "oci-dir")(str(tmp_path / "full"), None)
+    layer = loaded.store.manifest(loaded.images.list()[0].digest).layers[0]
     os.unlink(loaded.store.blobs.path(layer.digest))
     with pytest.raises(NotFound, match=layer.digest):
         save(loaded, tmp_path / "out", "web:2")
@@ -296,7 +296,7 @@ def test_import(engine: Engine, tmp_path: Path, pack: Callable[[bytes], bytes]) 
     tar = archive(entry("etc/name", content=b"n"), symlink("bin", "etc"))
     (tmp_path / "files").write_bytes(pack(tar))
     options = ImportOptions(("docker.io/library/flat:1",), ('CMD ["sh"]', "ENV A=b"), "mine")
-    info = engine.import_image(str(tmp_path / "files"), options).result()
+    info = engine.archives.import_files(str(tmp_path / "files"), options).result()
     config = engine.store.config(info.digest)
     assert config["config"] == {"Cmd": ["sh"], "Env": ["A=b"]}
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(tar).hexdigest()}"]
@@ -307,9 +307,9 @@ def test_import(engine: Engine, tmp_path: Path, pack: Callable[[bytes], bytes]) 
 def test_what_is_no_tar_is_not_imported(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "files").write_bytes(b"hello" * 1000)
     with pytest.raises(Corrupt):
-        engine.import_image(str(tmp_path / "files"), ImportOptions()).result()
+        engine.archives.import_files(str(tmp_path / "files"), ImportOptions()).result()
     assert os.listdir(engine.paths.blobs + "/sha256") == []
-    assert engine.images() == []
+    assert engine.images.list() == []
 
 
 def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) -> None:
@@ -325,10 +325,10 @@ def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) 
     sh("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small)
     engine = Engine(Paths(f"{small}/data", f"{small}/run"), Config())
     try:
-        engine.images()
+        engine.images.list()
         works: list[Callable[[], object]] = [
-            lambda: engine.load(str(saved)).result(),
-            lambda: engine.import_image(str(tmp_path / "tar"), ImportOptions()).result(),
+            lambda: engine.archives.load(str(saved)).result(),
+            lambda: engine.archives.import_files(str(tmp_path / "tar"), ImportOptions()).result(),
             lambda: write_layer(engine.store, str(tmp_path / "files")),
         ]
         for work in works:
@@ -336,7 +336,7 @@ def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) 
                 work()
             assert "system df" in caught.value.hint
             assert os.listdir(engine.paths.partial) == os.listdir(engine.paths.layers) == []
-        assert engine.images() == []
+        assert engine.images.list() == []
     finally:
         engine.close()
         sh("umount", "-l", small)  # a job's thread may still be closing its database

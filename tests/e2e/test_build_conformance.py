@@ -111,7 +111,7 @@ def base(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Iterator[s
 def engine(tmp_path_factory: pytest.TempPathFactory, base: str) -> Iterator[Engine]:
     place = tmp_path_factory.mktemp("limpet")
     made = make_engine(Paths(str(place / "data"), str(place / "run")), "spawner")
-    made.pull(base).result()
+    made.images.pull(base).result()
     yield made
     assert leftovers(made) == []
     made.close()

@@ -45,13 +45,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Iterat
 @pytest.fixture
 def engine(paths: Paths, registry: Registry) -> Iterator[Engine]:
     made = Engine(paths, Config())
-    made.pull(f"{registry.host}/app:1").result()
+    made.images.pull(f"{registry.host}/app:1").result()
     yield made
     made.close()
 
 
 def check(engine: Engine, *, repair: bool = False, quick: bool = False) -> list[Finding]:
-    found: list[Finding] = engine.fsck((), repair=repair, quick=quick).result()
+    found: list[Finding] = engine.images.fsck((), repair=repair, quick=quick).result()
     return found
 
 
@@ -62,7 +62,7 @@ def layer(engine: Engine, number: int) -> Path:
 
 
 def blob(engine: Engine, number: int) -> Path:
-    manifest = engine.store.manifest(engine.images()[0].digest)
+    manifest = engine.store.manifest(engine.images.list()[0].digest)
     return Path(engine.store.blobs.path(manifest.layers[number].digest))
 
 
@@ -103,9 +103,10 @@ DAMAGE: dict[str, tuple[Callable[[Engine], object], str, str]] = {
                  "damaged"),
     "cut blob": (lambda e: rewrite(blob(e, 0), b"cut"), "blob", "damaged"),
     "no blob": (lambda e: blob(e, 1).unlink(), "blob", "missing"),
-    "no manifest": (lambda e: Path(e.store.blobs.path(e.images()[0].digest)).unlink(), "blob",
+    "no manifest": (lambda e: Path(e.store.blobs.path(e.images.list()[0].digest)).unlink(), "blob",
                     "missing"),
-    "no config": (lambda e: Path(e.store.blobs.path(e.images()[0].config_digest)).unlink(), "blob",
+    "no config": (
+        lambda e: Path(e.store.blobs.path(e.images.list()[0].config_digest)).unlink(), "blob",
                   "missing"),
 }  # fmt: skip
 
@@ -138,7 +139,7 @@ def test_a_blob_made_here_is_made_again_without_a_registry(engine: Engine, tmp_p
     from core.images.importing import ImportOptions
 
     (tmp_path / "files").write_bytes(LOWER)
-    info = engine.import_image(str(tmp_path / "files"), ImportOptions()).result()
+    info = engine.archives.import_files(str(tmp_path / "files"), ImportOptions()).result()
     made = tmp_path / "made"
     made.mkdir()
     (made / "f").write_bytes(b"f" * 100_000)
@@ -156,7 +157,7 @@ def test_a_blob_made_here_is_made_again_without_a_registry(engine: Engine, tmp_p
 
 
 def test_what_cannot_be_mended_is_said_and_kept(engine: Engine) -> None:
-    [name] = engine.images()[0].tags
+    [name] = engine.images.list()[0].tags
     engine.store.tag(name, "127.0.0.1:9/none:1")
     engine.store.untag(name)
     blob(engine, 0).unlink()
@@ -196,7 +197,7 @@ def make(engine: Engine, tmp_path: Path, name: str, number: int, label: str = "x
 
 
 def tags(engine: Engine) -> list[str]:
-    return sorted(tag for info in engine.images() for tag in info.tags or ("<none>",))
+    return sorted(tag for info in engine.images.list() for tag in info.tags or ("<none>",))
 
 
 def test_prune_chooses_as_told(engine: Engine, registry: Registry, tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_leftovers_go_once_they_are_old(engine: Engine, tmp_path: Path) -> None:
     Path(f"{paths.partial}/write-dead").write_bytes(b"1234")
     Path(f"{paths.partial}/sha256-{'0' * 64}").write_bytes(b"12345")
     os.mkdir(f"{paths.layers}/.gone-77-1")
-    before = engine.images()
+    before = engine.images.list()
     shown = plan(engine, "image prune")
     assert isinstance(shown, Plan)
     assert shown.bytes_back == 4  # what is young may be part of a pull
@@ -247,12 +248,12 @@ def test_leftovers_go_once_they_are_old(engine: Engine, tmp_path: Path) -> None:
         assert len(shown.lines) == 4
         shown.apply()
         assert isinstance(plan(engine, "image prune"), Text)
-    assert engine.images() == before
+    assert engine.images.list() == before
     assert check(engine) == []
 
 
 def test_what_the_trash_and_a_download_hold_stays(engine: Engine) -> None:
-    plan_ = engine.store.plan_removal([engine.images()[0].tags[0]], force=True, users={})
+    plan_ = engine.store.plan_removal([engine.images.list()[0].tags[0]], force=True, users={})
     engine.store.apply_removal(plan_, engine.trash.open("rmi"))
     import fcntl
 
@@ -277,12 +278,12 @@ def test_df_counts_shared_layers_once(engine: Engine, tmp_path: Path) -> None:
         assert isinstance(table, Table)
         return next(row for row in table.rows if row["Type"] == kind)
 
-    layers = engine.images()[0].size_bytes + engine.images()[0].blob_bytes
+    layers = engine.images.list()[0].size_bytes + engine.images.list()[0].blob_bytes
     assert (row("Images")["TotalCount"], row("Images")["Size"]) == (1, layers)
     assert row("Images")["ReclaimableBytes"] == layers
     from core.images.assemble import layers_of, make_image
 
-    base = layers_of(engine.store, engine.images()[0].digest)
+    base = layers_of(engine.store, engine.images.list()[0].digest)
     make_image(engine.store, {"author": "me"}, base, [engine.reference("two:1").canonical])
     make(engine, tmp_path, "web", 1)
     usage, total = image_usage(engine.store)

@@ -47,12 +47,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Iterat
         engine = Engine(paths, Config())
         layout = write_oci_layout(place / "layout", [LOWER, UPPER])
         served.push(layout, "plain:1")
-        engine.load(str(layout)).result()
-        first = engine.images()[0]
+        engine.archives.load(str(layout)).result()
+        first = engine.images.list()[0]
         from core.images.assemble import layers_of
 
         other = make_image(engine.store, platform(OTHER), layers_of(engine.store, first.digest))
-        engine.push([first.digest, other.digest], f"{served.host}/app:1").result()
+        engine.images.push([first.digest, other.digest], f"{served.host}/app:1").result()
         engine.close()
         yield served
 
@@ -79,7 +79,7 @@ def test_all_platforms(engine: Engine, registry: Registry) -> None:
     name = f"{registry.host}/app:1"
     shown = say(engine, f"pull --all-platforms {name}")
     assert [line.split()[0] for line in shown.splitlines()] == [name, host_platform(), OTHER]
-    assert {info.platform for info in engine.images()} == {host_platform(), OTHER}
+    assert {info.platform for info in engine.images.list()} == {host_platform(), OTHER}
     assert engine.store.resolve(name).platform == host_platform()
     assert engine.store.resolve(name, OTHER).platform == OTHER
     assert engine.store.resolve(name, host_platform()).platform == host_platform()
@@ -93,30 +93,31 @@ def test_all_platforms(engine: Engine, registry: Registry) -> None:
     assert say(engine, "image prune -f") == "Total reclaimed space: 0B"
     container = say(engine, f"create --platform {OTHER} --pull never {name} true")
     assert (
-        engine.lifecycle.resolve(container).image_digest == engine.store.resolve(name, OTHER).digest
+        engine.containers.resolve(container).image_digest
+        == engine.store.resolve(name, OTHER).digest
     )
-    engine.lifecycle.rm(container)
+    engine.containers.rm(container)
     say(engine, f"rmi {name}")
-    assert engine.images() == []
+    assert engine.images.list() == []
     say(engine, "undo")
     assert engine.store.resolve(name, OTHER).platform == OTHER
 
 
 def test_a_single_image_is_pulled_as_ever(engine: Engine, registry: Registry) -> None:
     name = f"{registry.host}/plain:1"
-    assert say(engine, f"pull --all-platforms -q {name}") == engine.images()[0].digest
-    assert engine.images()[0].tags == (name,)
+    assert say(engine, f"pull --all-platforms -q {name}") == engine.images.list()[0].digest
+    assert engine.images.list()[0].tags == (name,)
 
 
 def test_a_remote_image_looks_as_the_pulled_one_does(engine: Engine, registry: Registry) -> None:
     name = f"{registry.host}/plain:1"
-    job = engine.remote_tree(name)
+    job = engine.files.remote_tree(name)
     remote = job.result()
     assert {item.note for item in job.snapshot().items} == {"done"}
-    assert engine.images() == []
+    assert engine.images.list() == []
     shown = say(engine, f"image browse --remote --depth 0 {name}")
-    engine.pull(name).result()
-    local = engine.file_tree(name)
+    engine.images.pull(name).result()
+    local = engine.files.tree(name)
     assert remote.config == local.config
     assert [layer[0] for layer in remote.layers] == [layer[0] for layer in local.layers]
     for (_, theirs), (_, ours) in zip(remote.layers, local.layers, strict=True):
@@ -136,7 +137,7 @@ def test_files_of_a_remote_image_are_read_without_a_pull(
     engine: Engine, registry: Registry
 ) -> None:
     name = f"{registry.host}/plain:1"
-    tree = engine.remote_tree(name).result()
+    tree = engine.files.remote_tree(name).result()
     reference = engine.reference(name)
 
     def fetch(diff_id: str, path: str) -> bytes:
@@ -150,10 +151,10 @@ def test_files_of_a_remote_image_are_read_without_a_pull(
         for diff_id, found in files
         if found.kind in ("file", "hardlink")
     }
-    assert engine.images() == []
-    engine.pull(name).result()
+    assert engine.images.list() == []
+    engine.images.pull(name).result()
     for (diff_id, path), content in read.items():
-        with os.fdopen(engine.open_file(diff_id, path), "rb") as file:
+        with os.fdopen(engine.files.open(diff_id, path), "rb") as file:
             assert file.read() == content, path
     assert {found.kind for _, found in files} >= {"file", "hardlink", "symlink", "dir"}
     for diff_id, found in files:
@@ -165,7 +166,7 @@ def test_files_of_a_remote_image_are_read_without_a_pull(
 
 
 def test_platform_of_a_remote_image(engine: Engine, registry: Registry, tmp_path: Path) -> None:
-    tree = engine.remote_tree(f"{registry.host}/app:1", OTHER).result()
+    tree = engine.files.remote_tree(f"{registry.host}/app:1", OTHER).result()
     assert tree.config["architecture"] == "s390x"
     assert list(tmp_path.glob("data/blobs/sha256/*")) == []
 

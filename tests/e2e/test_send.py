@@ -47,7 +47,7 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def engine(paths: Paths, layouts: list[Path]) -> Iterator[Engine]:
     engine = Engine(paths, Config())
     for number, layout in enumerate(layouts, 1):
-        loaded = engine.load(str(layout)).result()[0]
+        loaded = engine.archives.load(str(layout)).result()[0]
         engine.store.tag(loaded.image.digest, f"docker.io/library/app:{number}")
     yield engine
     engine.close()
@@ -116,7 +116,9 @@ def program(store: ImageStore) -> str:
 
 def test_only_the_layers_that_are_missing_go(engine: Engine, far: ImageStore, host: Host) -> None:
     def send(*images: str) -> Sent:
-        sent: Sent = engine.send(images, "root@127.0.0.1", host.options, program(far)).result()
+        sent: Sent = engine.archives.send(
+            images, "root@127.0.0.1", host.options, program(far)
+        ).result()
         return sent
 
     first = send("app:1")
@@ -134,25 +136,25 @@ def test_only_the_layers_that_are_missing_go(engine: Engine, far: ImageStore, ho
 
 def test_what_is_in_the_way_is_named(engine: Engine, far: ImageStore, host: Host) -> None:
     with pytest.raises(NotFound):
-        engine.send(["absent"], "root@127.0.0.1")
+        engine.archives.send(["absent"], "root@127.0.0.1")
     with pytest.raises(HostError, match="refused") as caught:
-        engine.send(["app:1"], "root@127.0.0.1", ["Port=1"]).result()
+        engine.archives.send(["app:1"], "root@127.0.0.1", ["Port=1"]).result()
     assert "ssh-copy-id root@127.0.0.1" in caught.value.hint
     with pytest.raises(HostError, match="not found") as caught:
-        engine.send(["app:1"], "root@127.0.0.1", host.options, "no-limpet").result()
+        engine.archives.send(["app:1"], "root@127.0.0.1", host.options, "no-limpet").result()
     assert "--limpet" in caught.value.hint
     with pytest.raises(HostError, match="no host"):
-        engine.send(["app:1"], "-oProxyCommand=true").result()
+        engine.archives.send(["app:1"], "-oProxyCommand=true").result()
     with pytest.raises(HostError, match="Welcome"):
-        engine.send(["app:1"], "root@127.0.0.1", host.options, "echo Welcome #").result()
+        engine.archives.send(["app:1"], "root@127.0.0.1", host.options, "echo Welcome #").result()
     # What goes wrong there is told here.
     blocked = f"env LIMPET_DATA_ROOT=/dev/null/x LIMPET_RUN_ROOT=/dev/null/x {PROGRAM}"
     with pytest.raises(HostError, match=r"root@127\.0\.0\.1: .*/dev/null/x"):
-        engine.send(["app:1"], "root@127.0.0.1", host.options, blocked).result()
+        engine.archives.send(["app:1"], "root@127.0.0.1", host.options, blocked).result()
 
 
 def test_a_cancelled_send_ends_at_once(engine: Engine, host: Host) -> None:
-    job = engine.send(["app:1"], "root@127.0.0.1", host.options, "sleep 60;")
+    job = engine.archives.send(["app:1"], "root@127.0.0.1", host.options, "sleep 60;")
     time.sleep(0.3)
     job.cancel()
     assert job.wait(5)

@@ -23,8 +23,8 @@ def engine(paths: Paths) -> Iterator[Engine]:
     """An engine with the starter image; its containers are gone afterwards."""
     made = make_engine(paths, "fork")
     yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
+    for info in made.containers.list():
+        made.containers.rm(info.id, force=True)
     made.close()
     reap()
 
@@ -32,6 +32,6 @@ def engine(paths: Paths) -> Iterator[Engine]:
 @pytest.fixture
 def containers(engine: Engine) -> Iterator[Containers]:
     """The life cycle of an engine's containers, which are gone afterwards."""
-    yield engine.lifecycle
-    for info in engine.lifecycle.list():
-        engine.lifecycle.rm(info.id, force=True)
+    yield engine.containers
+    for info in engine.containers.list():
+        engine.containers.rm(info.id, force=True)

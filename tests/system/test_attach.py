@@ -44,9 +44,9 @@ def engine(paths: Paths, request: pytest.FixtureRequest) -> Iterator[Engine]:
 def threaded(paths: Paths) -> Iterator[Containers]:
     """The door for processes with threads."""
     made = make_engine(paths, "spawner")
-    yield made.lifecycle
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
+    yield made.containers
+    for info in made.containers.list():
+        made.containers.rm(info.id, force=True)
     made.close()
 
 
@@ -274,7 +274,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from core.paths import Paths
 from tests.containers import make_engine, shell
-containers = make_engine(Paths({paths.data!r}, {paths.run!r}), {door!r}).lifecycle
+containers = make_engine(Paths({paths.data!r}, {paths.run!r}), {door!r}).containers
 container = containers.create(shell("exec sleep 1000"))
 containers.start(container)
 print(container, flush=True)
@@ -299,9 +299,9 @@ sys.stdin.read()
         assert not [link for link in links if "limpet.db" in link or "lock" in link], links
         assert os.readlink(f"/proc/{found.monitor}/cwd") == "/"
         engine = make_engine(paths, "fork")
-        engine.lifecycle.stop(container, 0)
-        assert engine.lifecycle.resolve(container).exit_code in (137, 143)
-        engine.lifecycle.rm(container)
+        engine.containers.stop(container, 0)
+        assert engine.containers.resolve(container).exit_code in (137, 143)
+        engine.containers.rm(container)
         engine.close()
 
 
@@ -366,7 +366,7 @@ import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from core.paths import Paths
 from tests.containers import make_engine, options, shell
-containers = make_engine(Paths({paths.data!r}, {paths.run!r}), "fork").lifecycle
+containers = make_engine(Paths({paths.data!r}, {paths.run!r}), "fork").containers
 with containers.run({act}) as session:
     code = session.relay(0, 1, 2, "ctrl-p,ctrl-q")
 print("code", code)
@@ -409,7 +409,7 @@ def test_a_fatal_signal_restores_the_terminal_first(paths: Paths, number: int) -
     os.close(master)
     os.close(slave)
     engine = make_engine(paths, "fork")
-    engine.lifecycle.rm(engine.lifecycle.list()[0].id, force=True)
+    engine.containers.rm(engine.containers.list()[0].id, force=True)
     engine.close()
 
 
@@ -431,7 +431,7 @@ def test_a_person_at_a_terminal(paths: Paths) -> None:
     child.expect(pexpect.EOF)
     child.close()
     engine = make_engine(paths, "fork")
-    assert engine.lifecycle.list() == []
+    assert engine.containers.list() == []
     engine.close()
 
 

@@ -73,7 +73,7 @@ def test_run_sees_arguments_environment_and_user(shop: Workshop) -> None:
 def test_only_what_was_written_is_in_the_layer(shop: Workshop) -> None:
     built = shop.build("FROM starter\nRUN true\nRUN echo 1 >/etc/one\nRUN rm /etc/one /bin/vi\n")
     files = [
-        [(entry.path, entry.kind) for entry in shop.engine.layer_files(layer.diff_id)]
+        [(entry.path, entry.kind) for entry in shop.engine.files.of_layer(layer.diff_id)]
         for layer in shop.engine.store.history(built.digest)[1:]
         if layer.diff_id
     ]

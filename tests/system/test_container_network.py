@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def engine(paths: Paths, request: pytest.FixtureRequest) -> Iterator[Engine]:
     made = make_engine(paths, request.param, {("network", "subnet"): "10.89.0.0/24"})
     yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
+    for info in made.containers.list():
+        made.containers.rm(info.id, force=True)
     made.network.teardown()
     made.close()
     reap()
@@ -37,7 +37,7 @@ def engine(paths: Paths, request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 @pytest.fixture
 def containers(engine: Engine) -> Containers:
-    return engine.lifecycle
+    return engine.containers
 
 
 def server(containers: Containers, port: int = 0, name: str = "") -> str:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 def make(engine: Engine, script: str = "sleep 1000", *, start: bool = True, **changes: Any) -> str:
-    container = engine.lifecycle.create(shell(script, name="web", **changes))
+    container = engine.containers.create(shell(script, name="web", **changes))
     if start:
-        engine.lifecycle.start(container)
+        engine.containers.start(container)
     return "web"
 
 
@@ -38,7 +38,7 @@ def web(engine: Engine, request: pytest.FixtureRequest) -> str:
 
 
 def copy(engine: Engine, source: str | Path, target: str | Path, **options: bool) -> None:
-    engine.copying().copy(place(source), place(target), **options)
+    engine.files.copying().copy(place(source), place(target), **options)
 
 
 def place(word: str | Path) -> Place:
@@ -48,10 +48,10 @@ def place(word: str | Path) -> Place:
 
 def inside(engine: Engine, command: str) -> str:
     """What a shell in the container says, started for it when it does not run."""
-    info = engine.lifecycle.resolve("web")
+    info = engine.containers.resolve("web")
     if info.state != "running":
-        engine.lifecycle.start("web")
-    code, out, err = run(engine.lifecycle.exec("web", ("sh", "-c", command)))
+        engine.containers.start("web")
+    code, out, err = run(engine.containers.exec("web", ("sh", "-c", command)))
     assert code == 0, err
     return out.decode()
 
@@ -147,7 +147,7 @@ def test_without_archive_nothing_of_another_owner_s_power_comes_out(
 def test_a_tar_goes_out_and_in(engine: Engine, web: str, tree: Path, tmp_path: Path) -> None:
     copy(engine, tree, "web:/tmp", archive=True)
     with open(tmp_path / "tar", "wb") as file:
-        engine.copying().pack(Place("web", "/tmp/src"), file.fileno())
+        engine.files.copying().pack(Place("web", "/tmp/src"), file.fileno())
     with tarfile.open(tmp_path / "tar") as tar:
         members = {member.name: member for member in tar}
     names = ("a", "again", "inner", "inner/b", "link", "pipe", "null")
@@ -155,7 +155,7 @@ def test_a_tar_goes_out_and_in(engine: Engine, web: str, tree: Path, tmp_path: P
     assert (members["src/a"].uid, members["src/a"].mode) == (1000, 0o4750)
     assert members["src/again"].islnk()
     with open(tmp_path / "tar", "rb") as file:
-        engine.copying().unpack(file.read, Place("web", "/made"[:1]))
+        engine.files.copying().unpack(file.read, Place("web", "/made"[:1]))
     assert inside(engine, "stat -c '%u:%g %a' /src/a; cat /src/again; cat /src/link") == (
         "1000:1001 4750\naa"
     )
@@ -163,7 +163,7 @@ def test_a_tar_goes_out_and_in(engine: Engine, web: str, tree: Path, tmp_path: P
     assert facts(tmp_path / "back/inner") == facts(tree / "inner")
     assert os.getxattr(tmp_path / "back/a", "user.colour") == b"red\xff"
     with open(tmp_path / "tar", "wb") as file:
-        engine.copying().pack(Place("web", "/src/inner/."), file.fileno())
+        engine.files.copying().pack(Place("web", "/src/inner/."), file.fileno())
     with tarfile.open(tmp_path / "tar") as tar:
         assert tar.getnames() == [".", "./b"]
 
@@ -183,10 +183,10 @@ def test_a_hostile_tar_stays_in_the_container(engine: Engine, web: str, tmp_path
     outside = tmp_path / "outside"
     outside.mkdir()
     with pytest.raises(UnsafePath):
-        engine.copying().unpack(
+        engine.files.copying().unpack(
             archive(("../../planted", tarfile.REGTYPE, "x")), Place("web", "/tmp")
         )
-    engine.copying().unpack(
+    engine.files.copying().unpack(
         archive(
             ("way", tarfile.SYMTYPE, str(outside)),
             ("way/planted", tarfile.REGTYPE, "x"),
@@ -208,7 +208,7 @@ def test_volumes_binds_and_files_that_are_mounted(engine: Engine, tmp_path: Path
     (tmp_path / "new").write_text("new")
     for state in ("running", "stopped"):
         if state == "stopped":
-            engine.lifecycle.stop("web", 0)
+            engine.containers.stop("web", 0)
         copy(engine, tmp_path / "new", f"web:/data/{state}")
         assert (data / state).read_text() == "new"
         (tmp_path / "conf").write_text("old")
@@ -232,7 +232,7 @@ def test_a_read_only_container_takes_nothing(engine: Engine, tmp_path: Path) -> 
     for _ in ("running", "stopped"):
         with pytest.raises(Conflict):
             copy(engine, tmp_path / "x", "web:/x")
-        engine.lifecycle.stop("web", 0)
+        engine.containers.stop("web", 0)
 
 
 def test_the_root_is_copied_without_what_the_kernel_makes_up(
@@ -303,7 +303,7 @@ def test_a_copy_that_is_killed_leaves_no_half_file(engine: Engine, tmp_path: Pat
         if pid == 0:
             try:
                 engine.database.close()
-                engine.copying(progress=lambda total: os.kill(os.getpid(), 9)).copy(
+                engine.files.copying(progress=lambda total: os.kill(os.getpid(), 9)).copy(
                     place(source), place(target)
                 )
             finally:
@@ -364,7 +364,7 @@ def test_a_file_without_end_a_pit_without_bottom_and_pipes(engine: Engine, tmp_p
     for number in range(3):
         copy(engine, "web:/t", tmp_path / f"t{number}", archive=True)
         with open(tmp_path / "tar", "wb") as file:
-            engine.copying().pack(Place("web", "/t"), file.fileno())
+            engine.files.copying().pack(Place("web", "/t"), file.fileno())
         with tarfile.open(tmp_path / "tar") as tar:
             assert {member.name for member in tar} == {"t", "t/pipe", "t/grows", "t/tty"}
     assert stat.S_ISFIFO((tmp_path / "t0/pipe").stat().st_mode)
@@ -384,7 +384,7 @@ def test_a_hostile_user_in_the_container_gains_nothing_by_a_copy(
         os.symlink("/etc", tmp_path / f"d/l{number}")
         os.lchown(tmp_path / f"d/l{number}", 1000, 1000)
     inside(engine, "echo secret > /etc/shadow; chmod 600 /etc/shadow")
-    attacker = engine.lifecycle.exec("web", ("sh", "-c", swap), user="1000:1000")
+    attacker = engine.containers.exec("web", ("sh", "-c", swap), user="1000:1000")
     for _ in range(30):
         try:
             copy(engine, f"{tmp_path}/d/.", "web:/t", archive=True)
@@ -403,14 +403,16 @@ def test_a_container_cannot_be_started_while_its_files_are_copied(
     seen: list[str] = []
 
     def progress(total: int) -> None:
-        starter = threading.Thread(target=engine.lifecycle.start, args=("web",))
+        starter = threading.Thread(target=engine.containers.start, args=("web",))
         starter.start()
         starter.join(0.2)
-        seen.append(engine.lifecycle.resolve("web").state)
+        seen.append(engine.containers.resolve("web").state)
         started.append(starter)
 
     started: list[threading.Thread] = []
-    engine.copying(progress=progress).copy(Place("", str(tmp_path / "big")), Place("web", "/big"))
+    engine.files.copying(progress=progress).copy(
+        Place("", str(tmp_path / "big")), Place("web", "/big")
+    )
     started[0].join()
     assert seen[0] == "created"
     assert inside(engine, "wc -c < /big") == "3000000\n"

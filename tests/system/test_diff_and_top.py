@@ -33,16 +33,16 @@ echo 2 > /hidden; mkdir -p /added/deep; : > '/added/deep/a b'
 def test_changes_against_an_image_of_several_layers(engine: Engine) -> None:
     image = "starter"
     for script in (BASE, SECOND):
-        run(engine.lifecycle.run(shell(script, name="base").replace(image=image)))
-        done = engine.commit("base", CommitOptions(tags=("localhost/layered:latest",)))
+        run(engine.containers.run(shell(script, name="base").replace(image=image)))
+        done = engine.images.commit("base", CommitOptions(tags=("localhost/layered:latest",)))
         done.result()
-        engine.lifecycle.rm("base")
+        engine.containers.rm("base")
         image = "localhost/layered:latest"
-    web = engine.lifecycle.create(shell("sleep 1000", name="web").replace(image=image))
-    assert engine.changes(web) == []
-    engine.lifecycle.start(web)
-    assert engine.changes(web) == []  # what is made to mount on is not the container's doing
-    assert run(engine.lifecycle.exec("web", ("sh", "-c", CHANGES)))[0] == 0
+    web = engine.containers.create(shell("sleep 1000", name="web").replace(image=image))
+    assert engine.files.changes(web) == []
+    engine.containers.start(web)
+    assert engine.files.changes(web) == []  # what is made to mount on is not the container's doing
+    assert run(engine.containers.exec("web", ("sh", "-c", CHANGES)))[0] == 0
     expected = """
         A /added
         A /added/deep
@@ -67,53 +67,57 @@ def test_changes_against_an_image_of_several_layers(engine: Engine) -> None:
     """
     wanted = [line.strip() for line in expected.strip().splitlines()]
     for _ in ("running", "stopped"):
-        found = [f"{change.kind} {change.path}" for change in engine.changes(web)]
+        found = [f"{change.kind} {change.path}" for change in engine.files.changes(web)]
         assert found == wanted
-        engine.lifecycle.stop(web, 0)
+        engine.containers.stop(web, 0)
 
 
 def test_links_in_the_layer_are_not_followed(engine: Engine) -> None:
-    run(engine.lifecycle.run(shell("ln -s / /up; rm -r /home; ln -s /proc /home", name="web")))
-    found = [f"{change.kind} {change.path}" for change in engine.changes("web")]
+    run(engine.containers.run(shell("ln -s / /up; rm -r /home; ln -s /proc /home", name="web")))
+    found = [f"{change.kind} {change.path}" for change in engine.files.changes("web")]
     assert "A /up" in found
     assert not any("/up/" in line or "/home/" in line for line in found)
 
 
 def test_processes_have_both_numbers(engine: Engine) -> None:
-    web = engine.lifecycle.create(
+    web = engine.containers.create(
         shell("echo 'me:x:55:55:::' >> /etc/passwd; sleep 333 & exec sleep 444", name="web")
     )
-    engine.lifecycle.start(web)
-    session = engine.lifecycle.exec("web", ("sleep", "555"), user="me")
-    until(lambda: len(engine.processes("web")[0]) == 3)
-    found, passwd = engine.processes("web")
+    engine.containers.start(web)
+    session = engine.containers.exec("web", ("sleep", "555"), user="me")
+    until(lambda: len(engine.containers.processes("web")[0]) == 3)
+    found, passwd = engine.containers.processes("web")
     assert {process.command for process in found} == {"sleep 333", "sleep 444", "sleep 555"}
     first = next(process for process in found if process.inner_pid == 1)
-    assert first.pid == engine.lifecycle.resolve("web").pid
+    assert first.pid == engine.containers.resolve("web").pid
     assert first.command == "sleep 444"
     assert first.pid != os.getpid()
     assert next(p for p in found if p.command == "sleep 555").uid == 55
     assert b"me:x:55" in passwd
     session.close()
-    engine.lifecycle.pause("web")
-    assert first.pid in [process.pid for process in engine.processes("web")[0]]
-    engine.lifecycle.unpause("web")
-    engine.lifecycle.stop("web", 0)
+    engine.containers.pause("web")
+    assert first.pid in [process.pid for process in engine.containers.processes("web")[0]]
+    engine.containers.unpause("web")
+    engine.containers.stop("web", 0)
     with pytest.raises(Conflict):
-        engine.processes("web")
+        engine.containers.processes("web")
 
 
 def _await_command(engine: Engine, container: str, command: str) -> None:
-    until(lambda: [process.command for process in engine.processes(container)[0]] == [command])
+    until(
+        lambda: (
+            [process.command for process in engine.containers.processes(container)[0]] == [command]
+        )
+    )
 
 
 def test_a_hostile_passwd_names_nobody_of_the_host(engine: Engine) -> None:
     for trick in ("ln -s /proc/1/root/etc/passwd", "mkfifo", "ln -s ../../../../etc/shadow"):
         script = f"rm /etc/passwd; {trick} /etc/passwd; exec sleep 1000"
-        web = engine.lifecycle.create(shell(script))
-        engine.lifecycle.start(web)
+        web = engine.containers.create(shell(script))
+        engine.containers.start(web)
         _await_command(engine, web, "sleep 1000")
-        assert engine.processes(web)[1] == b""
+        assert engine.containers.processes(web)[1] == b""
 
 
 def test_a_process_in_a_cgroup_of_its_own_is_found(engine: Engine) -> None:
@@ -122,8 +126,8 @@ def test_a_process_in_a_cgroup_of_its_own_is_found(engine: Engine) -> None:
     for c in /sys/fs/cgroup/* /sys/fs/cgroup; do
         mkdir -p $c/inner && echo $$ > $c/inner/cgroup.procs
     done; exec sleep 1000"""
-    web = engine.lifecycle.create(shell(script, privileged=True))
-    engine.lifecycle.start(web)
+    web = engine.containers.create(shell(script, privileged=True))
+    engine.containers.start(web)
     _await_command(engine, web, "sleep 1000")
 
 
@@ -153,6 +157,6 @@ def test_options_that_are_not_known_are_refused(words: str) -> None:
 
 
 def test_a_container_without_a_process_has_no_top(engine: Engine) -> None:
-    engine.lifecycle.create(options("true", name="cold"))
+    engine.containers.create(options("true", name="cold"))
     with pytest.raises(Conflict):
-        engine.processes("cold")
+        engine.containers.processes("cold")

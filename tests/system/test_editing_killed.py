@@ -24,13 +24,13 @@ NEW = "localhost/new:latest"
 @pytest.fixture
 def engine(paths: Paths) -> Iterator[Engine]:
     made = make_engine(paths, "spawner")
-    run(made.lifecycle.run(shell("echo new > /version", name="maker")))
-    made.commit("maker", CommitOptions(tags=(NEW,))).result()
-    made.lifecycle.create(shell("cat /version; cat /written; echo >> /written old"
+    run(made.containers.run(shell("echo new > /version", name="maker")))
+    made.images.commit("maker", CommitOptions(tags=(NEW,))).result()
+    made.containers.create(shell("cat /version; cat /written; echo >> /written old"
                                 , name="web"))  # fmt: skip
     yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
+    for info in made.containers.list():
+        made.containers.rm(info.id, force=True)
     made.close()
     reap()
 
@@ -64,7 +64,7 @@ def _kill_before(place: Any, name: str, left: list[int]) -> None:
 
 
 def said(engine: Engine) -> bytes:
-    return run(engine.lifecycle.start_attached("web"))[1]
+    return run(engine.containers.start_attached("web"))[1]
 
 
 def test_an_edit_to_another_image(engine: Engine) -> None:
@@ -74,19 +74,19 @@ def test_an_edit_to_another_image(engine: Engine) -> None:
     for step in range(20):
         if not killed(engine, lambda: engine.editing.edit("web", options, image=NEW), step):
             break
-        changed = engine.lifecycle.resolve("web").image == NEW
+        changed = engine.containers.resolve("web").image == NEW
         if changed:
             engine.editing.undo("web")
         # Whatever was cut short, what the container wrote is there.
         assert said(engine).startswith(b"old\n"), step
-        left = os.listdir(engine.paths.container(engine.lifecycle.resolve("web").id))
+        left = os.listdir(engine.paths.container(engine.containers.resolve("web").id))
         assert sum(name.startswith("upper") for name in left) <= 2, (step, left)
     assert step >= 6
     assert said(engine) == b"new\n"
     for step in range(10):
         if not killed(engine, lambda: engine.editing.undo("web"), step):
             break
-        if engine.lifecycle.resolve("web").image == NEW:
+        if engine.containers.resolve("web").image == NEW:
             engine.editing.undo("web")
         assert said(engine).startswith(b"old\n")
         engine.editing.undo("web")

@@ -30,19 +30,19 @@ def upper(engine: Engine, container: str) -> Path:
 
 def hostile(engine: Engine, script: str = "exec sleep 1000", **changes: object) -> str:
     """Start a container that sets its traps first and says so."""
-    container = engine.lifecycle.create(shell(f"{script}", **changes))
-    engine.lifecycle.start(container)
+    container = engine.containers.create(shell(f"{script}", **changes))
+    engine.containers.start(container)
     return container
 
 
 def inside(engine: Engine, script: str, **changes: object) -> str:
-    _, out, err = run(engine.lifecycle.run(shell(script, **changes)))
+    _, out, err = run(engine.containers.run(shell(script, **changes)))
     return (out + err).decode()
 
 
 def executed(engine: Engine, container: str, *argv: str, **changes: object) -> tuple[int, str]:
     try:
-        code, out, err = run(engine.lifecycle.exec(container, argv, **changes))  # type: ignore[arg-type]
+        code, out, err = run(engine.containers.exec(container, argv, **changes))  # type: ignore[arg-type]
     except RunError as error:
         return error.exit_code, str(error)
     return code, (out + err).decode()
@@ -68,11 +68,11 @@ def test_the_interpreter_is_never_open_for_writing(engine: Engine) -> None:
 @pytest.mark.parametrize("program", ["/proc/self/exe", "/proc/1/exe", "/proc/self/fd/3"])
 def test_a_program_replaced_by_a_way_to_ours_is_not_run(engine: Engine, program: str) -> None:
     """The image's or the running container's program is a link to the process that starts it."""
-    container = engine.lifecycle.create(options("/bin/trap"))
+    container = engine.containers.create(options("/bin/trap"))
     (upper(engine, container) / "bin").mkdir(exist_ok=True)
     (upper(engine, container) / "bin/trap").symlink_to(program)
     with pytest.raises(RunError):
-        engine.lifecycle.start(container)
+        engine.containers.start(container)
     running = hostile(
         engine,
         f"ln -s {program} /bin/trap; printf '#!{program}\\n' > /bin/script; chmod 755 /bin/script;"
@@ -89,14 +89,14 @@ def test_a_program_replaced_by_a_way_to_ours_is_not_run(engine: Engine, program:
 def test_a_working_directory_does_not_reach_the_host(engine: Engine, number: int) -> None:
     """CVE-2024-21626: a descriptor that leaked leads to the host's file system."""
     trap = f"/proc/self/fd/{number}"
-    container = engine.lifecycle.create(shell("ls -a ../../../..", workdir=trap))
+    container = engine.containers.create(shell("ls -a ../../../..", workdir=trap))
     try:
-        engine.lifecycle.start(container)
-        engine.lifecycle.wait(container)
+        engine.containers.start(container)
+        engine.containers.wait(container)
     except RunError:
         pass
     else:
-        said = b"".join(text for _, text in engine.lifecycle.logs(container)).decode()
+        said = b"".join(text for _, text in engine.containers.logs(container)).decode()
         assert "boot" not in said.split()
     if number == 0:
         running = hostile(engine, "ln -s /proc/self/fd/0 /trap; touch /ready; exec sleep 1000")
@@ -108,7 +108,7 @@ def test_a_working_directory_does_not_reach_the_host(engine: Engine, number: int
 
 def test_masks_do_not_depend_on_the_container_s_devices(engine: Engine) -> None:
     """CVE-2025-31133 and -52565: /dev, its null or its console lead somewhere else."""
-    container = engine.lifecycle.create(
+    container = engine.containers.create(
         shell("stat -c '%F %t:%T' /proc/interrupts; cat /proc/interrupts | wc -c", tty=True)
     )
     traps = upper(engine, container)
@@ -118,9 +118,9 @@ def test_masks_do_not_depend_on_the_container_s_devices(engine: Engine) -> None:
     for name in ("null", "console", "ptmx"):
         (traps / "elsewhere" / name).symlink_to("/proc/sys/kernel/core_pattern")
     pattern = Path("/proc/sys/kernel/core_pattern").read_text()
-    engine.lifecycle.start(container)
-    engine.lifecycle.wait(container)
-    said = b"".join(text for _, text in engine.lifecycle.logs(container)).decode()
+    engine.containers.start(container)
+    engine.containers.wait(container)
+    said = b"".join(text for _, text in engine.containers.logs(container)).decode()
     assert said.split("\r\n") == ["character special file 1:3", "0", ""]
     assert Path("/proc/sys/kernel/core_pattern").read_text() == pattern
 
@@ -183,7 +183,7 @@ def test_a_fork_bomb_of_descriptors_and_links_is_removed(engine: Engine) -> None
         "touch /ready; exec sleep 1000",
     )
     until(lambda: (upper(engine, container) / "ready").exists())
-    engine.lifecycle.rm(container, force=True)
+    engine.containers.rm(container, force=True)
     assert Path("/etc/passwd").exists()
     assert not Path(engine.paths.container(container)).exists()
 
@@ -193,18 +193,18 @@ SWAP = "cd /v; mkdir -p real/sub; while :; do ln -sfn {0} trap; ln -sfn real tra
 
 def test_mounts_below_a_shared_volume_follow_no_link_that_another_swaps(engine: Engine) -> None:
     """CVE-2021-30465 and -2025-52881: two containers share a volume, one swaps a mount's place."""
-    engine.lifecycle.start(create(engine, SWAP.format("/proc/self"), "-v", "shared:/v"))
+    engine.containers.start(create(engine, SWAP.format("/proc/self"), "-v", "shared:/v"))
     started = 0
     for _ in range(8):
         script = "grep -c -E ' /(proc/[^ ]+|sys/[^ ]+|dev/[^ ]+) .* (ext4|xfs|overlay) ' \
                   /proc/self/mountinfo; test -e /proc/self/attr/current && echo own"
         container = create(engine, script, "-v", "shared:/v", "-v", "other:/v/trap/attr")
         try:
-            engine.lifecycle.start(container)
+            engine.containers.start(container)
         except RunError:
             continue  # the link was there at that moment, and was refused
-        engine.lifecycle.wait(container)
-        said = b"".join(text for _, text in engine.lifecycle.logs(container)).decode()
+        engine.containers.wait(container)
+        said = b"".join(text for _, text in engine.containers.logs(container)).decode()
         assert said == "0\nown\n"
         started += 1
     assert started
@@ -215,16 +215,16 @@ def test_a_volume_s_part_that_is_swapped_meanwhile_shows_nothing_of_the_host(
 ) -> None:
     """CVE-2023-27561's like: the part of a volume is a link for a moment."""
     host = Path(engine.paths.containers)
-    engine.lifecycle.start(create(engine, SWAP.format(host), "-v", "shared:/v"))
+    engine.containers.start(create(engine, SWAP.format(host), "-v", "shared:/v"))
     part = "source=shared,target=/p,volume-subpath=trap"
     for _ in range(8):
         container = create(engine, "ls /p", "--mount", part)
         try:
-            engine.lifecycle.start(container)
+            engine.containers.start(container)
         except RunError:
             continue
-        engine.lifecycle.wait(container)
-        said = b"".join(text for _, text in engine.lifecycle.logs(container)).decode()
+        engine.containers.wait(container)
+        said = b"".join(text for _, text in engine.containers.logs(container)).decode()
         assert said.split() in (["sub"], ["attr", "sub"])
 
 
@@ -238,7 +238,7 @@ def test_who_enters_does_not_trust_the_container_s_proc(engine: Engine) -> None:
         "ln -s / /fake/self/root; mount --bind /fake /proc && touch /ready; exec sleep 1000",
         "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--name", "liar",
     )  # fmt: skip
-    engine.lifecycle.start(container)
+    engine.containers.start(container)
     until(lambda: (upper(engine, container) / "ready").exists())
     assert executed(engine, container, "ls", "/proc") == (0, "self\nsys\n")
     assert executed(engine, container, "id", "-u", user="1000:1000") == (0, "1000\n")
@@ -250,4 +250,4 @@ def test_who_enters_does_not_trust_the_container_s_proc(engine: Engine) -> None:
 
 def create(engine: Engine, script: str, *words: str) -> str:
     verb, rest = find(["run", "--network", "none", *words, "starter", "sh", "-c", script])
-    return engine.lifecycle.create(container_options(engine, parse(verb, rest)))  # type: ignore[arg-type]
+    return engine.containers.create(container_options(engine, parse(verb, rest)))  # type: ignore[arg-type]

@@ -151,19 +151,19 @@ def test_diff_of_images(engine: Engine, maker: Maker) -> None:
 
 
 def test_diff_of_a_container(engine: Engine) -> None:
-    engine.make_starter().result()
-    container = engine.lifecycle.create(
+    engine.images.make_starter().result()
+    container = engine.containers.create(
         options("sh", "-c", "echo x > /new; rm -r /home; ln /new /same")
     )
     try:
-        engine.lifecycle.start(container)
-        engine.lifecycle.wait(container)
+        engine.containers.start(container)
+        engine.containers.wait(container)
         rows = table(engine, f"image diff --type files starter {container}").rows
         found = {row["Path"]: row["Status"] for row in rows}
         assert found.items() >= {"/new": "A", "/same": "A", "/home": "D"}.items()
         assert "/bin/busybox" not in found
     finally:
-        engine.lifecycle.rm(container)
+        engine.containers.rm(container)
 
 
 def test_check_counts_as_dive_does(engine: Engine, maker: Maker) -> None:

@@ -85,8 +85,8 @@ def left(paths: Paths) -> Iterator[Engine]:
     """Give another limpet, which comes later and removes what it finds."""
     engine = make_engine(paths, "spawner")
     yield engine
-    for info in engine.containers():
-        engine.lifecycle.rm(info.id, force=True)
+    for info in engine.containers.list():
+        engine.containers.rm(info.id, force=True)
     engine.network.teardown()
     engine.close()
     with contextlib.suppress(ChildProcessError):
@@ -96,12 +96,12 @@ def left(paths: Paths) -> Iterator[Engine]:
 
 def make(engine: Engine) -> str:
     port = Port("127.0.0.1", 0, 80)
-    return engine.lifecycle.create(shell(SLEEP, network="bridge", publish=(port,)))
+    return engine.containers.create(shell(SLEEP, network="bridge", publish=(port,)))
 
 
 def check(engine: Engine, container: str) -> None:
     """What limpet tells is true, nothing is left of what ended, and the container works."""
-    containers = engine.lifecycle
+    containers = engine.containers
     with stored.Lock(engine.paths, container):
         pass  # a start whose front end was killed is over
     info = containers.resolve(container)
@@ -137,7 +137,7 @@ def test_the_monitor_is_killed_while_it_starts_a_container(
     deadly(monkeypatch, owner, name, when, lambda: os.getpid() != own)
     dying = make_engine(paths, "fork")
     with contextlib.suppress(Error):
-        dying.lifecycle.start(container)
+        dying.containers.start(container)
     dying.close()
     monkeypatch.undo()
     until(lambda: not spawners(paths))  # what it forked would die, too
@@ -151,14 +151,14 @@ def test_the_monitor_is_killed_while_its_container_ends(
     container, own, ending_ = make(left), os.getpid(), str(paths.data) + "/ending"
     deadly(monkeypatch, owner, name, when, lambda: os.getpid() != own and os.path.exists(ending_))
     dying = make_engine(paths, "fork")
-    dying.lifecycle.start(container)
+    dying.containers.start(container)
     with open(ending_, "w"):
         pass
     with contextlib.suppress(Error):
-        dying.lifecycle.stop(container, 1)
+        dying.containers.stop(container, 1)
     dying.close()
     monkeypatch.undo()
-    info = left.lifecycle.resolve(container)
+    info = left.containers.resolve(container)
     assert info.state == "exited"
     assert info.exit_code in (0, 137)
     check(left, container)
@@ -170,7 +170,7 @@ def in_a_front_end(paths: Paths, act: Callable[[Containers], object]) -> None:
     if pid == 0:
         try:
             engine = make_engine(paths, "fork")
-            act(engine.lifecycle)
+            act(engine.containers)
         finally:
             os._exit(3)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
@@ -192,7 +192,7 @@ def test_the_front_end_is_killed_while_it_stops_a_container(
     paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
 ) -> None:
     container, own = make(left), os.getpid()
-    left.lifecycle.start(container)
+    left.containers.start(container)
     deadly(monkeypatch, owner, name, when, lambda: os.getppid() == own)
     in_a_front_end(paths, lambda containers: containers.stop(container, 1))
     monkeypatch.undo()
@@ -204,15 +204,15 @@ def test_the_front_end_is_killed_while_it_removes_a_container(
     paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
 ) -> None:
     container, own = make(left), os.getpid()
-    left.lifecycle.start(container)
+    left.containers.start(container)
     deadly(monkeypatch, owner, name, when, lambda: os.getppid() == own)
     in_a_front_end(paths, lambda containers: containers.rm(container, force=True))
     monkeypatch.undo()
-    for info in left.containers():
+    for info in left.containers.list():
         assert info.state in ("running", "exited", "dead")
         assert (info.pid > 0) == (info.state == "running")
-        left.lifecycle.rm(container, force=True)
-    assert left.containers() == []
+        left.containers.rm(container, force=True)
+    assert left.containers.list() == []
     assert os.listdir(paths.containers) == []
     assert not _cgroups(container)
 
@@ -233,7 +233,7 @@ def test_the_spawner_is_killed(
 
     monkeypatch.setattr(launcher.Launcher, "_try_send", send)
     with contextlib.suppress(Error):
-        dying.lifecycle.start(container)
+        dying.containers.start(container)
     monkeypatch.undo()
     dying.close()
     check(left, container)

@@ -56,7 +56,7 @@ def test_an_ordinary_user_is_told_to_be_root(words: tuple[str, ...], tmp_path: P
 
 def test_another_s_containers_cannot_be_looked_at(paths: Paths, tmp_path: Path) -> None:
     engine = make_engine(paths, "spawner")
-    engine.lifecycle.create(shell("true"))
+    engine.containers.create(shell("true"))
     engine.close()
     for parent in (tmp_path, *tmp_path.parents[:2]):
         parent.chmod(0o755)
@@ -72,4 +72,4 @@ def test_root_without_its_capabilities_is_told_what_is_missing(paths: Paths) -> 
     code, told = limpet(paths, *words, under=("setpriv", "--bounding-set", "-sys_admin"))
     assert code == 125
     assert "a privilege is missing; limpet doctor tells which" in told
-    assert make_engine(paths, "spawner").lifecycle.list() == []
+    assert make_engine(paths, "spawner").containers.list() == []

@@ -36,7 +36,7 @@ def inside(engine: Engine) -> Inside:
 
     def run_inside(script: str, *words: str) -> str:
         code, out, err = run(
-            engine.lifecycle.run(asked(engine, *words, "starter", "sh", "-c", script))
+            engine.containers.run(asked(engine, *words, "starter", "sh", "-c", script))
         )
         assert (code, err) == (0, b"")
         return out.decode().strip()
@@ -45,8 +45,8 @@ def inside(engine: Engine) -> Inside:
 
 
 def background(engine: Engine, *words: str) -> str:
-    container = engine.lifecycle.create(asked(engine, *words, "starter", "sleep", "1000"))
-    engine.lifecycle.start(container)
+    container = engine.containers.create(asked(engine, *words, "starter", "sleep", "1000"))
+    engine.containers.start(container)
     return container
 
 
@@ -74,9 +74,9 @@ def test_nocopy_and_read_only(inside: Inside) -> None:
 def test_a_used_volume_stays_and_an_unused_goes(engine: Engine) -> None:
     container = background(engine, "-v", "data:/data", "--name", "user")
     with pytest.raises(InUse, match="user"):
-        engine.volumes.remove("data", engine.lifecycle.volume_users)
-    engine.lifecycle.rm(container, force=True)
-    engine.volumes.remove("data", engine.lifecycle.volume_users)
+        engine.volumes.remove("data", engine.containers.volume_users)
+    engine.containers.rm(container, force=True)
+    engine.volumes.remove("data", engine.containers.volume_users)
     assert engine.volumes.list() == []
     assert os.listdir(engine.paths.volumes) == []
 
@@ -96,10 +96,10 @@ def test_a_part_of_a_volume_is_mounted_and_no_link_leads_out(
 def test_an_anonymous_volume_is_the_container_s_own(engine: Engine) -> None:
     container = background(engine, "-v", "/data")
     assert engine.volumes.list() == []
-    other = engine.lifecycle.create(
+    other = engine.containers.create(
         asked(engine, "--volumes-from", container + ":ro", "starter", "true")
     )
-    assert engine.lifecycle.inspect(other)["Mounts"][0]["RW"] is False
+    assert engine.containers.inspect(other)["Mounts"][0]["RW"] is False
 
 
 def test_mounts_above_come_before_mounts_below(inside: Inside, tmp_path: Path) -> None:
@@ -119,16 +119,16 @@ def test_a_tmpfs_has_its_size_and_mode(inside: Inside) -> None:
 @pytest.mark.parametrize("target", ["/", "/proc", "/proc/sys", "/dev"])
 def test_what_isolation_stands_on_cannot_be_covered(engine: Engine, target: str) -> None:
     with pytest.raises(UsageError, match="nothing can be mounted"):
-        engine.lifecycle.create(asked(engine, "-v", f"/etc:{target}", "starter", "true"))
+        engine.containers.create(asked(engine, "-v", f"/etc:{target}", "starter", "true"))
 
 
 def test_an_image_s_link_into_proc_gets_no_mount(engine: Engine, inside: Inside) -> None:
     """CVE-2019-16884: a volume over /proc/self/attr or /proc/sys would turn confinement off."""
-    container = engine.lifecycle.create(asked(engine, "--tmpfs", "/trap", "starter", "true"))
+    container = engine.containers.create(asked(engine, "--tmpfs", "/trap", "starter", "true"))
     upper = Path(engine.paths.container(container)) / "upper"
     (upper / "trap").symlink_to("/proc/sys")
     with pytest.raises(RunError, match="lies in /proc"):
-        engine.lifecycle.start(container)
+        engine.containers.start(container)
 
 
 def test_mounts_made_later_on_the_host_arrive_by_rslave(engine: Engine, tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_mounts_made_later_on_the_host_arrive_by_rslave(engine: Engine, tmp_path
         container = background(engine, "-v", f"{shared}:/host:rslave")
         mount.mount("none", str(shared / "later"), "tmpfs")
         (shared / "later" / "seen").touch()
-        code, out, _ = run(engine.lifecycle.exec(container, ["ls", "/host/later"]))
+        code, out, _ = run(engine.containers.exec(container, ["ls", "/host/later"]))
         assert (code, out) == (0, b"seen\n")
-        engine.lifecycle.rm(container, force=True)
+        engine.containers.rm(container, force=True)
         mount.umount2(str(shared / "later"))
     finally:
         mount.umount2(str(shared))
@@ -161,7 +161,7 @@ def test_limits_of_processes_are_set_and_never_stop_a_start(inside: Inside) -> N
 
 def test_exec_has_the_same_limits_and_groups(engine: Engine) -> None:
     container = background(engine, "--ulimit", "nofile=99", "--group-add", "77")
-    _, out, _ = run(engine.lifecycle.exec(container, ["sh", "-c", "ulimit -n; id -G"]))
+    _, out, _ = run(engine.containers.exec(container, ["sh", "-c", "ulimit -n; id -G"]))
     assert out.split() == [b"99", b"0", b"77"]
 
 
@@ -180,7 +180,7 @@ def test_shared_memory_oom_score_and_sysctls(inside: Inside) -> None:
 def test_a_sysctl_of_the_host_is_refused(engine: Engine) -> None:
     for name in ("vm.swappiness", "kernel.hostname"):
         with pytest.raises(UsageError, match="would change the host"):
-            engine.lifecycle.create(asked(engine, "--sysctl", f"{name}=1", "starter", "true"))
+            engine.containers.create(asked(engine, "--sysctl", f"{name}=1", "starter", "true"))
 
 
 def test_cgroup_limits_are_written(engine: Engine) -> None:
@@ -188,10 +188,10 @@ def test_cgroup_limits_are_written(engine: Engine) -> None:
         engine, "-m", "64m", "--memory-reservation", "32m", "--cpu-shares", "512",
         "--cpuset-cpus", "0",
     )  # fmt: skip
-    pid = engine.lifecycle.resolve(container).pid
+    pid = engine.containers.resolve(container).pid
     status = Path(f"/proc/{pid}/status").read_text()
     assert "Cpus_allowed_list:\t0\n" in status
-    inspected = engine.lifecycle.inspect(container)["HostConfig"]
+    inspected = engine.containers.inspect(container)["HostConfig"]
     assert (inspected["CpuShares"], inspected["MemoryReservation"]) == (512, 32 << 20)
 
 
@@ -206,20 +206,20 @@ def test_a_device_is_there_with_its_rights(inside: Inside) -> None:
 def test_a_device_that_is_none_is_named(engine: Engine) -> None:
     options = asked(engine, "--device", "/etc/passwd", "starter", "true")
     with pytest.raises(UsageError, match="not a device"):
-        engine.lifecycle.create(options)
+        engine.containers.create(options)
 
 
 def test_namespaces_of_another_container_are_joined(engine: Engine, inside: Inside) -> None:
     other = background(engine, "--name", "first")
-    run(engine.lifecycle.exec(other, ["sh", "-c", "echo shared > /dev/shm/x"]))
+    run(engine.containers.exec(other, ["sh", "-c", "echo shared > /dev/shm/x"]))
     found = inside("cat /dev/shm/x; ps | grep -c 'sleep 100[0]'", "--ipc", "container:first",
                    "--pid", "container:first")  # fmt: skip
     assert found.split() == ["shared", "1"]
-    assert engine.lifecycle.resolve(other).state == "running"
+    assert engine.containers.resolve(other).state == "running"
 
 
 def test_joining_a_container_that_does_not_run_is_a_conflict(engine: Engine) -> None:
-    engine.lifecycle.create(asked(engine, "--name", "idle", "starter", "true"))
+    engine.containers.create(asked(engine, "--name", "idle", "starter", "true"))
     with pytest.raises(Conflict, match="idle is not running"):
         background(engine, "--pid", "container:idle")
 
@@ -229,10 +229,10 @@ def test_the_host_s_processes_are_seen_and_all_of_the_container_end(
 ) -> None:
     assert inside(f"ls -d /proc/{os.getpid()}", "--pid", "host")
     options = asked(engine, "--pid", "host", "starter", "sh", "-c", "sleep 1234 & sleep 1000")
-    container = engine.lifecycle.create(options)
-    engine.lifecycle.start(container)
+    container = engine.containers.create(options)
+    engine.containers.start(container)
     until(lambda: _running("sleep\x001234"))
-    engine.lifecycle.kill(container)
+    engine.containers.kill(container)
     until(lambda: not _running("sleep\x001234"))
 
 
@@ -253,7 +253,7 @@ def test_the_host_s_name(inside: Inside) -> None:
 
 def test_an_init_reaps_and_passes_the_code_on(engine: Engine) -> None:
     options = asked(engine, "--init", "starter", "sh", "-c", "cat /proc/1/comm; exit 7")
-    code, out, _ = run(engine.lifecycle.run(options))
+    code, out, _ = run(engine.containers.run(options))
     assert code == 7
     assert out.strip() in (b"catatonit", b"tini", b"docker-init", b"init")
 
@@ -266,10 +266,10 @@ def test_unmasked_paths(inside: Inside) -> None:
 
 def test_domain_name_and_annotations(engine: Engine, inside: Inside) -> None:
     assert inside("cat /proc/sys/kernel/domainname", "--domainname", "example") == "example"
-    container = engine.lifecycle.create(
+    container = engine.containers.create(
         asked(engine, "--annotation", "org.example.team=red", "starter", "true")
     )
-    found = engine.lifecycle.inspect(container)["HostConfig"]["Annotations"]
+    found = engine.containers.inspect(container)["HostConfig"]["Annotations"]
     assert found == {"org.example.team": "red"}
 
 

@@ -38,13 +38,13 @@ def files(engine: Engine) -> list[str]:
 
 def test_an_image_comes_back_as_it_was(engine: Engine) -> None:
     say(engine, "tag starter other:1")
-    before, there = engine.images(), files(engine)
+    before, there = engine.images.list(), files(engine)
     say(engine, "rmi starter other:1")
-    assert engine.images() == []
+    assert engine.images.list() == []
     assert files(engine) == there
     assert say(engine, "undo") == "Brought back: image localhost/starter:latest"
-    assert engine.images() == before
-    assert run(engine.lifecycle.run(options("echo", "x", auto_remove=True)))[1] == b"x\n"
+    assert engine.images.list() == before
+    assert run(engine.containers.run(options("echo", "x", auto_remove=True)))[1] == b"x\n"
     with pytest.raises(NotFound, match="nothing to bring back"):
         say(engine, "undo")
 
@@ -66,7 +66,7 @@ def test_what_is_over_its_time_goes_with_the_next_removal(engine: Engine) -> Non
     assert [batch.command for batch in engine.trash.batches()] == ["rmi other:1"]
     assert engine.trash.sweep() == 0
     say(engine, "undo")
-    assert [info.tags for info in engine.images()] == [("other:1",)]
+    assert [info.tags for info in engine.images.list()] == [("other:1",)]
 
 
 @pytest.mark.parametrize(
@@ -84,35 +84,35 @@ def test_nothing_is_kept_when_so_set_or_the_disk_is_full(
 
 def test_containers_come_back_with_what_they_wrote(engine: Engine) -> None:
     for name in ("one", "two"):
-        engine.lifecycle.create(shell("echo $0 > /note; exec sleep 1000", name=name))
-        engine.lifecycle.start(name)
-    before = {info.id for info in engine.containers()}
+        engine.containers.create(shell("echo $0 > /note; exec sleep 1000", name=name))
+        engine.containers.start(name)
+    before = {info.id for info in engine.containers.list()}
     say(engine, "rm -f one two")
-    assert engine.containers() == []
+    assert engine.containers.list() == []
     assert os.listdir(engine.paths.containers) == []
     assert say(engine, "undo") == "Brought back: container one\nBrought back: container two"
-    assert {info.id for info in engine.containers()} == before
-    assert {info.state for info in engine.containers()} == {"exited"}
+    assert {info.id for info in engine.containers.list()} == before
+    assert {info.state for info in engine.containers.list()} == {"exited"}
     assert os.listdir(engine.paths.trash) == []
-    note = Path(f"{engine.paths.container(engine.lifecycle.resolve('one').id)}/upper/note")
+    note = Path(f"{engine.paths.container(engine.containers.resolve('one').id)}/upper/note")
     assert note.read_text() == "sh\n"
-    engine.lifecycle.start("one")
-    assert engine.lifecycle.resolve("one").state == "running"
+    engine.containers.start("one")
+    assert engine.containers.resolve("one").state == "running"
 
 
 def test_a_taken_name_is_told_and_nothing_is_lost(engine: Engine) -> None:
-    engine.lifecycle.create(options("true", name="one"))
+    engine.containers.create(options("true", name="one"))
     say(engine, "rm one")
-    engine.lifecycle.create(options("true", name="one"))
+    engine.containers.create(options("true", name="one"))
     with pytest.raises(Conflict, match="'one' is taken"):
         say(engine, "undo")
-    engine.lifecycle.rename("one", "new")
+    engine.containers.rename("one", "new")
     say(engine, "undo")
-    assert {info.name for info in engine.containers()} == {"one", "new"}
+    assert {info.name for info in engine.containers.list()} == {"one", "new"}
 
 
 def test_emptying_removes_containers_and_what_was_left(engine: Engine) -> None:
-    engine.lifecycle.create(options("true", name="one"))
+    engine.containers.create(options("true", name="one"))
     say(engine, "rm one")
     os.mkdir(f"{engine.paths.trash}/left-over")
     engine.trash.empty()
@@ -120,7 +120,7 @@ def test_emptying_removes_containers_and_what_was_left(engine: Engine) -> None:
 
 
 def test_a_container_that_removes_itself_is_not_kept(engine: Engine) -> None:
-    run(engine.lifecycle.run(options("true", auto_remove=True)))
+    run(engine.containers.run(options("true", auto_remove=True)))
     assert engine.trash.batches() == []
 
 
@@ -128,27 +128,29 @@ def test_names_come_back_unless_they_mean_something_else_now(engine: Engine) -> 
     say(engine, "tag starter other:1")
     say(engine, "untag other:1")
     say(engine, "undo")
-    assert "other:1" in engine.images()[0].tags
+    assert "other:1" in engine.images.list()[0].tags
     say(engine, "untag other:1")
-    container = engine.lifecycle.create(shell("echo > /x"))
-    engine.lifecycle.start(container)
-    engine.lifecycle.wait(container)
+    container = engine.containers.create(shell("echo > /x"))
+    engine.containers.start(container)
+    engine.containers.wait(container)
     from core.containers.files.commit import CommitOptions
 
-    new = engine.commit(container, CommitOptions((engine.reference("other:1").canonical,))).result()
+    new = engine.images.commit(
+        container, CommitOptions((engine.reference("other:1").canonical,))
+    ).result()
     say(engine, "undo")
     assert engine.store.resolve("other:1").digest == new.digest
 
 
 def test_layers_are_shared_with_the_trash(engine: Engine) -> None:
     """An image in the trash keeps all its layers, also those that another image had too."""
-    container = engine.lifecycle.create(shell("echo > /x"))
-    engine.lifecycle.start(container)
-    engine.lifecycle.wait(container)
+    container = engine.containers.create(shell("echo > /x"))
+    engine.containers.start(container)
+    engine.containers.wait(container)
     from core.containers.files.commit import CommitOptions
 
-    engine.commit(container, CommitOptions((engine.reference("both:1").canonical,))).result()
-    engine.lifecycle.rm(container)
+    engine.images.commit(container, CommitOptions((engine.reference("both:1").canonical,))).result()
+    engine.containers.rm(container)
     there = files(engine)
     say(engine, "rmi both:1")
     # The second one goes for good, past the trash.
@@ -158,7 +160,7 @@ def test_layers_are_shared_with_the_trash(engine: Engine) -> None:
     say(engine, "undo")
     assert set(there) - set(files(engine)) == set(files_of_starter(plan.blobs))
     asked = options("ls", "/x", auto_remove=True).replace(image="both:1")
-    assert run(engine.lifecycle.run(asked))[1] == b"/x\n"
+    assert run(engine.containers.run(asked))[1] == b"/x\n"
 
 
 def files_of_starter(blobs: tuple[str, ...]) -> list[str]:
@@ -182,39 +184,39 @@ def killed(engine: Engine, script: str, *words: str) -> None:
 
 def test_killed_between_the_directory_and_the_row(engine: Engine) -> None:
     """The directory was moved, the transaction never ended: the next limpet puts it back."""
-    engine.lifecycle.create(options("true", name="one"))
+    engine.containers.create(options("true", name="one"))
     rename = (
         "import core.trash_bin as bin_\n"
         "real = os.rename\n"
         "bin_.os.rename = lambda *paths: (real(*paths), die())\n"
     )
-    killed(engine, rename + "engine.lifecycle.rm('one', bin_=engine.trash.open('rm one'))")
-    assert [info.name for info in engine.containers()] == ["one"]
+    killed(engine, rename + "engine.containers.rm('one', bin_=engine.trash.open('rm one'))")
+    assert [info.name for info in engine.containers.list()] == ["one"]
     assert os.listdir(engine.paths.containers) == []
     engine.trash.open("anything")
     assert len(os.listdir(engine.paths.containers)) == 1
-    engine.lifecycle.start("one")
-    engine.lifecycle.wait("one")
+    engine.containers.start("one")
+    engine.containers.wait("one")
     say(engine, "rm one")
     killed(engine, rename.replace("core.trash_bin", "core.trash") + "engine.trash.undo()")
-    assert engine.containers() == []
+    assert engine.containers.list() == []
     assert say(engine, "undo") == "Brought back: container one"
-    engine.lifecycle.start("one")
+    engine.containers.start("one")
 
 
 def test_a_batch_comes_back_as_a_whole_or_not_at_all(engine: Engine) -> None:
     for name in ("one", "two"):
-        engine.lifecycle.create(options("true", name=name))
+        engine.containers.create(options("true", name=name))
     say(engine, "rm one two")
-    engine.lifecycle.create(options("true", name="two"))
+    engine.containers.create(options("true", name="two"))
     with pytest.raises(Conflict):
         say(engine, "undo")
-    assert [info.name for info in engine.containers()] == ["two"]
+    assert [info.name for info in engine.containers.list()] == ["two"]
     assert len(os.listdir(engine.paths.containers)) == 1
-    engine.lifecycle.rm("two")
+    engine.containers.rm("two")
     say(engine, "undo")
-    assert {info.name for info in engine.containers()} == {"one", "two"}
-    engine.lifecycle.start("one")
+    assert {info.name for info in engine.containers.list()} == {"one", "two"}
+    engine.containers.start("one")
 
 
 def test_killed_while_the_trash_is_emptied(engine: Engine) -> None:
@@ -225,7 +227,7 @@ def test_killed_while_the_trash_is_emptied(engine: Engine) -> None:
         "import core.images.trees as trees\ntrees.remove_tree = die\nengine.trash.empty()",
     )  # fmt: skip
     assert engine.trash.batches() == []
-    assert engine.images() == []
+    assert engine.images.list() == []
     assert engine.database.query("SELECT 1 FROM layers") == []
-    engine.make_starter().result()
-    assert engine.fsck((), repair=False, quick=False).result() == []
+    engine.images.make_starter().result()
+    assert engine.images.fsck((), repair=False, quick=False).result() == []

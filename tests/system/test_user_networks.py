@@ -40,8 +40,8 @@ SETTINGS = {
 def engine(paths: Paths) -> Iterator[Engine]:
     made = make_engine(paths, "fork", SETTINGS)
     yield made
-    for info in made.lifecycle.list():
-        made.lifecycle.rm(info.id, force=True)
+    for info in made.containers.list():
+        made.containers.rm(info.id, force=True)
     for network in made.network.all():
         made.network.teardown(network)
     made.close()
@@ -50,7 +50,7 @@ def engine(paths: Paths) -> Iterator[Engine]:
 
 @pytest.fixture
 def containers(engine: Engine) -> Containers:
-    return engine.lifecycle
+    return engine.containers
 
 
 def network(engine: Engine, name: str, **changes: Any) -> str:
@@ -201,7 +201,7 @@ def test_a_monitor_killed_while_it_plugs_in_leaves_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(place, function, killed)
         engine = make_engine(paths, "fork", SETTINGS)
-    containers = engine.lifecycle
+    containers = engine.containers
     device = network(engine, "shop")
     web = containers.create(
         options("sleep", "1000", network="shop", name="web", publish=(Port("", 8080, 80),))
@@ -219,9 +219,9 @@ def test_a_monitor_killed_while_it_plugs_in_leaves_nothing(
     assert processes_named("sleep\01000") == []
     engine.close()
     again = make_engine(paths, "fork", SETTINGS)
-    again.lifecycle.start(web)
-    assert hosts(again.lifecycle, web, "web")
-    again.lifecycle.rm(web, force=True)
+    again.containers.start(web)
+    assert hosts(again.containers, web, "web")
+    again.containers.rm(web, force=True)
     again.network.teardown(again.network.find("shop"))
     again.close()
     reap()

@@ -20,6 +20,8 @@ from core.containers.lifecycle import Containers
 from core.engine import Engine
 from core.errors import NotFound
 from core.model import Usage
+from core.operations.files import Files
+from core.operations.images import Images
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tests.tui.test_detail import CONTAINER
@@ -102,10 +104,12 @@ def walkable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.chdir(tmp_path)  # S and X write there
     monkeypatch.setattr(LimpetApp, "suspend", suspend)
-    monkeypatch.setattr(Engine, "image_layers", lambda *_: [layer for layer, _ in LAYERS])
-    monkeypatch.setattr(Engine, "layer_files", lambda _, diff_id: files[diff_id])
-    monkeypatch.setattr(Engine, "logs", logs)
-    monkeypatch.setattr(Engine, "usage", lambda *_: Usage(time.monotonic_ns(), 1 << 20, 0, 3, 0))
+    monkeypatch.setattr(Images, "history", lambda *_: [layer for layer, _ in LAYERS])
+    monkeypatch.setattr(Files, "of_layer", lambda _, diff_id: files[diff_id])
+    monkeypatch.setattr(Containers, "logs", logs)
+    monkeypatch.setattr(
+        Containers, "usage", lambda *_: Usage(time.monotonic_ns(), 1 << 20, 0, 3, 0)
+    )
     monkeypatch.setattr(Containers, "inspect", lambda *_: CONTAINER)
 
 

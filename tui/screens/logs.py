@@ -105,8 +105,8 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
 
     `source(stopped)` is called in a thread and yields (1 for stdout or 2 for stderr, text)
     pieces, each line beginning with its RFC 3339 time, and ends soon after `stopped()` is
-    true: `Engine.logs(…, follow=True, timestamps=True, stopped=stopped)`.  In merged logs
-    each line has a name of `named` cells in front.  `max_bytes` is what is kept in memory;
+    true: `engine.containers.logs(…, follow=True, timestamps=True, stopped=stopped)`.  In merged
+    logs each line has a name of `named` cells in front.  `max_bytes` is kept in memory;
     S saves into `directory`.
     """
 

@@ -1,0 +1,140 @@
+"""The files that images and containers hold, wherever these are."""
+
+from __future__ import annotations
+
+import os
+
+from core.privileges import require_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from core.containers.copy.copying import Copying
+    from core.containers.files.changes import Change
+    from core.engine import Engine
+    from core.images.compare import Tree
+    from core.images.index import FileEntry
+    from core.jobs import Job
+
+
+class Files:
+    """Lists, opens, copies and exports files of layers, images and containers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def of_layer(self, diff_id: str) -> list[FileEntry]:
+        """Return what a layer holds, from the index made while it was unpacked."""
+        return self._engine.store.layers.files(diff_id)
+
+    def written(
+        self, container: str, known: Mapping[str, FileEntry] | None = None
+    ) -> list[FileEntry]:
+        """Return what a container wrote, as a layer would hold it now.
+
+        `known`, by path, is what was found before: what has not changed is not read again.
+        """
+        from core.containers.files.commit import places_of_mounts
+        from core.images.tree_index import index_tree
+
+        require_root("reading what a container wrote")
+        info = self._engine.containers.resolve(container)
+        places = places_of_mounts(self._engine.database, info.id)
+        return index_tree(self._upper(info.id), places, known=known)
+
+    def tree(self, name: str) -> Tree:
+        """Return the files and the config of an image, a container, or a layer by its digest.
+
+        An image goes before a container of the same name.  Raises NotFound.
+        """
+        from core.errors import NotFound
+        from core.images.compare import Tree
+        from core.images.digest import is_digest
+
+        store = self._engine.store
+        try:
+            digest, container = store.resolve(name).digest, ""
+        except NotFound:
+            if is_digest(name) and store.layers.has(name):
+                return Tree(name, ((name, self.of_layer(name)),), {})
+            try:
+                info = self._engine.containers.resolve(name)
+            except NotFound:
+                raise NotFound(
+                    f"there is no image, container or layer {name!r} here",
+                    hint="images and ps -a list what there is, image history the layers",
+                    subject=name,
+                ) from None
+            digest, container = info.image_digest, info.id
+        layers = [(step.diff_id, self.of_layer(step.diff_id))
+                  for step in store.history(digest) if step.diff_id]  # fmt: skip
+        if container:
+            layers.append(("", self.written(container)))
+        return Tree(name, tuple(layers), store.config(digest))
+
+    def remote_tree(self, text: str, platform: str = "") -> Job:
+        """Start reading the files of an image in a registry; the job's result is a Tree."""
+        reference = self._engine.reference(text)
+
+        def work(job: Job) -> Tree:
+            from core.registry.remote_files import remote_tree
+
+            return remote_tree(self._engine.config, reference, platform, job)
+
+        return self._engine.jobs.start(f"read {reference.familiar}", work)
+
+    def open(self, diff_id: str, path: str, container: str = "") -> int:
+        """Return a descriptor of a regular file in a layer, without one in what a container wrote.
+
+        Raises NotFound, UnsupportedMedia for what is no regular file.
+        """
+        from core.images.layer_files import open_beneath, open_layer_file
+
+        engine = self._engine
+        if diff_id:
+            return open_layer_file(engine.paths, engine.database, diff_id, path)
+        require_root("reading what a container wrote")
+        return open_beneath(self._upper(engine.containers.resolve(container).id), path)
+
+    def changes(self, container: str) -> list[Change]:
+        """Return which paths of its image a container changed, running or not."""
+        from core.containers import stored
+        from core.containers.files import changes
+        from core.containers.files.root import open_image
+
+        require_root("reading what a container wrote")
+        engine = self._engine
+        row = stored.find(engine.database, container)
+        layers = engine.store.lowerdirs(row.image_digest)
+        points = changes.mount_points(stored.spec_of(engine.database, row.id))
+        image = open_image(engine.paths.container(row.id), engine.paths.layers, layers)
+        try:
+            return changes.find_changes(self._upper(row.id), image, points)
+        finally:
+            os.close(image)
+
+    def copying(
+        self,
+        check: Callable[[], None] = lambda: None,
+        progress: Callable[[int], None] = lambda total: None,
+    ) -> Copying:
+        """Return what copies files of containers; see there for `check` and `progress`."""
+        from core.containers.copy.copying import Copying
+
+        engine = self._engine
+        return Copying(
+            engine.paths, engine.database, lambda: engine.store, engine.network, check, progress
+        )
+
+    def export(self, container: str, fd: int, check: Callable[[], None] = lambda: None) -> None:
+        """Write a container's files as a tar to a descriptor; blocks until it is done."""
+        from core.containers.files.export import export
+
+        require_root("reading a container's files")
+        engine = self._engine
+        export(engine.paths, engine.database, engine.store, container, fd, check)
+
+    def _upper(self, container_id: str) -> str:
+        """Return where what a container writes lies."""
+        return f"{self._engine.paths.container(container_id)}/upper"
