@@ -15,6 +15,8 @@ from core.paths import Paths, configured_paths
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.config import Config
+    from core.containers.boot import Boot
+    from core.containers.connections import Connections
     from core.containers.edit.editing import Editing
     from core.containers.host import Host
     from core.containers.lifecycle import Containers
@@ -89,6 +91,20 @@ class Engine:
         from core.containers.edit.editing import Editing
 
         return Editing(self._host, self.containers)
+
+    @part
+    def connections(self) -> Connections:
+        """Which containers are on which networks."""
+        from core.containers.connections import Connections
+
+        return Connections(self._host)
+
+    @part
+    def boot(self) -> Boot:
+        """What starts and stops with the host."""
+        from core.containers.boot import Boot
+
+        return Boot(self._host, self.containers)
 
     @part
     def _host(self) -> Host:

@@ -28,8 +28,8 @@ class Unit(Args):
 def boot(engine: Engine, args: Boot) -> Result:
     """Start what has the restart policy always, or unless-stopped and was not stopped."""
     if args.stop:
-        return Text("\n".join(engine.containers.stop_for_host()))
-    return Text("\n".join(engine.containers.start_wanted()))
+        return Text("\n".join(engine.boot.stop()))
+    return Text("\n".join(engine.boot.start()))
 
 
 @verb("unit show", Unit, "Print the systemd unit that starts containers", changes=False)
@@ -51,7 +51,7 @@ def unit_install(engine: Engine, args: Unit) -> Result:
     if args.container:
         runs = engine.containers.usage(args.container) is not None
     else:
-        runs = not engine.containers.starts_at_boot()
+        runs = not engine.boot.would_start()
     if runs:
         start_unit(name)
     return Text(path)

@@ -189,7 +189,7 @@ def remove(engine: Engine, args: Remove) -> Result:
     for name in args.networks:
         try:
             found = engine.network.find(name).name if name not in OWN else name
-            engine.network.remove(found, engine.containers.users_of_network(found))
+            engine.network.remove(found, engine.connections.users_of(found))
         except NotFound:
             if not args.force:
                 raise
@@ -214,14 +214,14 @@ def prune(engine: Engine, args: Prune) -> Result:
         if idle and _is_unused(engine, "bridge"):
             engine.network.teardown()
         for name in names:
-            engine.network.remove(name, engine.containers.users_of_network(name))
+            engine.network.remove(name, engine.connections.users_of(name))
         return Text("\n".join(lines) or "no network is unused")
 
     return Plan("remove unused networks", tuple(lines), apply, ask=not args.force and bool(lines))
 
 
 def _is_unused(engine: Engine, name: str) -> bool:
-    return not engine.containers.users_of_network(name)
+    return not engine.connections.users_of(name)
 
 
 @verb("network connect", Connect, "Put a container on one more network")
@@ -230,7 +230,7 @@ def connect(engine: Engine, args: Connect) -> Result:
     from core.model import Endpoint
 
     endpoint = Endpoint(args.network, args.alias, args.ip, args.ip6, args.mac_address)
-    engine.containers.connect(args.container, endpoint)
+    engine.connections.connect(args.container, endpoint)
     return Text("")
 
 
@@ -240,7 +240,7 @@ def disconnect(engine: Engine, args: Disconnect) -> Result:
     from core.errors import Conflict
 
     try:
-        engine.containers.disconnect(args.container, args.network)
+        engine.connections.disconnect(args.container, args.network)
     except Conflict:
         if not args.force:
             raise

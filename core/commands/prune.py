@@ -222,7 +222,7 @@ def unused_networks(engine: Engine, gone: Collection[str], filters: Sequence[str
 
     def goes(one: BridgeNetwork) -> bool:
         young = bool(before) and one.created >= min(before)
-        used = set(engine.containers.users_of_network(one.name)) - set(gone)
+        used = set(engine.connections.users_of(one.name)) - set(gone)
         return bool(one.id) and not young and not used and _labels_fit(dict(one.labels), filters)
 
     return [one.name for one in engine.network.all() if goes(one)]
@@ -247,7 +247,7 @@ def _remove_networks(engine: Engine, names: Sequence[str]) -> list[str]:
     done = []
     for name in names:
         try:
-            engine.network.remove(name, engine.containers.users_of_network(name))
+            engine.network.remove(name, engine.connections.users_of(name))
         except (InUse, NotFound):
             continue
         done.append(f"network {name}")

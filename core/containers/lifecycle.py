@@ -16,20 +16,16 @@ from core.containers.looking import Looking
 from core.containers.starter import not_running
 from core.containers.stored import Lock, Row
 from core.containers.supervision import protocol
-from core.errors import Conflict, Error, NotFound
-from core.model import ContainerInfo, Endpoint
+from core.errors import Conflict, NotFound
+from core.model import ContainerInfo
 from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Any
 
     from core.containers import creation
     from core.trash_bin import Bin
-
-
-STOPPED_AT_ONCE = 32
 
 
 class Containers(Looking):
@@ -137,111 +133,6 @@ class Containers(Looking):
         options = row.options
         ended = (lambda: self._remove_ended(row)) if options.auto_remove else None
         return Session(ours, tty=options.tty, stdin=stdin and options.stdin_open, ended=ended)
-
-    def start_wanted(self) -> tuple[str, ...]:
-        """Start what is to run after a start of the host; returns the names of these.
-
-        Those that cannot be started are tried once more when the others run.  Raises the
-        first Error of what is left then.
-        """
-        started, failed = [], []
-        rows = self._starting_at_boot()
-        for last in (False, True):
-            again = []
-            for row in rows:
-                try:
-                    self._starter.start(row, -1)
-                    started.append(row.name)
-                except Error as error:
-                    again.append(row)
-                    if last:
-                        failed.append(error)
-            rows = again
-        if failed:
-            raise failed[0]
-        return tuple(started)
-
-    def starts_at_boot(self) -> tuple[str, ...]:
-        """Return the names of the containers that a start of the host would start now."""
-        return tuple(row.name for row in self._starting_at_boot())
-
-    def _starting_at_boot(self) -> Sequence[Row]:
-        from core.containers.supervision.restarts import starts_at_boot
-
-        def starts(row: Row) -> bool:
-            found = self._state(row.id)
-            ran, policy = found.started > 0, row.options.restart
-            wanted = starts_at_boot(policy, stopped=found.stopped, ran=ran)
-            return wanted and found.state not in state.ALIVE
-
-        return tuple(filter(starts, stored.all_rows(self._database)[::-1]))
-
-    def stop_for_host(self) -> tuple[str, ...]:
-        """Stop all that runs, side by side, as the host goes down; returns their names."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        rows = stored.all_rows(self._database)
-        names = tuple(row.name for row in rows if self._state(row.id).state in state.ALIVE)
-
-        def stop(name: str) -> None:
-            try:
-                self.stop(name, by_host=True)
-            finally:
-                self._database.close()
-
-        with ThreadPoolExecutor(STOPPED_AT_ONCE) as pool:
-            list(pool.map(stop, names))
-        return names
-
-    # -- networks --------------------------------------------------------------------
-
-    def connect(self, reference: str, endpoint: Endpoint) -> None:
-        """Put a container on one more network, at once if it runs.
-
-        Raises NotFound, Conflict, UsageError or HostError, and nothing has changed then.
-        """
-        require_root("connecting a container")
-        row = stored.find(self._database, reference)
-        with Lock(self._paths, row.id):
-            row = stored.find(self._database, row.id)
-            found = repair.locked_state(self._paths, self._network, row.id)
-            main = networking.connect(
-                self._paths,
-                self._database,
-                self._network,
-                row,
-                found,
-                endpoint,
-                self._starter.ports,
-            )
-            self._rewrite_resolver(row, main)
-
-    def disconnect(self, reference: str, network: str) -> None:
-        """Take a container off a network, at once if it runs; Conflict when it is not on it."""
-        require_root("disconnecting a container")
-        row = stored.find(self._database, reference)
-        with Lock(self._paths, row.id):
-            row = stored.find(self._database, row.id)
-            found = repair.locked_state(self._paths, self._network, row.id)
-            main = networking.disconnect(
-                self._paths, self._database, self._network, row, found, network
-            )
-            self._rewrite_resolver(row, main)
-
-    def _rewrite_resolver(self, row: Row, main: dict[str, Any]) -> None:
-        """Another way out, or none, means other name servers."""
-        if "gateway" in main:
-            from core.containers import starting
-
-            starting.write_resolver(self._paths, self._config, row, {"mode": "bridge", **main})
-
-    def users_of_network(self, name: str) -> Sequence[str]:
-        """Return the names of the containers that are on a network, running or not."""
-        return [
-            row.name
-            for row in stored.all_rows(self._database)
-            if name in networking.names_of(row.document)
-        ]
 
     # -- joining ---------------------------------------------------------------------
 

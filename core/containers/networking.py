@@ -1,16 +1,9 @@
-"""Containers and their networks: what was asked for, checked; a start's part; connecting."""
+"""Containers and their networks: what was asked for, checked, and what a start needs of it."""
 
 from __future__ import annotations
 
-import marshal
-from os import strerror
-
-from core.containers import state, stored
-from core.containers.attach.session import connect as connect_monitor
-from core.containers.attach.session import lost
-from core.containers.supervision import protocol
-from core.errors import Conflict, HostError, UsageError
-from core.lean_json import dumps
+from core.containers import stored
+from core.errors import UsageError
 from core.model import Endpoint, Port
 from core.network.definition import DEFAULT, MODES
 
@@ -20,12 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.containers.configuration.options import ContainerOptions
-    from core.containers.state import State
     from core.containers.stored import Row
     from core.database import Database
     from core.network.holders import Taken
     from core.network.network import Network
-    from core.paths import Paths
 
 SHARED = "container:"
 
@@ -128,122 +119,6 @@ def prepare(network: Network, row: Row, taken: Taken) -> dict[str, Any]:
             (row.name,),
         )
     return {"mode": "container", "ports": [], "attachments": []}
-
-
-def connect(
-    paths: Paths,
-    database: Database,
-    network: Network,
-    row: Row,
-    found: State,
-    endpoint: Endpoint,
-    taken: Taken,
-) -> dict[str, Any]:
-    """Put a container on one more network, at once if it runs; the caller holds its lock.
-
-    Returns what is different of the way out of a running one.  Raises NotFound, Conflict,
-    UsageError or HostError, and nothing has changed then.
-    """
-    options = row.options
-    if options.network == "host" or options.network.startswith(SHARED):
-        raise Conflict(
-            f"container {row.name} uses the network of "
-            f"{'the host' if options.network == 'host' else 'another container'}",
-            hint="make it anew with --network NAME",
-            subject=row.name,
-        )
-    target = network.find(endpoint.network)
-    endpoint = endpoint.replace(network=target.name)
-    before = endpoints_of(options)
-    if any(one.network == target.name for one in before):
-        raise Conflict(f"container {row.name} is on network {target.name} already")
-    after = options.replace(
-        network=before[0].network if before else target.name, endpoints=(*before, endpoint)
-    )
-    check(database, network, after)
-    main: dict[str, Any] = {}
-    if found.state in state.ALIVE and not _is_connected(network, row.id, target.name):
-        network.ensure(target, taken)
-        networks = [network.find(one.network) for one in before]
-        try:
-            change = network.connecting(row.id, (row.name,), networks, target, endpoint)
-            _tell(paths, network, row, change)
-            main = change["main"]
-        except BaseException:
-            network.release(row.id, (target.name,))
-            raise
-    _store(database, row, after)
-    return main
-
-
-def disconnect(
-    paths: Paths, database: Database, network: Network, row: Row, found: State, name: str
-) -> dict[str, Any]:
-    """Take a container off a network, at once if it runs; the caller holds its lock.
-
-    Returns what is different of the way out of a running one.  Raises NotFound, Conflict when
-    it is not on it, HostError.
-    """
-    options = row.options
-    before = endpoints_of(options)
-    target = network.find(name)
-    if all(one.network != target.name for one in before):
-        raise Conflict(
-            f"container {row.name} is not on network {target.name}",
-            hint=f"limpet network inspect {target.name} shows who is",
-            subject=row.name,
-        )
-    main: dict[str, Any] = {}
-    if found.state in state.ALIVE:
-        networks = [network.find(one.network) for one in before]
-        change = network.disconnecting(row.id, networks, target)
-        _tell(paths, network, row, change)
-        main = change["main"]
-    network.release(row.id, (target.name,))
-    left = tuple(one for one in before if one.network != target.name)
-    _store(
-        database, row, options.replace(network=left[0].network if left else "none", endpoints=left)
-    )
-    return main
-
-
-def _is_connected(network: Network, container_id: str, name: str) -> bool:
-    """Whether a connect that was cut short had come to its end but for the database."""
-    from core.network.names import attachments
-
-    return name in attachments(network.zones, container_id)
-
-
-def _tell(paths: Paths, network: Network, row: Row, change: dict[str, Any]) -> None:
-    """Let the container's monitor make a change; HostError when it cannot."""
-    change["zones"] = tuple(network.zones.as_dict().values())
-    channel = connect_monitor(paths.container_run(row.id))
-    if channel is None:
-        raise lost()
-    with protocol.Closing(channel):
-        channel.send(bytes((protocol.NETWORK,)) + marshal.dumps(change))
-        while message := protocol.receive(channel):
-            if message[0] == protocol.ANSWER:
-                if message[1]:
-                    raise HostError(
-                        f"the network of container {row.name} cannot be changed: "
-                        f"{message[2:].decode() or strerror(message[1])}",
-                        errno=message[1],
-                        hint="limpet doctor shows what the networks of this host lack",
-                        subject=row.name,
-                    )
-                return
-    raise lost()
-
-
-def _store(database: Database, row: Row, options: ContainerOptions) -> None:
-    document = {
-        **row.document,
-        "network": options.network,
-        "endpoints": [one.as_dict() for one in options.endpoints],
-    }
-    with database.write() as sql:
-        sql.execute("UPDATE containers SET options=? WHERE id=?", (dumps(document), row.id))
 
 
 def hosts_of(names: tuple[tuple[str, str], ...], gateway: str) -> tuple[tuple[str, str], ...]:

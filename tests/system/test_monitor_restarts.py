@@ -258,24 +258,26 @@ def test_boot_starts_what_is_to_run(containers: Containers, engine: Engine) -> N
             cgroups.remove(found.cgroup)
             write_state(directory, found.replace(boot="another"))
     assert not [info for info in containers.list() if info.state == "running"]
-    assert sorted(containers.start_wanted()) == ["again", "always", "stays"]
+    assert sorted(engine.boot.start()) == ["again", "always", "stays"]
     running = sorted(info.name for info in containers.list() if info.state == "running")
     assert running == ["again", "always", "stays"]
-    assert containers.start_wanted() == ()
+    assert engine.boot.start() == ()
 
 
-def test_stopping_with_the_host_is_no_persons_stop(containers: Containers) -> None:
+def test_stopping_with_the_host_is_no_persons_stop(engine: Engine, containers: Containers) -> None:
     container = start(containers, "exec sleep 1000", "unless-stopped")
     containers.stop(container, 0, by_host=True)
     assert containers.resolve(container).state == "exited"
-    assert containers.start_wanted() == (containers.resolve(container).name,)
+    assert engine.boot.start() == (containers.resolve(container).name,)
 
 
-def test_all_are_stopped_side_by_side_when_the_host_goes_down(containers: Containers) -> None:
+def test_all_are_stopped_side_by_side_when_the_host_goes_down(
+    engine: Engine, containers: Containers
+) -> None:
     names = [f"c{number}" for number in range(4)]
     for name in names:
         start(containers, "exec sleep 1000", "always", name=name, stop_timeout_s=1)
     began = time.monotonic()
-    assert sorted(containers.stop_for_host()) == names
+    assert sorted(engine.boot.stop()) == names
     assert time.monotonic() - began < 3
-    assert sorted(containers.start_wanted()) == names
+    assert sorted(engine.boot.start()) == names

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import networking
+from core.containers.connections import Connections
 from core.containers.state import monitored, read_state
 from core.engine import Engine
 from core.errors import Conflict, HostError, InUse, NotFound, RunError, UsageError
@@ -261,9 +261,9 @@ def test_who_has_no_way_out_waits_for_no_name_server(
     ask = "grep -c ^nameserver /etc/resolv.conf"
     assert said(containers, inside, ask) == "0"
     assert said(containers, other, ask) == "1"
-    containers.connect(inside, Endpoint("front"))
+    engine.connections.connect(inside, Endpoint("front"))
     assert "nameserver 192.0.2.1" in said(containers, inside, "cat /etc/resolv.conf")
-    containers.disconnect(inside, "front")
+    engine.connections.disconnect(inside, "front")
     assert said(containers, inside, ask) == "0"
 
 
@@ -281,20 +281,20 @@ def test_connect_and_disconnect_while_it_runs(engine: Engine, containers: Contai
     network(engine, "one")
     device = network(engine, "two")
     web, database = sleeper(containers, "web", "one"), sleeper(containers, "db", "two")
-    containers.connect(web, Endpoint("two", aliases=("shop",), ip="10.90.1.77"))
+    engine.connections.connect(web, Endpoint("two", aliases=("shop",), ip="10.90.1.77"))
     assert "1 packets received" in said(containers, web, "ping -c1 -W2 db")
     assert hosts(containers, database, "shop") == ["10.90.1.77"]
     assert containers.resolve("web").networks == ("one", "two")
     with pytest.raises(Conflict, match="on network two already"):
-        containers.connect(web, Endpoint("two"))
+        engine.connections.connect(web, Endpoint("two"))
     containers.stop(web, 0)
     containers.start(web)
     assert hosts(containers, database, "shop") == ["10.90.1.77"]
-    containers.disconnect(web, "two")
+    engine.connections.disconnect(web, "two")
     assert hosts(containers, web, "db") == hosts(containers, database, "shop") == []
     assert "eth1" not in said(containers, web, "ip link")
     with pytest.raises(Conflict, match="is not on network two"):
-        containers.disconnect(web, "two")
+        engine.connections.disconnect(web, "two")
     assert device in subprocess.run(["ip", "link"], capture_output=True, text=True).stdout
 
 
@@ -305,15 +305,15 @@ def test_a_connect_or_disconnect_that_was_cut_short_is_done_again(
     network(engine, "two")
     web = sleeper(containers, "web", "one")
     with monkeypatch.context() as patch:
-        patch.setattr(networking, "_store", interrupt)
+        patch.setattr(Connections, "_store", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            containers.connect(web, Endpoint("two"))
-    containers.connect(web, Endpoint("two"))
+            engine.connections.connect(web, Endpoint("two"))
+    engine.connections.connect(web, Endpoint("two"))
     with monkeypatch.context() as patch:
-        patch.setattr(networking, "_store", interrupt)
+        patch.setattr(Connections, "_store", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            containers.disconnect(web, "two")
-    containers.disconnect(web, "two")
+            engine.connections.disconnect(web, "two")
+    engine.connections.disconnect(web, "two")
     assert said(containers, web, "ls /sys/class/net | grep -c eth") == "1"
     assert containers.resolve("web").networks == ("one",)
 
@@ -329,8 +329,8 @@ def test_what_was_connected_is_so_in_the_next_run(engine: Engine, containers: Co
               endpoints=(Endpoint("one"), Endpoint("three")))
     )  # fmt: skip
     containers.start(web)
-    containers.connect(web, Endpoint("two", aliases=("shop",)))
-    containers.disconnect(web, "one")
+    engine.connections.connect(web, Endpoint("two", aliases=("shop",)))
+    engine.connections.disconnect(web, "one")
     said(containers, web, "touch /end")
     until(lambda: containers.resolve(web).restarts and containers.resolve(web).state == "running")
     assert hosts(containers, other, "shop") == ["10.90.1.3"]
@@ -358,13 +358,13 @@ def test_published_ports_follow_to_the_network_that_is_left(
     )
     containers.start(web)
     until(lambda: fetch() == b"hello\n")
-    containers.disconnect(web, "one")
+    engine.connections.disconnect(web, "one")
     assert containers.resolve(web).address == "10.90.1.2"
     until(lambda: fetch() == b"hello\n")
-    containers.disconnect(web, "two")
+    engine.connections.disconnect(web, "two")
     assert fetch() == b""
     assert containers.resolve(web).ports == ()
-    containers.connect(web, Endpoint("one"))
+    engine.connections.connect(web, Endpoint("one"))
     assert "1 packets received" in said(containers, web, "ping -c1 -W2 10.90.0.1")
 
 
@@ -381,11 +381,11 @@ def test_connect_of_a_stopped_container_holds_from_its_start(
 ) -> None:
     network(engine, "one")
     box = containers.create(options("sleep", "1000", network="none", name="box"))
-    containers.connect(box, Endpoint("one"))
+    engine.connections.connect(box, Endpoint("one"))
     containers.start(box)
     assert "inet 10.90.0.2/24" in said(containers, box, "ip addr show eth0")
     containers.stop(box, 0)
-    containers.disconnect(box, "one")
+    engine.connections.disconnect(box, "one")
     containers.start(box)
     assert containers.resolve(box).networks == ("none",)
     assert "eth0" not in said(containers, box, "ip link")
@@ -405,7 +405,7 @@ def test_the_network_of_another_container(engine: Engine, containers: Containers
     with pytest.raises(UsageError, match="--hostname does not go with"):
         containers.create(options("true", network="container:web", hostname="x"))
     with pytest.raises(Conflict, match="uses the network of another container"):
-        containers.connect(side, Endpoint("shop"))
+        engine.connections.connect(side, Endpoint("shop"))
 
 
 # -- addresses -----------------------------------------------------------------------
@@ -475,9 +475,9 @@ def test_a_network_in_use_is_not_removed(engine: Engine, containers: Containers)
     device = network(engine, "shop")
     web = sleeper(containers, "web", "shop")
     with pytest.raises(InUse, match="shop is used by web"):
-        engine.network.remove("shop", containers.users_of_network("shop"))
+        engine.network.remove("shop", engine.connections.users_of("shop"))
     containers.rm(web, force=True)
-    engine.network.remove("shop", containers.users_of_network("shop"))
+    engine.network.remove("shop", engine.connections.users_of("shop"))
     assert device not in subprocess.run(["ip", "link"], capture_output=True, text=True).stdout
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
     assert device not in tables
@@ -507,7 +507,7 @@ def test_a_lost_bridge_is_an_error_with_the_way_on(engine: Engine, containers: C
     web = sleeper(containers, "web", "one")
     engine.network.ensure = lambda *_: None  # type: ignore[method-assign]
     with pytest.raises(HostError, match=device) as caught:
-        containers.connect(web, Endpoint("two"))
+        engine.connections.connect(web, Endpoint("two"))
     assert "doctor" in caught.value.hint
     assert containers.resolve("web").networks == ("one",)
     assert "eth1" not in said(containers, web, "ip link")
