@@ -70,6 +70,14 @@ class Answered(Message):
         self.error = error
 
 
+READS: dict[str, Callable[[Engine], Sequence[object]]] = {
+    "containers": lambda engine: engine.containers.list(),
+    "images": lambda engine: engine.images.list(),
+    "registries": lambda engine: engine.registries.known(),
+}
+"""What a snapshot is made of, by its fields."""
+
+
 class Bridge:
     """Reads the engine's state and runs command lines, off the event loop."""
 
@@ -191,9 +199,9 @@ class Bridge:
 
     def _read(self, before: Snapshot) -> Snapshot:
         values: dict[str, object] = {"error": "", "read": True}
-        for name in ("containers", "images", "registries"):
+        for name, read in READS.items():
             try:
-                values[name] = tuple(getattr(self.engine, name)())
+                values[name] = tuple(read(self.engine))
             except Exception as error:  # noqa: BLE001 - one broken part must not hide the others
                 values["error"] = f"{name}: {error}"
         return before.replace(**values)

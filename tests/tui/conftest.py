@@ -7,8 +7,11 @@ import pytest
 from textual.drivers.headless_driver import HeadlessDriver
 
 from core.config import Config
+from core.containers.lifecycle import Containers
 from core.engine import Engine
 from core.model import ContainerInfo, ImageInfo, Port, RegistryInfo
+from core.operations.images import Images
+from core.operations.registries import Registries
 from core.paths import Paths
 from tui.app import LimpetApp
 from tui.bridge import Bridge, Sample, Snapshot
@@ -85,8 +88,9 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(Bridge, "start", lambda _: None)
-    for name in ("containers", "images", "registries"):
-        monkeypatch.setattr(Engine, name, lambda _, name=name: list(getattr(facts(), name)))
+    monkeypatch.setattr(Containers, "list", lambda _: list(facts().containers))
+    monkeypatch.setattr(Images, "list", lambda _: list(facts().images))
+    monkeypatch.setattr(Registries, "known", lambda _: list(facts().registries))
 
 
 @pytest.fixture
