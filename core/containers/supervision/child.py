@@ -198,7 +198,7 @@ def see_start(
     """
     try:
         with protocol.Closing(told.channel):
-            _host_side(told.pid, "prepare", meanwhile)
+            _host_side(told.channel, told.pid, "prepare", meanwhile)
             master = _talk(told.channel, told.pid, ready, going)
     except StartFailed:
         for fd in told.ends:
@@ -218,12 +218,26 @@ def _pipes(*, stdin: bool) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (in_read, out_write, err_write), (in_write, out_read, err_read)
 
 
-def _host_side(pid: int, stage: str, work: Callable[[], None]) -> None:
+def _host_side(channel: _socket.socket, pid: int, stage: str, work: Callable[[], object]) -> None:
     try:
         work()
     except OSError as error:
         _reap(pid)
-        raise StartFailed(stage, error.errno or 0, str(error), 125) from error
+        # A child that has failed is gone, which alone makes our side fail: what it said counts.
+        said = _last_word(channel)
+        raise said or StartFailed(stage, error.errno or 0, str(error), 125) from error
+
+
+def _last_word(channel: _socket.socket) -> StartFailed | None:
+    """Return why a process that is gone could not start, None if it did not say."""
+    while message := protocol.receive(channel):
+        if message.startswith(FAILED):
+            return _failure(message)
+    return None
+
+
+def _failure(message: bytes) -> StartFailed:
+    return StartFailed(*marshal.loads(message[len(FAILED) :]))  # noqa: S302 - our own child
 
 
 def _talk(
@@ -241,16 +255,16 @@ def _talk(
         if not message:
             return master
         if message == READY:
-            _host_side(pid, "network", lambda: ready(pid))
-            channel.send(GO)
-            _host_side(pid, "network", going)
+            _host_side(channel, pid, "network", lambda: ready(pid))
+            _host_side(channel, pid, "network", lambda: channel.send(GO))
+            _host_side(channel, pid, "network", going)
         elif message == TTY:
             master = int.from_bytes(ancillary[0][2][:4], "little")
         elif message.startswith(FAILED):
             _reap(pid)
             if master >= 0:
                 os.close(master)
-            raise StartFailed(*marshal.loads(message[len(FAILED) :]))  # noqa: S302 - our own child
+            raise _failure(message)
 
 
 def _reap(pid: int) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LATER = " later"
 """Said behind the kind by whoever has just made a request: the next need not be ready at once."""
+DOCTOR = "limpet doctor checks this host"
+PROGRAM = "the program must be in the image, and so must its working directory"
 SPAWNER = os.path.join(os.path.dirname(__file__), "spawner.py")
 
 
@@ -225,24 +227,28 @@ def _wait_report(fd: int) -> None:
         os.close(fd)
     if not parts:
         raise RunError(
-            "the monitor ended before the container started", hint="limpet doctor checks this host"
+            "the monitor ended before the container started", hint=DOCTOR
         )
     message = marshal.loads(b"".join(parts))  # noqa: S302 - written by our own child
     if message[0] == "ok":
         return
     _, stage, number, text, exit_code = message
     if exit_code in (126, 127):
-        raise RunError(text, exit_code=exit_code, hint="the program must be in the image")
+        raise RunError(text, exit_code=exit_code, hint=_remedy(stage, number, PROGRAM))
     if number == errno.EADDRINUSE:
         raise PortTaken(f"{stage}: {text}", exit_code=exit_code, hint="ss -lnp shows who has it")
-    raise RunError(f"{stage}: {text}", exit_code=exit_code, hint=_remedy(stage, number))
+    raise RunError(f"{stage}: {text}", exit_code=exit_code, hint=_remedy(stage, number, DOCTOR))
 
 
-def _remedy(stage: str, number: int) -> str:
+def _remedy(stage: str, number: int, otherwise: str) -> str:
+    if stage == "user":
+        return "names are looked up in the image; numbers, as in --user 1000:1000, are not"
+    if number == errno.ENOENT and stage.startswith("volume"):
+        return "a volume-subpath must be there already: make it from a container with all of it"
     if number == errno.ENODEV and stage.startswith("overlay"):
         return "this kernel has no overlayfs; try: modprobe overlay"
     if number == errno.EPERM:
         return "a privilege is missing; limpet doctor tells which"
     if number == errno.ENOSPC:
         return "a limit of the host is reached: df, sysctl user.max_mnt_namespaces"
-    return "limpet doctor checks this host"
+    return otherwise
