@@ -133,7 +133,7 @@ class Wait(Named):
 class Remove(Args):
     """Options of `rm`."""
 
-    force: bool = flag("-f", "--force", help="kill it first if it runs")
+    force: bool = flag("-f", "--force", help="kill it first if it runs; no error for one not there")
     volumes: bool = flag("-v", "--volumes", help="its anonymous volumes too (always so here)")
     containers: tuple[str, ...] = positional(
         "names or IDs", many=True, metavar="CONTAINER", complete="container"
@@ -201,8 +201,14 @@ def unpause(engine: Engine, args: Named) -> Result:
 
 @verb("container rm", Remove, "Remove containers and what they wrote", "rm")
 def rm(engine: Engine, args: Remove) -> Result:
-    """Plan the removal of each; nothing is removed if one of them cannot be."""
-    found = [engine.containers.resolve(name) for name in args.containers]
+    """Plan the removal of each; nothing is removed if one of them cannot be.
+
+    With --force one that is not there is no error.
+    """
+    names = args.containers
+    if args.force:
+        names = tuple(name for name in names if _is_there(engine, name))
+    found = [engine.containers.resolve(name) for name in names]
     engine.containers.check_removable(found, force=args.force)
     lines = tuple(
         f"container {info.name} ({info.id[:12]}, {info.image}, {info.state})" for info in found
@@ -210,12 +216,22 @@ def rm(engine: Engine, args: Remove) -> Result:
 
     def apply() -> Result:
         engine.trash.sweep()
-        bin_ = engine.trash.open(f"rm {' '.join(args.containers)}")
-        return each(
-            args.containers, lambda name: engine.containers.rm(name, force=args.force, bin_=bin_)
-        )
+        bin_ = engine.trash.open(f"rm {' '.join(names)}")
+        return each(names, lambda name: engine.containers.rm(name, force=args.force, bin_=bin_))
 
+    if not names:
+        return Text("")
     return Plan(f"remove {len(found)} container{'s' * (len(found) != 1)}", lines, apply)
+
+
+def _is_there(engine: Engine, name: str) -> bool:
+    from core.errors import NotFound
+
+    try:
+        engine.containers.resolve(name)
+    except NotFound:
+        return False
+    return True
 
 
 @verb(

@@ -10,10 +10,13 @@ from core.commands.create_options import (
 )
 from core.commands.foreground import foreground
 from core.commands.grammar import flag, option, verb
-from core.commands.result import Result, Text
+from core.commands.result import Result, Running, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.containers.attach.session import Session
     from core.containers.configuration.options import ContainerOptions
     from core.engine import Engine
 
@@ -26,7 +29,6 @@ class Run(Create):
         "-a", "--attach", help="only these of stdin, stdout, stderr", many=True, metavar="STREAM",
         choices=("stdin", "stdout", "stderr"),
     )  # fmt: skip
-    rm: bool = flag("--rm", help="remove it when it ends")
     dry_run: bool = flag("--dry-run", help="print the steps, do nothing")
     detach_keys: str = option("--detach-keys", help="keys that leave the terminal", metavar="KEYS")
     sig_proxy: bool = flag(
@@ -43,34 +45,35 @@ class Run(Create):
 )
 def run(engine: Engine, args: Run) -> Result:
     """Pull the image when needed, create, start, and stay unless detached."""
-    options = container_options(engine, args, auto_remove=args.rm)
+    options = container_options(engine, args)
     if args.dry_run:
         return Text("\n".join(engine.containers.dry_run(options)))
-    options = options.replace(image=_ensure_image(engine, args))
-    if args.detach:
-        container = _create(engine, args, options)
-        engine.containers.start(container)
-        return Text(container)
-    if not args.cidfile:
-        return foreground(
-            engine, "run " + args.image, args.detach_keys,
-            lambda: engine.containers.run(options), proxy=args.sig_proxy,
-            streams=args.attach,
-        )  # fmt: skip
-    container = _create(engine, args, options)
-    return foreground(
-        engine, "run " + args.image, args.detach_keys,
-        lambda: engine.containers.start_attached(container, stdin=True), proxy=args.sig_proxy,
-            streams=args.attach,
-    )  # fmt: skip
+
+    def start(image: str) -> Result:
+        wanted = options.replace(image=image)
+        if args.detach:
+            container = _create(engine, args, wanted)
+            engine.containers.start(container)
+            return Text(container)
+        if not args.cidfile:
+            return relay(lambda: engine.containers.run(wanted))
+        container = _create(engine, args, wanted)
+        return relay(lambda: engine.containers.start_attached(container, stdin=True))
+
+    def relay(begin: Callable[[], Session]) -> Result:
+        title, proxy = "run " + args.image, args.sig_proxy
+        return foreground(engine, title, args.detach_keys, begin, proxy=proxy, streams=args.attach)
+
+    return _with_image(engine, args, start)
 
 
 @verb("container create", Create, "Make a container without starting it", "create")
 def create(engine: Engine, args: Create) -> Result:
     """Pull the image when needed and create."""
     options = container_options(engine, args)
-    options = options.replace(image=_ensure_image(engine, args))
-    return Text(_create(engine, args, options))
+    return _with_image(
+        engine, args, lambda image: Text(_create(engine, args, options.replace(image=image)))
+    )
 
 
 def _create(engine: Engine, args: Create, options: ContainerOptions) -> str:
@@ -85,18 +88,23 @@ def _create(engine: Engine, args: Create, options: ContainerOptions) -> str:
     return container
 
 
-def _ensure_image(engine: Engine, args: Create) -> str:
-    """Pull the image when needed; returns what it is called, on the platform asked for."""
+def _with_image(engine: Engine, args: Create, go_on: Callable[[str], Result]) -> Result:
+    """Go on with what the image is called on the platform asked for; pull it first when needed."""
     from core.errors import NotFound
 
     if args.pull != "always":
         try:
-            return _name_for_platform(engine, args)
+            name = _name_for_platform(engine, args)
         except NotFound:
             if args.pull == "never":
                 raise
-    engine.images.pull(args.image, args.platform).result()
-    return _name_for_platform(engine, args)
+        else:
+            return go_on(name)
+    return Running(
+        engine.images.pull(args.image, args.platform),
+        lambda _: go_on(_name_for_platform(engine, args)),
+        args.quiet,
+    )
 
 
 def _name_for_platform(engine: Engine, args: Create) -> str:

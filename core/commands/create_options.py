@@ -212,15 +212,15 @@ class Create(Networked):
         metavar="WHEN", choices=("missing", "always", "never"),
     )  # fmt: skip
     platform: str = option("--platform", help="os/arch of the image to fetch", metavar="PLATFORM")
+    quiet: bool = flag("-q", "--quiet", help="do not show how the image is fetched")
+    rm: bool = flag("--rm", help="remove it when it ends")
     image: str = positional("the image to make it from", complete="image")
     command: tuple[str, ...] = rest(
         "command and arguments instead of the image's", metavar="COMMAND"
     )
 
 
-def container_options(
-    engine: Engine, args: Create, *, auto_remove: bool = False
-) -> ContainerOptions:
+def container_options(engine: Engine, args: Create) -> ContainerOptions:
     """Return what the options ask for.  Raises UsageError, NotFound for another container."""
     security = dict(args.security_opt)
     if args.memory_swap > 0 and args.memory_swap < args.memory:
@@ -272,7 +272,7 @@ def container_options(
         init=args.init,
         tty=args.tty,
         stdin_open=args.interactive,
-        auto_remove=auto_remove,
+        auto_remove=args.rm,
         read_only=args.read_only,
         privileged=args.privileged,
         cap_add=args.cap_add,

@@ -57,9 +57,9 @@ def read_options(engine: Engine, text: str, before: ContainerOptions) -> Contain
 
     args = parse(REGISTRY["create"], words_of(text))
     assert isinstance(args, Create)
-    if args.name or args.cidfile:
-        raise UsageError("--name and --cidfile are for new containers", hint="limpet rename")
-    found = container_options(engine, args, auto_remove=before.auto_remove)
+    if args.name or args.cidfile or args.rm:
+        raise UsageError("--name, --cidfile, --rm are for new containers", hint="limpet rename")
+    found = container_options(engine, args)
     same = [one.network for one in found.endpoints] == [found.network]
     if not before.endpoints and same and found.network == before.network:
         found = found.replace(endpoints=())  # said and understood are the same

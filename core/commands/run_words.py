@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SWITCHES = {
     "init": "--init", "tty": "--tty", "stdin_open": "--interactive", "read_only": "--read-only",
     "privileged": "--privileged", "oom_kill_disable": "--oom-kill-disable",
-    "publish_all": "--publish-all", "no_healthcheck": "--no-healthcheck",
+    "publish_all": "--publish-all", "no_healthcheck": "--no-healthcheck", "auto_remove": "--rm",
 }  # fmt: skip
 VALUES = {
     "hostname": "--hostname", "domainname": "--domainname", "workdir": "--workdir",
@@ -68,7 +68,6 @@ def command(engine: Engine, args: Command) -> Result:
 
     row = stored.find(engine.database, args.container)
     groups: list[tuple[str, ...]] = [("limpet", "run", "--detach", "--name", row.name)]
-    groups += [("--rm",)] if row.options.auto_remove else []
     return Text(" \\\n    ".join(in_lines(groups + run_words(own_options(engine, row)))))
 
 

@@ -99,21 +99,25 @@ class Containers(Looking):
 
         A container that is to be removed at its end is so before `Session.relay` returns.
         """
-        container_id = self.create(options)
-        try:
-            return self._start_foreground(stored.find(self._database, container_id))
-        except BaseException:
-            if options.auto_remove:
-                self.rm(container_id)
-            raise
+        return self._start_foreground(stored.find(self._database, self.create(options)))
 
     def start(self, reference: str) -> None:
         """Start a container in the background; nothing happens when it runs already.
 
         One that waits for its next run does not wait any longer.  Raises RunError with
-        docker's exit code when the program cannot be run.
+        docker's exit code when the program cannot be run; one that was to be removed at its
+        end is so then.
         """
-        self._starter.start(stored.find(self._database, reference), -1)
+        self._start(stored.find(self._database, reference), -1)
+
+    def _start(self, row: Row, owner: int) -> None:
+        try:
+            self._starter.start(row, owner)
+        except BaseException:
+            # One that ran before holds what its killed monitor could not remove any more.
+            if row.options.auto_remove and not self._state(row.id).started:
+                self.rm(row.id)
+            raise
 
     def start_attached(self, reference: str, *, stdin: bool = False) -> Session:
         """Start a container in the foreground, or join it when it runs already."""
@@ -126,7 +130,7 @@ class Containers(Looking):
         ours, theirs = protocol.pair()
         try:
             with protocol.Closing(theirs):
-                self._starter.start(row, theirs.fileno())
+                self._start(row, theirs.fileno())
         except BaseException:
             ours.close()
             raise

@@ -239,3 +239,24 @@ def test_inspect_finds_whatever_has_the_name(env: dict[str, str]) -> None:
     assert "no volume is called 'web'" in limpet(env, "inspect", "--type", "volume", "web", code=3)
     assert "no container and no image" in limpet(env, "inspect", "nothing", code=3)
     limpet(env, "network", "rm", "front")
+
+
+def test_what_was_to_be_removed_at_its_end_is_so_when_it_cannot_start(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    for words in ((), ("-d",), ("--cidfile", str(tmp_path / "id"))):
+        words = ("run", "--rm", *words, "--network", "none", "starter", "/nothing")
+        assert "/nothing" in limpet(env, *words, code=127)
+    limpet(env, "create", "--rm", "--name", "odd", "--network", "none", "starter", "/nothing")
+    assert limpet(env, "inspect", "-f", "{{.HostConfig.AutoRemove}}", "odd") == "true\n"
+    limpet(env, "start", "odd", code=127)
+    limpet(env, "create", "--rm", "--name", "good", "--network", "none", "starter", "echo", "hi")
+    assert limpet(env, "start", "-a", "good") == "hi\n"
+    assert names(env, "-a") == []
+
+
+def test_forced_removal_of_what_is_not_there_is_no_error(env: dict[str, str]) -> None:
+    limpet(env, "create", "--name", "one", "starter", "true")
+    assert "nobody" in limpet(env, "rm", "one", "nobody", code=3)
+    assert limpet(env, "rm", "-f", "nobody", "one", "nothing") == "one\n"
+    assert limpet(env, "rm", "-f", "one") == ""

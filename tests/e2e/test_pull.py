@@ -390,3 +390,10 @@ def test_the_program_pulls(registry: Registry, paths: Paths) -> None:
     refused = limpet("pull", f"{registry.host}/app:none")
     assert refused.returncode == 3
     assert f"{registry.host}/app:none" in refused.stderr
+    assert limpet("rmi", "-f", f"{registry.host}/app:oci").returncode == 0
+    made = limpet("create", "--name", "fresh", f"{registry.host}/app:oci", "true")
+    assert made.returncode == 0, made.stderr
+    assert len(made.stdout.strip()) == 64
+    assert made.stderr  # it tells of what takes its time
+    again = limpet("create", "-q", "--pull", "always", f"{registry.host}/app:oci", "true")
+    assert (again.returncode, again.stderr) == (0, "")

@@ -226,9 +226,7 @@ def _wait_report(fd: int) -> None:
     finally:
         os.close(fd)
     if not parts:
-        raise RunError(
-            "the monitor ended before the container started", hint=DOCTOR
-        )
+        raise RunError("the monitor ended before the container started", hint=DOCTOR)
     message = marshal.loads(b"".join(parts))  # noqa: S302 - written by our own child
     if message[0] == "ok":
         return
