@@ -45,5 +45,6 @@ def keep_all() -> None:
 
 def search() -> None:
     """Search now, if much was made since the last time; some ten milliseconds."""
-    if gc.get_count()[0] > WORTH:
+    young, *searched_once = gc.get_count()
+    if young > WORTH or any(searched_once):
         gc.collect()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from core.build.board import Board
 
 LOG_LINES = 1000
+KEPT = 200
+"""So many jobs that have ended are known; older ones are forgotten."""
 
 
 class Item(Record):
@@ -142,7 +144,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of this process, newest last."""
+    """The jobs of this process, newest last: all that go on, and the last that have ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -154,12 +156,15 @@ class Jobs:
         with self._lock:
             self._count += 1
             job = Job(self._count, title)
+            ended = [one for one in self._jobs if one.finished]
+            for old in ended[:-KEPT]:
+                self._jobs.remove(old)
             self._jobs.append(job)
         threading.Thread(target=job.run, args=(work,), name=title, daemon=True).start()
         return job
 
     def all(self) -> list[Job]:
-        """Return every job of this process, oldest first."""
+        """Return the jobs that are known, oldest first."""
         with self._lock:
             return list(self._jobs)
 

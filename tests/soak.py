@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from array import array
 from pathlib import Path
 
 from core.config import Config
@@ -63,7 +64,8 @@ class Soak:
         self.containers = containers
         self.rounds = 0
         self.problems: list[str] = []
-        self.samples: list[dict[str, int]] = []
+        self.samples: dict[str, array[int]] = {}
+        """Each line's values, packed: the engine that is watched lives in this process."""
         self.app = App(self.env)
         self.prompt = Prompt(self.env, work / "prompt.errors")
         self._stop = threading.Event()
@@ -84,7 +86,8 @@ class Soak:
         reported = 0.0
         while time.monotonic() < deadline:
             time.sleep(SAMPLE_S)
-            self.samples.append(self._sample())
+            for name, value in self._sample().items():
+                self.samples.setdefault(name, array("q")).append(value)
             if time.monotonic() > reported + REPORT_S:
                 reported = time.monotonic()
                 self._report()
@@ -138,7 +141,7 @@ class Soak:
         time.sleep(0.3)
 
     def _report(self) -> None:
-        values = " ".join(f"{name}={value}" for name, value in self.samples[-1].items())
+        values = " ".join(f"{name}={line[-1]}" for name, line in self.samples.items())
         sys.stderr.write(
             f"{time.strftime('%H:%M')} rounds={self.rounds} visits={self.app.visits} "
             f"lines={self.prompt.lines} problems={len(self.problems)} {values}\n"
@@ -169,12 +172,11 @@ class Soak:
 
         The least of each quarter counts: what is in use for a moment is no growth.
         """
-        quarter = len(self.samples) // 4
-        if not quarter:
-            return []
         found = []
-        for name in self.samples[0]:
-            values = [sample[name] for sample in self.samples]
+        for name, values in self.samples.items():
+            quarter = len(values) // 4
+            if not quarter:
+                continue
             before = min(values[2 * quarter : 3 * quarter])
             after = min(values[3 * quarter :])
             if after - before > ALLOWED_KB.get(name.split()[-1], ALLOWED):
@@ -246,8 +248,10 @@ def main() -> int:
     soak.run(args.minutes * 60)
     soak.close()
     left = before.wait()
-    first, last = soak.samples[len(soak.samples) // 4], soak.samples[-1]
-    lines = [f"{name}: {first[name]} after a quarter, {last[name]} at the end" for name in last]
+    lines = [
+        f"{name}: {line[len(line) // 4]} after a quarter, {line[-1]} at the end"
+        for name, line in soak.samples.items()
+    ]
     lines += [f"problem: {text}" for text in sorted(set(soak.problems))]
     lines += [f"grown: {text}" for text in soak.grown()]
     lines.append(f"{soak.rounds} containers lived; left behind: {left or 0}")

@@ -174,7 +174,7 @@ class LimpetApp(OpensScreens):
     def _age(self) -> None:
         self._aged = True
         self._news.set()
-        if self._turns.quiet:
+        if self._turns.may_hold_up:
             garbage.search()
 
     async def _keep_up(self) -> None:

@@ -21,22 +21,28 @@ KEY_S = 0.03
 """A key is painted within this time."""
 
 QUIET_S = 1.0
+RESTLESS_S = 60.0
+"""Somebody who has typed without a pause for so long has to wait for a moment now and then."""
 
 
 class Turns:
     """Takes turns with the keys of one app."""
 
     def __init__(self) -> None:
-        self._pressed = 0.0
+        self._pressed = self._began = 0.0
 
     def pressed(self) -> None:
         """Note that a key came in."""
-        self._pressed = monotonic()
+        now = monotonic()
+        if now - self._pressed > QUIET_S:
+            self._began = now
+        self._pressed = now
 
     @property
-    def quiet(self) -> bool:
-        """Whether nobody has pressed a key for a while."""
-        return monotonic() - self._pressed > QUIET_S
+    def may_hold_up(self) -> bool:
+        """Whether nobody has pressed a key for a while, or somebody never stops."""
+        now = monotonic()
+        return now - self._pressed > QUIET_S or now - self._began > RESTLESS_S
 
     async def carry_out(self, work: Iterator[object]) -> None:
         """Go through `work`, whose every step should be far below a millisecond."""

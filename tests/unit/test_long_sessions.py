@@ -1,0 +1,64 @@
+"""What a session of many hours keeps: garbage is found, ended jobs are forgotten."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+from core import garbage
+from core.jobs import KEPT, Jobs
+from tui import turns
+from tui.turns import QUIET_S, RESTLESS_S, Turns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import pytest
+
+
+class Ring:
+    """Garbage that only a search finds."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_garbage_that_lay_there_when_the_last_was_found_is_found() -> None:
+    ring = Ring()
+    gc.collect(0)
+    seen = weakref.ref(ring)
+    del ring
+    garbage.search()
+    assert seen() is None
+
+
+def test_somebody_who_never_stops_typing_is_held_up_after_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(turns, "monotonic", lambda: now)
+    taken = Turns()
+    held = []
+    while now < 1000 + RESTLESS_S + 1:
+        taken.pressed()
+        held.append(taken.may_hold_up)
+        now += QUIET_S / 2
+    assert not any(held[:100])
+    assert held[-1]
+    now += 2 * QUIET_S
+    assert taken.may_hold_up
+    taken.pressed()
+    assert not taken.may_hold_up
+
+
+def test_jobs_that_go_on_and_the_last_that_ended_are_known() -> None:
+    jobs, end = Jobs(), threading.Event()
+    lasting = jobs.start("lasting", lambda job: end.wait(10))
+    for number in range(KEPT + 20):
+        jobs.start(str(number), lambda job: None).wait()
+    known = jobs.all()
+    assert known[0] is lasting
+    assert [job.title for job in known[1:]] == [str(n) for n in range(19, KEPT + 20)]
+    assert jobs.get(2) is None
+    end.set()
+    lasting.wait()
