@@ -17,6 +17,11 @@ if [ -e /second ]; then
     part second
     limpet ps -a --format '{{.Names}} {{.Status}}'
     limpet logs keep
+    limpet logs session
+    part limits
+    for name in lost keep; do
+        limpet exec $name sh -c 'cd /sys/fs/cgroup; cat memory.max cpu.max pids.max'
+    done
     part end
     limpet rm -f $(limpet ps -aq)
     return
@@ -51,17 +56,20 @@ limpet oci list
 limpet oci delete --force one
 systemctl list-units --no-pager --no-legend 'limpet-*.scope'
 part units
-# In a scope as of a login: this script's own unit is killed as a whole when the host goes down.
-systemd-run -q --scope \
-    limpet run -d --name keep --restart unless-stopped --network none starter sh -c '
-    echo begins; trap "echo ends; exit 0" TERM; while :; do sleep 1; done'
+ends='echo begins; trap "echo ends; exit 0" TERM; while :; do sleep 1; done'
+limits='-m 16m --cpus 0.5 --pids-limit 20'
+limpet run -d --name keep --restart unless-stopped $limits --network none starter sh -c "$ends"
+# As of a login that nobody ends: its monitor gets the signal, whatever the unit does.
+systemd-run -q --scope limpet run -d --name session --network none starter sh -c "$ends"
 limpet run -d --name once --network none starter sleep 100000
+lost=$(limpet run -d --name lost --restart always $limits --network none starter sleep 100000)
 limpet run -d --name halted --restart unless-stopped --network none starter sleep 100000
 limpet stop -t 0 halted
 limpet create --name solo --network none starter sleep 1000
 limpet unit install
 limpet unit install solo
 systemctl is-active limpet.service limpet-solo.service
+kill -9 $(grep -l "monitor at .*$lost" /proc/[0-9]*/cmdline | cut -d/ -f3)
 touch /second
 systemctl reboot
 sleep 600
@@ -75,7 +83,16 @@ WANTED = {
     ),
     "runtime": ("limpet-one.scope", "paused"),
     "units": ("active\ninactive",),
-    "second": ("keep Up", "solo Up", "halted Exited", "once Exited", "begins\nends\nbegins"),
+    "second": (
+        "keep Up",
+        "lost Up",
+        "solo Up",
+        "halted Exited",
+        "once Exited",
+        "session Exited (0)",
+        "begins\nends\nbegins\nbegins\nends\n",
+    ),
+    "limits": ("16777216\n50000 100000\n20\n" * 2,),
 }
 
 

@@ -37,8 +37,12 @@ def make_job(
     whose one it joins.
     """
     from core.containers.log import drivers
+    from core.containers.signals import number_of
 
     options = row.options
+    patience_s = options.stop_timeout_s
+    if patience_s < 0:
+        patience_s = config["container", "stop_timeout_s"]
     directory = paths.container(row.id)
     return {
         "plan": plan,
@@ -50,6 +54,7 @@ def make_job(
         "stdin": options.stdin_open,
         # docker's StdinOnce: the input ends when the front end that began it goes away.
         "stdin_once": foreground and not options.tty,
+        "stop": (number_of(plan["spec"]["annotations"]["limpet.stop-signal"]), patience_s),
         "size": terminal_size() if options.tty and foreground else (0, 0),
         "finished": before.finished,
         "restart": {

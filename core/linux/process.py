@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _signal
 import errno
 import os
+import sys
 
 from core.linux.libc import address, c_int, c_ulong, check, function, syscall
 
@@ -16,6 +18,9 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_SECCOMP = 1, 4, 8, 22
 PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 24, 36, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 NR_CLOSE_RANGE, NR_PIDFD_OPEN, NR_PIDFD_SEND_SIGNAL = 436, 434, 424
+NR_SIGNALFD4 = {"x86_64": 289}.get(os.uname().machine, 74)
+SFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
+SIGNAL_INFO_BYTES = 128
 CLOSE_RANGE_CLOEXEC = 4
 NR_KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
 KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -129,6 +134,16 @@ def pidfd_open(pid: int) -> int:
 def pidfd_send_signal(fd: int, number: int) -> None:
     """Call pidfd_send_signal(2)."""
     syscall("pidfd_send_signal", NR_PIDFD_SEND_SIGNAL, fd, number, 0, 0)
+
+
+def signalfd(number: int) -> int:
+    """Block a signal and return a descriptor that becomes readable when it comes (signalfd(2)).
+
+    Each read of SIGNAL_INFO_BYTES takes one; who is forked inherits the block.
+    """
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, (number,))
+    mask = bytearray((1 << (number - 1)).to_bytes(8, sys.byteorder))
+    return syscall("signalfd", NR_SIGNALFD4, -1, address(mask), len(mask), SFD_NONBLOCK_CLOEXEC)
 
 
 def join_session_keyring() -> None:

@@ -55,6 +55,7 @@ def start(words: Sequence[str], pid: int) -> int:
             # Set before it gives up what lets it be: it must not outlive the monitor.
             process.prctl(process.PR_SET_PDEATHSIG, _signal.SIGTERM)
             _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # it takes an ignored one for an error
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
             # Later versions close what they inherit but for the first three.
             for fd, place in ((space, 0), (ready_write, 1), (said_write, 2)):
                 os.dup2(fd, place)

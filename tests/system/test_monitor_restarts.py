@@ -281,3 +281,44 @@ def test_all_are_stopped_side_by_side_when_the_host_goes_down(
     assert sorted(engine.boot.stop()) == names
     assert time.monotonic() - began < 3
     assert sorted(engine.boot.start()) == names
+
+
+TRAP = 'trap "echo ends; exit 5" TERM; echo begins; while :; do sleep 0.05; done'
+
+
+@pytest.mark.parametrize("moment", ["running", "paused", "waiting"])
+def test_a_monitor_that_is_asked_to_end_stops_its_container_until_the_next_boot(
+    engine: Engine, containers: Containers, moment: str
+) -> None:
+    """As systemd does with what is left of a login, and with everything at the host's end."""
+    script = COUNT + "exit 1" if moment == "waiting" else TRAP
+    container = start(containers, script, "unless-stopped", name="kept")
+    if moment == "waiting":
+        until(lambda: info_of(containers, container).restarts == 5)
+    else:
+        until(lambda: output(containers, container) == b"begins\n")
+    if moment == "paused":
+        containers.pause(container)
+    os.kill(read_state(engine.paths.container(container)).monitor, signal.SIGTERM)
+    info = wait_state(containers, container, "exited")
+    assert info.exit_code == (1 if moment == "waiting" else 5)
+    if moment != "waiting":
+        assert output(containers, container) == b"begins\nends\n"
+    assert engine.boot.would_start() == ("kept",)
+
+
+def test_such_a_container_is_killed_when_its_time_is_over(
+    engine: Engine, containers: Containers
+) -> None:
+    container = start(containers, "exec sleep 1000", "always", stop_timeout_s=1)
+    began = time.monotonic()
+    os.kill(read_state(engine.paths.container(container)).monitor, signal.SIGTERM)
+    assert wait_state(containers, container, "exited").exit_code == 137
+    assert 1 <= time.monotonic() - began < 4
+
+
+def test_a_program_can_still_be_told_to_end(containers: Containers) -> None:
+    """Its monitor holds this signal up; what it starts must not."""
+    container = start(containers, "grep SigBlk /proc/self/status; exit 1", "on-failure:1")
+    wait_state(containers, container, "exited")
+    assert output(containers, container).decode().split() == ["SigBlk:", "0" * 16] * 2

@@ -97,6 +97,9 @@ class Monitor:
         self._stop = b""
         """Who stops it: it is not started again."""
         self._published = self._joined = self._due = False
+        # systemd ends what we are in, a login or all of the host, and kills what then remains.
+        self._terminated = process.signalfd(_signal.SIGTERM)
+        self._loop.add(self._terminated, self._stop_for_host)
         self._socket: _socket.socket | None = None
         self._state = State()
         self._health = self._make_health()
@@ -361,6 +364,19 @@ class Monitor:
                 os.kill(self._pid, number)
         except OSError:
             pass  # not a signal
+
+    def _stop_for_host(self) -> None:
+        """Stop the container until the host's next start."""
+        os.read(self._terminated, process.SIGNAL_INFO_BYTES)
+        self._stop = self._stop or protocol.BY_HOST
+        number, patience_s = self._job["stop"]
+        self._signal(number)
+        if self._state.state == state.PAUSED:
+            self._freeze(frozen=False)
+        self._loop.later(patience_s, self._kill)
+
+    def _kill(self) -> None:
+        self._signal(_signal.SIGKILL)
 
     def _freeze(self, *, frozen: bool) -> bytes:
         """Freeze or thaw; returns the answer for who asked."""
