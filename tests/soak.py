@@ -157,14 +157,12 @@ class Soak:
             for what, value in _process(pid).items()
         }
         rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=False).stdout
-        # Files come and go meanwhile, of which du complains.
-        used = subprocess.run(["du", "-skx", self.work], capture_output=True, check=False).stdout
         return {
             **values,
             "mounts": Path("/proc/self/mountinfo").read_text().count("\n"),
             "rules": rules.count(b"\n"),
             **_in_cgroups(),
-            "disk": int(used.split()[0]),
+            "disk": _used_kb(self.work),
         }
 
     def grown(self) -> list[str]:
@@ -208,6 +206,15 @@ def _process(pid: int) -> dict[str, int]:
         }
     except (OSError, IndexError):
         return {"memory": 0, "descriptors": 0, "threads": 0}
+
+
+def _used_kb(directory: Path) -> int:
+    """Return what a directory takes of the disk, in KB."""
+    while True:
+        # Of files that come and go meanwhile du complains; at a directory it may give up.
+        du = subprocess.run(["du", "-skx", directory], capture_output=True, check=False)
+        if du.stdout:
+            return int(du.stdout.split()[0])
 
 
 def _in_cgroups() -> dict[str, int]:

@@ -51,7 +51,7 @@ class Script(KeysInOrder, TextArea):
             self.text = text
 
     def __init__(self, bar: CommandBar) -> None:
-        super().__init__(id="script", compact=True, highlight_cursor_line=False)
+        super().__init__(compact=True, highlight_cursor_line=False)
         self.cursor_blink = False
         self._bar = bar
         self._tones = Tones(self)
