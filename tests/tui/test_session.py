@@ -279,6 +279,20 @@ async def test_several_lines_that_are_left_while_they_open(
         assert bar.script is None
 
 
+async def test_several_lines_are_opened_anew_before_the_last_have_gone(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        bar = app.dashboard.bar
+        await bar.grow("version\nimages")
+        bar.open()
+        await bar.grow("images\nversion")
+        await until(pilot, lambda: bar.has_keys)
+        assert bar.script is not None
+        assert bar.script.text == "images\nversion"
+
+
 async def test_pasted_lines_are_not_lost(make_app: Callable[..., LimpetApp]) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
