@@ -54,7 +54,7 @@ def test_the_manual_page_names_every_command_and_formats_cleanly(tmp_path: Path)
         assert verb.word.replace("-", "\\-") in page
     if shutil.which("groff"):
         made = subprocess.run(
-            ["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True
+            ["groff", "-man", "-Tutf8", "-P-c", "-ww"], input=page, capture_output=True, text=True
         )
         assert made.stderr == ""
         assert "S\x08SY\x08Y" in made.stdout

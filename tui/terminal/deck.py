@@ -47,6 +47,7 @@ class Deck(Vertical):
     async def add(self, number: int, foreground: Foreground) -> None:
         """Run something in a new terminal, and give it the keys."""
         pane = TerminalPane(number, foreground)
+        pane.display = False  # beside the one that is shown it would begin with half the rows
         self.panes.append(pane)
         await self.mount(pane)
         self.choose(len(self.panes))
