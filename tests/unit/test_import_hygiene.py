@@ -73,8 +73,8 @@ LEAN = (
 """Modules of the spawner, the monitor and the init: their imports are every monitor's memory."""
 
 ALLOWED = {
-    "__future__", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat", "_struct",
-    "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
+    "__future__", "_abc", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat",
+    "_struct", "abc", "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
     "resource", "select", "stat", "termios", "time",
     "core", "core.containers", "core.containers.log", "core.containers.runtime",
     "core.containers.supervision", "core.linux", "core.network",
