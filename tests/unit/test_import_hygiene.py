@@ -74,8 +74,8 @@ LEAN = (
 
 ALLOWED = {
     "__future__", "_abc", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat",
-    "_struct", "abc", "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix", "posixpath",
-    "resource", "select", "stat", "termios", "time",
+    "_struct", "abc", "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix",
+    "posixpath", "resource", "select", "stat", "termios", "time",
     "core", "core.containers", "core.containers.log", "core.containers.runtime",
     "core.containers.supervision", "core.linux", "core.network",
 }  # fmt: skip
