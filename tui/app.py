@@ -1,11 +1,10 @@
-"""The full-screen app: puts the engine's answers where they belong."""
+"""The full-screen app: opens on the dashboard, keeps it up to date, goes from screen to screen."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
-import time
 from weakref import WeakKeyDictionary
 
 from textual import on
@@ -13,18 +12,15 @@ from textual.binding import Binding
 from textual.events import InputEvent
 
 from core import garbage
-from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
-from core.errors import Error, UsageError
 from core.linux.heap import limit_arenas
 from tui import key_sequences
-from tui.answers import answer, failure
-from tui.bridge import Answered, Bridge, Changed, record_bug
+from tui.bridge import Answered, Bridge, Changed
 from tui.hang_up import on_hang_up
 from tui.keymap import Keymap, named
-from tui.live import JobLive, Tail
 from tui.open_screens import OpensScreens
 from tui.remembered import recall, remember
 from tui.screens.dashboard import DashboardScreen
+from tui.session import Session, tell
 from tui.theme import LIMPET, PLAIN, THEMES, glyphs
 from tui.turns import Turns
 from tui.visits import Visits
@@ -39,20 +35,14 @@ if TYPE_CHECKING:
     from textual.filter import LineFilter
     from textual.screen import Screen
 
-    from core.commands.lines import Step
     from core.engine import Engine
-    from tui.build_watch import BuildWatch
-    from tui.live import Live
     from tui.terminal.pane import TerminalPane
 
-LIVE_EVERY_S = 0.2
 AGES_EVERY_S = 20
 SETTLED_S = 1.5
 """So long after the first paint everything is loaded."""
 SWITCH_S = 0.0005
 """A key waits so long for a thread that reads many containers, several times on its way."""
-QUICK_S = 2.0
-"""A program that failed within this time has left words that the app would hide."""
 FIRST = "first"
 """Name of a newcomer's container."""
 
@@ -108,16 +98,6 @@ class LimpetApp(OpensScreens):
         self.bookmarks: list[str] = []
         """Addresses, oldest first."""
         self._addresses: WeakKeyDictionary[Screen[Any], str] = WeakKeyDictionary()
-        self._next: dict[int, Sequence[Step]] = {}
-        """What is to be carried out after a block has ended."""
-        self._pending: set[int] = set()
-        """Blocks whose command line is being carried out."""
-        self._in_panes: set[int] = set()
-        """Blocks whose terminal is to be a pane."""
-        self._shows: dict[int, Running] = {}
-        """Jobs by the block that shows them."""
-        self._watches: dict[int, BuildWatch] = {}
-        """Builds that are done again at every change, by their block."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Replace signs that the terminal does not have."""
@@ -142,7 +122,7 @@ class LimpetApp(OpensScreens):
     def on_mount(self) -> None:
         """Look as one left it, and leave everything slow until after the first paint."""
         recall(self)
-        self._live_timer = self.set_interval(LIVE_EVERY_S, self._show_live, pause=True)
+        self.session = Session(self)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -188,36 +168,16 @@ class LimpetApp(OpensScreens):
 
     def submit(self, line: str) -> None:
         """Carry out what a line stands for; the answers appear in the session."""
-        from core.commands.lines import steps_of
+        self.session.submit(line)
 
-        line = line.strip().lstrip(":")
-        try:
-            steps = steps_of(line, self.engine.config.aliases)
-        except Error as error:
-            self._fail(self.dashboard.output.begin(line), error)
-            return
-        self._carry_on(steps)
+    @on(Answered)
+    def _answered(self, event: Answered) -> None:
+        self.session.answered(event)
 
-    def _carry_on(self, steps: Sequence[Step], *, well: bool = True) -> None:
-        """Begin the next of several lines; `well`: the one before has not failed."""
-        from tui.own_words import carry_out
-
-        for place, step in enumerate(steps):
-            if not (well or step.anyway):
-                continue
-            if carry_out(self, step.line):
-                well = True
-                continue
-            number = self.dashboard.output.begin(step.line)
-            self._next[number] = steps[place + 1 :]
-            self.dashboard.show_pane()
-            self._pending.add(number)
-            self.bridge.run(number, step.line)
-            self._live_timer.resume()
-            return
-
-    def _ended(self, number: int, *, well: bool) -> None:
-        self._carry_on(self._next.pop(number, ()), well=well)
+    def on_terminal_pane_ended(self, event: TerminalPane.Ended) -> None:
+        """Take the terminal away, and say in the session how it ended."""
+        self.dashboard.end_terminal(event.pane)
+        self.session.foreground_ended(event.pane.number, event.code, event.error)
 
     @on(StatusLine.Clicked)
     def _clicked(self, event: StatusLine.Clicked) -> None:
@@ -225,152 +185,19 @@ class LimpetApp(OpensScreens):
             self.dashboard.bar.close()
         self.call_next(self.simulate_key, named(event.sign))
 
-    @on(Answered)
-    def _answered(self, event: Answered) -> None:
-        self._pending.discard(event.number)
-        if event.error is not None:
-            self._fail(event.number, event.error)
-        elif isinstance(event.result, Running):
-            self._follow(event.number, event.result)
-        elif isinstance(event.result, Foreground):
-            self._run_foreground(event.number, event.result)
-        elif isinstance(event.result, Plan):
-            self._ask(event.number, event.result)
-        elif isinstance(event.result, Lines):
-            self.dashboard.output.track(event.number, Tail(event.result.source))
-            if not hasattr(event.result.source, "stop"):  # a program mostly ends by itself
-                self.dashboard.output.focus()
-            self._live_timer.resume()
-        elif event.result is not None:
-            wraps = not isinstance(event.result, Table | Document)
-            self._end(event.number, answer(event.result), wraps=wraps)
-
-    def _follow(self, number: int, running: Running) -> None:
-        """Show how far a job is; a build on a screen of its own."""
-        self._shows[number] = running
-        live: Live = JobLive(running.job)
-        if isinstance(running, Building) and running.again is not None:
-            from tui.build_watch import BuildWatch
-
-            live = self._watches[number] = BuildWatch(running)
-        self.dashboard.output.track(number, live)
-        self._live_timer.resume()
-        if running.job.board is not None and self.screen is self.dashboard:
-            self.open_job(running.job.id)
-
-    def _end(self, number: int, body: Any, *, wraps: bool = True) -> None:
-        self.dashboard.output.finish(number, body, wraps=wraps)
-        self._ended(number, well=True)
-
-    def _fail(self, number: int, error: Exception) -> None:
-        log = "" if isinstance(error, Error | OSError) else record_bug(error)
-        self.dashboard.output.finish(number, failure(error, log), note="failed", tone="bad")
-        self.dashboard.show_pane()
-        self._ended(number, well=False)
-
-    # Answers that are more than words
-
-    def _show_live(self) -> None:
-        output = self.dashboard.output
-        for number in output.update():
-            running = self._shows.pop(number, None)
-            if number in self._watches:
-                running = self._watches.pop(number).building
-            if running is not None:
-                self._pending.add(number)
-                self.bridge.finish(number, running)
-                self._announce(running)
-            else:
-                self._ended(number, well=True)
-        jobs = self.bridge.running_jobs()
-        self.dashboard.take_jobs(jobs)
-        if not (jobs or self._pending or output.busy):
-            self._live_timer.pause()
-
-    def _announce(self, running: Running) -> None:
-        """Tell the terminal of the end of a long job: the person may look elsewhere."""
-        least = self.engine.config["tui", "notify_s"]
-        view = running.job.snapshot()
-        if least and view.seconds >= least and self._driver is not None:
+    def announce(self, words: str) -> None:
+        """Have the terminal itself show something, whatever it has in front."""
+        if self._driver is not None:
             from tui.notify import notification
 
-            self._driver.write(notification("limpet", f"{view.title}: {view.state}"))
-
-    def run_in_pane(self, line: str) -> None:
-        """Carry a line out whose terminal, if it asks for one, is a pane beside the tables."""
-        number = self.dashboard.output.begin(line)
-        self._in_panes.add(number)
-        self._pending.add(number)
-        self.bridge.run(number, line)
-        self._live_timer.resume()
-
-    def _run_foreground(self, number: int, foreground: Foreground) -> None:
-        from tui.host_programs import OnHost
-
-        wanted = number in self._in_panes or self.engine.config["tui", "pane"]
-        self._in_panes.discard(number)
-        if isinstance(foreground, OnHost) and self.is_web:
-            hint = "run it in a shell of your own"
-            self._fail(number, UsageError("a browser has no terminal for this", hint=hint))
-        elif (wanted or self.is_web) and not isinstance(foreground, OnHost):
-            self.call_next(self.dashboard.show_terminal, number, foreground)
-        else:
-            self._give_terminal(number, foreground)
-
-    def on_terminal_pane_ended(self, event: TerminalPane.Ended) -> None:
-        """Take the terminal away, and say in the session how it ended."""
-        self.dashboard.end_terminal(event.pane)
-        self._foreground_ended(event.pane.number, event.code, event.error)
-
-    def _give_terminal(self, number: int, foreground: Foreground) -> None:
-        from tui.host_programs import OnHost
-
-        error: Exception | None = None
-        code = 0
-        with self.suspend():
-            keys = self.engine.config["container", "detach_keys"]
-            leaving = "" if isinstance(foreground, OnHost) else f"  ({keys} leaves it running)"
-            _tell(f"limpet: {foreground.title}{leaving}\n")
-            started = time.monotonic()
-            try:
-                code = foreground.relay(0, 1, 2)
-            except Exception as caught:  # noqa: BLE001 - shown in the session, bugs included
-                error = caught
-            if error is None and code > 0 and time.monotonic() - started < QUICK_S:
-                _tell(f"\nlimpet: it ended with {code}; enter goes back ")
-                sys.stdin.readline()
-        self._foreground_ended(number, code, error)
-
-    def _foreground_ended(self, number: int, code: int, error: Exception | None) -> None:
-        if error is not None:
-            self._fail(number, error)
-            return
-        note = "left running" if code < 0 else f"ended with {code}" if code else "ended"
-        self.dashboard.output.finish(number, (), note=note, tone="bad" if code > 0 else "faint")
-        self._ended(number, well=code <= 0)
-
-    def _ask(self, number: int, plan: Plan) -> None:
-        from core.commands.show import size
-        from tui.screens.confirm import ConfirmScreen, word_to_type
-
-        def decide(yes: bool | None) -> None:
-            if yes:
-                self._pending.add(number)
-                self.bridge.apply(number, plan)
-            else:
-                self.dashboard.output.finish(number, (), note="not done")
-                self._ended(number, well=False)
-
-        back = f", {size(plan.bytes_back)} come back" if plan.bytes_back else ""
-        screen = ConfirmScreen(plan.title + back, plan.lines, "go on", word=word_to_type(plan))
-        self.push_screen(screen, decide)
+            self._driver.write(notification("limpet", words))
 
     # Leaving
 
-    def leave(self) -> None:
+    def action_leave(self) -> None:
         """Leave limpet; ask first when that would end running jobs."""
         jobs = self.bridge.running_jobs()
-        panes = self.dashboard.terminals
+        panes = self.dashboard.panes.terminals
         if not (jobs or panes):
             self.exit(0)
             return
@@ -440,10 +267,6 @@ def _ascii_filters() -> list[LineFilter]:
     return [AsciiOnly()]
 
 
-def _tell(words: str) -> None:
-    os.write(1, words.encode())
-
-
 def show(app: LimpetApp) -> int | None:
     """Run an app on the terminal until the person leaves."""
     sys.setswitchinterval(SWITCH_S)
@@ -462,7 +285,7 @@ def run(engine: Engine, *, read_only: bool = False) -> int:
         return 0
     left = sum(info.state == "running" for info in app.bridge.latest.containers)
     if left:
-        _tell(
+        tell(
             f"limpet: {left} container{'s run' if left > 1 else ' runs'} on; limpet ps lists them\n"
         )
     engine.close()

@@ -32,7 +32,7 @@ class Ghost(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         """Return the whole line, None where there is none."""
-        history = self._bar.history
+        history = self._bar.past.history
         if history is None or self._bar.searching:
             return None
         from prompt_toolkit.auto_suggest import AutoSuggestFromHistory

@@ -6,7 +6,6 @@ imported in a thread after the first paint.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
 from textual import on, work
@@ -17,9 +16,9 @@ from textual.widgets import Input, Static
 from core.commands.lines import last_part
 from core.errors import Error
 from tui.bar_line import BarInput
-from tui.bridge import state_directory
-from tui.line_words import meaning, own_part, past
+from tui.line_words import meaning, own_part
 from tui.own_words import completions
+from tui.past_lines import PastLines, open_history
 from tui.theme import glyphs
 from tui.widgets.completion_popup import CompletionPopup
 
@@ -87,9 +86,7 @@ class CommandBar(Horizontal):
         self._engine = engine
         self.popup = popup
         self._completer: LimpetCompleter | None = None
-        self.history: History | None = None
-        self._place = 0
-        self._draft = ""
+        self.past = PastLines()
         self._mode = ""
         """`filter`: a filter is read; `history`: a line of the past is looked for."""
         self.known: Mapping[str, Container[str]] = {}
@@ -184,7 +181,7 @@ class CommandBar(Horizontal):
         self._kept = ""
         self.open()
         if event.text.strip():
-            self.remember(event.text.strip())
+            self.past.remember(event.text.strip())
             self.post_message(self.Submitted(event.text))
 
     def _set_mode(self, mode: str) -> None:
@@ -209,28 +206,17 @@ class CommandBar(Horizontal):
     def load(self, facts: Facts) -> None:
         """Import what completes and read the history."""
         import prompt_toolkit.auto_suggest  # noqa: F401 - so that no key waits for it
-        from prompt_toolkit.history import FileHistory, InMemoryHistory
 
         from core.commands import load_all
         from core.commands.complete import LimpetCompleter
 
         load_all()
-        path = os.path.join(state_directory(), "history")
-        try:
-            os.makedirs(state_directory(), 0o700, exist_ok=True)
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-            history: History = FileHistory(path)
-        except OSError:
-            history = InMemoryHistory()
         self._completer = LimpetCompleter(self._engine, facts)
-        self.app.call_from_thread(self._loaded, history)
+        self.app.call_from_thread(self._loaded, open_history())
 
     @work
     async def _loaded(self, history: History) -> None:
-        async for _ in history.load():
-            pass  # a history is empty until it has been read through
-        self.history = history
-        self._place = len(history.get_strings())
+        await self.past.take(history)
         if self.line.value and self.line.has_focus and not self._mode:
             self._complete(self.line.value, self.line.cursor_position)
 
@@ -346,52 +332,40 @@ class CommandBar(Horizontal):
         self.popup.close()
         self.line.value = ""
         if line:
-            self.remember(line)
+            self.past.remember(line)
             self.post_message(self.Submitted(line))
-
-    def remember(self, line: str) -> None:
-        """Put a line into the history, unless it is the last one there."""
-        if self.history is None:
-            return
-        strings = self.history.get_strings()
-        if not strings or strings[-1] != line:
-            self.history.append_string(line)
-        self._place = len(self.history.get_strings())
 
     def walk(self, by: int) -> None:
         """Pick in the popup when it is open and in use, else go through the history."""
         if self.popup.items and (by > 0 or self.popup.picked is not None):
             self.popup.pick(by)
             return
-        if self.history is None or self._mode:
+        line = None if self._mode else self.past.walk(by, self.line.value)
+        if line is None:
             return
-        lines = [*self.history.get_strings(), self._draft]
-        if self._place >= len(lines) - 1:
-            self._draft = lines[-1] = self.line.value
-        self._place = max(0, min(self._place + by, len(lines) - 1))
-        if "\n" in lines[self._place]:
-            self.call_later(self.grow, lines[self._place])
+        if "\n" in line:
+            self.call_later(self.grow, line)
             return
         with self.prevent(Input.Changed):
-            self.line.value = lines[self._place]
-        self.line.cursor_position = len(self.line.value)
+            self.line.value = line
+        self.line.cursor_position = len(line)
         self.popup.close()
 
     def find_history(self) -> None:
         """Look for a line of the past; once more: go on to the next that fits."""
-        if self.history is None or self.filtering:
+        if self.past.history is None or self.filtering:
             return
         if self._mode == "history":
             self.popup.pick(1)
             return
-        self._draft = self.line.value
+        self.past.draft = self.line.value
         self._set_mode("history")
         self._offer_history()
 
     def _offer_history(self) -> None:
         from prompt_toolkit.completion import Completion
 
-        found = past(self.history.get_strings() if self.history else [], self.line.value)
+        found = self.past.like(self.line.value)
         shown = [Completion(line, display="; ".join(line.splitlines())) for line in found]
         self.popup.offer(shown, 0)
         self.post_message(self.Hinted(HISTORY_WORDS if found else "no such line in the history"))
@@ -399,7 +373,7 @@ class CommandBar(Horizontal):
     def leave(self) -> None:
         """Go back to where one was: the line, or the table."""
         if self._mode == "history":
-            self.open(self._draft)
+            self.open(self.past.draft)
             return
         if self.popup.picked is not None:
             self.popup.close()

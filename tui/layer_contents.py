@@ -1,24 +1,65 @@
-"""The files of an image as it stands at one of its layers: found, opened, compared, brought out."""
+"""The files of an image as it stands at one of its layers: read, found, opened, compared.
+
+The layers are read in a thread, one after the other; what a layer holds can be asked as soon
+as those up to it have been read.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 
 from core.errors import NotFound, NotSupported
 from core.images.compare import changed_words
 from core.images.layer_tree import Stack
+from core.record import Record
 from tui.content_search import Hit, search_contents
 from tui.file_text import difference, read_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from threading import Event
 
     from core.images.index import FileEntry
-    from core.images.layer_tree import Row
+    from core.images.layer_tree import Row, Waste
     from core.model import LayerInfo
     from tui.layer_sources import ImageSource
     from tui.theme import Part
+
+
+LIVE_EVERY_S = 1.0
+LIVE_SHARE = 20
+"""How many times longer than reading a live layer takes it is left alone."""
+
+
+class Steps(Record):
+    """News: which layers there are."""
+
+    layers: list[LayerInfo]
+
+
+class Layer(Record):
+    """News: a layer has been read."""
+
+    number: int
+    count: int
+    """Its entries."""
+
+
+class Whole(Record):
+    """News: all layers have been read."""
+
+    waste: Waste
+
+
+class Change(Record):
+    """News: the uppermost layer of a live source is another."""
+
+    stack: Stack
+    waste: Waste
+    size_bytes: int
+    count: int
 
 
 class LayerContents:
@@ -27,7 +68,54 @@ class LayerContents:
     def __init__(self, source: ImageSource) -> None:
         self.source = source
         self.layers: list[LayerInfo] = []
+        self.counts: list[int] = []
+        """How many entries each layer has, 0 as long as it is not known."""
         self.stack = Stack()
+        self.waste: Waste | None = None
+
+    def read(self, left: Event) -> Iterator[Steps | Layer | Whole | Change]:
+        """Read layer after layer, the uppermost of a live source until `left` is set.
+
+        To be called in a thread; each news is for `take`, in the thread that asks.
+        """
+        files: list[list[FileEntry]] = []
+        layers = self.source.steps()
+        yield Steps(layers)
+        for number, layer in enumerate(layers):
+            files.append(self.source.files(layer.diff_id))
+            self.stack.add(files[-1])
+            yield Layer(number, len(files[-1]))
+        yield Whole(self.stack.waste())
+        if self.source.live:
+            yield from self._follow(layers[-1], files, left)
+
+    def _follow(
+        self, layer: LayerInfo, files: list[list[FileEntry]], left: Event
+    ) -> Iterator[Change]:
+        took = 0.0
+        while not left.wait(max(LIVE_EVERY_S, took * LIVE_SHARE)):
+            began = time.monotonic()
+            entries = self.source.files(layer.diff_id)
+            if entries != files[-1]:
+                files[-1] = entries
+                stack = Stack()
+                for each in files:
+                    stack.add(each)
+                size = sum(entry.size for entry in entries)
+                yield Change(stack, stack.waste(), size, len(entries))
+            took = time.monotonic() - began
+
+    def take(self, news: Steps | Layer | Whole | Change) -> None:
+        """Take in what has been read."""
+        if isinstance(news, Steps):
+            self.layers, self.counts = news.layers, [0] * len(news.layers)
+        elif isinstance(news, Layer):
+            self.counts[news.number] = news.count
+        elif isinstance(news, Whole):
+            self.waste = news.waste
+        else:
+            self.stack, self.waste, self.counts[-1] = news.stack, news.waste, news.count
+            self.layers[-1] = self.layers[-1].replace(size_bytes=news.size_bytes, files=news.count)
 
     def holders(self, path: str, number: int) -> list[int]:
         """Return the layers up to one that hold content of a file, lowest first."""

@@ -1,4 +1,4 @@
-"""What the words of a typed line are: their colours, what they mean, lines of the past like it."""
+"""What the words of a typed line are: their colours, and what they mean."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from core.commands import MODULES
 from core.commands.lines import parts_of, split_pipe
 from core.commands.scan import Span, scan, signature
 from tui.own_words import WORDS
-from tui.widgets.rows import has_letters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ TONE_OF = {
     "rest": "dim",
     "error": "bad",
 }
-MOST_PAST = 200
 
 
 def paint(text: Text, bar: CommandBar, tones: Tones) -> None:
@@ -40,18 +38,6 @@ def paint(text: Text, bar: CommandBar, tones: Tones) -> None:
             if kind == "error" and end == len(whole) and bar.offers:
                 kind = "value"  # it is still being typed
             text.stylize(tones[TONE_OF[kind]], start + span.start, end)
-
-
-def past(lines: Sequence[str], wanted: str) -> list[str]:
-    """Return lines of the history, newest first and each once, that fit what is typed.
-
-    Those that hold it come before those that only have its letters in their order.
-    """
-    small = wanted.lower()
-    newest = list(dict.fromkeys(reversed(lines)))
-    holding = [line for line in newest if small in line.lower()]
-    others = [line for line in newest if small not in line.lower()]
-    return (holding + [line for line in others if has_letters(line.lower(), small)])[:MOST_PAST]
 
 
 def spans(

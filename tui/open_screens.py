@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from tui.bridge import Bridge
-    from tui.build_watch import BuildWatch
     from tui.screens.dashboard import DashboardScreen
+    from tui.session import Session
 
 
 class OpensScreens(FrameDiffApp):
@@ -25,7 +25,7 @@ class OpensScreens(FrameDiffApp):
     bridge: Bridge
     dashboard: DashboardScreen
     read_only: bool
-    _watches: dict[int, BuildWatch]
+    session: Session
 
     def submit(self, line: str) -> None:
         """Carry out what a line stands for."""
@@ -103,7 +103,7 @@ class OpensScreens(FrameDiffApp):
         """Show how one image differs from another."""
         self.show_screen(views.compare(self.engine, old, new), f"compare {old} {new}")
 
-    def open_help(self) -> None:
+    def action_help(self) -> None:
         """Show every key and every command."""
         from core.commands import load_all
         from tui.screens.help import HelpScreen, key_sections, verb_section
@@ -177,11 +177,10 @@ class OpensScreens(FrameDiffApp):
         """Show how far a job is and what it said; False for a job that there is not."""
         job = self.engine.jobs.get(number)
         if job is not None:
-            watch = next((watch for watch in self._watches.values() if watch.job is job), None)
-            self.show_screen(views.job(job, watch), f"job {number}")
+            self.show_screen(views.job(job, self.session.watch_of(job)), f"job {number}")
         return job is not None
 
-    def open_tour(self) -> None:
+    def action_tour(self) -> None:
         """Show a newcomer around."""
         from tui.screens.tour import TourScreen
 

@@ -77,17 +77,17 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         return True
     first, rest = words[0], words[1:]
     if first in LEAVING:
-        app.leave()
+        app.action_leave()
     elif first == "help" and not rest:
-        app.open_help()
+        app.action_help()
     elif first in ("help", "man"):
         _help(app, line, rest)
     elif first == "pane" and rest:
-        app.run_in_pane(line.partition(" ")[2].strip())
+        app.session.run_in_pane(line.partition(" ")[2].strip())
     elif first == "clear":
         app.dashboard.output.clear()
     elif first == "tour":
-        app.open_tour()
+        app.action_tour()
     elif first in ("jobs", "networks", "volumes", "disk", "events") and not rest:
         return app.open_listing(first)
     elif first == "go":

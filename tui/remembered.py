@@ -27,7 +27,7 @@ def remember(app: LimpetApp) -> None:
     board = app.dashboard
     look: dict[str, Any] = {
         "place": board.place,
-        "session": board.pane,
+        "session": board.panes.session,
         "theme": app.chosen_theme,
         "bookmarks": app.bookmarks,
         "tables": {name: _table(table) for name, table in board.tables.items()},
@@ -73,6 +73,6 @@ def _apply(app: LimpetApp, look: dict[str, Any]) -> None:
     if look["place"] in PLACES:
         board.place = look["place"]
     if look["session"] in (True, False):
-        board.pane = look["session"]
+        board.panes.session = look["session"]
     if look["theme"] in app.available_themes:
         app.choose_theme(look["theme"])

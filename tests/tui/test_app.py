@@ -344,7 +344,7 @@ async def test_completion_history_and_ghost(make_app: Callable[..., LimpetApp]) 
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         bar = app.dashboard.bar
-        await until(pilot, lambda: bar.history is not None)
+        await until(pilot, lambda: bar.past.history is not None)
         await pilot.press("colon", *"versi")
         await until(pilot, lambda: app.dashboard.popup.display)
         await pilot.press("tab")

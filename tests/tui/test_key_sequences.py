@@ -60,8 +60,8 @@ async def test_a_key_behind_escape_is_for_the_table(make_app: Callable[..., Limp
     async with app.run_test() as pilot:
         app.dashboard.take(facts())
         await pilot.pause()
-        place = app.dashboard.table._place
+        place = app.dashboard.table.place
         for key in ("colon", "a", "escape", "j"):
             app.post_message(Key(key, key if len(key) == 1 else None))
-        await until(pilot, lambda: app.dashboard.table._place == place + 1)
+        await until(pilot, lambda: app.dashboard.table.place == place + 1)
         assert app.dashboard.bar.line.value == ""

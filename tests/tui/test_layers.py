@@ -15,9 +15,9 @@ from textual.pilot import Pilot
 from core.errors import Corrupt
 from core.images.index import FileEntry
 from core.model import LayerInfo
+from tui import layer_contents
 from tui.file_text import is_text, text_lines
 from tui.layer_sources import ImageSource
-from tui.screens import layers as layers_screen
 from tui.screens.layers import LayersScreen, link_target
 from tui.screens.pick import PickScreen
 from tui.theme import LIMPET, plain
@@ -406,7 +406,7 @@ def look_shown(screen: LayersScreen) -> int:
 async def test_what_a_container_writes_is_one_more_layer_and_live(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(layers_screen, "LIVE_EVERY_S", 0.05)
+    monkeypatch.setattr(layer_contents, "LIVE_EVERY_S", 0.05)
     app: App[None] = App()
     app.register_theme(LIMPET)
     app.theme = LIMPET.name

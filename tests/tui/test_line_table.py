@@ -7,16 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
+from tui.widgets.columns import Column, fit
 from tui.widgets.line_table import HEAD, LineTable
-from tui.widgets.rows import (
-    Column,
-    Row,
-    arrange,
-    changed_lines,
-    fit,
-    matches,
-    window,
-)
+from tui.widgets.rows import Row, arrange, changed_lines, matches, window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from tui import listings, registry_views, views
 from tui.bridge import Snapshot
 from tui.details import Tab, container_tabs, image_tabs
 from tui.keymap import Keymap
-from tui.screens import dashboard
+from tui.screens import dashboard_edges
 from tui.screens.compare import CompareScreen
 from tui.screens.detail import DetailScreen
 from tui.screens.file_view import FileScreen
@@ -397,14 +397,14 @@ async def test_every_screen_looks_as_it_did(
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(dashboard, "host_name", lambda: "root@host")
+    monkeypatch.setattr(dashboard_edges, "host_name", lambda: "root@host")
     monkeypatch.setattr(client, "RegistryClient", FakeClient)
     monkeypatch.setattr(browse, "describe_tags", lambda *_: TAGS)
     monkeypatch.setattr(browse, "inspect", lambda *_: REMOTE)
     app = make_app()
     differ = []
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.dashboard.bar.history is not None)
+        await until(pilot, lambda: app.dashboard.bar.past.history is not None)
         for show in SCREENS:
             await show(app, pilot)
             await pilot.pause()

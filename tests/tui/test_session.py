@@ -7,6 +7,7 @@ import os
 import time
 
 import pytest
+from prompt_toolkit.history import InMemoryHistory
 from textual.events import Key, Paste
 
 from core.commands.lines import split_pipe
@@ -16,7 +17,7 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.host_programs import OnHost, Program, host, piped, wants_terminal
-from tui.line_words import past
+from tui.past_lines import PastLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,11 +82,12 @@ def test_questions_cannot_be_piped_and_pagers_get_the_terminal() -> None:
     assert not wants_terminal("less x | wc")
 
 
-def test_the_history_prefers_what_holds_the_words() -> None:
-    lines = ["run alpine", "rm web", "run alpine", "images"]
-    assert past(lines, "") == ["images", "run alpine", "rm web"]
-    assert past(lines, "RUN") == ["run alpine"]
-    assert past(lines, "rw") == ["rm web"]
+async def test_the_history_prefers_what_holds_the_words() -> None:
+    past = PastLines()
+    await past.take(InMemoryHistory(["run alpine", "rm web", "run alpine", "images"]))
+    assert past.like("") == ["images", "run alpine", "rm web"]
+    assert past.like("RUN") == ["run alpine"]
+    assert past.like("rw") == ["rm web"]
 
 
 async def test_a_pipe_and_a_host_command_answer_in_the_session(
@@ -152,9 +154,9 @@ async def test_ctrl_r_finds_a_line_of_the_past(make_app: Callable[..., LimpetApp
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         bar = app.dashboard.bar
-        await until(pilot, lambda: bar.history is not None)
+        await until(pilot, lambda: bar.past.history is not None)
         for line in ("run alpine sh", "images", "logs web"):
-            bar.remember(line)
+            bar.past.remember(line)
         await pilot.press("colon", *"dra", "ctrl+r", "ctrl+u", *"alp")
         await until(pilot, lambda: "run alpine sh" in screen_text(app))
         assert "images" not in screen_text(app).split("›")[-1]
@@ -163,7 +165,7 @@ async def test_ctrl_r_finds_a_line_of_the_past(make_app: Callable[..., LimpetApp
         assert not bar.searching
         await pilot.press("ctrl+r", "ctrl+u", *"zzz", "escape")
         assert bar.line.value == "run alpine sh"
-        bar.remember("version\nps -a")
+        bar.past.remember("version\nps -a")
         await pilot.press("ctrl+r", "ctrl+u", *"vers")
         await until(pilot, lambda: "version; ps -a" in screen_text(app))
 
@@ -239,7 +241,7 @@ async def test_the_bar_grows_into_several_lines(make_app: Callable[..., LimpetAp
     async with app.run_test(size=(80, 24)) as pilot:
         app.dashboard.take(facts())
         bar = app.dashboard.bar
-        await until(pilot, lambda: bar.history is not None)
+        await until(pilot, lambda: bar.past.history is not None)
         await pilot.press(
             "colon", *"ver", "tab", "ctrl+j", *"nosuch", "enter", "number_sign", "enter"
         )

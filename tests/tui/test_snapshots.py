@@ -19,7 +19,7 @@ from tests.tui.test_app import screen_text, until
 from tui.answers import failure
 from tui.app import LimpetApp
 from tui.details import Tab
-from tui.screens import dashboard
+from tui.screens import dashboard_edges
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.detail import DetailScreen
 from tui.screens.logs import LogsScreen
@@ -124,11 +124,11 @@ async def test_a_screen_looks_as_it_did(
     make_app: Make, monkeypatch: pytest.MonkeyPatch, show: Show, size: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
-    monkeypatch.setattr(dashboard, "host_name", lambda: "root@host")
+    monkeypatch.setattr(dashboard_edges, "host_name", lambda: "root@host")
     app = make_app()
     async with app.run_test(size=size) as pilot:
         app.dashboard.take(facts())
-        await until(pilot, lambda: app.dashboard.bar.history is not None)
+        await until(pilot, lambda: app.dashboard.bar.past.history is not None)
         await show(app, pilot)
         await pilot.pause(0.2)
         picture = app.export_screenshot(title=show.__name__)

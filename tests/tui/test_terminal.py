@@ -35,16 +35,16 @@ async def test_terminals_beside_the_tables(make_app: Make) -> None:
             block = board.output.begin(f"exec {number}")
             await board.show_terminal(block, Foreground(f"exec {number}", echo))
         await until(pilot, lambda: "size 80" in screen_text(app))
-        pane = board.terminals[1]
+        pane = board.panes.terminals[1]
         await until(pilot, lambda: pane.has_focus)
         assert f"size 80 {pane.size.height}" in pane.text
         await pilot.press("a", "q", "up", "ctrl+c")
-        await until(pilot, lambda: len(board.terminals) == 1)
+        await until(pilot, lambda: len(board.panes.terminals) == 1)
         assert "ended with 3" in session(app)
-        assert board.terminals[0].has_focus
+        assert board.panes.terminals[0].has_focus
         await pilot.press("x", "up")
-        await until(pilot, lambda: "<x" in board.terminals[0].text)
-        await until(pilot, lambda: "^[A" in board.terminals[0].text)
+        await until(pilot, lambda: "<x" in board.panes.terminals[0].text)
+        await until(pilot, lambda: "^[A" in board.panes.terminals[0].text)
         await pilot.press("ctrl+right_square_bracket", "j")
         assert board.table.has_focus
         assert "web-1" in screen_text(app)
@@ -52,11 +52,11 @@ async def test_terminals_beside_the_tables(make_app: Make) -> None:
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         assert "terminal: exec 1" in screen_text(app)
         await pilot.press("n", "shift+tab")
-        await until(pilot, lambda: board.terminals[0].has_focus)
+        await until(pilot, lambda: board.panes.terminals[0].has_focus)
         await pilot.press("q")
-        await until(pilot, lambda: not board.terminals)
+        await until(pilot, lambda: not board.panes.terminals)
         assert board.table.has_focus
-        assert not board._terminals.display  # type: ignore[union-attr]
+        assert not board.panes.deck.display  # type: ignore[union-attr]
 
 
 async def test_a_terminal_that_cannot_be_had_says_why(make_app: Make) -> None:

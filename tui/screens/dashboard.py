@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from textual import on
-from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
 from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES
 from core.errors import Error
-from tui.answers import summary
 from tui.command_bar import CommandBar
 from tui.keymap import Keymap, fill, moves_keys
 from tui.near_compositor import NearCompositor
@@ -21,12 +19,13 @@ from tui.places import (
     image_rows,
     registry_rows,
 )
+from tui.screens.dashboard_edges import Edges
+from tui.screens.dashboard_panes import OUTPUT, Panes
 from tui.table_choices import choose_columns, choose_group
 from tui.theme import glyphs
 from tui.widgets.completion_popup import CompletionPopup
 from tui.widgets.line_table import LineTable
 from tui.widgets.output import Output
-from tui.widgets.status import StatusLine, hint_parts, host_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,32 +38,9 @@ if TYPE_CHECKING:
     from core.jobs import JobView
     from tui.app import LimpetApp
     from tui.bridge import Snapshot
-    from tui.terminal.deck import Deck
     from tui.terminal.pane import TerminalPane
-    from tui.theme import Part
     from tui.widgets.rows import Row
 
-OUTPUT = "output"
-SESSION_LEFT = 4
-"""Lines of the session beside a terminal."""
-TERMINAL_WORDS = (
-    "all keys go in   ctrl-] back to the tables   shift-pgup scrolls   ctrl-pgdn others"
-)
-WIDE = (120, 34)
-"""From this size on all three tables are shown."""
-NARROW = 76
-"""Below this width the names of other tables are cut."""
-PANE_FROM = 18
-"""Below this height the session is hidden until it has something to say."""
-
-
-TYPING = "enter runs it   tab completes   up, ctrl-r history   | PROGRAM   esc back"
-FILTERING = "enter keeps it   esc shows all   !WORD without   -s state   -l label   -f letters"
-SESSION_HINTS = (
-    ("[ ]", "answers"), ("enter", "fold"), ("/", "search"), ("n N", "next, before"), ("y", "copy"),
-    ("Y", "copy line"), ("e", "edit line"), ("o", "on a screen"), ("+", "zoom"), ("esc", "back"),
-    ("?", "help"),
-)  # fmt: skip
 STATES = ("", "-s running", "-s exited", "-s paused")
 """Filters that a key goes through."""
 
@@ -82,34 +58,22 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.keymap = keymap
         self.place = CONTAINERS
         self.frozen = False
-        self._read_only = read_only
+        self.read_only = read_only
         self._engine = engine
         self._rows = ContainerRows(glyphs())
         self._snapshot: Snapshot | None = None
         self._waiting: Snapshot | None = None
-        self._jobs: list[JobView] = []
-        self._meaning = ""
-        """What the line in the bar asks for."""
-        self._nothing = False
+        self.nothing = False
         """No image and no container: the person is new here."""
-        self.pane: bool | None = None
-        """Whether the session is shown; None: as the height says."""
-        self._zoomed = ""
-        """The only pane that is shown: a place, `output`, or nothing."""
-        self._terminals: Deck | None = None
         self._searching = False
         """Whether what is typed in the bar is searched in the session."""
-        self._note = ""
-        """What the last key did."""
         self.tables = {
             place: LineTable(f"{number} {place.capitalize()}", COLUMNS[place], id=place)
             for number, place in enumerate(PLACES, 1)
         }
-        self._header = StatusLine(id="header")
-        self._hints = StatusLine(id="hints")
-        self._upper = Vertical(id="tables")
-        self._lower = Horizontal(id="lower")
         self.output = Output(id="output")
+        self.panes = Panes(self.tables, self.output)
+        self._edges = Edges(self)
         self.popup = CompletionPopup(id="popup")
         self.bar = CommandBar(engine, self.popup, id="bar")
         self._bind_keys()
@@ -130,15 +94,15 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Place the parts."""
-        yield self._header
-        with self._upper:
+        yield self._edges.header
+        with self.panes.upper:
             yield self.tables[CONTAINERS]
-            with self._lower:
+            with self.panes.lower:
                 yield self.tables[IMAGES]
                 yield self.tables[REGISTRIES]
         yield self.output
         yield self.bar
-        yield self._hints
+        yield self._edges.hints
         yield self.popup
 
     def on_mount(self) -> None:
@@ -155,70 +119,38 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def _arrange(self) -> None:
         width, height = self.app.size
-        wide = width >= WIDE[0] and height >= WIDE[1]
-        self.set_class(not wide, "-one")
-        zoomed = self._zoomed
-        for place, table in self.tables.items():
-            table.display = place == zoomed if zoomed else wide or place == self.place
-        self._upper.display = zoomed != OUTPUT
-        self._lower.display = any(self.tables[p].display for p in (IMAGES, REGISTRIES))
-        self.tables[CONTAINERS].styles.height = "1fr" if zoomed else None
-        self._lower.styles.height = "1fr" if zoomed else None
-        pane = height >= PANE_FROM if self.pane is None else self.pane
-        self.output.display = zoomed == OUTPUT if zoomed else pane
-        self.output.styles.height = "1fr" if zoomed else max(4, height * 3 // 10)
-        if self._terminals:
-            self._arrange_terminals(zoomed, pane, height)
+        self.set_class(not self.panes.all_fit(width, height), "-one")
+        self.panes.arrange(self.place, width, height)
         if self.output.has_focus and not self.output.display:
             self.table.focus()
         self.show_edges()
-
-    def _arrange_terminals(self, zoomed: str, pane: bool, height: int) -> None:
-        """Let terminals have half the screen; the session keeps its last lines."""
-        deck = self._terminals
-        if deck is None:
-            return
-        deck.display = not deck.empty and (zoomed == OUTPUT if zoomed else pane)
-        if deck.display:
-            deck.styles.height = "1fr" if zoomed else height // 2 - 1
-            self.output.styles.height = SESSION_LEFT
-            self.output.display = not zoomed
 
     async def show_terminal(self, number: int, foreground: Foreground) -> None:
         """Run something in a terminal beside the tables; it belongs to the block `number`."""
         from tui.terminal.deck import Deck
 
-        if self._terminals is None:
+        panes = self.panes
+        if panes.deck is None:
             keys = self._engine.config["container", "detach_keys"]
-            self._terminals = Deck(id="terminals-deck", detach=keys)
-            await self.mount(self._terminals, before=self.output)
-        self.pane, self._terminals.empty = True, False
+            panes.deck = Deck(id="terminals-deck", detach=keys)
+            await self.mount(panes.deck, before=self.output)
+        panes.session, panes.deck.empty = True, False
         self._arrange()  # before it begins: it is told its size but once
-        await self._terminals.add(number, foreground)
+        await panes.deck.add(number, foreground)
 
     def end_terminal(self, pane: TerminalPane) -> None:
         """Take a terminal away whose program has ended."""
-        if self._terminals is None:
+        if self.panes.deck is None:
             return
         had_keys = pane.has_focus
-        self._terminals.close(pane)
-        if had_keys and not self._terminals.panes:
+        self.panes.deck.close(pane)
+        if had_keys and not self.panes.terminals:
             self._focus_table()
         self._arrange()
 
     def on_terminal_pane_left(self) -> None:
         """Give the keys back to the tables; the terminal stays."""
         self._focus_table()
-
-    @property
-    def terminals(self) -> list[TerminalPane]:
-        """The terminals beside the tables."""
-        return self._terminals.panes if self._terminals else []
-
-    @property
-    def _in_lower(self) -> bool:
-        """Whether the session or a terminal has the keys."""
-        return self.output.has_focus or any(pane.has_focus for pane in self.terminals)
 
     @property
     def table(self) -> LineTable:
@@ -228,15 +160,15 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     def go(self, place: str) -> None:
         """Give a table the keys."""
         self.place = place
-        if self._zoomed:
-            self._zoomed = place
+        if self.panes.zoomed:
+            self.panes.zoomed = place
         self._arrange()
         self.set_focus(self.table)  # now: focus() would let the next keys pass by
 
     def show_pane(self) -> None:
         """Make sure that an answer is seen."""
         if not self.output.display:
-            self.pane, self._zoomed = True, ""
+            self.panes.session, self.panes.zoomed = True, ""
             self._arrange()
 
     # Facts
@@ -263,11 +195,16 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         running = sum(info.state == "running" for info in snapshot.containers)
         self.tables[CONTAINERS].set_note(f"{running} running" if running else "")
         if snapshot.read:
-            self._nothing = not snapshot.images and not snapshot.containers
-            self.tables[CONTAINERS].empty = WELCOME if self._nothing else EMPTY[CONTAINERS]
+            self.nothing = not snapshot.images and not snapshot.containers
+            self.tables[CONTAINERS].empty = WELCOME if self.nothing else EMPTY[CONTAINERS]
             self.tables[IMAGES].empty = EMPTY[IMAGES]
             self.tables[REGISTRIES].empty = EMPTY[REGISTRIES]
         self.show_edges()
+
+    @property
+    def problem(self) -> str:
+        """Why the tables cannot be read, nothing while they can."""
+        return self._snapshot.error if self._snapshot else ""
 
     def _held(self, snapshot: Snapshot) -> bool:
         """Keep a snapshot for later while the tables are frozen."""
@@ -277,61 +214,15 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def take_jobs(self, jobs: list[JobView]) -> None:
         """Show running jobs in the header."""
-        self._jobs = jobs
+        self._edges.jobs = jobs
         self.show_edges()
 
     # The two edges
 
     def show_edges(self) -> None:
         """Show where one is, and which keys are at hand or what the line means."""
-        if not self.is_mounted:
-            return
-        self._header.show(self._where(), self._doing())
-        hints = self._hints
-        if self.bar.has_keys:
-            words = self._meaning or (FILTERING if self.bar.filtering else TYPING)
-            hints.show([(f" {words}", "dim")])
-            return
-        if self._note:
-            hints.show([(f" {self._note}", "accent")])
-            return
-        if self._in_lower and not self.output.has_focus:
-            hints.show([(f" {TERMINAL_WORDS}", "dim")])
-            return
-        if self.output.has_focus:
-            hints.show(hint_parts(SESSION_HINTS, self.app.size.width))
-            return
-        row = self.table.selected
-        found = self.keymap.hints(self.place if row else "", row.state if row else "")
-        if self._nothing:
-            found.insert(0, ("S", "start here"))
-        hints.show(hint_parts(found, self.app.size.width))
-
-    def _where(self) -> list[Part]:
-        parts: list[Part] = [(" limpet ", "bold")]
-        if self.app.size.width >= 80:
-            parts.append((f"{host_name()} ", "dim"))
-        for number, place in enumerate(PLACES, 1):
-            tone = "accent" if place == self.place else "dim"
-            count = self.tables[place].total
-            words = place.capitalize()
-            if self.app.size.width < NARROW and place != self.place:
-                words = words[:3]
-            parts.append((f"  {number} {words} {count}", tone))
-        return parts
-
-    def _doing(self) -> list[Part]:
-        parts: list[Part] = []
-        if self._jobs:
-            more = f" +{len(self._jobs) - 1}" if len(self._jobs) > 1 else ""
-            parts.append((f"{summary(self._jobs[-1])}{more}  ", "accent"))
-        if self._snapshot and self._snapshot.error:
-            parts.append((f"{self._snapshot.error}  ", "bad"))
-        if self.frozen:
-            parts.append(("frozen  ", "warn"))
-        if self._read_only:
-            parts.append(("read-only  ", "warn"))
-        return parts
+        if self.is_mounted:
+            self._edges.show()
 
     # Messages
 
@@ -390,12 +281,12 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def on_key(self) -> None:
         """Forget what was said about the key before."""
-        if self._note:
+        if self._edges.note:
             self.say("")
 
     def say(self, words: str) -> None:
         """Tell what a key did, until the next one."""
-        self._note = words
+        self._edges.note = words
         self.show_edges()
 
     def _copy(self, text: str) -> None:
@@ -404,8 +295,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.say(copy(self.app, text))
 
     def _focus_table(self) -> None:
-        if self._zoomed == OUTPUT:
-            self._zoomed = ""
+        if self.panes.zoomed == OUTPUT:
+            self.panes.zoomed = ""
             self._arrange()
         self.table.focus()
 
@@ -416,7 +307,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     @on(CommandBar.Hinted)
     def _hinted(self, event: CommandBar.Hinted) -> None:
-        self._meaning = event.text
+        self._edges.meaning = event.text
         self.show_edges()
 
     def on_descendant_focus(self) -> None:
@@ -438,7 +329,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             return
         if name == "enter" and table.on_head:
             table.fold()
-        elif row is None and self._nothing and name == "enter":
+        elif row is None and self.nothing and name == "enter":
             self.action_starter()
         else:
             await self.do(key.command, row.name if row else "", table.chosen)
@@ -448,8 +339,9 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
     ) -> None:
         """Do what a key's command means for a row; `edit`: put it into the bar instead."""
         if command.startswith(ACTION):
-            action = command.removeprefix(ACTION)
-            await self.run_action(f"screen.{action}" if "(" in action else f"screen.{action}()")
+            action, start, rest = command.removeprefix(ACTION).partition("(")
+            place = "screen" if hasattr(self, f"action_{action}") else "app"
+            await self.run_action(f"{place}.{action}{start or '('}{rest or ')'}")
             return
         if "{name" in command:
             if not name:
@@ -493,7 +385,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         """Show everything about the container or image under the cursor."""
         row = self.table.selected
         if row is None:
-            if self._nothing:
+            if self.nothing:
                 self.action_starter()
         elif self.place == IMAGES:
             self.app.open_image(row.name)
@@ -529,15 +421,14 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def action_next(self, by: int) -> None:
         """Go to the next pane: the tables, then the session."""
-        panes = [*PLACES, *([OUTPUT] if self.output.display or self._zoomed else [])]
-        here = OUTPUT if self._in_lower and OUTPUT in panes else self.place
+        panes = [*PLACES, *([OUTPUT] if self.output.display or self.panes.zoomed else [])]
+        here = OUTPUT if self.panes.in_lower and OUTPUT in panes else self.place
         there = panes[(panes.index(here) + by) % len(panes)]
         if there == OUTPUT:
-            if self._zoomed:
-                self._zoomed = OUTPUT
+            if self.panes.zoomed:
+                self.panes.zoomed = OUTPUT
                 self._arrange()
-            shown = self._terminals.shown if self._terminals else None
-            (shown or self.output).focus()
+            (self.panes.terminal or self.output).focus()
         else:
             self.go(there)
 
@@ -560,8 +451,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def action_zoom(self) -> None:
         """Show only the pane that has the keys, or all again."""
-        here = OUTPUT if self._in_lower else self.place
-        self._zoomed = "" if self._zoomed else here
+        here = OUTPUT if self.panes.in_lower else self.place
+        self.panes.zoomed = "" if self.panes.zoomed else here
         self._arrange()
 
     def action_states(self) -> None:
@@ -589,10 +480,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def action_pane(self) -> None:
         """Hide or show the session."""
-        self._zoomed = ""
+        self.panes.zoomed = ""
         if self.output.has_focus:
             self.table.focus()
-        self.pane = not self.output.display
+        self.panes.session = not self.output.display
         self._arrange()
 
     def action_redraw(self) -> None:
@@ -601,10 +492,6 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
             table.forget_widths()
         self.app.forget_frame()
         self.app.refresh(layout=True)
-
-    def action_help(self) -> None:
-        """Show every key."""
-        self.app.open_help()
 
     def action_jobs(self) -> None:
         """Show the jobs."""
@@ -615,26 +502,6 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         if not self.app.open_listing(name):
             self.say(f"there is no command that lists {name}")
 
-    def action_tour(self) -> None:
-        """Show a newcomer around."""
-        self.app.open_tour()
-
-    def action_travel(self, by: int) -> None:
-        """Go to the screen that was shown before, or after."""
-        self.app.action_travel(by)
-
-    def action_bookmark(self) -> None:
-        """Keep a bookmark of the table, or drop it."""
-        self.app.action_bookmark()
-
-    def action_bookmarks(self) -> None:
-        """Choose a bookmark to go to."""
-        self.app.action_bookmarks()
-
     def on_screen_resume(self) -> None:
         """Note that the tables are shown again."""
         self.app.visits.arrive(self.place)
-
-    def action_leave(self) -> None:
-        """Leave limpet."""
-        self.app.leave()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import posixpath
 import threading
-import time
 
 from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
-from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, Waste
+from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import cause, failure, visible
 from tui.clipboard import copy
 from tui.content_search import MOST_HITS, Hit
 from tui.details import step_words
-from tui.layer_contents import LayerContents
+from tui.layer_contents import Change, Layer, LayerContents, Steps, Whole
 from tui.layer_lines import file_facts, layer_line, totals, waste_words
+from tui.layer_trees import LayerTrees, is_quick, make_tree
 from tui.screens.file_view import FileScreen
 from tui.screens.pick import Choice, Picked, PickScreen
 from tui.theme import glyphs, plain
@@ -29,18 +29,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from core.images.index import FileEntry
-    from core.images.layer_tree import Row
-    from core.model import LayerInfo
+    from core.images.layer_tree import Node, Row
     from tui.layer_sources import ImageSource
+    from tui.layer_trees import Which
     from tui.theme import Part
 
 NOTHING = "no file here"
-LIVE_EVERY_S = 1.0
-LIVE_SHARE = 20
-"""How many times longer than reading a live layer takes it is left alone."""
-QUICK = 15_000
-"""Entries of which a tree is made at once; more are made in a thread."""
 HINTS = (
     ("[ ]", "layer"), ("enter", "open, close"), ("t", "whole image"), ("a m d u", "filter"),
     ("/", "find"), ("s", "content"), ("v", "versions"), ("D", "diff"), ("X", "extract"),
@@ -96,13 +90,11 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self._foot = StatusLine(id="foot")
         self._source = source
         self._contents = LayerContents(source)
-        self._counts: list[int] = []
-        self._waste: Waste | None = None
         self._error: Exception | None = None
         self._number = 0
         self._whole = False
         self._statuses: frozenset[str] = frozenset()
-        self._trees: dict[tuple[bool, int], Node] = {}
+        self._trees = LayerTrees()
         self._goal = ""
         """Where to go when its tree is there."""
         self._wanted = ""
@@ -143,67 +135,30 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def _read(self) -> None:
         """Read layer after layer; what is there is shown meanwhile."""
         tell = self.app.call_from_thread
-        files: list[list[FileEntry]] = []
         try:
-            layers = self._source.steps()
-            tell(self._take_steps, layers)
-            for number, layer in enumerate(layers):
-                files.append(self._source.files(layer.diff_id))
-                self._contents.stack.add(files[-1])
-                tell(self._take_layer, number, len(files[-1]))
-            tell(self._take_waste, self._contents.stack.waste())
-            if self._source.live:
-                self._follow(layers[-1], files)
+            for news in self._contents.read(self._left):
+                tell(self._take, news)
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             if not self._left.is_set():
                 tell(self._fail, error)
 
-    def _follow(self, layer: LayerInfo, files: list[list[FileEntry]]) -> None:
-        """Read the uppermost layer until the screen is left."""
-        took = 0.0
-        while not self._left.wait(max(LIVE_EVERY_S, took * LIVE_SHARE)):
-            began = time.monotonic()
-            entries = self._source.files(layer.diff_id)
-            if entries != files[-1]:
-                files[-1] = entries
-                stack = Stack()
-                for each in files:
-                    stack.add(each)
-                self.app.call_from_thread(self._take_change, stack, entries, stack.waste())
-            took = time.monotonic() - began
-
-    def _take_steps(self, layers: list[LayerInfo]) -> None:
-        self._contents.layers = layers
-        self._counts = [0] * len(layers)
-        self._refresh_layers()
-        if self._source.live:
-            self.layer_list.go(len(layers) - 1)
-            self._choose(len(layers) - 1)
-        self._tell()
-
-    def _take_change(self, stack: Stack, entries: list[FileEntry], waste: Waste) -> None:
-        """Show the uppermost layer as it is now."""
-        size = sum(entry.size for entry in entries)
-        self._contents.stack, self._waste = stack, waste
-        self._contents.layers[-1] = self._contents.layers[-1].replace(
-            size_bytes=size, files=len(entries)
-        )
-        self._counts[-1] = len(entries)
+    def _take(self, news: Steps | Layer | Whole | Change) -> None:
+        self._contents.take(news)
         top = len(self._contents.layers) - 1
-        self._trees = {which: tree for which, tree in self._trees.items() if which[1] != top}
-        if self._number == top:
+        if isinstance(news, Whole):
+            self._progress.stop()
+            self._tell()
+            return
+        if isinstance(news, Change):
+            self._trees.forget(top)
+        if isinstance(news, Steps):
+            if self._source.live:
+                self.layer_list.show(top + 1, self._layer_line)
+                self.layer_list.go(top)
+                self._number = top
+        elif self._number == (news.number if isinstance(news, Layer) else top):
             self._build()
         self._refresh_layers()
-
-    def _take_layer(self, number: int, count: int) -> None:
-        self._counts[number] = count
-        if number == self._number:
-            self._build()
-        self._refresh_layers()
-
-    def _take_waste(self, waste: Waste) -> None:
-        self._waste = waste
-        self._progress.stop()
         self._tell()
 
     def _fail(self, error: Exception) -> None:
@@ -216,21 +171,15 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def _build(self) -> None:
         """Show the tree of the layer that is chosen, made here or in a thread."""
         wanted = (self._whole, self._number)
-        if wanted in self._trees:
-            self._show_tree(self._trees[wanted])
-        elif self._number < len(self._contents.stack):
-            entries = (
-                self._counts[: self._number + 1]
-                if self._whole
-                else (self._counts[self._number :][:1])
-            )
-            if sum(entries) <= QUICK:
-                self._keep_tree(wanted, self._make_tree(*wanted))
-            else:
-                self.file_list.set_tree(None, self._statuses)
-                self.run_worker(lambda: self._make_aside(*wanted), thread=True)
+        if tree := self._trees.get(wanted):
+            self._show_tree(tree)
+        elif self._number >= len(self._contents.stack):
+            self.file_list.set_tree(None, self._statuses)
+        elif is_quick(self._contents.counts, wanted):
+            self._keep_tree(wanted, make_tree(self._contents.stack, wanted))
         else:
             self.file_list.set_tree(None, self._statuses)
+            self.run_worker(lambda: self._make_aside(wanted), thread=True)
         self._tell()
 
     def _show_tree(self, tree: Node) -> None:
@@ -239,18 +188,12 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             self.file_list.reveal(self._goal)
             self._goal = ""
 
-    def _make_tree(self, whole: bool, number: int) -> Node:
-        stack = self._contents.stack
-        return stack.image_tree(number) if whole else stack.layer_tree(number)
+    def _make_aside(self, which: Which) -> None:
+        tree = make_tree(self._contents.stack, which)
+        self.app.call_from_thread(self._keep_tree, which, tree)
 
-    def _make_aside(self, whole: bool, number: int) -> None:
-        tree = self._make_tree(whole, number)
-        self.app.call_from_thread(self._keep_tree, (whole, number), tree)
-
-    def _keep_tree(self, which: tuple[bool, int], tree: Node) -> None:
-        if len(self._trees) > 8:
-            self._trees.pop(next(iter(self._trees)))
-        self._trees[which] = tree
+    def _keep_tree(self, which: Which, tree: Node) -> None:
+        self._trees.keep(which, tree)
         if which == (self._whole, self._number):
             self._show_tree(tree)
             self._tell()
@@ -264,7 +207,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     # Lines
 
     def _layer_line(self, number: int) -> list[Part]:
-        count = self._counts[number] if self.app.size.width >= WIDE else None
+        count = self._contents.counts[number] if self.app.size.width >= WIDE else None
         here = number == self._number
         return layer_line(number, self._contents.layers[number], count, here=here)
 
@@ -272,7 +215,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         """Bring everything around the panes up to date."""
         if not self.is_attached:
             return
-        self._head.show(self._totals(), waste_words(self._waste))
+        self._head.show(self._totals(), waste_words(self._contents.waste))
         rule = self._glyphs.rule
         for title, words, pane in (
             (self._left_title, "layers", self.layer_list),

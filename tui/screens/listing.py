@@ -14,8 +14,9 @@ from tui.clipboard import copy
 from tui.table_choices import choose_columns, choose_group
 from tui.theme import plain
 from tui.widgets.ask_line import AskingScreen, AskLine
+from tui.widgets.columns import Column
 from tui.widgets.line_table import LineTable
-from tui.widgets.rows import Column, Row
+from tui.widgets.rows import Row
 from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False

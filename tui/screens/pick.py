@@ -11,8 +11,9 @@ from textual.screen import ModalScreen
 from core.record import Record
 from tui.answers import visible
 from tui.theme import glyphs
+from tui.widgets.columns import pad
 from tui.widgets.line_list import LineList
-from tui.widgets.rows import has_letters, pad
+from tui.widgets.rows import has_letters
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False

@@ -7,50 +7,38 @@ it is painted.
 
 from __future__ import annotations
 
-from rich.cells import cell_len
-from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.theme import Glyphs, Tones, glyphs
+from tui.widgets.columns import Widths
 from tui.widgets.moves import MOVES
 from tui.widgets.rows import (
-    LABEL,
-    Column,
     Line,
     Row,
     arrange,
     changed_lines,
-    fit,
     group_of,
     grouped,
-    pad,
     window,
 )
+from tui.widgets.table_lines import TableLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from textual import events
 
     from tui.theme import Part
+    from tui.widgets.columns import Column
 
 HEAD = 2
 """Lines above the rows: the title and the column names."""
-GAP = 2
-LIT = 64
-"""Columns of the cursor's row that are lit: each is sent again when the cursor moves."""
 RIGHT = 3
 """The mouse's button."""
-WIDEST = 2
-"""Columns that one character takes at most."""
-GUTTER = 2
-"""Cursor bar and mark."""
 
 
 class LineTable(ScrollView, can_focus=True):
@@ -102,15 +90,15 @@ class LineTable(ScrollView, can_focus=True):
         """Keys of columns that are not to be shown."""
         self.group = ""
         """What rows are grouped by, see `tui.widgets.rows.group_of`."""
-        self._folded: set[str] = set()
+        self.folded: set[str] = set()
+        """Names of groups of which only the head is shown."""
         self._rows: dict[str, Row] = {}
         self._view: list[Row] = []
-        self._place = 0
-        self._content = [0] * len(columns)
-        self._widths = [column.least for column in columns]
+        self.place = 0
+        """Where the cursor is among the rows that are shown."""
+        self.widths = Widths(columns)
         self._painted: list[Line | None] = []
-        self._tones = Tones(self)
-        self._glyphs: Glyphs = glyphs()
+        self._lines = TableLines(self)
 
     def bind_key(self, key: str, action: str, words: str, *, at_once: bool = False) -> None:
         """Let a key do something while the table has the keys.
@@ -125,13 +113,13 @@ class LineTable(ScrollView, can_focus=True):
     @property
     def selected(self) -> Row | None:
         """The row under the cursor, None on the head of a group."""
-        row = self._view[self._place] if self._view else None
+        row = self._view[self.place] if self._view else None
         return row if row and row.heads < 0 else None
 
     @property
     def on_head(self) -> bool:
         """Whether the cursor is on the head of a group."""
-        return bool(self._view) and self._view[self._place].heads >= 0
+        return bool(self._view) and self._view[self.place].heads >= 0
 
     @property
     def chosen(self) -> list[str]:
@@ -164,7 +152,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show this snapshot; only lines that differ are painted."""
-        if self._measure(self._replace(rows)):
+        if self.widths.measure(self._replace(rows)):
             self._fit()
         self._arrange()
 
@@ -185,8 +173,7 @@ class LineTable(ScrollView, can_focus=True):
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Show other columns; rows that fit them must follow."""
         self.columns, self._rows, self._view, self.sort = columns, {}, [], None
-        self._content = [0] * len(columns)
-        self._widths = [0] * len(columns)
+        self.widths = Widths(columns)
         self._fit()
 
     def set_filter(self, wanted: str) -> None:
@@ -206,7 +193,7 @@ class LineTable(ScrollView, can_focus=True):
     def set_group(self, by: str) -> None:
         """Group the rows; nothing shows them one below the other."""
         self.group = by
-        self._folded.clear()
+        self.folded.clear()
         self._painted = []
         self._arrange()
         self._paint_title()
@@ -214,7 +201,7 @@ class LineTable(ScrollView, can_focus=True):
     def fold(self) -> None:
         """Fold the group whose head is under the cursor, or unfold it."""
         if self.on_head:
-            self._folded ^= {self._view[self._place].cells[0]}
+            self.folded ^= {self._view[self.place].cells[0]}
             self._arrange()
 
     def set_note(self, note: str) -> None:
@@ -224,38 +211,13 @@ class LineTable(ScrollView, can_focus=True):
             self._paint_title()
 
     def forget_widths(self) -> None:
-        """Measure the columns anew; they only grow by themselves, so that nothing jumps."""
-        self._content = [0] * len(self.columns)
-        self._measure(self._rows.values())
+        """Measure the columns anew."""
+        self.widths.forget()
+        self.widths.measure(self._rows.values())
         self._fit()
 
-    def _measure(self, rows: Iterable[Row]) -> bool:
-        """Take the cells' sizes in; return whether a column wants to be wider than it is."""
-        most = [column.most for column in self.columns]
-        content = self._content
-        wider = False
-        for row in rows:
-            for place, cell in enumerate(row.cells):
-                if content[place] < most[place] and len(cell) * WIDEST > content[place]:
-                    size = len(cell) if cell.isascii() else cell_len(cell)
-                    if size > content[place]:
-                        content[place] = size
-                        wider = wider or size > self._widths[place]
-        return wider
-
     def _fit(self) -> None:
-        shown = [n for n, column in enumerate(self.columns) if column.key not in self.hidden]
-        found = fit(
-            [self.columns[n] for n in shown],
-            [self._content[n] for n in shown],
-            max(1, self.size.width - GUTTER - 1),
-            GAP,
-        )
-        widths = [0] * len(self.columns)
-        for place, width in zip(shown, found, strict=True):
-            widths[place] = width
-        if widths != self._widths:
-            self._widths = widths
+        if self.widths.share(self.size.width, self.hidden):
             self._painted = []
             self.refresh()
 
@@ -265,10 +227,10 @@ class LineTable(ScrollView, can_focus=True):
             self._rows.values(), self.wanted, self.sort, reverse=self.reversed, held=held
         )
         if self.group:
-            self._view = grouped(self._view, self.group, self.columns, self._folded)
+            self._view = grouped(self._view, self.group, self.columns, self.folded)
         before = self.cursor
-        self._place = self._place_of(self.cursor)
-        self.cursor = self._view[self._place].key if self._view else ""
+        self.place = self._place_of(self.cursor)
+        self.cursor = self._view[self.place].key if self._view else ""
         size = Size(0, len(self._view) + HEAD)
         if size != self.virtual_size:
             self.virtual_size = size
@@ -280,7 +242,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def _place_of(self, key: str) -> int:
         """Return where a row is; of one that is not shown, where the cursor stays."""
-        view, here = self._view, min(self._place, max(0, len(self._view) - 1))
+        view, here = self._view, min(self.place, max(0, len(self._view) - 1))
         if view and view[here].key == key:
             return here
         return next((place for place, row in enumerate(view) if row.key == key), here)
@@ -288,11 +250,12 @@ class LineTable(ScrollView, can_focus=True):
     # Painting
 
     @property
-    def _height(self) -> int:
+    def shown_height(self) -> int:
+        """How many rows the screen has room for."""
         return max(0, self.size.height - HEAD)
 
     def _window(self) -> list[Line | None]:
-        return window(self._view, round(self.scroll_y), self._height, self.cursor, self.marked)
+        return window(self._view, round(self.scroll_y), self.shown_height, self.cursor, self.marked)
 
     def _paint(self) -> None:
         """Repaint the lines that differ from what was painted last."""
@@ -309,9 +272,9 @@ class LineTable(ScrollView, can_focus=True):
     def _follow(self) -> None:
         """Scroll as little as it takes to have the cursor on the screen and no gap below."""
         now = round(self.scroll_y)
-        top = min(now, max(0, len(self._view) - self._height), self._place)
-        if self._height:
-            top = max(top, self._place - self._height + 1)
+        top = min(now, max(0, len(self._view) - self.shown_height), self.place)
+        if self.shown_height:
+            top = max(top, self.place - self.shown_height + 1)
         if top != now:
             self.set_reactive(LineTable.scroll_y, float(top))
             self.set_reactive(LineTable.scroll_target_y, float(top))
@@ -321,93 +284,16 @@ class LineTable(ScrollView, can_focus=True):
         """Paint one line of the widget."""
         width = self.size.width
         if y == 0:
-            parts = self._title_parts(width)
-            return self._strip(parts, width)
+            return self._lines.title(width)
         if not self._view:
-            return self._strip(self._empty_parts(y - 1), width)
+            return self._lines.empty(y - 1, width)
         if y == 1:
-            return self._strip(self._names(), width)
+            return self._lines.names(width)
         lines = window(self._view, round(self.scroll_y) + y - HEAD, 1, self.cursor, self.marked)
         line = lines[0]
         if line is None:
             return Strip.blank(width, self.rich_style)
-        return self._row_strip(line, width)
-
-    def _strip(self, parts: Sequence[Part], width: int, over: Style | None = None) -> Strip:
-        base = self.rich_style + over if over else self.rich_style
-        segments = [Segment(text, base + self._tones[tone]) for text, tone in parts]
-        return Strip(segments).adjust_cell_length(width, base)
-
-    def _title_parts(self, width: int) -> list[Part]:
-        rule, active = self._glyphs.rule, self.has_focus
-        left: list[Part] = [(rule + " ", "faint"), (self.title, "accent" if active else "dim")]
-        if self.note:
-            left.append((f"  {self.note}", "dim"))
-        facts = []
-        if self.wanted:
-            facts.append(f"/{self.wanted}")
-        if self.sort is not None:
-            arrow = self._glyphs.down if self.reversed else self._glyphs.up
-            facts.append(f"{self.columns[self.sort].title.lower()}{arrow}")
-        if self.group:
-            facts.append(f"by {self._group_name}")
-        if self.marked:
-            facts.append(f"{len(self.marked)} marked")
-        if len(self._view) > self._height > 0 or self.wanted:
-            facts.append(f"{self._place + 1 if self._view else 0}/{len(self._view)}")
-        right: list[Part] = []
-        for fact in facts:
-            right += [(f" {fact} ", "accent"), (rule, "faint")]
-        used = sum(cell_len(text) for text, _ in (*left, *right)) + 1
-        return [*left, (" " + rule * max(0, width - used), "faint"), *right]
-
-    def _empty_parts(self, line: int) -> list[Part]:
-        lines = [("nothing matches the filter; esc clears it", "dim")] if self._rows else self.empty
-        return [("   ", ""), lines[line - 1]] if 0 < line <= len(lines) else []
-
-    def _names(self) -> list[Part]:
-        parts: list[Part] = [(" " * (GUTTER + 1), "")]
-        for place, column in enumerate(self.columns):
-            if self._widths[place]:
-                tone = "accent" if place == self.sort else "faint"
-                parts.append((pad(column.title, self._widths[place], column.right), tone))
-                parts.append((" " * GAP, ""))
-        return parts
-
-    def _row_strip(self, line: Line, width: int) -> Strip:
-        active = line.cursor and self.has_focus
-        parts: list[Part] = [
-            (self._glyphs.cursor if line.cursor else " ", "accent" if active else "faint"),
-            (self._glyphs.mark if line.marked else " ", "accent"),
-            (" ", ""),
-        ]
-        if line.row.heads >= 0:
-            return self._strip([*parts, *self._head_parts(line.row)], width, self._over(active))
-        for place, (cell, tone) in enumerate(zip(line.row.cells, line.row.tones, strict=True)):
-            if self._widths[place]:
-                text = pad(cell, self._widths[place], self.columns[place].right)
-                parts.append((text, "accent" if line.marked and tone == "" else tone))
-                parts.append((" " * GAP, ""))
-        if not active:
-            return self._strip(parts, width)
-        lit = self._strip(parts, min(width, LIT), self._over(active))
-        return Strip.join([lit, self._strip(parts, width).crop(LIT)])
-
-    def _head_parts(self, head: Row) -> list[Part]:
-        name = head.cells[0]
-        sign = self._glyphs.up if name in self._folded else self._glyphs.down
-        return [
-            (f"{sign} ", "accent"),
-            (name or f"no {self._group_name}", "bold" if name else "dim"),
-            (f"  {head.heads}", "dim"),
-        ]
-
-    @property
-    def _group_name(self) -> str:
-        return self.group.removeprefix(LABEL).rpartition(".")[2]
-
-    def _over(self, active: bool) -> Style | None:
-        return self.get_component_rich_style("line-table--cursor") if active else None
+        return self._lines.row(line, width)
 
     # Events and actions
 
@@ -432,9 +318,9 @@ class LineTable(ScrollView, can_focus=True):
 
     def _go(self, place: int) -> None:
         place = max(0, min(place, len(self._view) - 1))
-        if not self._view or place == self._place:
+        if not self._view or place == self.place:
             return
-        self._place, self.cursor = place, self._view[place].key
+        self.place, self.cursor = place, self._view[place].key
         top = round(self.scroll_y)
         self._follow()
         if round(self.scroll_y) != top:
@@ -442,17 +328,17 @@ class LineTable(ScrollView, can_focus=True):
             self.refresh()
         else:
             self._paint()
-            if len(self._view) > self._height:
+            if len(self._view) > self.shown_height:
                 self._paint_title()
         self.post_message(self.Moved(self))
 
     def action_move(self, by: int) -> None:
         """Move the cursor by rows."""
-        self._go(self._place + by)
+        self._go(self.place + by)
 
     def action_page(self, by: int) -> None:
         """Move the cursor by screens."""
-        self._go(self._place + by * max(1, self._height - 1))
+        self._go(self.place + by * max(1, self.shown_height - 1))
 
     def action_end(self, which: int) -> None:
         """Move the cursor to the first row (-1) or the last (1)."""
@@ -461,7 +347,7 @@ class LineTable(ScrollView, can_focus=True):
     def action_mark(self) -> None:
         """Mark the row, or take its mark away, and go on to the next."""
         if self.on_head:
-            name = self._view[self._place].cells[0]
+            name = self._view[self.place].cells[0]
             mine = {
                 row.key
                 for row in self._rows.values()
@@ -472,7 +358,7 @@ class LineTable(ScrollView, can_focus=True):
         elif self.cursor:
             self.marked ^= {self.cursor}
             self._after_marks()
-            self._go(self._place + 1)
+            self._go(self.place + 1)
 
     def action_mark_all(self) -> None:
         """Mark every row that is shown."""
@@ -491,7 +377,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def action_sort(self, by: int) -> None:
         """Sort by a neighbouring column that is shown; before the first: the given order."""
-        shown = [None, *(place for place, size in enumerate(self._widths) if size)]
+        shown = [None, *self.widths.shown]
         place = shown.index(self.sort) if self.sort in shown else 0
         self.sort_by(shown[(place + by) % len(shown)])
 
@@ -513,21 +399,15 @@ class LineTable(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Choose the row, sort by the column name, open the row on a double click."""
         if event.y == 1:
-            self._sort_at(event.x)
+            column = self.widths.at(event.x)
+            if column is not None:
+                self.sort_by(column)
         elif event.y >= HEAD:
             self._go(round(self.scroll_y) + event.y - HEAD)
             if event.button == RIGHT:
                 self.post_message(self.Asked())
             elif event.chain == 2 and self.cursor:
                 self.post_message(self.Opened(self))
-
-    def _sort_at(self, x: int) -> None:
-        end = GUTTER + 1
-        for place, size in enumerate(self._widths):
-            end += size + GAP if size else 0
-            if size and x < end:
-                self.sort_by(place)
-                return
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Move the cursor: the selection never leaves the screen."""

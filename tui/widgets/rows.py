@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from rich.cells import cell_len, set_cell_size
-
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
+    from tui.widgets.columns import Column
+
     Term = tuple[str, str, bool]
-
-
-class Column(Record):
-    """How one column is shown.  The lower `rank` is, the longer it stays on a narrow screen."""
-
-    key: str
-    title: str
-    least: int
-    most: int
-    rank: int = 0
-    right: bool = False
-    """Numbers: aligned at the right, sorted from the highest."""
 
 
 class Row(Record):
@@ -177,42 +165,3 @@ def changed_lines(before: Sequence[Line | None], after: Sequence[Line | None]) -
         if old is not new and old != new
     ]
     return differing + list(range(len(before), len(after)))
-
-
-def fit(columns: Sequence[Column], content: Sequence[int], width: int, gap: int) -> list[int]:
-    """Return a width for each column, 0 for one that is left out.
-
-    Columns get what their content needs, within their bounds.  Where that is too much,
-    columns of the highest rank go first, then the widest shrink to their least.
-    """
-    want = [
-        max(min(size, column.most), len(column.title))
-        for column, size in zip(columns, content, strict=True)
-    ]
-    least = [min(column.least, size) for column, size in zip(columns, want, strict=True)]
-    kept = list(range(len(columns)))
-
-    def total(sizes: Sequence[int]) -> int:
-        return sum(sizes[place] for place in kept) + gap * (len(kept) - 1)
-
-    while len(kept) > 1 and total(least) > width:
-        kept.remove(max(kept, key=lambda place: (columns[place].rank, place)))
-    while total(want) > width:
-        widest = max(
-            (place for place in kept if want[place] > least[place]),
-            key=lambda place: want[place],
-            default=None,
-        )
-        if widest is None:
-            break
-        want[widest] -= 1
-    return [want[place] if place in kept else 0 for place in range(len(columns))]
-
-
-def pad(text: str, width: int, right: bool) -> str:
-    """Return the text in exactly `width` cells, with a mark where it was cut."""
-    size = len(text) if text.isascii() else cell_len(text)
-    if size > width:
-        return set_cell_size(text, width - 1) + "…" if width > 1 else "…"[:width]
-    blank = " " * (width - size)
-    return blank + text if right else text + blank

@@ -1,0 +1,230 @@
+"""What becomes of a command line: its answer, job, question or terminal, block by block.
+
+The bridge carries lines out in threads; here is what the app does with what they bring.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
+from core.errors import Error, UsageError
+from tui.answers import answer, failure
+from tui.bridge import record_bug
+from tui.live import JobLive, Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from core.commands.lines import Step
+    from core.jobs import Job
+    from tui.app import LimpetApp
+    from tui.bridge import Answered
+    from tui.build_watch import BuildWatch
+    from tui.live import Live
+
+LIVE_EVERY_S = 0.2
+QUICK_S = 2.0
+"""A program that failed within this time has left words that the app would hide."""
+
+
+class Session:
+    """The command lines of one app; each has a block of the output, known by its number."""
+
+    def __init__(self, app: LimpetApp) -> None:
+        self._app = app
+        self._config = app.engine.config
+        self._bridge = app.bridge
+        self._dashboard = app.dashboard
+        self._output = app.dashboard.output
+        self._next: dict[int, Sequence[Step]] = {}
+        """What is to be carried out after a block has ended."""
+        self._pending: set[int] = set()
+        """Blocks whose command line is being carried out."""
+        self._in_panes: set[int] = set()
+        """Blocks whose terminal is to be a pane."""
+        self._shows: dict[int, Running] = {}
+        """Jobs by the block that shows them."""
+        self._watches: dict[int, BuildWatch] = {}
+        """Builds that are done again at every change, by their block."""
+        self._timer = app.set_interval(LIVE_EVERY_S, self._show_live, pause=True)
+
+    def watch_of(self, job: Job) -> BuildWatch | None:
+        """Return what does a build again at every change, if something does."""
+        return next((watch for watch in self._watches.values() if watch.job is job), None)
+
+    def submit(self, line: str) -> None:
+        """Carry out what a line stands for; the answers appear in the session."""
+        from core.commands.lines import steps_of
+
+        line = line.strip().lstrip(":")
+        try:
+            steps = steps_of(line, self._config.aliases)
+        except Error as error:
+            self._fail(self._output.begin(line), error)
+            return
+        self._carry_on(steps)
+
+    def _carry_on(self, steps: Sequence[Step], *, well: bool = True) -> None:
+        """Begin the next of several lines; `well`: the one before has not failed."""
+        from tui.own_words import carry_out
+
+        for place, step in enumerate(steps):
+            if not (well or step.anyway):
+                continue
+            if carry_out(self._app, step.line):
+                well = True
+                continue
+            number = self._output.begin(step.line)
+            self._next[number] = steps[place + 1 :]
+            self._dashboard.show_pane()
+            self._run(number, step.line)
+            return
+
+    def _run(self, number: int, line: str) -> None:
+        self._pending.add(number)
+        self._bridge.run(number, line)
+        self._timer.resume()
+
+    def _ended(self, number: int, *, well: bool) -> None:
+        self._carry_on(self._next.pop(number, ()), well=well)
+
+    def answered(self, event: Answered) -> None:
+        """Show what a line brought, or go on with what it asks for."""
+        self._pending.discard(event.number)
+        if event.error is not None:
+            self._fail(event.number, event.error)
+        elif isinstance(event.result, Running):
+            self._follow(event.number, event.result)
+        elif isinstance(event.result, Foreground):
+            self._run_foreground(event.number, event.result)
+        elif isinstance(event.result, Plan):
+            self._ask(event.number, event.result)
+        elif isinstance(event.result, Lines):
+            self._output.track(event.number, Tail(event.result.source))
+            if not hasattr(event.result.source, "stop"):  # a program mostly ends by itself
+                self._output.focus()
+            self._timer.resume()
+        elif event.result is not None:
+            wraps = not isinstance(event.result, Table | Document)
+            self._end(event.number, answer(event.result), wraps=wraps)
+
+    def _follow(self, number: int, running: Running) -> None:
+        """Show how far a job is; a build on a screen of its own."""
+        self._shows[number] = running
+        live: Live = JobLive(running.job)
+        if isinstance(running, Building) and running.again is not None:
+            from tui.build_watch import BuildWatch
+
+            live = self._watches[number] = BuildWatch(running)
+        self._output.track(number, live)
+        self._timer.resume()
+        if running.job.board is not None and self._app.screen is self._dashboard:
+            self._app.open_job(running.job.id)
+
+    def _end(self, number: int, body: Any, *, wraps: bool = True) -> None:
+        self._output.finish(number, body, wraps=wraps)
+        self._ended(number, well=True)
+
+    def _fail(self, number: int, error: Exception) -> None:
+        log = "" if isinstance(error, Error | OSError) else record_bug(error)
+        self._output.finish(number, failure(error, log), note="failed", tone="bad")
+        self._dashboard.show_pane()
+        self._ended(number, well=False)
+
+    # Answers that are more than words
+
+    def _show_live(self) -> None:
+        for number in self._output.update():
+            running = self._shows.pop(number, None)
+            if number in self._watches:
+                running = self._watches.pop(number).building
+            if running is not None:
+                self._pending.add(number)
+                self._bridge.finish(number, running)
+                self._announce(running)
+            else:
+                self._ended(number, well=True)
+        jobs = self._bridge.running_jobs()
+        self._dashboard.take_jobs(jobs)
+        if not (jobs or self._pending or self._output.busy):
+            self._timer.pause()
+
+    def _announce(self, running: Running) -> None:
+        """Tell of the end of a long job: the person may look elsewhere."""
+        least = self._config["tui", "notify_s"]
+        view = running.job.snapshot()
+        if least and view.seconds >= least:
+            self._app.announce(f"{view.title}: {view.state}")
+
+    def run_in_pane(self, line: str) -> None:
+        """Carry a line out whose terminal, if it asks for one, is a pane beside the tables."""
+        number = self._output.begin(line)
+        self._in_panes.add(number)
+        self._run(number, line)
+
+    def _run_foreground(self, number: int, foreground: Foreground) -> None:
+        from tui.host_programs import OnHost
+
+        wanted = number in self._in_panes or self._config["tui", "pane"]
+        self._in_panes.discard(number)
+        if isinstance(foreground, OnHost) and self._app.is_web:
+            hint = "run it in a shell of your own"
+            self._fail(number, UsageError("a browser has no terminal for this", hint=hint))
+        elif (wanted or self._app.is_web) and not isinstance(foreground, OnHost):
+            self._app.call_next(self._dashboard.show_terminal, number, foreground)
+        else:
+            self._give_terminal(number, foreground)
+
+    def _give_terminal(self, number: int, foreground: Foreground) -> None:
+        from tui.host_programs import OnHost
+
+        error: Exception | None = None
+        code = 0
+        with self._app.suspend():
+            keys = self._config["container", "detach_keys"]
+            leaving = "" if isinstance(foreground, OnHost) else f"  ({keys} leaves it running)"
+            tell(f"limpet: {foreground.title}{leaving}\n")
+            started = time.monotonic()
+            try:
+                code = foreground.relay(0, 1, 2)
+            except Exception as caught:  # noqa: BLE001 - shown in the session, bugs included
+                error = caught
+            if error is None and code > 0 and time.monotonic() - started < QUICK_S:
+                tell(f"\nlimpet: it ended with {code}; enter goes back ")
+                sys.stdin.readline()
+        self.foreground_ended(number, code, error)
+
+    def foreground_ended(self, number: int, code: int, error: Exception | None) -> None:
+        """Say how what had a terminal ended."""
+        if error is not None:
+            self._fail(number, error)
+            return
+        note = "left running" if code < 0 else f"ended with {code}" if code else "ended"
+        self._output.finish(number, (), note=note, tone="bad" if code > 0 else "faint")
+        self._ended(number, well=code <= 0)
+
+    def _ask(self, number: int, plan: Plan) -> None:
+        from core.commands.show import size
+        from tui.screens.confirm import ConfirmScreen, word_to_type
+
+        def decide(yes: bool | None) -> None:
+            if yes:
+                self._pending.add(number)
+                self._bridge.apply(number, plan)
+            else:
+                self._output.finish(number, (), note="not done")
+                self._ended(number, well=False)
+
+        back = f", {size(plan.bytes_back)} come back" if plan.bytes_back else ""
+        screen = ConfirmScreen(plan.title + back, plan.lines, "go on", word=word_to_type(plan))
+        self._app.push_screen(screen, decide)
+
+
+def tell(words: str) -> None:
+    """Say something on the terminal while the app is not on it."""
+    os.write(1, words.encode())
