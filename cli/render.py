@@ -10,6 +10,7 @@ from core.commands.result import (
     Document,
     Foreground,
     Lines,
+    Live,
     Plan,
     Running,
     Table,
@@ -20,6 +21,8 @@ from core.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from core.commands.result import Result
     from core.errors import Error
 
@@ -33,6 +36,8 @@ def render(result: Result) -> int:
             out(result.text + "\n")
     elif isinstance(result, Table):
         out(table_text(result))
+        if isinstance(result, Live) and _is_screen():
+            _keep_looking(result.again)
         return result.code
     elif isinstance(result, Document):
         out(document_text(result))
@@ -51,6 +56,21 @@ def render(result: Result) -> int:
     elif isinstance(result, Foreground):
         return _give_terminal(result)
     return 0
+
+
+def _is_screen() -> bool:
+    """Whether stdout is a terminal whose cursor can be moved, of a person who sees it."""
+    return os.isatty(1) and os.environ.get("TERM") != "dumb" and "LIMPET_PLAIN" not in os.environ
+
+
+def _keep_looking(again: Callable[[], Table]) -> None:
+    """Show one look in place of the other, from the screen's top, until ctrl-c."""
+    try:
+        out("\033[2J")
+        while True:
+            out("\033[H" + table_text(again()).replace("\n", "\033[K\n") + "\033[J")
+    except KeyboardInterrupt:
+        out("\n")
 
 
 def out(text: str) -> None:

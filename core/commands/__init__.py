@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from core.errors import UsageError
 
 MODULES: dict[str, tuple[str, ...]] = {
-    "container": ("container", "container_facts", "create", "commit",
-                  "copy", "diff", "edit", "prune", "run_words", "top", "update", "updates"),
+    "container": ("container", "container_facts", "create", "commit", "copy",
+                  "diff", "edit", "prune", "run_words", "stats", "top", "update", "updates"),
     "image": (
         "image",
         "push",
@@ -32,7 +32,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "system": ("df", "system", "boot", "events", "prune"),
     "volume": ("volume",),
     **dict.fromkeys(("run", "create"), ("create",)),
-    **dict.fromkeys(("ps", "logs", "port", "stats"), ("container_facts",)),
+    **dict.fromkeys(("ps", "logs", "port"), ("container_facts",)),
     **dict.fromkeys(
         ("start", "stop", "restart", "kill", "pause", "unpause", "rm", "exec", "attach", "wait",
          "rename"),
@@ -40,7 +40,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("images", "pull", "rmi", "tag", "untag", "history"), ("image",)),
     "cp": ("copy",),
-    **{word: (word,) for word in ("diff", "edit", "events", "top", "update")},
+    **{word: (word,) for word in ("diff", "edit", "events", "stats", "top", "update")},
     "push": ("push",),
     **dict.fromkeys(("build", "builder", "debug"), ("build",)),
     **dict.fromkeys(("commit", "export"), ("commit",)),

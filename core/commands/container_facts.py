@@ -1,4 +1,4 @@
-"""The verbs that tell of containers and change nothing: ps, logs, inspect, port, stats."""
+"""The verbs that tell of containers and change nothing: ps, logs, inspect, port."""
 
 from __future__ import annotations
 
@@ -89,25 +89,6 @@ class PortArgs(Args):
     )
 
 
-class Stats(Listing):
-    """Options of `stats`."""
-
-    history: float = option(
-        "--history",
-        help="what was used in this time: 5m by the second, up to 24h by the minute",
-        default=0.0,
-        metavar="TIME",
-        convert=values.duration,
-    )
-    containers: tuple[str, ...] = positional(
-        "names or IDs; none: all that run",
-        default=(),
-        many=True,
-        metavar="CONTAINER",
-        complete="running",
-    )
-
-
 @verb("container ls", Ps, "List containers", "ps", "container list", "container ps", changes=False)
 def ps(engine: Engine, args: Ps) -> Result:
     """List the running containers, or all."""
@@ -191,47 +172,6 @@ def port(engine: Engine, args: PortArgs) -> Result:
     return Text("\n".join(found))
 
 
-@verb("container stats", Stats, "Show what running containers use, once", "stats", changes=False)
-def stats(engine: Engine, args: Stats) -> Result:
-    """Measure processor time over half a second, and memory and processes at its end.
-
-    Or show what the monitors kept, also of containers that have ended.
-    """
-    import time
-
-    if args.history:
-        from core.commands.stats_history import show_history
-
-        named = [engine.containers.resolve(name) for name in args.containers]
-        running = [info for info in engine.containers.list() if info.state in ALIVE]
-        return show_history(engine, named or running, args.history, args.format)
-    names = set(args.containers)
-    found = [
-        info
-        for info in engine.containers.list()
-        if info.state == "running" and (not names or info.name in names or info.id[:12] in names)
-    ]
-    before = {info.id: engine.containers.usage(info.id) for info in found}
-    started = time.monotonic_ns()
-    time.sleep(0.5)
-    elapsed = time.monotonic_ns() - started
-    rows: list[dict[str, Any]] = []
-    for info in found:
-        first, now = before[info.id], engine.containers.usage(info.id)
-        if first and now:
-            rows.append(
-                {
-                    "ID": info.id,
-                    "Name": info.name,
-                    "PIDs": now.pids,
-                    "CPUPerc": f"{(now.cpu_ns - first.cpu_ns) / elapsed * 100:.2f}%",
-                    "MemUsage": now.memory_bytes,
-                    "MemLimit": now.memory_limit_bytes or "",
-                }
-            )
-    return Table(STATS_COLUMNS, tuple(rows), args.format, "ID" if args.quiet else "")
-
-
 REACH = Column("Reach", "REACHED FROM")
 """Shown where something is published."""
 PS_COLUMNS = (
@@ -243,16 +183,6 @@ PS_COLUMNS = (
     Column("Ports", "PORTS"),
     REACH,
     Column("Names", "NAMES"),
-)
-
-
-STATS_COLUMNS = (
-    Column("ID", "CONTAINER ID", "id"),
-    Column("Name", "NAME"),
-    Column("CPUPerc", "CPU %"),
-    Column("MemUsage", "MEM USAGE", "size"),
-    Column("MemLimit", "LIMIT", "size"),
-    Column("PIDs", "PIDS"),
 )
 
 

@@ -40,6 +40,13 @@ class Table(Record):
     """Exit code of a one-shot command."""
 
 
+class Live(Table):
+    """A table of what changes all the time; a terminal shows one look after the other."""
+
+    again: Callable[[], Table] = lambda: Table((), ())
+    """Takes the next look."""
+
+
 class Text(Record):
     """Words that are the answer, without a final newline."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import signal
 import subprocess
 import tarfile
 import time
@@ -260,3 +262,26 @@ def test_forced_removal_of_what_is_not_there_is_no_error(env: dict[str, str]) ->
     assert "nobody" in limpet(env, "rm", "one", "nobody", code=3)
     assert limpet(env, "rm", "-f", "nobody", "one", "nothing") == "one\n"
     assert limpet(env, "rm", "-f", "one") == ""
+
+
+def test_what_containers_use_is_shown_once_or_until_ctrl_c(env: dict[str, str]) -> None:
+    limpet(env, "run", "-d", "--name", "busy", "-m", "32m", "--network", "none", "starter",
+           "sh", "-c", "while :; do :; done")  # fmt: skip
+    limpet(env, "create", "--name", "idle", "starter", "true")
+    assert "nobody" in limpet(env, "stats", "nobody", code=3)
+    rows = limpet(env, "stats", "--no-stream", "-a").splitlines()
+    assert [line.split()[1] for line in rows] == ["ID", "idle", "busy"]
+    form = "{{.Name}} {{.CPUPerc}} {{.MemLimit}} {{.NetIO}}"
+    name, cpu, limit, *_ = limpet(env, "stats", "--format", form).split()
+    assert (name, limit) == ("busy", "33.6MB")
+    assert float(cpu[:-1]) > 0
+    person, program = pty.openpty()
+    with subprocess.Popen([LIMPET, "stats"], env=env, stdout=program, stdin=program) as shown:
+        os.close(program)
+        said = b""
+        while said.count(b"\x1b[H") < 2:
+            said += os.read(person, 4096)
+        shown.send_signal(signal.SIGINT)
+        assert shown.wait(10) == 0
+    os.close(person)
+    assert said.count(b"busy") >= 2
