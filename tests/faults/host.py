@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BRIDGE = "lpfault0"
 ID_LETTERS = 64
 DISK_MB = 400
+ALIVE = ("running", "paused")
 PATIENCE_S = 60.0
 """A command that takes longer hangs."""
 CONFIG = """\
@@ -142,20 +143,30 @@ class Host:
 
         A quick check does not look at the store.
         """
-        names = self.limpet("ps", "-a", "--format", "{{.Names}}").split()
-        alive: list[state.State] = []
-        for document in self._inspected(names):
-            shown, name = document["State"], document["Name"].lstrip("/")
-            runs = shown["Status"] in ("running", "paused")
-            if runs != (shown["Pid"] > 0 and Path(f"/proc/{shown['Pid']}").exists()):
-                raise Wrong(f"{name} is {shown['Status']}, its process is {shown['Pid']}")
-            if runs:
-                alive.append(state.read_state(self.paths.container(document["Id"])))
-            if name.startswith("log"):
-                self._check_log(name)
+        alive = self._check_containers()
         if not quick and self.limpet("image", "fsck", "-q", fails=True).split():
             raise Wrong(f"fsck:\n{self.limpet('image', 'fsck', fails=True)}")
         self._check_leftovers(alive)
+
+    def _check_containers(self) -> list[state.State]:
+        """Return the states of those that run; of one that is just ending two looks may differ."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            names = self.limpet("ps", "-a", "--format", "{{.Names}}").split()
+            documents = self._inspected(names)
+            lies = [lie for document in documents if (lie := _lie(document))]
+            if not lies:
+                break
+            if time.monotonic() > deadline:
+                raise Wrong("; ".join(lies))
+        for name in names:
+            if name.startswith("log"):
+                self._check_log(name)
+        return [
+            state.read_state(self.paths.container(document["Id"]))
+            for document in documents
+            if document["State"]["Status"] in ALIVE
+        ]
 
     def _inspected(self, names: list[str]) -> list[dict[str, Any]]:
         """Return documents of containers, but for one that has just removed itself."""
@@ -237,6 +248,14 @@ class Host:
                 break
             time.sleep(0.1)
         return self.before.wait()
+
+
+def _lie(document: dict[str, Any]) -> str:
+    """Return what a container's document says that is not so, nothing when all is."""
+    shown = document["State"]
+    there = shown["Pid"] > 0 and Path(f"/proc/{shown['Pid']}").exists()
+    what = f"{document['Name'].lstrip('/')} is {shown['Status']}, its process is {shown['Pid']}"
+    return "" if there is (shown["Status"] in ALIVE) else what
 
 
 def _is_empty_cgroup(thing: str) -> bool:
