@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import gzip
+import platform
 import re
 import shutil
 import subprocess
@@ -71,12 +72,12 @@ class VirtualMachine:
         CACHE.mkdir(mode=0o755, exist_ok=True)
         with (CACHE / "vm.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            done = self.home / "done"
-            if not done.exists() or done.read_text() != PROGRAMS:
+            done, made_of = self.home / "done", f"{_suite()}: {PROGRAMS}"
+            if not done.exists() or done.read_text() != made_of:
                 shutil.rmtree(self.home, ignore_errors=True)
                 self.home.mkdir()
                 self._make()
-                done.write_text(PROGRAMS)
+                done.write_text(made_of)
 
     def run(self, script: str, timeout_s: float = 240, *, systemd: bool = False) -> str:
         """Boot, run a script in which `limpet` is this checkout's, and return what it said.
@@ -114,7 +115,7 @@ class VirtualMachine:
     def _make(self) -> None:
         root, kernel = self.home / "root", self.home / "kernel"
         include = f"--include={PROGRAMS}"
-        command = ["debootstrap", "--variant=minbase", include, DEBIAN_SUITE, str(root)]
+        command = ["debootstrap", "--variant=minbase", include, _suite(), str(root)]
         subprocess.run(isolation.on_host_network(command), check=True, stdout=2)
         depends = subprocess.run(
             ["apt-cache", "depends", KERNEL_PACKAGE], check=True, capture_output=True, text=True
@@ -124,8 +125,10 @@ class VirtualMachine:
         subprocess.run(isolation.on_host_network(command), check=True, stdout=2, cwd=self.home)
         (archive,) = self.home.glob("linux-image-*.deb")
         subprocess.run(["dpkg", "-x", archive, kernel], check=True)
-        (version,) = (path.name for path in (kernel / "lib" / "modules").iterdir())
-        shutil.copytree(kernel / "lib" / "modules", root / "lib" / "modules", dirs_exist_ok=True)
+        # Below usr since Debian 13.
+        (modules,) = (*kernel.glob("lib/modules/*"), *kernel.glob("usr/lib/modules/*"))
+        version = modules.name
+        shutil.copytree(modules, root / "lib" / "modules" / version)
         subprocess.run(["chroot", root, "depmod", version], check=True)
         subprocess.run(["chroot", root, "useradd", "-m", "-s", "/bin/sh", "person"], check=True)
         shutil.copy(kernel / "boot" / f"vmlinuz-{version}", self.home / "vmlinuz")
@@ -163,6 +166,12 @@ class VirtualMachine:
                 check=True, cwd=tree, input=names.encode(), capture_output=True,
             )  # fmt: skip
         (self.home / "initrd").write_bytes(gzip.compress(packed.stdout, 1))
+
+
+def _suite() -> str:
+    """Return this host's release: its Python is the one that .venv holds modules for."""
+    release = platform.freedesktop_os_release()
+    return release["VERSION_CODENAME"] if release["ID"] == "debian" else DEBIAN_SUITE
 
 
 def _install(path: Path, text: str) -> None:

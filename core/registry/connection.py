@@ -41,6 +41,13 @@ class Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(reader, READ_BUFFER)
         self._reader = reader
 
+    def flush(self) -> None:
+        """Do nothing: an answer is only read.
+
+        The base flushes its buffer, which may be gone by then: what refers to one another is
+        collected in any order, and Python 3.13 tells of errors on the way.
+        """
+
     def lift_deadline(self) -> None:
         """Let the body take any time, as long as bytes come."""
         self._reader.deadline = 0

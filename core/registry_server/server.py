@@ -124,6 +124,8 @@ def _logger(job: Job) -> logging.Logger:
         if not isinstance(cause, ConnectionError):
             job.say(f"{context['message']}: {cause!r}")
 
+    # What it warns of before it fails it would write over the screen.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     asyncio.get_running_loop().set_exception_handler(told)
     return logger
 
@@ -173,12 +175,13 @@ def _refused(error: OSError, options: ServeOptions) -> Conflict | HostError:
             hint="registry serve --address HOST:PORT names another one",
             subject=place,
         )
-    # asyncio puts words of its own around those of the system.
-    named = isinstance(error, socket.gaierror) or not error.errno
-    cause = (error.strerror or error) if named else os.strerror(error.errno or 0)
+    # asyncio puts words of its own around those of the system; since 3.13 it drops the number
+    # of an address that is not this host's.
+    code = error.errno or errno.EADDRNOTAVAIL
+    cause = error.strerror if isinstance(error, socket.gaierror) else os.strerror(code)
     return HostError(
         f"cannot listen on {place}: {cause}",
         hint="registry serve --address HOST:PORT",
         subject=place,
-        errno=error.errno or 0,
+        errno=code,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from core.paths import Paths
+from tests.containers import until
 from tests.e2e.command_line import LIMPET, environment, limpet
 from tests.e2e.terminal import TABLES, Terminal
 from tests.fixture_images import Registry, debian_rootfs, write_oci_layout
@@ -99,6 +102,12 @@ def test_a_newcomer_has_a_container_in_one_key(env: dict[str, str]) -> None:
     limpet(env, "rm", "-f", "first")
 
 
+def served(url: str) -> bytes:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        return bytes(answer.read())
+    return b""
+
+
 def test_commands_one_by_one(env: dict[str, str]) -> None:
     limpet(env, "image", "starter")
     assert limpet(env, "run", "--rm", "starter", "echo", "hello") == "hello\n"
@@ -109,11 +118,7 @@ def test_commands_one_by_one(env: dict[str, str]) -> None:
     page = "mkdir /w; echo page > /w/index.html; exec httpd -f -p 80 -h /w"
     limpet(env, "run", "-d", "--name", "web", "-p", "127.0.0.1:18088:80", "-m", "64m",
            "--pids-limit", "20", "starter", "sh", "-c", page)  # fmt: skip
-    fetched = subprocess.run(
-        ["curl", "-s", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "http://127.0.0.1:18088/"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert fetched.stdout == "page\n"
+    until(lambda: served("http://127.0.0.1:18088/") == b"page\n", 20)
     assert limpet(env, "exec", "web", "hostname") == limpet(
         env, "inspect", "-f", "{{.Config.Hostname}}", "web"
     )

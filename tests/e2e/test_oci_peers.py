@@ -49,6 +49,7 @@ class Podman:
             "HOME": str(directory),
             "CONTAINERS_CONF": str(directory / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(directory / "storage.conf"),
+            "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
         }
         rootfs = directory / "rootfs.tar"
         rootfs.write_bytes(busybox_rootfs())

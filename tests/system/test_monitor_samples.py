@@ -28,7 +28,8 @@ def test_a_sample_a_second_also_after_the_end(containers: Containers, engine: En
     containers.kill(container)
     found = containers.history(container, 60)
     assert all(0.9 < b.time - a.time < 2 for a, b in pairwise(found))
-    assert cpu_percent(found[0], found[1]) > 20
+    # A busy machine gives it little; another unit would be off by a thousand.
+    assert 2 < cpu_percent(found[0], found[1]) < 110
     assert found[0].memory_bytes > 0
     assert found[0].pids == 1
     assert found[-1].written_bytes >= 8 << 20 or found[-1].written_bytes == 0  # tmpfs writes none
