@@ -16,6 +16,7 @@ NAMES = (
     "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
 )  # fmt: skip
 """By number, without CAP_ (linux/capability.h)."""
+ALL = (1 << 64) - 1
 VERSION_3 = 0x20080522
 NR_CAPSET = {"x86_64": 126}.get(os.uname().machine, 91)
 

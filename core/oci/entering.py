@@ -8,12 +8,11 @@ from __future__ import annotations
 import _socket
 import os
 
-from core.containers.runtime import cgroups, enter, init
-from core.containers.runtime.plan import ALL_CAPABILITIES
+from core.containers.runtime import becoming, cgroups, enter
 from core.containers.runtime.steps import Context
 from core.containers.supervision import protocol
 from core.errors import HostError, RunError
-from core.linux import process
+from core.linux import capabilities, process
 from core.oci import scope, stage, syscall_filter, talk
 from core.oci.bundle import Wrong, check_process, check_state
 from core.oci.creation import check_descriptors, write_pid
@@ -148,14 +147,14 @@ class _Visit:
             )
             if process.CLONE_NEWUSER in joined:
                 stage.be_root()
-                facts = facts.replace(available=ALL_CAPABILITIES)
+                facts = facts.replace(available=capabilities.ALL)
             pid = os.fork()
             if pid:
                 channel.send(talk.PID + str(pid).encode())
                 os._exit(0)
-            init.forget_imports()
+            becoming.forget_imports()
             os.setsid()
-            init.default_signals()
+            becoming.default_signals()
             context = Context()
             state = channel.recv(talk.MAX_MESSAGE).removeprefix(talk.GO)
             if self._notify >= 0:

@@ -8,7 +8,6 @@ import os
 import select
 
 from core.containers.supervision import protocol
-from core.containers.supervision.child import exit_code
 from core.linux import process, terminal
 
 TYPE_CHECKING = False
@@ -49,7 +48,8 @@ class Foreground:
             while True:
                 found, status = os.waitpid(-1, 0)
                 if found == pid:
-                    return exit_code(status)
+                    code = os.waitstatus_to_exitcode(status)
+                    return 128 - code if code < 0 else code
         finally:
             os.close(ended)
 

@@ -10,7 +10,6 @@ import os
 
 from core.containers.runtime import cgroups
 from core.containers.runtime.mount_steps import CgroupMount, Mask, ReadOnlyPaths
-from core.containers.runtime.plan import NAMESPACE_FLAGS
 from core.containers.runtime.steps import (
     DomainName,
     JoinCgroup,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FLAGS = {
-    **NAMESPACE_FLAGS, "cgroup": process.CLONE_NEWCGROUP, "pid": process.CLONE_NEWPID,
+    **process.NAMESPACE_FLAGS, "cgroup": process.CLONE_NEWCGROUP, "pid": process.CLONE_NEWPID,
     "time": process.CLONE_NEWTIME, "user": process.CLONE_NEWUSER,
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 
-from core.containers.runtime import init, program, users
+from core.containers.runtime import becoming, program, users
 from core.containers.runtime.steps import Context
 from core.linux import capabilities, mount, path, process, scheduling, seccomp, terminal
 from core.linux.sockets import Socket
@@ -111,7 +111,7 @@ def _cpus(spec: dict[str, Any]) -> tuple[int, ...]:
 
 def find_program(made: dict[str, Any]) -> None:
     """Raise CannotRun when there is no such program; called in the process's root."""
-    init.enter_directory(made["cwd"])
+    becoming.enter_directory(made["cwd"])
     program.find(made["argv"][0], made["env"])
 
 
@@ -163,20 +163,20 @@ def become(made: dict[str, Any], facts: Facts, slave: int, *, hostile: bool) -> 
     `hostile`: others run in the container already (see `core.containers.runtime.enter`).  Raises
     CannotRun, OSError.
     """
-    init.enter_directory(made["cwd"])
+    becoming.enter_directory(made["cwd"])
     if slave >= 0:
         terminal.make_controlling(slave)
         os.fchown(slave, made["uid"], -1)
-        init.take_stdio((slave, slave, slave), made["uid"])
+        becoming.take_stdio((slave, slave, slave), made["uid"])
     else:
         _give_stdio(made["uid"])
     if not made["keep_keyring"]:
         process.join_session_keyring()
-    environment = init.with_home(made["env"], _home(made["uid"]))
+    environment = becoming.with_home(made["env"], _home(made["uid"]))
     opened = program.open_program(program.find(made["argv"][0], environment), made["argv"])
     _schedule(made)
     _label(made, facts)
-    init.set_rlimits(made["rlimits"])
+    becoming.set_rlimits(made["rlimits"])
     capabilities.drop_bounding(made["capabilities"]["bounding"], facts.highest)
     if not made["no_new_privileges"]:
         _filter(made)
@@ -194,7 +194,7 @@ def become(made: dict[str, Any], facts: Facts, slave: int, *, hostile: bool) -> 
 def _give_stdio(uid: int) -> None:
     """A program that opens /dev/stdout opens the pipe again, and its mode is 0600."""
     try:
-        init.take_stdio((0, 1, 2), uid)
+        becoming.take_stdio((0, 1, 2), uid)
     except PermissionError:
         pass  # its owner is no one in this user namespace; the outer stage has seen to it
 

@@ -13,7 +13,7 @@ import _socket
 import marshal
 import os
 
-from core.containers.runtime import init, program
+from core.containers.runtime import becoming, program
 from core.containers.runtime.steps import Context
 from core.linux import process
 from core.oci import hooks
@@ -71,7 +71,7 @@ class Stage:
             if self.plan.user_namespace:
                 self._enter_user_namespace()
             elif self.plan.maps and not ordinary:
-                init.take_stdio((0, 1, 2), self.plan.host_uid)
+                becoming.take_stdio((0, 1, 2), self.plan.host_uid)
                 self._make_user_namespace()
             self._apply((self.plan.unshare, *self.plan.late))
             pid = os.fork()
@@ -94,9 +94,9 @@ class Stage:
         be_root()
 
     def _run_inner(self) -> NoReturn:
-        init.forget_imports()
+        becoming.forget_imports()
         os.setsid()
-        init.default_signals()
+        becoming.default_signals()
         context = self.context
         facts = gather()
         self._apply(self.plan.inner)

@@ -24,6 +24,7 @@ HEAVY = {
 
 LEAN = (
     "core.record",
+    "core.containers.runtime.becoming",
     "core.containers.runtime.cgroups",
     "core.containers.supervision.child",
     "core.containers.runtime.device_filter",

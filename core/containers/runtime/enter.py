@@ -10,7 +10,7 @@ import _socket
 import os
 import sys
 
-from core.containers.runtime import cgroups, init, plan, program, users
+from core.containers.runtime import becoming, cgroups, init, plan, program, users
 from core.linux import capabilities, path, process, seccomp, terminal
 
 TYPE_CHECKING = False
@@ -41,9 +41,9 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
         if child:
             channel.close()
             _follow(child, stdio)
-        init.forget_imports()
+        becoming.forget_imports()
         os.setsid()
-        init.default_signals()
+        becoming.default_signals()
         stage = "run " + target["argv"][0]
         _become(target, stdio, channel)
     except program.CannotRun as error:
@@ -99,13 +99,13 @@ def _become(
         path.read_in_root(root, "/etc/group"),
         target["groups"],
     )
-    init.enter_directory(target["cwd"])
+    becoming.enter_directory(target["cwd"])
     if stdio is None:
         stdio = _terminal(root, channel, identity.uid)
-    init.take_stdio(stdio, identity.uid)
+    becoming.take_stdio(stdio, identity.uid)
     process.join_session_keyring()
     os.umask(0o022)
-    environment = init.with_home(target["env"], identity.home)
+    environment = becoming.with_home(target["env"], identity.home)
     argv = target["argv"]
     opened = program.open_program(program.find(argv[0], environment), argv)
     capabilities.drop_bounding(target["capabilities"], target["highest"])
@@ -113,8 +113,8 @@ def _become(
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
     if target["seccomp"]:
         seccomp.load(target["seccomp"])
-    init.set_rlimits(target["rlimits"])
-    init.take_identity(identity, target["capabilities"])
+    becoming.set_rlimits(target["rlimits"])
+    becoming.take_identity(identity, target["capabilities"])
     process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
     # After the credentials, which clear it.
     process.prctl(process.PR_SET_PDEATHSIG, 9)

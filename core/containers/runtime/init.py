@@ -6,16 +6,13 @@ looked for.  Whatever goes wrong is sent to the monitor and ends in os._exit.
 
 from __future__ import annotations
 
-import _signal
 import _socket
 import marshal
 import os
-import resource
-import stat
 import sys
 
-from core.containers.runtime import plan, program, steps, users
-from core.linux import capabilities, path, process, terminal
+from core.containers.runtime import becoming, plan, program, steps, users
+from core.linux import path, process, terminal
 from core.network import hot
 
 TYPE_CHECKING = False
@@ -40,9 +37,9 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
     channel = _socket.socket(fileno=sync)
     stage = "start"
     try:
-        forget_imports()
+        becoming.forget_imports()
         os.setsid()
-        default_signals()
+        becoming.default_signals()
         stage = "plan"
         launch = plan.make_launch(**made_of, host=plan.this_host())
         context = steps.Context()
@@ -79,21 +76,6 @@ def fail(channel: _socket.socket, stage: str, errno: int, text: str, exit_code: 
     channel.send(FAILED + message)
 
 
-def forget_imports() -> None:
-    """Take away every way to load a module: the image's files must never be run as ours."""
-    sys.meta_path.clear()
-    sys.path.clear()
-    sys.path_hooks.clear()
-    sys.path_importer_cache.clear()
-
-
-def default_signals() -> None:
-    """Take back what Python does to signals: the program would inherit that."""
-    for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
-        _signal.signal(number, _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-
-
 def _await_host(channel: _socket.socket, network: dict[str, Any] | None) -> None:
     """Wait until cgroup and network are there, and set the network up from inside."""
     if channel.recv(64) != GO:
@@ -122,19 +104,19 @@ def _become(
     channel: _socket.socket,
 ) -> None:
     """Take on the program's user, descriptors and directory, and execve it."""
-    enter_directory(launch["cwd"])
+    becoming.enter_directory(launch["cwd"])
     if stdio is None:
         terminal.make_controlling(context.slave_fd)
         os.fchown(context.slave_fd, launch["identity"].uid, -1)
         stdio = (context.slave_fd,) * 3
     identity = launch["identity"]
-    take_stdio(stdio, identity.uid)
+    becoming.take_stdio(stdio, identity.uid)
     process.join_session_keyring()
     os.umask(0o022)
-    environment = with_home(launch["env"], identity.home)
+    environment = becoming.with_home(launch["env"], identity.home)
     opened = program.open_program(program.find(launch["argv"][0], environment), launch["argv"])
-    set_rlimits(launch["rlimits"])
-    take_identity(identity, launch["capabilities"])
+    becoming.set_rlimits(launch["rlimits"])
+    becoming.take_identity(identity, launch["capabilities"])
     process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
     _end_with_monitor(channel)
     program.execute(opened, launch["argv"], environment)
@@ -153,50 +135,3 @@ def _end_with_monitor(channel: _socket.socket) -> None:
             os._exit(EXIT_OURS)
     except BlockingIOError:
         pass  # it is there and says nothing
-
-
-def take_stdio(stdio: tuple[int, int, int], uid: int) -> None:
-    """Put descriptors on 0, 1 and 2, and give pipes to the user.
-
-    A program that opens /dev/stdout opens the pipe again, and its mode is 0600.
-    """
-    for number, fd in enumerate(stdio):
-        os.dup2(fd, number)
-        if stat.S_ISFIFO(os.fstat(number).st_mode):
-            os.fchown(number, uid, -1)
-
-
-def enter_directory(directory: str) -> None:
-    """Change into a directory and prove that it lies inside the root (CVE-2024-21626)."""
-    os.chdir(directory)
-    if not os.getcwd().startswith("/"):
-        raise OSError(2, "the working directory lies outside the container", directory)
-
-
-def set_rlimits(rlimits: tuple[tuple[str, int, int], ...]) -> None:
-    """Set resource limits; one above what limpet itself may have becomes that (setrlimit(2))."""
-    for name, soft, hard in rlimits:
-        number = getattr(resource, name)
-        try:
-            resource.setrlimit(number, (soft, hard))
-        except ValueError:  # a hard limit raised without CAP_SYS_RESOURCE
-            most = resource.getrlimit(number)[1]
-            # Unlimited is -1.
-            lower = most if soft < 0 or (most >= 0 and soft > most) else soft
-            resource.setrlimit(number, (lower, most))
-
-
-def take_identity(identity: users.Identity, bits: int) -> None:
-    """Become a user; root keeps exactly the capabilities in `bits`."""
-    os.setgroups(identity.groups)
-    os.setresgid(identity.gid, identity.gid, identity.gid)
-    os.setresuid(identity.uid, identity.uid, identity.uid)
-    kept = bits if identity.uid == 0 else 0
-    capabilities.capset(kept, kept, 0)
-
-
-def with_home(environment: list[str], home: str) -> list[str]:
-    """Return the environment with HOME, unless it is set."""
-    if any(entry.startswith("HOME=") for entry in environment):
-        return environment
-    return [*environment, f"HOME={home}"]

@@ -51,13 +51,8 @@ FLAGS = {"ro": mount.MS_RDONLY, "nosuid": mount.MS_NOSUID, "nodev": mount.MS_NOD
 PROPAGATIONS = {"shared": mount.MS_SHARED, "slave": mount.MS_SLAVE,
                 "rshared": mount.MS_SHARED | mount.MS_REC,
                 "rslave": mount.MS_SLAVE | mount.MS_REC}  # fmt: skip
-NAMESPACE_FLAGS = {
-    "mount": process.CLONE_NEWNS, "uts": process.CLONE_NEWUTS, "ipc": process.CLONE_NEWIPC,
-    "network": process.CLONE_NEWNET,
-}  # fmt: skip
 NAMESPACE_FILES = {"ipc": "ipc", "uts": "uts", "network": "net"}
 """Names in /proc/PID/ns of what can be joined from within."""
-ALL_CAPABILITIES = (1 << 64) - 1
 
 
 class Host(Record):
@@ -169,7 +164,7 @@ def make_target(
     """Return what `core.containers.runtime.enter` needs to run `argv` in a running container."""
     own = spec["process"]
     names = own["capabilities"]["bounding"]
-    bits = ALL_CAPABILITIES if privileged else capabilities.mask(names)
+    bits = capabilities.ALL if privileged else capabilities.mask(names)
     values = dict(entry.split("=", 1) for entry in own["env"])
     if tty:
         values.setdefault("TERM", "xterm")
@@ -206,7 +201,7 @@ def _steps(
     own = [space["type"] for space in linux["namespaces"] if "path" not in space]
     flags = 0
     for name in own:
-        flags |= NAMESPACE_FLAGS.get(name, 0)
+        flags |= process.NAMESPACE_FLAGS.get(name, 0)
     steps: list[Step] = _joins(linux["namespaces"], peers)
     steps.append(Unshare(tuple(name for name in own if name != "cgroup"), flags))
     steps += [CloneTree(e["source"]) for e in spec["mounts"] if _propagation(e)]
