@@ -257,6 +257,17 @@ REGISTRY_STATE = """
 -- reachable, unauthorized, limited or unreachable, when it was last talked to.
 ALTER TABLE registries ADD COLUMN state TEXT NOT NULL DEFAULT ''
 """
+UNSETTLED_LAYERS = """
+-- Layers made here whose files may not be on the disk yet: see core.images.settling.
+CREATE TABLE unsettled_layers (
+    layer INTEGER PRIMARY KEY REFERENCES layers(id) ON DELETE CASCADE,
+    blob_digest TEXT NOT NULL,
+    blob_size INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    boot TEXT NOT NULL,               -- in which they were written
+    since REAL NOT NULL               -- seconds since the epoch
+)
+"""
 SCHEMAS: tuple[str, ...] = (
     FIRST_SCHEMA,
     REPOSITORIES,
@@ -270,6 +281,7 @@ SCHEMAS: tuple[str, ...] = (
     BUCKET,
     INDEX_BLOBS,
     REGISTRY_STATE,
+    UNSETTLED_LAYERS,
 )
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 

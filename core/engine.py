@@ -55,7 +55,12 @@ class Engine:
         """The local image store."""
         from core.images.store import ImageStore
 
-        return ImageStore(self.paths, self.database, self.config)
+        store = ImageStore(self.paths, self.database, self.config)
+        if self.database.query("SELECT 1 FROM unsettled_layers LIMIT 1"):
+            from core.images.settling import mend_unsettled
+
+            mend_unsettled(store)
+        return store
 
     @part
     def volumes(self) -> VolumeStore:

@@ -91,14 +91,14 @@ def write_layer(
                 packer.close()
             blob.publish(sink.digest)
         packer.index.write(staged + ".index")
+        descriptor = Descriptor(OCI_LAYER + SUFFIXES[compression], sink.digest, sink.blob_size)
         whole = source if is_here else staged
         store.layers.adopt(
-            whole, staged + ".index", sink.diff_id, packer.size, packer.index.count, check
-        )
+            whole, staged + ".index", sink.diff_id, packer.size, packer.index.count, descriptor,
+            check,
+        )  # fmt: skip
         if adopt and not is_here:
             remove_tree(source)
-    kind = OCI_LAYER + SUFFIXES[compression]
-    descriptor = Descriptor(kind, sink.digest, sink.blob_size)
     return WrittenLayer(descriptor, sink.diff_id, packer.size, packer.index.count)
 
 

@@ -1,7 +1,8 @@
 """The unpacked layers: one directory and one index each, shared by all images.
 
-A layer's row is committed after its content is on the disk and its directory has its name:
-a crash leaves a whole layer, or what the next limpet sweeps away.
+A layer's row is committed after its directory has its name, and its content is on the disk or
+is noted as on its way there (`core.images.settling`): a crash leaves a whole layer, or what
+the next limpet sweeps away or unpacks again.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ class LayerStore:
         check: Callable[[], None],
         arriving: str = "",
     ) -> int:
+        from core.images.settling import settle
         from core.images.trees import remove_tree
 
         home = self._home(diff_id)
@@ -114,6 +116,7 @@ class LayerStore:
         os.mkdir(home, ROOT_MODE)
         os.chmod(home, ROOT_MODE)  # whatever the umask: it is the root that programs see
         index = home + ".index"
+        started = time.time()
         try:
             size, files = unpacker.unpack(
                 blob, home, index, media_type=descriptor.media_type,
@@ -122,6 +125,7 @@ class LayerStore:
                 max_files=self._config["image", "max_layer_files"],
                 progress=progress, check=check, arriving=arriving, size=descriptor.size,
             )  # fmt: skip
+            settle(self._database, started)
             return self._publish(home, index, diff_id, size, files)
         except BaseException:
             _clear(home)
@@ -131,7 +135,7 @@ class LayerStore:
         """Return a place for a layer in the making, swept up if its maker is killed; a context."""
         self._paths.make()
         self._sweep()
-        return Staging(self._paths, check)
+        return Staging(self._paths, self._database, check)
 
     def adopt(
         self,
@@ -140,21 +144,31 @@ class LayerStore:
         diff_id: str,
         size: int,
         files: int,
+        blob: Descriptor,
         check: Callable[[], None],
     ) -> int:
         """Make a whole directory and its index a layer; returns the layer's ID.
 
-        If the layer is here already, the directory is removed instead.
+        If the layer is here already, the directory is removed instead.  Its blob is on the
+        disk; the directory need not be: see `core.images.settling`.
         """
-        _sync_file_system(home)
         with _Lock(self._home(diff_id) + ".lock", check):
             rows = self._database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
             if rows:
                 _clear(home)
                 return int(rows[0][0])
-            return self._publish(home, index, diff_id, size, files)
+            return self._publish(home, index, diff_id, size, files, unsettled=blob)
 
-    def _publish(self, home: str, index: str, diff_id: str, size: int, files: int) -> int:
+    def _publish(
+        self,
+        home: str,
+        index: str,
+        diff_id: str,
+        size: int,
+        files: int,
+        unsettled: Descriptor | None = None,
+    ) -> int:
+        from core.images.settling import note_unsettled
         from core.images.trees import remove_tree
 
         gone = ""
@@ -168,6 +182,10 @@ class LayerStore:
                     (diff_id, size, files),
                 )
                 number = int(made.lastrowid or 0)
+            if unsettled:
+                note_unsettled(sql, number, unsettled)
+            else:
+                sql.execute("DELETE FROM unsettled_layers WHERE layer=?", (number,))
             gone = self.set_aside(number)
             os.rename(index, f"{self._paths.layers}/{number}.index")
             # The last thing before the end of the transaction: whoever is killed in between
@@ -175,7 +193,8 @@ class LayerStore:
             os.rename(home, f"{self._paths.layers}/{number}")
         # After the commit, which SQLite syncs with a later checkpoint: the journals of ext4 and
         # xfs keep the order of the two, and this does not leave the directory's name to chance.
-        _sync_directory(self._paths.layers)
+        if not unsettled:
+            _sync_directory(self._paths.layers)
         remove_tree(gone)
         return number
 
@@ -229,16 +248,6 @@ def _sync_directory(path: str) -> None:
         os.close(fd)
 
 
-def _sync_file_system(path: str) -> None:
-    from core.linux.filesystem import sync_file_system
-
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync_file_system(fd)
-    finally:
-        os.close(fd)
-
-
 def _clear(home: str) -> None:
     from core.images.trees import remove_tree
 
@@ -250,15 +259,22 @@ def _clear(home: str) -> None:
 class Staging:
     """A place among the layers that is its maker's: enters as a path where nothing is yet."""
 
-    def __init__(self, paths: Paths, check: Callable[[], None]) -> None:
+    def __init__(self, paths: Paths, database: Database, check: Callable[[], None]) -> None:
+        self._paths = paths
+        self._database = database
         self._home = f"{paths.layers}/.new-{os.urandom(8).hex()}"
         self._lock = _Lock(self._home + ".lock", check)
 
     def __enter__(self) -> str:
+        from core.images.settling import settle_old
+
         self._lock.__enter__()
+        self._settling = settle_old(self._paths, self._database)
         return self._home
 
     def __exit__(self, *error: object) -> None:
+        if self._settling:
+            self._settling.join()
         _clear(self._home)
         self._lock.__exit__(*error)
 

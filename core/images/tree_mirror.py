@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
-from threading import Thread
 
 from core.images.tar import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
-from core.linux.filesystem import sync_file_system
 from core.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.images.tree_walk import Found
 
-FLUSH_BYTES = 64 << 20
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -34,7 +31,6 @@ class Mirror:
         self._made_size = 0
         self._umask = _umask()
         self._owner = os.geteuid(), os.getegid()
-        self._flusher = Flusher(self._root)
         self._inherits = False
         """Whether a directory may pass on its group or an ACL to what is made in it."""
 
@@ -87,11 +83,9 @@ class Mirror:
         os.utime(self._file, ns=(found.entry.mtime_ns, found.entry.mtime_ns))
         os.close(self._file)
         self._file = -1
-        self._flusher.wrote(self._made_size)
 
     def finish(self) -> None:
         """Give the directories their times, now that nothing more is made in them."""
-        self._flusher.finish()
         for path, mtime in reversed(self._directories):
             fd = self._open(path if path != b"." else b"")
             try:
@@ -101,7 +95,6 @@ class Mirror:
 
     def close(self) -> None:
         """Close what is open."""
-        self._flusher.wait()
         for fd in (*(fd for _, fd in self._chain), self._file):
             if fd >= 0:
                 os.close(fd)
@@ -150,41 +143,6 @@ class Mirror:
             os.setxattr(fd, name, value)
         if opaque := found.opaque:
             os.setxattr(fd, opaque, b"y")
-
-
-class Flusher:
-    """Has what is written go to the disk meanwhile: at the end there is less to wait for."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._waiting = 0
-        self._thread: Thread | None = None
-        self._failure: OSError | None = None
-
-    def wrote(self, size: int) -> None:
-        """Count bytes; when there are enough, and nothing is on its way, they are sent on it."""
-        self._waiting += size
-        if self._waiting >= FLUSH_BYTES and not (self._thread and self._thread.is_alive()):
-            self._waiting = 0
-            self._thread = Thread(target=self._flush, daemon=True)
-            self._thread.start()
-
-    def wait(self) -> None:
-        """Return when nothing is on its way."""
-        if self._thread:
-            self._thread.join()
-
-    def finish(self) -> None:
-        """Wait, and raise what went wrong: the kernel says it once only, syncfs(2)."""
-        self.wait()
-        if self._failure:
-            raise self._failure
-
-    def _flush(self) -> None:
-        try:
-            sync_file_system(self._fd)
-        except OSError as error:
-            self._failure = error
 
 
 def _umask() -> int:

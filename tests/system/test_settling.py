@@ -1,0 +1,97 @@
+"""Layers that were made here are on the disk a while later, and whole after a power cut."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.config import Config
+from core.engine import Engine
+from core.images.layer_writer import WrittenLayer, write_layer
+from core.images.store import ImageStore
+from core.paths import Paths
+from tests.layers import snapshot
+
+NOTED = "SELECT layer, boot, since FROM unsettled_layers"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return Engine(Paths(str(tmp_path / "data"), str(tmp_path / "run")), Config())
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    root = tmp_path / "source"
+    (root / "d").mkdir(parents=True)
+    (root / "d/file").write_bytes(os.urandom(100_000))
+    (root / "other").write_text("other")
+    return root
+
+
+def layer(store: ImageStore, written: WrittenLayer) -> Path:
+    [(number,)] = store.database.query("SELECT id FROM layers WHERE diff_id=?", (written.diff_id,))
+    return Path(f"{store.paths.layers}/{number}")
+
+
+def below(home: Path) -> dict[str, tuple[object, ...]]:
+    """Return what is in a layer; a root that no entry names has the time when it was made."""
+    return {path: facts for path, facts in snapshot(home).items() if path != "."}
+
+
+def cut_power(engine: Engine, home: Path) -> Engine:
+    """Leave what a power cut may: names without content, and another boot.  A limpet of that."""
+    (home / "d/file").write_bytes(b"")
+    (home / "other").unlink()
+    with engine.database.write() as sql:
+        sql.execute("UPDATE unsettled_layers SET boot='the one before'")
+    return Engine(engine.paths, Config())
+
+
+def test_what_a_power_cut_damaged_is_made_again(engine: Engine, source: Path) -> None:
+    written = write_layer(engine.store, str(source))
+    home = layer(engine.store, written)
+    before = below(home)
+    assert len(engine.database.query(NOTED)) == 1
+    assert Engine(engine.paths, Config()).store.layers.has(written.diff_id)
+    assert len(engine.database.query(NOTED)) == 1  # of this boot: whole, whatever is on the disk
+    after = cut_power(engine, home)
+    assert after.store.layers.files(written.diff_id)
+    assert below(home) == before
+    assert engine.database.query(NOTED) == []
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_damaged_blob_makes_no_half_layer(engine: Engine, source: Path, damage: str) -> None:
+    written = write_layer(engine.store, str(source))
+    home = layer(engine.store, written)
+    blob = Path(engine.store.blobs.path(written.descriptor.digest))
+    if damage == "gone":
+        blob.unlink()
+    else:
+        blob.write_bytes(blob.read_bytes()[:1000])
+    after = cut_power(engine, home)
+    assert after.store.layers.has(written.diff_id)
+    assert not home.exists()
+    assert engine.database.query(NOTED) == []
+
+
+def test_old_ones_settle_while_the_next_is_made(engine: Engine, source: Path) -> None:
+    first = write_layer(engine.store, str(source))
+    (source / "more").write_text("more")
+    write_layer(engine.store, str(source))
+    assert len(engine.database.query(NOTED)) == 2
+    with engine.database.write() as sql:
+        sql.execute("UPDATE unsettled_layers SET since = since - 3600")
+        sql.execute("UPDATE unsettled_layers SET boot='another' WHERE layer=1")
+    shutil.rmtree(source / "d")
+    write_layer(engine.store, str(source))
+    noted = engine.database.query(NOTED)
+    assert [(row[0], row[1] == "another") for row in noted] == [(1, True), (3, False)]
+    with engine.database.write() as sql:
+        gone: list[str] = []
+        engine.store.collect(sql, [first.diff_id], gone)
+    assert [row[0] for row in engine.database.query(NOTED)] == [3]
