@@ -104,9 +104,11 @@ def ps(engine: Engine, args: Ps) -> Result:
         found = [info for info in found if info.state in ALIVE]
     found = found[: newest or None]
     rows = [_row(info, args.no_trunc) for info in found]
-    if args.size:
-        for row in rows:
+    for row in rows:
+        if args.size or ".Size" in args.format:
             row["Size"] = _size_text(*engine.containers.size(row["ID"]))
+        if ".Mounts" in args.format or ".LocalVolumes" in args.format:
+            row |= _mounted(engine, row["ID"])
     columns = [c for c in PS_COLUMNS if c != REACH or any(row["Reach"] for row in rows)]
     return Table(
         (*columns, Column("Size", "SIZE")) if args.size else tuple(columns),
@@ -186,13 +188,22 @@ PS_COLUMNS = (
 )
 
 
+def _mounted(engine: Engine, container: str) -> dict[str, Any]:
+    mounts = engine.containers.mounts(container)
+    volumes = sum(mount.kind == "volume" for mount in mounts)
+    return {"Mounts": ",".join(mount.source for mount in mounts), "LocalVolumes": volumes}
+
+
 def _row(info: ContainerInfo, whole: bool) -> dict[str, Any]:
+    from core.commands.show import ago
+
     command = " ".join(info.command)
     return {
         "ID": info.id,
         "Image": info.image,
         "Command": f'"{command if whole or len(command) <= 20 else command[:19] + "…"}"',
         "CreatedAt": info.created,
+        "RunningFor": ago(info.created),
         "Status": status(info),
         "Ports": ", ".join(port_text(p) for p in info.ports),
         "Reach": _reach(info.ports),

@@ -157,8 +157,8 @@ class Create(Networked):
         convert=limit_values.host_or_container,
     )  # fmt: skip
     ipc: str = option(
-        "--ipc", help="whose shared memory: host, private or container:NAME", metavar="NAMESPACE",
-        convert=limit_values.ipc,
+        "--ipc", help="whose shared memory: host, private, none or container:NAME",
+        metavar="NAMESPACE", convert=limit_values.ipc,
     )  # fmt: skip
     uts: str = option(
         "--uts", help="whose host name: host", metavar="NAMESPACE", choices=("host",),

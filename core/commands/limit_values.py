@@ -147,6 +147,8 @@ def host_or_container(word: str) -> str:
 
 def ipc(word: str) -> str:
     """Check --ipc; any container of limpet's can be shared."""
+    if word == "none":
+        return word
     return "" if word == "shareable" else host_or_container(word)
 
 

@@ -65,7 +65,10 @@ TMPFS_WORDS = ("mode", "uid", "gid", "nr_inodes", "ro", "rw", "exec", "noexec", 
 
 
 def mount(word: str) -> Mount:
-    """Parse type=bind|volume|tmpfs,source=…,target=…[,readonly][,…], docker's --mount."""
+    """Parse type=bind|volume|tmpfs,source=…,target=…[,readonly][,…], docker's --mount.
+
+    Of what only other systems and drivers have, the values that mean none are taken.
+    """
     fields: dict[str, str] = {}
     for part in word.split(","):
         name, equals, value = part.partition("=")
@@ -88,6 +91,9 @@ def mount(word: str) -> Mount:
     propagation = fields.get("bind-propagation", "")
     if propagation and propagation not in PROPAGATIONS:
         raise ValueError(f"bind-propagation={propagation} is none of {', '.join(PROPAGATIONS)}")
+    for name, only in CONSTANT.items():
+        if fields.get(name, only[0]) not in only:
+            raise ValueError(f"{name}={fields[name]} is not among {', '.join(only)}")
     data = [f"{name[6:]}={fields[name]}" for name in ("tmpfs-size", "tmpfs-mode") if name in fields]
     return Mount(
         _host_path(source) if kind == "bind" else source,
@@ -98,6 +104,7 @@ def mount(word: str) -> Mount:
         propagation=propagation,
         copy=not _switch(fields, "volume-nocopy"),
         data=",".join(data),
+        recursive=fields.get("bind-recursive") != "disabled",
     )
 
 
@@ -105,9 +112,16 @@ ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "rea
 FIELDS: dict[str, tuple[str, ...]] = {
     "type": (), "source": ("bind", "volume"), "target": (), "readonly": (),
     "bind-propagation": ("bind",), "volume-nocopy": ("volume",), "volume-subpath": ("volume",),
-    "tmpfs-size": ("tmpfs",), "tmpfs-mode": ("tmpfs",),
+    "tmpfs-size": ("tmpfs",), "tmpfs-mode": ("tmpfs",), "bind-recursive": ("bind",),
+    "consistency": (), "volume-driver": ("volume",),
 }  # fmt: skip
 """Each field, and the types it is for; () for all."""
+CONSTANT = {
+    "bind-recursive": ("enabled", "disabled", "readonly"),
+    "consistency": ("default", "consistent", "cached", "delegated"),
+    "volume-driver": ("local",),
+}
+"""What fields can be; a bind that is read-only is so with all below it."""
 
 
 def _switch(fields: dict[str, str], name: str) -> bool:

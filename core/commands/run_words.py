@@ -167,12 +167,13 @@ def _mount(mount: Mount) -> tuple[str, ...]:
         words = [mount.data] if mount.data else []
         words += ["ro"] if mount.read_only else []
         return "--tmpfs", ":".join([mount.target, *([",".join(words)] if words else [])])
-    if mount.subpath or ":" in mount.source + mount.target:
+    if mount.subpath or not mount.recursive or ":" in mount.source + mount.target:
         fields: list[tuple[str, Any]] = [
             ("type", mount.kind), ("source", mount.source), ("target", mount.target),
             ("readonly", "true" if mount.read_only else ""),
             ("volume-subpath", mount.subpath), ("bind-propagation", mount.propagation),
             ("volume-nocopy", "" if mount.copy else "true"),
+            ("bind-recursive", "" if mount.recursive else "disabled"),
         ]  # fmt: skip
         return "--mount", ",".join(f"{name}={value}" for name, value in fields if value)
     modes = [*(["ro"] if mount.read_only else []), *([] if mount.copy else ["nocopy"]),

@@ -116,9 +116,11 @@ def info(engine: Engine, args: Format) -> Result:
     return Document(
         {
             "Version": VERSION,
+            "ServerVersion": VERSION,
             "Containers": len(containers),
             "ContainersRunning": states.count("running"),
             "ContainersPaused": states.count("paused"),
+            "ContainersStopped": states.count("exited") + states.count("created"),
             "Images": len(engine.images.list()),
             "DataRoot": engine.paths.data,
             "RunRoot": engine.paths.run,
@@ -159,10 +161,17 @@ DOCTOR_COLUMNS = (
 )
 
 
-@verb("system version", Nothing, "Show limpet's version", "version", changes=False)
-def version(engine: Engine, args: Nothing) -> Result:
-    """Show it."""
-    return Text(f"limpet {VERSION}")
+@verb("system version", Format, "Show limpet's version", "version", changes=False)
+def version(engine: Engine, args: Format) -> Result:
+    """Show it; a template finds it where docker's has it, for client and server are one."""
+    if not args.format:
+        return Text(f"limpet {VERSION}")
+    import os
+
+    uname = os.uname()
+    facts = {"Version": VERSION, "Os": uname.sysname.lower(), "Arch": uname.machine,
+             "KernelVersion": uname.release}  # fmt: skip
+    return Document({"Client": facts, "Server": facts}, args.format)
 
 
 @verb("system config", Nothing, "Show the settings in force", "config", changes=False)

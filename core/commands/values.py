@@ -129,7 +129,7 @@ def container_name(word: str) -> str:
 
 def tail(word: str) -> int:
     """Parse a number of lines, or `all` (-1)."""
-    if word == "all":
+    if word in ("all", "-1"):
         return -1
     if not word.isdecimal():
         raise ValueError(f"{word!r} is neither a number of lines nor all")
@@ -172,8 +172,10 @@ def lines_of(
         try:
             with open(path, encoding="utf-8") as file:
                 lines = file.read().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{flag} {path}: {error}") from error
+        except OSError as error:
+            raise UsageError(f"{flag} {path}: {error.strerror}", subject=path) from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{flag} {path}: {error}", subject=path) from error
         for number, line in enumerate(lines, 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 try:

@@ -285,3 +285,18 @@ def test_what_containers_use_is_shown_once_or_until_ctrl_c(env: dict[str, str]) 
         assert shown.wait(10) == 0
     os.close(person)
     assert said.count(b"busy") >= 2
+
+
+def test_what_docker_s_templates_ask_for(env: dict[str, str], tmp_path: Path) -> None:
+    limpet(env, "create", "--name", "one", "-v", f"{tmp_path}:/host", "-v", "data:/data",
+           "starter", "true")  # fmt: skip
+    form = "{{.Names}}|{{.Mounts}}|{{.LocalVolumes}}|{{.RunningFor}}|{{.Size}}"
+    name, mounts, volumes, age, size = limpet(env, "ps", "-a", "--format", form).split("|")
+    assert (name, mounts, volumes) == ("one", f"{tmp_path},data", "1")
+    assert age.endswith("ago")
+    assert size.startswith("0B")
+    client = limpet(env, "version", "-f", "{{.Client.Version}}")
+    assert limpet(env, "version") == f"limpet {client}"
+    assert limpet(env, "info", "-f", "{{.ServerVersion}} {{.ContainersStopped}}") == (
+        f"{client.strip()} 1\n"
+    )

@@ -152,6 +152,33 @@ def test_mounts_made_later_on_the_host_arrive_by_rslave(engine: Engine, tmp_path
 # -- limits --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("recursive", ["enabled", "disabled"])
+@pytest.mark.parametrize("propagation", ["rprivate", "rslave"])
+def test_what_lies_below_a_bind_is_seen_as_asked_and_read_only_with_it(
+    inside: Inside, tmp_path: Path, recursive: str, propagation: str
+) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    mount.mount("none", str(below), "tmpfs")
+    try:
+        (below / "deep").touch()
+        said = inside(
+            "ls /b/below; touch /b/below/x 2>&1 || true; touch /b/y 2>&1 || true",
+            "--mount", f"type=bind,source={tmp_path},target=/b,readonly,bind-recursive={recursive},"
+            f"bind-propagation={propagation}",
+        )  # fmt: skip
+    finally:
+        mount.umount2(str(below))
+    assert said.count("Read-only") == 2
+    assert ("deep" in said) == (recursive == "enabled")
+
+
+def test_no_shared_memory_at_all(inside: Inside) -> None:
+    assert inside("ls -d /dev/shm /dev/mqueue 2>/dev/null || true", "--ipc", "none") == (
+        "/dev/mqueue"
+    )
+
+
 def test_limits_of_processes_are_set_and_never_stop_a_start(inside: Inside) -> None:
     most = os.sysconf("SC_OPEN_MAX")
     assert inside("ulimit -n; ulimit -Hn", "--ulimit", "nofile=100:200") == "100\n200"

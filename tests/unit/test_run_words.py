@@ -44,6 +44,7 @@ LINES = (
     "-v /a:/b -v /a:/c:ro,rslave -v data:/d:nocopy -v /own --mount type=volume,source=vol,"
     "target=/m,volume-subpath=x,readonly --tmpfs /t:size=64m,mode=1777 --tmpfs /u:ro img",
     "--mount type=volume,target=/own,readonly img",
+    "--ipc none --mount type=bind,source=/a,target=/b,bind-recursive=disabled,readonly img",
     "--network front --network name=back,alias=db,ip=10.0.0.9 img",
     "--network host img",
     "-p 80 -p 127.0.0.1:8080:80/udp -p [::1]:81:81 -p 90-91:90-91 -p 127.0.0.1::5 --expose 7 img",

@@ -52,8 +52,12 @@ def _standard(options: ContainerOptions, directory: str) -> list[dict[str, Any]]
     shm = f"size={options.shm_bytes or SHM_BYTES}"
     queues = _entry("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
     if options.ipc == "host":
-        shared = [_entry("/dev/shm", "bind", "/dev/shm", "rbind"),
-                  _entry("/dev/mqueue", "bind", "/dev/mqueue", "rbind")]  # fmt: skip
+        shared = [_entry("/dev/shm", "bind", "/dev/shm", "rbind")]
+        # Not every host has mounted its own; a new mount shows the same, but only to root.
+        seen = os.path.isdir("/dev/mqueue")
+        shared.append(_entry("/dev/mqueue", "bind", "/dev/mqueue", "rbind") if seen else queues)
+    elif options.ipc == "none":
+        shared = [queues]
     elif options.ipc.startswith("container:"):
         shared = [_entry("/dev/shm", "shm", options.ipc), queues]
     else:
@@ -95,7 +99,8 @@ def _asked(mount: Mount, directory: str, volumes: str) -> dict[str, Any]:
         return _entry(mount.target, "tmpfs", "tmpfs", *kept, *mode, *given, access)
     words = [access, *filter(None, (mount.propagation,))]
     if mount.kind == "bind":
-        return _entry(mount.target, "bind", mount.source, "rbind", *words)
+        how = "rbind" if mount.recursive else "bind"
+        return _entry(mount.target, "bind", mount.source, how, *words)
     # The place in the name: it stays the same whatever other mounts are changed later.
     place = mount.target.strip("/").replace("%", "%25").replace("/", "%2F")
     source = f"{volumes}/{mount.source}" if mount.source else f"{directory}/volumes/{place}"

@@ -23,6 +23,8 @@ class Mount(Record):
     """Whether an empty volume is filled with what the image has there."""
     data: str = ""
     """tmpfs: its mount options, `size=64m,mode=1777`."""
+    recursive: bool = True
+    """bind: whether what the host has mounted below the source is seen too."""
 
 
 class ContainerOptions(Record):
@@ -88,7 +90,7 @@ class ContainerOptions(Record):
     pid: str = ""
     """Empty: its own namespace.  host, or container:ID."""
     ipc: str = ""
-    """As pid."""
+    """As pid; none: its own namespace, and no /dev/shm."""
     uts: str = ""
     """Empty or host."""
     cgroupns: str = ""

@@ -195,12 +195,14 @@ class CloneTree(Step):
     """Takes a tree of mounts of the host as it is, still tied to the host's, for a Bind."""
 
     source: str
+    recursive: bool = True
 
     def describe(self) -> str:
-        return f"clone the mounts of {self.source}"
+        return f"clone the mount{'s' * self.recursive} of {self.source}"
 
     def apply(self, context: Context) -> None:
-        flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC | mount.AT_RECURSIVE
+        flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC
+        flags |= mount.AT_RECURSIVE if self.recursive else 0
         context.trees[self.source] = mount.open_tree(mount.AT_FDCWD, self.source, flags)
 
 
@@ -212,6 +214,7 @@ class Bind(Step):
     read_only: bool
     propagation: int = 0
     """MS_SHARED or MS_SLAVE, MS_REC with it; 0: private."""
+    recursive: bool = True
 
     def describe(self) -> str:
         return f"bind {self.source} on {self.target}{' (read-only)' * self.read_only}"
@@ -223,7 +226,7 @@ class Bind(Step):
         source = os.open(self.source, os.O_PATH | os.O_CLOEXEC)
         target = context.target(self.target, directory=path.is_directory(source))
         try:
-            mount.bind(source, target, read_only=self.read_only, recursive=True)
+            mount.bind(source, target, read_only=self.read_only, recursive=self.recursive)
         finally:
             os.close(source)
             os.close(target)

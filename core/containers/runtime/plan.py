@@ -204,7 +204,8 @@ def _steps(
         flags |= process.NAMESPACE_FLAGS.get(name, 0)
     steps: list[Step] = _joins(linux["namespaces"], peers)
     steps.append(Unshare(tuple(name for name in own if name != "cgroup"), flags))
-    steps += [CloneTree(e["source"]) for e in spec["mounts"] if _propagation(e)]
+    tied = [entry for entry in spec["mounts"] if _propagation(entry)]
+    steps += [CloneTree(entry["source"], "bind" not in entry["options"]) for entry in tied]
     steps += [PrivateMounts(), root, JoinCgroup(tuple(cgroup["joins"]), "cgroup" in own)]
     for entry in spec["mounts"]:
         steps.append(mount_step(entry, cgroup, peers))
@@ -278,7 +279,8 @@ def mount_step(
     for option in options:
         flags |= FLAGS.get(option, 0)
     if kind == "bind":
-        return Bind(entry["source"], target, "ro" in options, _propagation(entry))
+        whole = "bind" not in options
+        return Bind(entry["source"], target, "ro" in options, _propagation(entry), whole)
     if kind == "volume":
         subpath = next((word[8:] for word in options if word.startswith("subpath=")), "")
         return Volume(entry["source"], target, "ro" in options, "nocopy" not in options, subpath)
