@@ -20,7 +20,7 @@ class _Stopped(Exception):
 def side_by_side(
     works: Iterable[Work],
     workers: int,
-    check: Check,
+    check: Check = lambda: None,
     leave: Callable[[], None] = lambda: None,
 ) -> None:
     """Do all of `works`, at most `workers` at a time; return when all threads have ended.

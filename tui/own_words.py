@@ -35,7 +35,6 @@ LEAVING = ("q", "quit", "exit")
 IMAGES = "images"
 """Alone, it is the command that lists them."""
 TABLES = ("containers", IMAGES, "registries")
-VIEWS = ("logs", "layers", "inspect")
 
 
 def completions(engine: Engine, line: str) -> dict[str, str]:

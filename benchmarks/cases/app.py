@@ -26,7 +26,6 @@ COLUMNS, ROWS = 160, 50
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET_S = 0.35
 """Without a byte for so long, what a key caused is over."""
-ROUNDS = 60
 
 
 class Line:

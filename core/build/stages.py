@@ -62,16 +62,12 @@ def global_args(
     return values
 
 
-def expanded(
-    source: Source, step: Step, text: str, values: Mapping[str, str], escape: str, *,
-    warn: bool = True,
-) -> str:  # fmt: skip
+def expanded(source: Source, step: Step, text: str, values: Mapping[str, str], escape: str) -> str:
     """Return a word with its variables put in; DockerfileError points at one that cannot be."""
 
     def missing(name: str) -> None:
-        if warn:
-            rule = "UndefinedArgInFrom" if isinstance(step, From) else "UndefinedVar"
-            source.warn(rule, step.at.line, f"${name} is not defined{guess(name, values)}")
+        rule = "UndefinedArgInFrom" if isinstance(step, From) else "UndefinedVar"
+        source.warn(rule, step.at.line, f"${name} is not defined{guess(name, values)}")
 
     try:
         return expand(text, values, escape, missing)

@@ -49,14 +49,9 @@ def expand_document(
     return " ".join(expander.whole())
 
 
-def expand_words(
-    text: str,
-    values: Mapping[str, str],
-    escape: str = "\\",
-    missing: Callable[[str], None] = lambda _: None,
-) -> list[str]:
+def expand_words(text: str, values: Mapping[str, str], escape: str = "\\") -> list[str]:
     """Return the words of a text, cut at blanks outside quotes, expanded."""
-    expander = _Expander(text, values, escape, missing)
+    expander = _Expander(text, values, escape, lambda _: None)
     expander.split = True
     return expander.whole()
 

@@ -43,9 +43,9 @@ def span(since: float, now: float = 0) -> str:
     return "1 second"
 
 
-def ago(since: float, now: float = 0) -> str:
+def ago(since: float) -> str:
     """Return `3 minutes ago`; a dash for a time that never was."""
-    return f"{span(since, now)} ago" if since > 0 else "-"
+    return f"{span(since)} ago" if since > 0 else "-"
 
 
 def seconds(count: float) -> str:

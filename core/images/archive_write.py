@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from core.images.store import ImageStore
     from core.model import ImageInfo
 
-FORMATS = ("docker-archive", "oci-archive", "oci-dir")
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 PIECE = 8 << 20
 

@@ -29,7 +29,6 @@ def make_image(
     config: dict[str, Any],
     layers: Sequence[tuple[Descriptor, str]],
     tags: Sequence[str] = (),
-    annotations: dict[str, str] | None = None,
 ) -> ImageInfo:
     """Store an image of (blob, diff ID) pairs, lowest first, and return it.
 
@@ -46,8 +45,6 @@ def make_image(
         "config": _pointer(Descriptor(OCI_CONFIG, digest_of(content), len(content))),
         "layers": [_pointer(blob) for blob, _ in layers],
     }
-    if annotations:
-        manifest["annotations"] = annotations
     return store.add_image(encode(manifest), OCI_MANIFEST, content, tags)
 
 

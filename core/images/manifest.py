@@ -22,7 +22,6 @@ OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
 INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
@@ -64,7 +63,6 @@ class Entry(Record):
 
     descriptor: Descriptor
     platform: str
-    os_version: str = ""
 
 
 class Index(Record):
@@ -269,12 +267,12 @@ def _entry(value: Any, what: str) -> Entry:
     platform = value.get("platform") or {}
     if not isinstance(platform, dict):
         raise Corrupt(f"{what}: platform is not an object")
-    names = [platform.get(key) or "" for key in ("os", "architecture", "variant", "os.version")]
+    names = [platform.get(key) or "" for key in ("os", "architecture", "variant")]
     if not all(isinstance(name, str) for name in names):
         raise Corrupt(f"{what}: platform holds something else than strings")
-    system, architecture, variant, version = names
+    system, architecture, variant = names
     named = join_platform(system, architecture, variant) if system and architecture else ""
-    return Entry(descriptor, named, version)
+    return Entry(descriptor, named)
 
 
 _ARCHITECTURES = {

@@ -105,8 +105,8 @@ def _map(pieces: list[tuple[int, int]]) -> bytes:
     return text + bytes(padding(len(text)))
 
 
-def file_entry(name: bytes, mode: int = 0) -> TarEntry:
+def file_entry(name: bytes) -> TarEntry:
     """Return an empty file's entry, of root and of the epoch's start: a whiteout, a marker."""
     entry = TarEntry()
-    entry.name, entry.kind, entry.mode = name, FILE, mode
+    entry.name, entry.kind = name, FILE
     return entry

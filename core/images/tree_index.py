@@ -12,7 +12,7 @@ from core.images.tree_walk import OPEN_DIRECTORY, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Container, Mapping
 
     from core.images.tree_walk import Found
 
@@ -22,7 +22,6 @@ PIECE = 1 << 20
 def index_tree(
     directory: str,
     left_out: Container[bytes] = (),
-    check: Callable[[], None] = lambda: None,
     known: Mapping[str, FileEntry] | None = None,
 ) -> list[FileEntry]:
     """Return what a layer made of the directory would hold, now; `left_out` as in `walk`.
@@ -34,7 +33,6 @@ def index_tree(
     entries = []
     try:
         for found in walk(root, left_out):
-            check()
             if found.is_socket:
                 continue
             path = os.fsdecode(found.entry.name)

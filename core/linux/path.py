@@ -26,9 +26,9 @@ def openat2(
     return syscall("openat2", NR_OPENAT2, dir_fd, address(text), address(how), len(how), path=path)
 
 
-def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH, mode: int = 0) -> int:
+def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH) -> int:
     """Open `path` as a process whose root is `root_fd` would see it, magic links refused."""
-    return openat2(root_fd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    return openat2(root_fd, path, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 
 def make_dirs(root_fd: int, path: str, mode: int = 0o755, links: int = 0) -> int:

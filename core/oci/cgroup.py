@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MORE_V1 = ("hugetlb", "net_cls", "net_prio", "perf_event", "rdma", "systemd")
 """Trees of v1 besides `core.containers.runtime.cgroups.V1_CONTROLLERS`."""
-MAX_MEMORY = 1 << 62
 
 
 def place(cgroups_path: str, container_id: str) -> str:

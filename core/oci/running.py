@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from core.oci.talk import Runtime
 
 FREEZE_TRIES = 1000
+KILLED_MS = 10_000
+"""A killed process is gone long before."""
 
 
 def start(runtime: Runtime, container: Container) -> None:
@@ -66,7 +68,7 @@ def destroy(runtime: Runtime, container: Container) -> None:
         runtime.log("warning", str(error))
 
 
-def kill_first(container: Container, timeout_ms: int = 10_000) -> None:
+def kill_first(container: Container) -> None:
     """Kill the first process and wait until it is gone; a frozen one is thawed for that."""
     try:
         pidfd = process.pidfd_open(container.pid)
@@ -81,7 +83,7 @@ def kill_first(container: Container, timeout_ms: int = 10_000) -> None:
                 pass  # it has no freezer, so nothing is frozen
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
-            if not poll.poll(timeout_ms):
+            if not poll.poll(KILLED_MS):
                 raise HostError(f"process {container.pid} does not end, though killed")
     except ProcessLookupError:
         pass

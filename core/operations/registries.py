@@ -22,11 +22,11 @@ class Registries:
 
         return known_registries(self._engine.database, self._engine.config)
 
-    def probe(self, timeout_s: float = 3) -> list[RegistryInfo]:
-        """Ask each known registry whether it answers; takes at most about `timeout_s`."""
+    def probe(self) -> list[RegistryInfo]:
+        """Ask each known registry whether it answers; takes at most a few seconds."""
         from core.registry.status import probe_registries
 
-        return probe_registries(self._engine.database, self._engine.config, timeout_s)
+        return probe_registries(self._engine.database, self._engine.config)
 
     def serve(self, options: ServeOptions) -> Job:
         """Start serving this store as a registry; it ends when the job is cancelled."""

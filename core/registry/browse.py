@@ -102,9 +102,7 @@ def _hits(body: bytes, host: str) -> list[Hit]:
     ]
 
 
-def describe_tags(
-    client: RegistryClient, path: str, tags: Iterable[str], check: Check = lambda: None
-) -> list[RemoteTag]:
+def describe_tags(client: RegistryClient, path: str, tags: Iterable[str]) -> list[RemoteTag]:
     """Return each tag's digest, date, size and platforms; some are asked for at once.
 
     A tag whose manifest is damaged is listed with the cause, a failing registry is raised.
@@ -118,7 +116,7 @@ def describe_tags(
 
         return run
 
-    side_by_side(map(work, names), WORKERS, check)
+    side_by_side(map(work, names), WORKERS)
     return [found[name] for name in names]
 
 
@@ -215,9 +213,7 @@ COSIGN = {".sig": "cosign signature", ".att": "cosign attestation", ".sbom": "co
 """Tags that cosign makes beside an image, where there is no referrers API."""
 
 
-def sharing_tags(
-    client: RegistryClient, path: str, digest: str, check: Check = lambda: None
-) -> list[str]:
+def sharing_tags(client: RegistryClient, path: str, digest: str) -> list[str]:
     """Return the tags of a repository that stand for a digest: one HEAD each."""
     shared: list[str] = []
 
@@ -228,7 +224,7 @@ def sharing_tags(
 
         return run
 
-    side_by_side(map(work, client.tags(path)), WORKERS, check)
+    side_by_side(map(work, client.tags(path)), WORKERS)
     return sorted(shared)
 
 

@@ -36,8 +36,8 @@ class AskLine(Horizontal):
             self.question = question
             self.text = text
 
-    def __init__(self, id: str = "ask") -> None:  # noqa: A002 - the base's name
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__(id="ask")
         self._question = ""
         self._sign = Static(markup=False)
         self._input = AskInput(self)

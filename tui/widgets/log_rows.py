@@ -30,7 +30,7 @@ RAW, SHORT, PRETTY = "", "short", "pretty"
 class LogRows:
     """Rows by line number, remembered until something about their look changes."""
 
-    def __init__(self, ring: LogRing, tones: Tones, *, stamped: bool) -> None:
+    def __init__(self, ring: LogRing, tones: Tones) -> None:
         self.stamps = False
         """Whether times are shown."""
         self.wraps = False
@@ -45,7 +45,6 @@ class LogRows:
         self.searched: Matches | None = None
         self._ring = ring
         self._tones = tones
-        self._stamped = stamped
         self._rows: dict[int, tuple[int, Rows]] = {}
 
     def forget(self) -> None:
@@ -55,7 +54,7 @@ class LogRows:
     def text(self, number: int) -> str:
         """Return a line's text as it is searched and copied."""
         text = plain_text(self._ring[number][1])
-        return text if self.stamps or not self._stamped else text[STAMP:]
+        return text if self.stamps else text[STAMP:]
 
     def __getitem__(self, number: int) -> Rows:
         line = self._ring[number][1]
@@ -70,11 +69,10 @@ class LogRows:
 
     def _make(self, text: str) -> Rows:
         head: list[Span] = []
-        if self._stamped:
-            stamp, text = text[: STAMP - 1], text[STAMP:]
-            if self.stamps:
-                date = f"{stamp[:10]} " if self.width >= DATED else ""
-                head = [(f"{date}{stamp[11:23]}  ", self._tones["dim"])]
+        stamp, text = text[: STAMP - 1], text[STAMP:]
+        if self.stamps:
+            date = f"{stamp[:10]} " if self.width >= DATED else ""
+            head = [(f"{date}{stamp[11:23]}  ", self._tones["dim"])]
         room = max(NARROW, self.width - sum(len(part) for part, _ in head))
         if self.json:
             shown = self._json(text, room)

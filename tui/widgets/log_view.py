@@ -39,7 +39,7 @@ RATE_S = 1.0
 class LogView(Widget, can_focus=True):
     """A log with following, searching, filtering, wrapping and selecting.
 
-    `stamped` says that each line begins with its time (RFC 3339, nine decimals).
+    Each line begins with its time (RFC 3339, nine decimals).
     """
 
     BINDINGS = [
@@ -67,7 +67,6 @@ class LogView(Widget, can_focus=True):
         self,
         max_bytes: int,
         *,
-        stamped: bool = True,
         named: int = 0,
         id: str | None = None,  # noqa: A002 - the base's name
     ) -> None:
@@ -79,10 +78,9 @@ class LogView(Widget, can_focus=True):
         self.empty = ""
         """What is said when there is no line to show."""
         self._kept: Kept | None = None
-        self._stamped = stamped
         self._tones = Tones(self)
         self._glyphs = glyphs()
-        self.rows = LogRows(self.ring, self._tones, stamped=stamped)
+        self.rows = LogRows(self.ring, self._tones)
         self.rows.named = named
         self._wanted: Matches | None = None
         self.level = 0
@@ -392,9 +390,8 @@ class LogView(Widget, can_focus=True):
 
     def _keep(self) -> None:
         """Choose the lines anew."""
-        skip = STAMP if self._stamped else 0
         chosen = self._wanted or self.level
-        self._kept = Kept(self.ring, self._passes, skip) if chosen else None
+        self._kept = Kept(self.ring, self._passes, STAMP) if chosen else None
         if self._kept is not None:
             self._kept.scan()
         self._settle()

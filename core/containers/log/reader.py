@@ -64,12 +64,12 @@ def read_log(
         yield from follower.read()
 
 
-def last_lines(path: str, since: float, until: float, count: int = RUN_LINES) -> list[str]:
+def last_lines(path: str, since: float, until: float) -> list[str]:
     """Return the last lines that were written in a span of time, each cut to LINE_CHARACTERS."""
     found: list[Entry] = []
     for entry in read_log(path, since=since, until=until):
         found.append(entry)
-        del found[:-count]
+        del found[:-RUN_LINES]
     return [entry.text.decode("utf-8", "replace").rstrip("\n")[:LINE_CHARACTERS] for entry in found]
 
 
