@@ -21,7 +21,7 @@ FILTERS = ("until", "label", "label!")
 
 
 class ContainerPrune(Args):
-    """Options of `container prune`."""
+    """Options of `container prune`; those of `system prune` begin with them."""
 
     force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
     filter: tuple[str, ...] = option(
@@ -105,16 +105,11 @@ def closing(engine: Engine, bin_: Bin | None, freed: int) -> list[str]:
     return lines
 
 
-class SystemPrune(Args):
+class SystemPrune(ContainerPrune):
     """Options of `system prune`."""
 
     all: bool = flag("-a", "--all", help="images with a name too, if no container uses them")
     volumes: bool = flag("--volumes", help="unused volumes without a name of their own, too")
-    force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
-    filter: tuple[str, ...] = option(
-        "--filter", help="until=24h (made before), label=NAME[=VALUE], label!=…", many=True,
-        metavar="KEY=VALUE",
-    )  # fmt: skip
 
 
 @verb(

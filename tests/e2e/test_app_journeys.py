@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.paths import Paths
-from tests.e2e.command_line import LIMPET, environment, limpet
+from tests.e2e.command_line import LIMPET, limpet
 from tests.e2e.terminal import TABLES, Tmux
 from tests.fixture_images import Registry
 
@@ -16,17 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TICKS = "while true; do date >> /tick; echo tick; sleep 0.2; done"
-
-
-@pytest.fixture
-def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
-    env = environment(paths, tmp_path)
-    limpet(env, "image", "starter")
-    yield env
-    names = limpet(env, "ps", "-aq").split()
-    if names:
-        limpet(env, "rm", "-f", *names)
-    limpet(env, "network", "prune", "-f")
 
 
 @pytest.fixture

@@ -10,23 +10,9 @@ import tarfile
 import time
 from pathlib import Path
 
-import pytest
-
-from core.paths import Paths
-from tests.e2e.command_line import LIMPET, environment, limpet
+from tests.e2e.command_line import LIMPET, limpet
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
-    made = environment(paths, tmp_path)
-    limpet(made, "image", "starter")
-    yield made
-    for name in limpet(made, "ps", "-aq").split():
-        limpet(made, "rm", "-f", name)
 
 
 def names(env: dict[str, str], *words: str) -> list[str]:

@@ -6,23 +6,9 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
-from core.paths import Paths
-from tests.e2e.command_line import environment, limpet
+from tests.e2e.command_line import limpet
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
-    made = environment(paths, tmp_path)
-    limpet(made, "image", "starter")
-    yield made
-    for name in limpet(made, "ps", "-aq").split():
-        limpet(made, "rm", "-f", name)
 
 
 SLEEP = ("--stop-timeout", "0", "--network", "none", "starter", "sleep", "1000")

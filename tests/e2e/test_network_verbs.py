@@ -7,28 +7,13 @@ import socket
 import subprocess
 import time
 
-import pytest
-
-from core.paths import Paths
-from tests.e2e.command_line import environment, limpet
+from tests.e2e.command_line import limpet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
 UNTIL_TOLD = "while [ ! -e /end ]; do sleep 0.05; done; rm /end"
-
-
-@pytest.fixture
-def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
-    made = environment(paths, tmp_path)
-    limpet(made, "image", "starter")
-    yield made
-    for name in limpet(made, "ps", "-aq").split():
-        limpet(made, "rm", "-f", name)
-    limpet(made, "network", "prune", "-f")
 
 
 def fetch(port: int) -> bytes:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from textual.app import App
-
 from core.errors import NotFound
 from core.images.compare import Tree
 from core.images.index import FileEntry
-from tests.tui.test_layers import LAYERS, open_content, text_of, until
+from tests.tui.screen_host import ScreenHost, until
+from tests.tui.test_layers import LAYERS, open_content, text_of
 from tui.screens.compare import CompareScreen, Side
-from tui.theme import LIMPET
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
@@ -25,17 +23,6 @@ def images() -> tuple[Side, Side]:
     )
 
 
-class Host(App[None]):
-    def __init__(self, screen: CompareScreen) -> None:
-        super().__init__()
-        self.register_theme(LIMPET)
-        self.theme = LIMPET.name
-        self.compared = screen
-
-    def on_mount(self) -> None:
-        self.push_screen(self.compared)
-
-
 def edge(screen: CompareScreen, name: str) -> str:
     return screen.query_one(f"#{name}", StatusLine).render_line(0).text
 
@@ -48,7 +35,7 @@ def shown(screen: CompareScreen) -> list[tuple[str, str]]:
 
 async def test_files_of_two_images_are_compared() -> None:
     screen = CompareScreen(("thing:1", "thing:2"), images)
-    async with Host(screen).run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "A 1  M 1  D 3" in edge(screen, "head"))
         await pilot.press("enter", "j", "enter")
         assert shown(screen)[:2] == [(" ", "etc/"), ("M", "passwd")]
@@ -69,7 +56,7 @@ async def test_an_image_that_is_gone_is_said() -> None:
         raise NotFound("there is no image thing:1")
 
     screen = CompareScreen(("thing:1", "thing:2"), read)
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "there is no image" in edge(screen, "head"))
         await pilot.press("a", "D", "enter", "n", "y", "escape")
         assert not screen.is_current
@@ -82,7 +69,7 @@ async def test_settings_and_permissions_are_compared() -> None:
         return Side(Tree("thing:2", FILES, old.config), open_content), Side(strict, open_content)
 
     screen = CompareScreen(("thing:2", "thing:3"), read)
-    async with Host(screen).run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "settings 2" in edge(screen, "head"))
         await pilot.press("enter", "j")
         assert "changed: mode 0644 → 0600, owner 0:0 → 0:42" in edge(screen, "detail")

@@ -7,24 +7,20 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.app import App
 
 from core.containers.supervision.samples import Sample
 from core.errors import NotFound
 from core.model import LayerInfo, Usage
+from tests.tui.screen_host import ScreenHost, until
 from tui.details import Meter, Tab, container_tabs, image_tabs, step_words
 from tui.screens.detail import DetailScreen
-from tui.theme import BARS, LIMPET, Glyphs, chart, plain
+from tui.theme import BARS, Glyphs, chart, plain
 from tui.usage_day import day_lines
 from tui.widgets.foldable import rows
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from textual.pilot import Pilot
 
 CONTAINER = {
     "Id": "ab" * 32,
@@ -165,25 +161,6 @@ def test_an_open_tree_has_a_line_for_every_value(document: dict[str, object]) ->
     assert len(found) == count(document)
 
 
-class Host(App[None]):
-    def __init__(self, screen: DetailScreen) -> None:
-        super().__init__()
-        self.register_theme(LIMPET)
-        self.theme = LIMPET.name
-        self.detail = screen
-
-    def on_mount(self) -> None:
-        self.push_screen(self.detail)
-
-
-async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if true():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it did not come")
-
-
 def shown(screen: DetailScreen) -> str:
     pane = next(pane for pane in screen.query(LineList) if pane.display)
     return "\n".join(pane.render_line(y).text.rstrip() for y in range(pane.size.height))
@@ -202,7 +179,7 @@ async def test_tabs_graphs_tree_and_copying(size: tuple[int, int]) -> None:
         lambda: Usage(next(spent), 1000, 0, 2, 0),
         usage_every_s=0.2,
     )
-    async with Host(screen).run_test(size=size) as pilot:
+    async with ScreenHost(screen).run_test(size=size) as pilot:
         await until(pilot, lambda: "web-12" in shown(screen))
         await pilot.press("]")
         await until(pilot, lambda: bool(set(BARS) & set(shown(screen))))
@@ -234,7 +211,7 @@ async def test_what_goes_wrong_is_shown_and_what_was_read_stays() -> None:
         return answers.pop()
 
     screen = DetailScreen("web-12", read, read_every_s=0.2)
-    async with Host(screen).run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "there is no container" in edge(screen, "head"))
         assert "exited with 137" in shown(screen)
         second = DetailScreen("x", read)
@@ -260,7 +237,7 @@ async def test_a_tab_is_read_only_while_it_is_looked_at_and_keys_act() -> None:
         keys={"l": ("logs", lambda: done.append("logs"))},
         read_every_s=60,
     )
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "hello" in shown(screen))
         assert not reads
         await pilot.press("right_square_bracket")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from textual.app import App
 
 from core.commands import load_all
+from tests.tui.screen_host import ScreenHost
 from tests.tui.test_app import screen_text, until
 from tui.keymap import Keymap
 from tui.screens.help import HelpScreen, key_sections, verb_section
-from tui.theme import LIMPET
 from tui.widgets.line_list import LineList
 
 TYPE_CHECKING = False
@@ -23,36 +22,28 @@ if TYPE_CHECKING:
 CHANGED = {"containers.x": "", "Z": "system df"}
 
 
-class Host(App[None]):
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_theme(LIMPET)
-        self.theme = LIMPET.name
-        self.help = HelpScreen(
-            key_sections(Keymap(CHANGED)), [verb_section(load_all(), Keymap().keys)]
-        )
-
-    def on_mount(self) -> None:
-        self.push_screen(self.help)
+def host() -> ScreenHost:
+    verbs = verb_section(load_all(), Keymap().keys)
+    return ScreenHost(HelpScreen(key_sections(Keymap(CHANGED)), [verbs]))
 
 
-async def everything(app: Host, size: tuple[int, int]) -> list[str]:
+async def everything(app: ScreenHost, size: tuple[int, int]) -> list[str]:
     found: list[str] = []
     async with app.run_test(size=size) as pilot:
-        pane = app.help.query_one(LineList)
+        pane = app.shown.query_one(LineList)
         for _ in range(40):
             found += [pane.render_line(y).text.rstrip() for y in range(pane.size.height)]
             if not pane.below:
                 break
             await pilot.press("pagedown")
         await pilot.press("question_mark")
-        assert not app.help.is_current
+        assert not app.shown.is_current
     return found
 
 
 @pytest.mark.parametrize("size", [(60, 18), (80, 24), (160, 50)])
 async def test_it_names_keys_in_force_and_every_command(size: tuple[int, int]) -> None:
-    lines = await everything(Host(), size)
+    lines = await everything(host(), size)
     text = "\n".join(lines)
     assert all(verb.word in text for verb in load_all().values())
     assert "system df" in text
@@ -61,7 +52,7 @@ async def test_it_names_keys_in_force_and_every_command(size: tuple[int, int]) -
 
 
 async def test_wide_screens_have_two_columns() -> None:
-    first = (await everything(Host(), (160, 50)))[0]
+    first = (await everything(host(), (160, 50)))[0]
     assert "keys on a container" in first
     assert "commands" in first
 

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from core.errors import Corrupt
 from core.images.index import FileEntry
 from core.model import LayerInfo
+from tests.tui.screen_host import ScreenHost, until
 from tui import layer_contents
 from tui.file_text import is_text, text_lines
 from tui.layer_sources import ImageSource
@@ -25,8 +26,6 @@ from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def entry(path: str, kind: str = "file", size: int = 0, mode: int = 0o644) -> FileEntry:
@@ -78,24 +77,6 @@ def screen_of(layers: list[tuple[LayerInfo, list[FileEntry]]]) -> LayersScreen:
     return LayersScreen(Given(layers))
 
 
-class Host(App[None]):
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_theme(LIMPET)
-        self.theme = LIMPET.name
-
-    def on_mount(self) -> None:
-        self.push_screen(screen_of(LAYERS))
-
-
-async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if true():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it did not come")
-
-
 async def opened(pilot: Pilot[None]) -> LayersScreen:
     await pilot.app.workers.wait_for_complete()
     await pilot.pause()
@@ -110,7 +91,7 @@ def lines(screen: LayersScreen) -> list[str]:
 
 
 async def test_marks_totals_and_layers() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         assert [line.split()[-1] for line in lines(screen)[:2]] == ["etc/", "old/"]
         await pilot.press("]")
@@ -124,7 +105,7 @@ async def test_marks_totals_and_layers() -> None:
 
 
 async def test_open_close_and_filter() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("]", "enter")
         shown = [line for line in lines(screen) if line]
@@ -136,7 +117,7 @@ async def test_open_close_and_filter() -> None:
 
 
 async def test_find_opens_what_leads_there() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("slash", *"shad", "enter")
         assert "shadow" in lines(screen)[screen.file_list.cursor]
@@ -145,7 +126,7 @@ async def test_find_opens_what_leads_there() -> None:
 
 
 async def test_whole_image_hides_what_was_removed_and_escape_leaves() -> None:
-    async with Host().run_test(size=(60, 18)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(60, 18)) as pilot:
         screen = await opened(pilot)
         await pilot.press("]", "t")
         assert [(line[1], line.split()[-1]) for line in lines(screen) if line] == [
@@ -161,7 +142,7 @@ def foot(screen: LayersScreen, name: str) -> str:
 
 @pytest.mark.parametrize("size", [(60, 18), (80, 24), (160, 50)])
 async def test_edges_tell_totals_place_and_the_whole_path(size: tuple[int, int]) -> None:
-    async with Host().run_test(size=size) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=size) as pilot:
         screen = await opened(pilot)
         assert "efficiency" in foot(screen, "head")
         assert "layer 1" in foot(screen, "right-title")
@@ -175,7 +156,7 @@ async def test_edges_tell_totals_place_and_the_whole_path(size: tuple[int, int])
 
 
 async def test_filters_add_up_and_escape_takes_them_away_first() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("]", "space", "m", "a")
         shown = [line for line in lines(screen) if line]
@@ -190,7 +171,7 @@ async def test_filters_add_up_and_escape_takes_them_away_first() -> None:
 
 
 async def test_finding_goes_both_ways_and_says_when_there_is_nothing() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("slash", *"S", "enter")
         assert "passwd" in lines(screen)[screen.file_list.cursor]
@@ -264,7 +245,7 @@ def text_of(pilot: Pilot[None]) -> str:
 
 
 async def test_a_file_is_read_searched_and_copied() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         await opened(pilot)
         await pilot.press("]", "slash", *"passwd", "enter", "enter")
         await until(pilot, lambda: "2  new:x:2" in text_of(pilot))
@@ -279,7 +260,7 @@ async def test_a_file_is_read_searched_and_copied() -> None:
 
 
 async def test_bytes_are_shown_in_hex_and_what_fails_is_said() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         await opened(pilot)
         await pilot.press("slash", *"big", "enter", "enter")
         await until(pilot, lambda: "f8 f9 fa fb fc fd fe ff" in text_of(pilot))
@@ -288,7 +269,7 @@ async def test_bytes_are_shown_in_hex_and_what_fails_is_said() -> None:
 
 
 async def test_versions_are_walked_and_compared() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("slash", *"passwd", "enter", "v")
         assert "layer 2; versions in layers 1, 2" in foot(screen, "foot")
@@ -303,7 +284,7 @@ async def test_versions_are_walked_and_compared() -> None:
 
 
 async def test_files_and_directories_are_extracted(tmp_path: Path) -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("slash", *"passwd", "enter", "X", "ctrl+u", *f"{tmp_path}/out", "enter")
         await until(pilot, lambda: "17B written" in foot(screen, "foot"))
@@ -320,7 +301,7 @@ async def test_files_and_directories_are_extracted(tmp_path: Path) -> None:
 
 
 async def test_names_are_found_by_pattern_and_in_other_layers() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("slash", *"ne?", "enter")
         assert "new" in lines(screen)[screen.file_list.cursor]
@@ -359,7 +340,7 @@ def test_text_and_bytes_are_told_apart_and_coloured() -> None:
 
 
 async def test_what_is_typed_in_one_go_is_searched() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         for name in ("slash", *"etc", "slash", *"sha", "enter", "y"):
             character = "/" if name == "slash" else name if len(name) == 1 else None
@@ -369,7 +350,7 @@ async def test_what_is_typed_in_one_go_is_searched() -> None:
 
 
 async def test_files_are_found_by_what_they_hold() -> None:
-    async with Host().run_test(size=(100, 24)) as pilot:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
         await pilot.press("]", "s", *"new:x", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, PickScreen))

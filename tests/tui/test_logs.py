@@ -7,11 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from textual.app import App
 
 from core.errors import NotFound
+from tests.tui.screen_host import ScreenHost, until
 from tui.screens.logs import LogsScreen
-from tui.theme import LIMPET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,25 +46,6 @@ class Feed:
         self.ended.set()
 
 
-class Host(App[None]):
-    def __init__(self, screen: LogsScreen) -> None:
-        super().__init__()
-        self.register_theme(LIMPET)
-        self.theme = LIMPET.name
-        self.logs = screen
-
-    def on_mount(self) -> None:
-        self.push_screen(self.logs)
-
-
-async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if true():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it did not come")
-
-
 def shown(screen: LogsScreen) -> list[str]:
     view = screen.view
     return [view.render_line(y).text.rstrip() for y in range(view.size.height)]
@@ -86,7 +66,7 @@ async def opened(pilot: Pilot[None], screen: LogsScreen, count: int) -> None:
 async def test_it_follows_holds_and_follows_again(size: tuple[int, int]) -> None:
     feed = Feed(*(piece(n) for n in range(100)))
     screen = LogsScreen("web-1", feed)
-    async with Host(screen).run_test(size=size) as pilot:
+    async with ScreenHost(screen).run_test(size=size) as pilot:
         await opened(pilot, screen, 100)
         assert shown(screen)[-1] == "  line 99"
         assert "following" in edge(screen, "head")
@@ -109,7 +89,7 @@ async def test_it_follows_holds_and_follows_again(size: tuple[int, int]) -> None
 async def test_what_falls_out_is_counted_and_the_view_stays() -> None:
     feed = Feed(*(piece(n) for n in range(50)))
     screen = LogsScreen("web-1", feed, max_bytes=100 * 150)
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 50)
         await pilot.press("k")
         before = shown(screen)
@@ -126,7 +106,7 @@ async def test_what_falls_out_is_counted_and_the_view_stays() -> None:
 async def test_searching_goes_from_hit_to_hit() -> None:
     feed = Feed(*(piece(n, "needle" if n % 40 == 5 else "hay") for n in range(200)))
     screen = LogsScreen("web-1", feed)
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 200)
         await pilot.press("/", *"needle", "enter")
         assert ">line 165 needle" in [line.strip() for line in shown(screen)]
@@ -149,7 +129,7 @@ async def test_searching_goes_from_hit_to_hit() -> None:
 async def test_only_matching_lines_are_kept_new_ones_too() -> None:
     feed = Feed(*(piece(n, "error" if n % 10 == 0 else "fine") for n in range(100)))
     screen = LogsScreen("web-1", feed)
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 100)
         await pilot.press("&", *"err|warn", "enter")
         await until(pilot, lambda: screen.view.count == 10)
@@ -167,7 +147,7 @@ async def test_only_matching_lines_are_kept_new_ones_too() -> None:
 
 async def test_wrapping_times_and_sideways() -> None:
     screen = LogsScreen("web-1", Feed(piece(1, "x" * 100_000 + "END"), piece(2, "短" * 50)))
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 2)
         await pilot.press("l")
         assert shown(screen)[0].startswith("  xxx")
@@ -180,7 +160,7 @@ async def test_wrapping_times_and_sideways() -> None:
 async def test_hostile_output_is_harmless_and_stderr_is_marked() -> None:
     nasty = "\x1b[2J\x1b]0;owned\x07\x9b1mred\r\x08\x1b[31mtext\x1b["
     screen = LogsScreen("web-1", Feed(piece(1, nasty), piece(2, "oops", 2)))
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 2)
         first, second = shown(screen)[:2]
         assert "owned" not in first
@@ -192,7 +172,7 @@ async def test_hostile_output_is_harmless_and_stderr_is_marked() -> None:
 
 async def test_selected_lines_are_copied() -> None:
     screen = LogsScreen("web-1", Feed(*(piece(n) for n in range(10))))
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 10)
         await pilot.press("V", "k", "k", "y")
         assert pilot.app.clipboard == "line 7 \nline 8 \nline 9 "
@@ -202,7 +182,7 @@ async def test_selected_lines_are_copied() -> None:
 
 async def test_saved_as_it_came_and_nothing_overwritten(tmp_path: Path) -> None:
     screen = LogsScreen("web-1", Feed(piece(1, "\x1b[31mred"), piece(2)), directory=str(tmp_path))
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 2)
         await pilot.press("S", "enter")
         await until(pilot, lambda: "saved 2 lines" in edge(screen, "foot"))
@@ -215,7 +195,7 @@ async def test_saved_as_it_came_and_nothing_overwritten(tmp_path: Path) -> None:
 async def test_leaving_ends_the_reader_and_errors_are_shown() -> None:
     feed = Feed(piece(1))
     screen = LogsScreen("web-1", feed)
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 1)
         await pilot.press("q")
         await until(pilot, feed.ended.is_set)
@@ -233,7 +213,7 @@ async def test_levels_are_kept_and_json_is_told_in_words() -> None:
     lines = ('{"level":"info","msg":"served","ms":4}', "WARN slow", "ERROR broken", "plain")
     stamp = b"2026-11-24T19:47:00.123456789Z "
     screen = LogsScreen("web-1", Feed(*((1, stamp + line.encode() + b"\n") for line in lines)))
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 4)
         await pilot.press("J")
         assert shown(screen)[0].strip() == "INFO  served  ms=4"
@@ -260,6 +240,6 @@ async def test_levels_are_kept_and_json_is_told_in_words() -> None:
 
 async def test_a_log_without_lines_says_so() -> None:
     screen = LogsScreen("web-1", Feed())
-    async with Host(screen).run_test(size=(80, 24)) as pilot:
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: screen.is_current)
         await until(pilot, lambda: "nothing was printed yet" in "".join(shown(screen)))

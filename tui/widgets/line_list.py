@@ -9,7 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.theme import Tones, glyphs
-from tui.widgets.moves import MOVES
+from tui.widgets.moves import MOVES, Wheel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Make = Callable[[int], Sequence[Part]]
 
 
-class LineList(Widget, can_focus=True):
+class LineList(Wheel, Widget, can_focus=True):
     """Lines with a cursor, or, when `cursor` is False, a text to scroll through."""
 
     DEFAULT_CSS = "LineList { height: 1fr; }"
@@ -145,13 +145,3 @@ class LineList(Widget, can_focus=True):
             self.go(self._top + event.y)
             if event.chain == 2:
                 self.post_message(self.Chosen(self))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Move down."""
-        event.stop()
-        self.action_move(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Move up."""
-        event.stop()
-        self.action_move(-3)

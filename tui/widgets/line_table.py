@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.widgets.columns import Widths
-from tui.widgets.moves import MOVES
+from tui.widgets.moves import MOVES, Wheel
 from tui.widgets.rows import (
     Line,
     Row,
@@ -41,7 +41,7 @@ RIGHT = 3
 """The mouse's button."""
 
 
-class LineTable(ScrollView, can_focus=True):
+class LineTable(Wheel, ScrollView, can_focus=True):
     """A table of `Row`s with a cursor that follows its row, marks, a filter and an order."""
 
     DEFAULT_CSS = "LineTable { overflow: hidden hidden; scrollbar-size: 0 0; }"
@@ -408,13 +408,3 @@ class LineTable(ScrollView, can_focus=True):
                 self.post_message(self.Asked())
             elif event.chain == 2 and self.cursor:
                 self.post_message(self.Opened(self))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Move the cursor: the selection never leaves the screen."""
-        event.stop()
-        self.action_move(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Move the cursor: the selection never leaves the screen."""
-        event.stop()
-        self.action_move(-3)

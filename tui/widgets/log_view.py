@@ -20,12 +20,11 @@ from tui.widgets.ansi import Span
 from tui.widgets.log_levels import ERROR, WARN, find_level
 from tui.widgets.log_ring import Kept, LogRing, Matches
 from tui.widgets.log_rows import PRETTY, RAW, SHORT, STAMP, LogRows
+from tui.widgets.moves import Wheel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from textual import events
 
     from tui.widgets.log_ring import Line
 
@@ -36,7 +35,7 @@ FLOOD_S = 0.25
 RATE_S = 1.0
 
 
-class LogView(Widget, can_focus=True):
+class LogView(Wheel, Widget, can_focus=True):
     """A log with following, searching, filtering, wrapping and selecting.
 
     Each line begins with its time (RFC 3339, nine decimals).
@@ -442,15 +441,3 @@ class LogView(Widget, can_focus=True):
                 self._reveal(number)
                 return
         self.note = f"nothing matches {self.rows.searched.wanted}"
-
-    # Mouse
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Scroll down."""
-        event.stop()
-        self.action_move(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Scroll up."""
-        event.stop()
-        self.action_move(-3)

@@ -1,9 +1,14 @@
-"""The keys that move a cursor through lines, the same in every list; vim's beside the arrows."""
+"""What moves a cursor through lines, the same in every list: arrows, vim's keys, the wheel."""
 
 from __future__ import annotations
 
 from textual.binding import Binding
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from textual import events
+
+WHEEL_LINES = 3
 MOVES = (
     Binding("down,j", "move(1)", "Down", show=False),
     Binding("up,k", "move(-1)", "Up", show=False),
@@ -13,3 +18,21 @@ MOVES = (
     Binding("G,end", "end(1)", "Last", show=False),
 )
 """The widget has the actions `move` and `page` (by a number of lines, screens) and `end`."""
+
+
+class Wheel:
+    """A widget whose `action_move` the mouse's wheel calls: a selection never leaves the screen."""
+
+    def action_move(self, by: int) -> None:
+        """Move by lines."""
+        raise NotImplementedError
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Move down."""
+        event.stop()
+        self.action_move(WHEEL_LINES)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Move up."""
+        event.stop()
+        self.action_move(-WHEEL_LINES)
