@@ -107,7 +107,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         Key(
             "theme",
             "limpet",
-            "colours of the app: limpet, limpet-light, limpet-contrast, or one of Textual's",
+            "colours: limpet, limpet-light, limpet-contrast, limpet-terminal, or one of Textual's",
         ),
         Key("ascii", False, "draw with ASCII signs only"),
         Key(

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from textual import on
 from textual.binding import Binding
 from textual.events import InputEvent
+from textual.filter import Monochrome, NoColor
 
 from core import garbage
 from core.linux.heap import limit_arenas
@@ -21,7 +22,7 @@ from tui.open_screens import OpensScreens
 from tui.remembered import recall, remember
 from tui.screens.dashboard import DashboardScreen
 from tui.session import Session, tell
-from tui.theme import LIMPET, PLAIN, THEMES, glyphs
+from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
 from tui.turns import Turns
 from tui.visits import Visits
 from tui.widgets.status import StatusLine
@@ -107,6 +108,12 @@ class LimpetApp(OpensScreens):
         """Start on the dashboard."""
         return self.dashboard
 
+    def get_css_variables(self) -> dict[str, str]:
+        """Add the ground of the cursor's line, which no theme of Textual's has."""
+        variables = super().get_css_variables()
+        self.theme_variables = {"lit": lit(variables), **variables}
+        return self.theme_variables
+
     def choose_theme(self, name: str) -> None:
         """Take other colours, and open with them from now on."""
         self.chosen_theme = self.theme = name
@@ -116,7 +123,13 @@ class LimpetApp(OpensScreens):
         for theme in THEMES:
             self.register_theme(theme)
         name = wanted if wanted in self.available_themes else LIMPET.name
+        if self.no_color or self.console.color_system == "standard":
+            name = TERMINAL.name
         self.set_reactive(LimpetApp.theme, name)
+        self._refresh_truecolor_filter(self.ansi_theme)
+        if self.no_color:  # Textual would paint in shades of grey
+            coloured = [one for one in self._filters if not isinstance(one, Monochrome)]
+            self._filters = [*coloured, NoColor()]
         self.stylesheet.set_variables(self.get_css_variables())
 
     def on_mount(self) -> None:

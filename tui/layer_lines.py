@@ -54,15 +54,17 @@ def file_line(row: Row, *, owners: bool) -> list[Part]:
     return parts
 
 
-def file_facts(row: Row) -> list[Part]:
-    """Return a file's path and all that the index knows of it."""
+def file_facts(row: Row, changed: str = "") -> list[Part]:
+    """Return a file's path and all that the index knows of it; `changed`: what differs."""
     node, entry = row.node, row.node.entry
     parts: list[Part] = [(f" /{visible(row.path)}", "")]
     if entry is not None and node.status != REMOVED:
         parts.append((f"  {entry.kind} {entry.mode:04o} {entry.uid}:{entry.gid}", "dim"))
     parts.append((f" {size(node.size)}", "dim"))
+    if changed:
+        parts.append((f"  changed: {visible(changed)}", "warn"))
     if entry is not None and entry.digest:
-        parts.append((f" sha256:{entry.digest[:12]}", "faint"))
+        parts.append((f"  sha256:{entry.digest[:12]}", "faint"))
     return parts
 
 

@@ -75,10 +75,10 @@ WELCOME: tuple[Part, ...] = (
     ("", ""),
     ("nothing here yet", "dim"),
     ("", ""),
-    ("S  or enter makes a small image of this host's own programs and runs it", "bold"),
-    ("   no network, a second or two", "dim"),
+    ("S  or enter makes an image of this host's programs and", "bold"),
+    ("   runs it: no network, a second or two", "bold"),
     ("", ""),
-    (":  opens the command line; for example  pull alpine", ""),
+    (":  opens the command line, for example  pull alpine", ""),
     ("?  shows every key, f1 shows you around", ""),
 )
 """The containers' table on the very first screen."""

@@ -76,7 +76,33 @@ CONTRAST = Theme(
         "input-selection-background": "#0000ff",
     },
 )
-THEMES = (LIMPET, LIGHT, CONTRAST)
+TERMINAL = Theme(
+    name="limpet-terminal",
+    ansi=True,
+    primary="ansi_cyan",
+    secondary="ansi_cyan",
+    accent="ansi_yellow",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    variables={
+        "ansi-background": "ansi_black",
+        "ansi-foreground": "ansi_white",
+        "border-blurred": "ansi_default",
+        "block-cursor-foreground": "ansi_black",
+        "block-cursor-background": "ansi_white",
+        "input-cursor-background": "ansi_white",
+        "input-cursor-foreground": "ansi_black",
+        "input-selection-background": "ansi_cyan",
+    },
+)
+"""The terminal's own colours, or none: for sixteen of them any other would be a guess."""
+THEMES = (LIMPET, LIGHT, CONTRAST, TERMINAL)
 """Our own; Textual brings others."""
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -132,13 +158,42 @@ def chart(values: Sequence[float], top: float, rows: int, bars: str = BARS) -> l
     return lines
 
 
-SIXTEEN = {
-    "foreground": "#ffffff", "background": "#000000", "success": "#00aa00", "warning": "#aa5500",
-    "error": "#ff5555", "accent": "#ffff55", "primary": "#00aaaa",
-}  # fmt: skip
-"""For terminals of sixteen colours, exactly theirs: soft colours would all become grey."""
-
+LEGIBLE = 4.5
+"""The least contrast of text, by WCAG 2.1's success criterion 1.4.3."""
 TONES = ("", "dim", "faint", "good", "warn", "bad", "accent", "primary", "bold")
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Return the ratio of two colours' luminances, 1 to 21, as WCAG 2.1 defines it."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in colour.normalized
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def legible(colour: Color, toward: Color, *grounds: Color) -> Color:
+    """Return the colour, as far `toward` another one as it takes to be read on all grounds."""
+    steps = (colour.blend(toward, step / 10) for step in range(10))
+    return next((c for c in steps if all(contrast(c, g) >= LEGIBLE for g in grounds)), toward)
+
+
+def lit(variables: Mapping[str, str]) -> str:
+    """Return the ground of the cursor's line: the theme's background, some way to its words."""
+    background = Color.parse(variables["background"])
+    if background.ansi is not None:
+        return variables["background"]  # it is turned round instead
+    return background.blend(Color.parse(variables["foreground"]), 0.16).hex
+
+
+def edges(widget: Widget) -> int:
+    """Return the columns, or lines, of a box's two edges: it needs some where it has no ground."""
+    return 2 if widget.app.native_ansi_color else 0
 
 
 class Tones:
@@ -153,30 +208,50 @@ class Tones:
         app = self._widget.app
         if self._theme != app.theme:
             self._theme = app.theme
-            few = app.console.color_system == "standard"
-            self._styles = _styles(SIXTEEN if few else app.theme_variables)
+            own = app.native_ansi_color
+            self._styles = _own_styles() if own else _styles(app.theme_variables)
         return self._styles[tone]
+
+    def lit(self, tone: str) -> Style:
+        """Return how a tone looks on the cursor's line, where what is dim is read as well."""
+        plain = tone in ("dim", "faint") or (self._widget.app.native_ansi_color and tone != "bold")
+        return self["" if plain else tone]
 
 
 def _styles(variables: Mapping[str, str]) -> dict[str, Style]:
+    names = ("foreground", "background", "panel")
+    foreground, background, panel = (Color.parse(variables[name]) for name in names)
+    beside = (background, panel, Color.parse(lit(variables)))
+
     def colour(name: str, toward_background: float = 0.0) -> Style:
-        try:
-            shade = Color.parse(variables[name]).blend(
-                Color.parse(variables["background"]), toward_background
-            )
-        except ValueError:  # a theme made of the terminal's own colours
-            return Style(dim=toward_background > 0)
-        return Style(color=shade.rich_color)
+        shade = Color.parse(variables[name]).blend(background, toward_background)
+        grounds = beside[:2] if toward_background else beside
+        return Style(color=legible(shade, foreground, *grounds).rich_color)
 
     return {
         "": Style(),
-        "dim": colour("foreground", 0.42),
-        "faint": colour("foreground", 0.6),
+        "dim": colour("foreground", 0.32),
+        "faint": colour("foreground", 0.46),
         "good": colour("success"),
         "warn": colour("warning"),
         "bad": colour("error"),
         "accent": colour("accent"),
         "primary": colour("primary"),
+        "bold": Style(bold=True),
+    }
+
+
+def _own_styles() -> dict[str, Style]:
+    """Return styles of a terminal's own colours, which also differ where there are none."""
+    return {
+        "": Style(),
+        "dim": Style(),
+        "faint": Style(),
+        "good": Style(color="green"),
+        "warn": Style(color="yellow"),
+        "bad": Style(color="bright_red", bold=True),
+        "accent": Style(color="yellow", bold=True),
+        "primary": Style(color="cyan"),
         "bold": Style(bold=True),
     }
 

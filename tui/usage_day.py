@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tui.theme import Glyphs, Part
 
 DAY_S = 86400
-BARS = 72
-"""Of twenty minutes each, the highest of them shown."""
+BARS = 48
+"""Of half an hour each, the highest of its minutes shown."""
 ROWS = 4
 
 

@@ -10,6 +10,7 @@ import os
 import time
 
 import pytest
+from textual.color import Color
 
 from core.build import board as states
 from core.commands import df, network, sync, system, trash, updates, volume
@@ -35,6 +36,7 @@ from tui.details import Tab, container_tabs, image_tabs
 from tui.keymap import Keymap
 from tui.screens import dashboard_edges
 from tui.screens.compare import CompareScreen
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.detail import DetailScreen
 from tui.screens.file_view import FileScreen
 from tui.screens.help import HelpScreen, Section, key_sections
@@ -42,7 +44,7 @@ from tui.screens.layers import LayersScreen
 from tui.screens.listing import ListingScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import Choice, PickScreen
-from tui.theme import glyphs
+from tui.theme import LEGIBLE, contrast, glyphs
 from tui.usage_day import day_lines
 
 TYPE_CHECKING = False
@@ -391,8 +393,30 @@ SCREENS: tuple[Show, ...] = (
 )  # fmt: skip
 
 
+COLOURED = ("limpet-contrast", "limpet-light", "limpet")
+"""The themes whose colours are limpet's own; the one of the pictures last."""
+
+
+def illegible(app: LimpetApp) -> set[str]:
+    """Return words on the uppermost screen that stand out less than WCAG's level AA asks for."""
+    screen = app.screen
+    box = screen.children[0].region if isinstance(screen, PickScreen | ConfirmScreen) else None
+    region = box or screen.region
+    found = set()
+    for strip in screen._compositor.render_strips()[region.y : region.bottom]:
+        for text, style, _ in strip.crop(region.x, region.right):
+            if style is None or not any(letter.isalnum() for letter in text):
+                continue
+            assert style.color is not None
+            assert style.bgcolor is not None
+            pair = [Color.from_rich_color(style.color), Color.from_rich_color(style.bgcolor)]
+            if contrast(*pair) < LEGIBLE or style.dim:
+                found.add(f"{text.strip()!r} {pair[0].hex} on {pair[1].hex}")
+    return found
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_every_screen_looks_as_it_did(
+async def test_every_screen_looks_as_it_did_and_is_legible(
     make_app: Make, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
@@ -408,6 +432,10 @@ async def test_every_screen_looks_as_it_did(
         for show in SCREENS:
             await show(app, pilot)
             await pilot.pause()
+            for theme in COLOURED if size == SIZES[0] else ():
+                app.theme = theme
+                await pilot.pause()
+                differ += [f"{show.__name__} in {theme}: {words}" for words in illegible(app)]
             picture = app.export_screenshot(title=show.__name__)
             try:
                 compare(f"{show.__name__}-{size[0]}x{size[1]}", picture)

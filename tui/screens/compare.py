@@ -192,11 +192,11 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
             return []
         if row is None:
             return [(" no file differs", "dim")]
-        parts = file_facts(row)
+        words = ""
         old, new = (side.files.get(row.path) for side in self._sides)
         if row.node.status == CHANGED and old is not None and new is not None:
-            parts.append((f"  changed: {visible(changed_words(old, new))}", "warn"))
-        return parts
+            words = changed_words(old, new)
+        return file_facts(row, words)
 
     def _say(self, words: str) -> None:
         self._note = words

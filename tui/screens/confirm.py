@@ -9,6 +9,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.answers import visible
+from tui.theme import edges
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
@@ -86,7 +87,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         width, height = self.app.size
         widest = max(map(cell_len, (self._title, *self._lines)), default=0) + 2
         columns = max(LEAST, min(widest, MOST, width - 8))
-        self.query_one("#question").styles.width = columns + 4
+        self.query_one("#question").styles.width = columns + 4 + edges(self)
         self._list.styles.height = max(1, min(len(self._lines), height - EDGES))
         self._list.display = bool(self._lines)
         self._tell()

@@ -210,7 +210,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
 
     def _tell(self) -> None:
         parts: list[Part] = [(f" {self._title} ", "bold")]
-        names = [tab.name for tab in self._tabs]
+        names = [tab.name for tab in self._tabs if tab.name]
         named = with_names(names, self._at, self.app.size.width - cell_len(self._title) - 3)
         for number, name in enumerate(names):
             words = f" {name}" if number in named else ""

@@ -252,14 +252,13 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         if row is None:
             empty = self.file_list.is_ready and not self.file_list.count
             return [(f" {NOTHING}", "dim")] if empty else []
-        return [*file_facts(row), *self._changed_parts(row)]
+        return file_facts(row, self._changed_words(row))
 
-    def _changed_parts(self, row: Row) -> list[Part]:
+    def _changed_words(self, row: Row) -> str:
         """Return what differs from the version below, of a file that the layer changed."""
         if row.node.status != CHANGED or row.node.entry is None:
-            return []
-        words = self._contents.changed_words(row.path, row.node.entry, self._number)
-        return [(f"  changed: {visible(words)}", "warn")] if words else []
+            return ""
+        return self._contents.changed_words(row.path, row.node.entry, self._number)
 
     # Events
 

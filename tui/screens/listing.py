@@ -167,7 +167,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         if not self.is_attached:
             return
         parts: list[Part] = [(f" {self._title} ", "bold"), (f"{self.table.total}", "dim")]
-        if self._error is not None:
+        if self._error is not None and self.table.total:
             parts += [("  ", ""), *cause(self._error)]
         self._head.show(parts)
         self._detail.show(self._last_words())

@@ -10,7 +10,7 @@ from textual.screen import ModalScreen
 
 from core.record import Record
 from tui.answers import visible
-from tui.theme import glyphs
+from tui.theme import edges, glyphs
 from tui.widgets.columns import pad
 from tui.widgets.line_list import LineList
 from tui.widgets.rows import has_letters
@@ -95,6 +95,7 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
         self._on = on
         self._toggle = toggle
         self._typed = ""
+        self._box = 0
         self._shown = list(range(len(choices)))
         self._head = StatusLine(id="title")
         self._list = PickList()
@@ -123,7 +124,8 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
         switch = 2 if self._on else 0
         columns = self._names + self._signs + words + switch + 7
         columns = max(columns, cell_len(self._title) + 16, 40)
-        self.query_one("#box").styles.width = min(columns, MOST, width)
+        self._box = min(columns, MOST, width - edges(self))
+        self.query_one("#box").styles.width = self._box + edges(self)
         self._list.styles.height = max(1, min(len(self._choices), height - EDGES))
         self._show()
 
@@ -151,7 +153,8 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
         parts.append((pad(choice.name, self._names, right=False), ""))
         if self._signs:
             parts.append((f"  {pad(choice.sign, self._signs, right=False)}", "accent"))
-        return [*parts, (f"  {choice.words}", "dim")]
+        room = self._box - sum(cell_len(text) for text, _ in parts) - 3
+        return [*parts, ("  ", ""), (pad(choice.words, room, right=False), "dim")]
 
     @on(LineList.Moved)
     def _tell(self) -> None:
@@ -160,10 +163,10 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
             (" switches  " if self._on else " does it  ", "dim"),
         ]
         if self._edits:
-            hints += [("tab", "accent"), (" into the command bar  ", "dim")]
+            hints += [("tab", "accent"), (" to edit  ", "dim")]
+        hints += [("esc", "accent"), (" back  ", "dim")]
         if self._on is None:
-            hints += [("letters find  ", "dim")]
-        hints += [("esc", "accent"), (" back", "dim")]
+            hints += [("letters find", "dim")]
         below = self._list.below
         self._foot.show(hints, [(f"{below} more below " if below else "", "accent")])
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+
+from textual import on
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui.theme import edges
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
@@ -24,9 +28,9 @@ PAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "Below them is the session: each command with its answer, newest last.",
             "The last lines: the command bar, and the keys that do something here.",
             "",
-            "1 2 3      go to a table, tab goes through all panes",
-            "j k        move, as the arrows do; g G to the first and the last",
-            "+          zooms the pane, + again shows all",
+            "1 2 3\tgo to a table, tab goes through all panes",
+            "j k\tmove, as the arrows do; g G to the first and the last",
+            "+\tzooms the pane, + again shows all",
         ),
     ),
     (
@@ -34,22 +38,22 @@ PAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "A key on a row runs a command line, and the session shows which:",
             "",
-            "enter      all about the row: facts, usage, processes, inspect",
-            "l          its log; on marked rows, their logs as one",
-            "e          a shell in it; ctrl-p ctrl-q leaves without ending it",
-            "s r d      start or stop, restart, remove",
-            "space      marks rows: the next key is for all of them",
-            "/          filters: a word, !not, -s running, -l label",
+            "enter\tall about the row: facts, usage, processes, inspect",
+            "l\tits log; on marked rows, their logs as one",
+            "e\ta shell in it; ctrl-p ctrl-q leaves without ending it",
+            "s r d\tstart or stop, restart, remove",
+            "space\tmarks rows: the next key is for all of them",
+            "/\tfilters: a word, !not, -s running, -l label",
         ),
     ),
     (
         "the command bar",
         (
-            ":          opens it; docker's words work: run, ps, logs, exec, pull …",
-            "tab        completes verbs, options, names and tags",
-            "up ctrl-r  lines of the past, also of yesterday",
-            "| PROGRAM  gives the answer to a program:  ps -a | grep web",
-            "!COMMAND   runs on this host, ! alone opens a shell",
+            ":\topens it; docker's words work: run, ps, logs, exec, pull …",
+            "tab\tcompletes verbs, options, names and tags",
+            "up ctrl-r\tlines of the past, also of yesterday",
+            "| PROGRAM\tgives the answer to a program:  ps -a | grep web",
+            "!COMMAND\truns on this host, ! alone opens a shell",
             "",
             "What removes things shows all of them first;",
             "only y says yes.",
@@ -60,23 +64,32 @@ PAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "On an image, enter shows its layers and every file in them:",
             "",
-            "enter      reads a file, D compares it with the one below, X extracts",
-            "v          goes to the layers that have a version of the file",
-            "C          compares two images, one marked, one under the cursor",
+            "enter\treads a file, D compares it with the one below, X extracts",
+            "v\tgoes to the layers that have a version of the file",
+            "C\tcompares two images, one marked, one under the cursor",
             "",
-            "?          shows every key; tour opens this again",
+            "?\tshows every key; tour opens this again",
         ),
     ),
 )
 
 
+KEYS = 11
+"""Columns of the keys."""
+WIDEST = 84
+LINES = 8
+"""A page has so many at least: all are of one size where they fit."""
+OTHER_LINES = 6
+"""Of the box: its title, its answers, and what is empty."""
+
+
 class TourScreen(ModalScreen[None], inherit_bindings=False):
-    """Pages of a few lines; enter or space goes on."""
+    """Pages of a few lines, tab-separated from their keys; enter or space goes on."""
 
     DEFAULT_CSS = """
     TourScreen { align: center middle; background: $background 60%; }
     TourScreen #page {
-        width: 84; max-width: 96%; height: 14; max-height: 100%;
+        width: 84; max-width: 96%; height: auto; max-height: 100%;
         padding: 1 2; background: $panel;
     }
     TourScreen #title { height: 1; text-style: bold; }
@@ -93,6 +106,7 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self._answers = StatusLine(id="answers")
+        self._left: list[Part] = []
         self._at = 0
         self._lines = LineList(cursor=False)
 
@@ -110,13 +124,27 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
     def _show(self) -> None:
         title, lines = PAGES[self._at]
         self.query_one("#title", Static).update(f"{self._at + 1}/{len(PAGES)}  {title}")
-        self._lines.show_lines([_line(line) for line in lines])
+        room = min(WIDEST, self.app.size.width * 96 // 100) - 4 - edges(self)
+        shown = [part for line in lines for part in _line(line, room)]
+        most = self.app.size.height - OTHER_LINES - edges(self)
+        self._lines.styles.height = max(1, min(max(LINES, len(shown)), most))
+        self._lines.show_lines(shown)
         last = self._at == len(PAGES) - 1
         left: list[Part] = [
             ("enter ", "accent"), ("begin    " if last else "go on    ", ""),
             ("esc ", "accent"), ("leave", ""),
         ]  # fmt: skip
-        self._answers.show(left)
+        self._left = left
+        self._tell()
+
+    @on(LineList.Moved)
+    def _tell(self) -> None:
+        below = self._lines.below
+        self._answers.show(self._left, [(f"{below} more below" if below else "", "accent")])
+
+    def on_resize(self) -> None:
+        """Fit the page to the screen."""
+        self._show()
 
     def action_turn(self, by: int) -> None:
         """Go to another page; behind the last, leave."""
@@ -131,8 +159,9 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
         self.dismiss(None)
 
 
-def _line(line: str) -> list[Part]:
-    """Colour what stands in the column of keys."""
-    if len(line) > 11 and line[9:11] in ("  ", " e") and line[10:11] == " " and line[11:12] != " ":
-        return [(line[:11], "accent"), (line[11:], "")]
-    return [(line, "")]
+def _line(line: str, room: int) -> list[list[Part]]:
+    """Return a line, wrapped; keys stand in a column of their own."""
+    before, tab, after = line.partition("\t")
+    keys, words = (f"{before:<{KEYS}}", after) if tab else ("", before)
+    first, *others = textwrap.wrap(words, room - len(keys)) or [""]
+    return [[(keys, "accent"), (first, "")], *([(" " * len(keys) + more, "")] for more in others)]

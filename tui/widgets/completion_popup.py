@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.theme import Tones
+from tui.theme import Tones, edges
 from tui.widgets.columns import pad
 
 TYPE_CHECKING = False
@@ -58,15 +58,15 @@ class CompletionPopup(Widget):
             self.close()
             return
         self.items, self._at, self._top = items, -1, 0
-        room = self.screen.size.width
+        room = self.screen.size.width - edges(self)
         meaning = max(cell_len(item.display_meta_text) for item in items)
         widest = max(cell_len(item.display_text) for item in items)
         self._wide = min(widest, 40 if meaning else room - 4)
         width = min(self._wide + (meaning + 2 if meaning else 0) + 2, room)
         height = min(MOST, len(items), max(1, self.screen.size.height - 4))
-        self.styles.width = width
-        self.styles.height = height
-        self.styles.offset = (max(0, min(x - 1, room - width)), 0)
+        self.styles.width = width + edges(self)
+        self.styles.height = height + edges(self)
+        self.styles.offset = (max(0, min(x - 1 - edges(self) // 2, room - width)), 0)
         self.display = True
         self.refresh()
 
@@ -106,13 +106,15 @@ class CompletionPopup(Widget):
         if place >= len(self.items):
             return Strip.blank(width, base)
         item = self.items[place]
+        tones = self._tones.__getitem__
         if place == self._at:
             base = self.get_component_rich_style("completion-popup--picked")
+            tones = self._tones.lit
         word = pad(item.display_text, self._wide, right=False)
         meaning = item.display_meta_text
         room = width - self._wide - 4
         if cell_len(meaning) > room:
             meaning = set_cell_size(meaning, max(0, room - 1)) + "…"
         return Strip(
-            [Segment(f" {word}", base), Segment(f"  {meaning} ", base + self._tones["dim"])]
+            [Segment(f" {word}", base), Segment(f"  {meaning} ", base + tones("dim"))]
         ).adjust_cell_length(width, base)

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rich.style import Style
     from textual import events
 
     from tui.theme import Part
@@ -99,15 +100,25 @@ class LineList(Wheel, Widget, can_focus=True):
         if number >= self.count:
             return Strip.blank(width, base)
         here = self._has_cursor and number == self.cursor
-        if here and self.has_focus:
+        lit = here and self.has_focus
+        if lit:
             base += self.get_component_rich_style("line-table--cursor", partial=True)
-        segments = [Segment(text, base + self._tones[tone]) for text, tone in self._make(number)]
+        tones = self._tones.lit if lit else self._tones.__getitem__
+        segments = [Segment(text, base + tones(tone)) for text, tone in self._make(number)]
         body = Strip(segments)
         if not self._has_cursor:
-            return body.crop_extend(self._left, self._left + width, base)
+            return self._cut(body, width, base)
         tone = self._tones["accent" if self.has_focus else "faint"]
         bar = Strip([Segment(self._glyphs.cursor if here else " ", base + tone)], 1)
-        return Strip.join([bar, body.crop_extend(self._left, self._left + width - 1, base)])
+        return Strip.join([bar, self._cut(body, width - 1, base)])
+
+    def _cut(self, body: Strip, width: int, base: Style) -> Strip:
+        """Return the part of a line that is looked at, with a sign where it goes on."""
+        shown = body.crop_extend(self._left, self._left + width, base)
+        if body.cell_length > self._left + width > 0:
+            more = Segment("…", base + self._tones["accent"])
+            shown = Strip.join([shown.crop(0, width - 1), Strip([more], 1)])
+        return shown
 
     def on_resize(self) -> None:
         """Keep the cursor on the screen."""

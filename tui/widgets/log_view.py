@@ -271,6 +271,11 @@ class LogView(Wheel, Widget, can_focus=True):
         body = body.crop_extend(left, left + width - GUTTER, mark)
         return Strip.join([Strip(gutter, GUTTER), body])
 
+    def notify_style_update(self) -> None:
+        """Take the colours of another theme."""
+        super().notify_style_update()
+        self._forget()
+
     def on_resize(self) -> None:
         """Wrap for the new width."""
         self.rows.width = self.size.width - GUTTER

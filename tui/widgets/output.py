@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_LINES = 5000
 """Older blocks fall out."""
 HEAD = 1
-NOTHING = "what commands answer stands here; : types one, ? shows every key"
+NOTHING = "answers stand here; : types a command, ? shows every key"
 
 
 class Output(ScrollView, can_focus=True):

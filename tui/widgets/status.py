@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class StatusLine(Widget):
-    """One line of parts: the left ones are cut, the right ones stay."""
+    """One line of parts: the left ones are cut where both do not fit, the right ones stay."""
 
     class Clicked(Message):
         """The mouse pressed a key that the line shows, as people write it."""
@@ -51,8 +51,11 @@ class StatusLine(Widget):
         width = self.size.width
         right = self._strip(self._right)
         left = self._strip(self._left)
-        room = max(0, width - right.cell_length)
-        return Strip.join([left.crop_extend(0, room, base), right]).adjust_cell_length(width, base)
+        room = max(0, width - right.cell_length - bool(self._right))
+        if left.cell_length > room:
+            left = Strip.join([left.crop(0, max(0, room - 1)), Strip([Segment("…", base)])])
+        left = left.extend_cell_length(width - right.cell_length, base)
+        return Strip.join([left, right]).adjust_cell_length(width, base)
 
     def on_click(self, event: events.Click) -> None:
         """Press the key that stands there, or that the words there belong to."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tui.widgets.line_table import LineTable
     from tui.widgets.rows import Line, Row
 
-LIT = 64
-"""Columns of the cursor's row that are lit: each is sent again when the cursor moves."""
+LIT, LIT_WHOLE = 64, 100
+"""So much of the cursor's row is lit, or all of a narrow one: it is sent again at every move."""
 
 
 class TableLines:
@@ -99,8 +99,20 @@ class TableLines:
                 parts.append((" " * GAP, ""))
         if not active:
             return self._strip(parts, width)
-        lit = self._strip(parts, min(width, LIT), self._over(active))
-        return Strip.join([lit, self._strip(parts, width).crop(LIT)])
+        end = self._lit_end(width)
+        lit = self._strip(parts, end, self._over(active))
+        return Strip.join([lit, self._strip(parts, width).crop(end)])
+
+    def _lit_end(self, width: int) -> int:
+        """Return where the light on the cursor's row ends: behind a whole column."""
+        if width <= LIT_WHOLE:
+            return width
+        end = GUTTER + 1
+        for cells in self._table.widths.cells:
+            if cells and end + cells > LIT:
+                break
+            end += cells + GAP if cells else 0
+        return end
 
     def _head(self, head: Row) -> list[Part]:
         name = head.cells[0]
@@ -120,5 +132,6 @@ class TableLines:
 
     def _strip(self, parts: Sequence[Part], width: int, over: Style | None = None) -> Strip:
         base = self._table.rich_style + over if over else self._table.rich_style
-        segments = [Segment(text, base + self._tones[tone]) for text, tone in parts]
+        tones = self._tones.lit if over else self._tones.__getitem__
+        segments = [Segment(text, base + tones(tone)) for text, tone in parts]
         return Strip(segments).adjust_cell_length(width, base)
