@@ -7,9 +7,10 @@ import time
 
 from core.containers import names, networking, stored
 from core.containers.configuration import spec
-from core.errors import Conflict, UsageError
+from core.errors import Conflict, RunError, UsageError
 from core.lean_json import dumps, loads
 from core.lean_sqlite import IntegrityError
+from core.privileges import is_rootless
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -70,6 +71,8 @@ def draft(
         directory=paths.container(container_id),
         volumes=paths.volumes,
     )
+    if is_rootless():
+        _check_limits(made, container_id)
     labels = spec.labels(options, image_config)
     args = made["process"]["args"]
     health = _health(options, image_config.get("config") or {})
@@ -78,6 +81,20 @@ def draft(
         container_id, options.name, options.image, image_digest, time.time(), loads(document)
     )
     return Draft(row, made, document)
+
+
+def _check_limits(made: dict[str, Any], container_id: str) -> None:
+    """Raise RunError for limits of an ordinary user who can have no cgroup on this host."""
+    from core.containers.runtime import cgroups, delegation, plan
+
+    planned = plan.make_cgroup(made, container_id)
+    offered = not cgroups.layout() and (planned["version"] or delegation.offer())
+    if not offered and (option := cgroups.asked_first(planned)):
+        raise RunError(
+            f"{option}: {cgroups.NO_CGROUP}",
+            hint="limpet doctor tells what this host lacks; leave the option out",
+            subject=option,
+        )
 
 
 def _health(options: ContainerOptions, settings: dict[str, Any]) -> dict[str, Any] | None:

@@ -41,6 +41,15 @@ def arguments(path: str, ports: Sequence[tuple[str, int, int, str]]) -> list[str
     return words
 
 
+def end(pid: int) -> None:
+    """End a pasta that this process has started, and return when its ports are free."""
+    try:
+        os.kill(pid, _signal.SIGKILL)  # it has nothing to put in order
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it has ended before
+
+
 def start(words: Sequence[str], pid: int) -> int:
     """Start pasta for the network namespace of a process, and return its PID once it is ready.
 

@@ -137,10 +137,45 @@ def test_what_a_user_cannot_have_is_told(limpet: Limpet, home: Path) -> None:
     # The isolation of tests leaves v1's cgroups, of which nobody has any but root.
     assert "--memory: this user has no cgroup" in limpet("run", "-m", "64m", *RUN[1:], "true",
                                                          code=125)  # fmt: skip
+    limpet("create", "--name", "free", "starter", "true")
+    assert "--memory: this user" in limpet("update", "-m", "64m", "free", code=125)
+    limpet("start", "free")
     doctor = limpet("doctor")
     assert "version 1 gives an ordinary user none" in doctor
     assert f"root of user {UID}'s own namespace" in doctor
     assert "/usr/bin/pasta" in doctor
+
+
+def test_namespaces_and_devices_of_the_host(limpet: Limpet) -> None:
+    run = ("run", "--rm", "--network", "none")
+    script = "echo x >/proc/sys/kernel/hostname"
+    said = limpet(*run, "--pid", "host", "starter", "sh", "-c", script, code=1)
+    assert "Read-only" in said
+    script = f"cat /proc/{os.getpid()}/comm"
+    assert limpet(*run, "--pid", "host", "starter", "sh", "-c", script) == (
+        Path("/proc/self/comm").read_text()
+    )
+    script = "ls /dev/shm >/dev/null && readlink /proc/self/ns/ipc"
+    assert limpet(*run, "--ipc", "host", "starter", "sh", "-c", script).strip() == (
+        os.readlink("/proc/self/ns/ipc")
+    )
+    script = "head -c 3 /dev/nothing | wc -c; stat -c %t:%T /dev/nothing"
+    assert limpet(*run, "--device", "/dev/zero:/dev/nothing", "starter", "sh", "-c", script) == (
+        "3\n1:5\n"
+    )
+
+
+def test_checks_run_and_ports_are_free_again_at_once(limpet: Limpet) -> None:
+    limpet("run", "-d", "--name", "web", "-p", "127.0.0.1:18083:80", "--stop-timeout", "0",
+           "--health-cmd", "true", "--health-interval", "0.2s", "starter", "sleep",
+           "1000")  # fmt: skip
+    until(lambda: "(healthy)" in limpet("ps"))
+    for value in ("1", "2"):
+        limpet("edit", "-f", "-e", f"TRY={value}", "web")
+        assert limpet("exec", "web", "sh", "-c", "echo $TRY") == f"{value}\n"
+    limpet("restart", "web")
+    assert "--pause=false" in limpet("commit", "web", "made", code=1)  # v1 gives him no freezer
+    limpet("commit", "--pause=false", "web", "made")
 
 
 def test_a_user_without_ids_learns_how_to_get_them(limpet: Limpet, home: Path) -> None:

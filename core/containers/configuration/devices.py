@@ -67,4 +67,5 @@ def _node(path: str, inside: str) -> dict[str, Any]:
         "fileMode": stat.S_IMODE(facts.st_mode),
         "uid": facts.st_uid,
         "gid": facts.st_gid,
+        "host": path,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from core.errors import UsageError
+from core.privileges import is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ def _standard(options: ContainerOptions, directory: str) -> list[dict[str, Any]]
     queues = _entry("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
     if options.ipc == "host":
         shared = [_entry("/dev/shm", "bind", "/dev/shm", "rbind")]
-        # Not every host has mounted its own; a new mount shows the same, but only to root.
-        seen = os.path.isdir("/dev/mqueue")
-        shared.append(_entry("/dev/mqueue", "bind", "/dev/mqueue", "rbind") if seen else queues)
+        if os.path.isdir("/dev/mqueue"):
+            shared.append(_entry("/dev/mqueue", "bind", "/dev/mqueue", "rbind"))
+        elif not is_rootless():
+            shared.append(queues)  # which shows the host's, that it has not mounted itself
     elif options.ipc == "none":
         shared = [queues]
     elif options.ipc.startswith("container:"):

@@ -7,6 +7,7 @@ import time
 
 from core.containers import repair, state, stored
 from core.containers.files.changes import mount_points
+from core.errors import HostError
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -129,7 +130,11 @@ class _Frozen:
 
     def __enter__(self) -> None:
         if self._freeze:
-            self._freeze(*self._arguments, frozen=True)
+            try:
+                self._freeze(*self._arguments, frozen=True)
+            except HostError as error:
+                error.hint = "--pause=false makes an image of it as it runs"
+                raise
 
     def __exit__(self, *_: object) -> None:
         if self._freeze:

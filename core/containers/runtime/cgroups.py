@@ -160,6 +160,12 @@ def _make_v1(name: str, resources: Mapping[str, Any], devices: tuple[str, ...]) 
     }
 
 
+def asked_first(cgroup: dict[str, Any]) -> str:
+    """Return the first option that asks for a limit, "" when none does."""
+    expected = ("", *cgroup["defaults"])
+    return next((asked for _, _, asked in cgroup["writes"] if asked not in expected), "")
+
+
 def create(cgroup: dict[str, Any]) -> list[str]:
     """Make the directories and set the limits; returns warnings about what this host lacks.
 
@@ -167,11 +173,8 @@ def create(cgroup: dict[str, Any]) -> list[str]:
     """
     warnings: list[str] = []
     if cgroup["version"] == 0:
-        wanted = [
-            asked for _, _, asked in cgroup["writes"] if asked not in ("", *cgroup["defaults"])
-        ]
-        if wanted:
-            raise OSError(errno.ENOTSUP, f"{wanted[0]}: {NO_CGROUP}")
+        if option := asked_first(cgroup):
+            raise OSError(errno.ENOTSUP, f"{option}: {NO_CGROUP}")
         return warnings
     for folder in cgroup["dirs"]:
         try:

@@ -16,15 +16,15 @@ DEVICE_LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"),
                 ("core", "/proc/kcore"), ("ptmx", "pts/ptmx"))  # fmt: skip
 
 
-def _make_node(name: str, mode: int, device: int, folder: int) -> None:
-    """Make a device's node in a directory.
+def _make_node(name: str, mode: int, device: int, folder: int, host_path: str = "") -> bool:
+    """Make a device's node in a directory; False where the host's was bound there.
 
-    Where the kernel lets nobody make one, in a user namespace, the host's is bound there.
+    That is in a user namespace, in which the kernel lets nobody make one.
     """
     try:
         os.mknod(name, mode, device, dir_fd=folder)
     except PermissionError:
-        host = os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC)
+        host = os.open(host_path or f"/dev/{name}", os.O_PATH | os.O_CLOEXEC)
         if os.fstat(host).st_rdev != device:
             os.close(host)
             raise
@@ -34,6 +34,8 @@ def _make_node(name: str, mode: int, device: int, folder: int) -> None:
         mount.bind(host, target, read_only=False, recursive=False)
         os.close(target)
         os.close(host)
+        return False
+    return True
 
 
 class Devices(Step):
@@ -81,23 +83,25 @@ class HostDevices(Step):
 class DeviceNodes(Step):
     """Makes nodes for devices that were asked for."""
 
-    nodes: tuple[tuple[str, str, int, int, int, int, int], ...]
-    """Path, c or b, major, minor, mode, owner, group."""
+    nodes: tuple[tuple[str, str, int, int, int, int, int, str], ...]
+    """Path, c or b, major, minor, mode, owner, group, path on the host."""
 
     def describe(self) -> str:
         return f"make nodes {' '.join(node[0] for node in self.nodes)}"
 
     def apply(self, context: Context) -> None:
-        for place, kind, major, minor, mode, uid, gid in self.nodes:
+        for place, kind, major, minor, mode, uid, gid, host in self.nodes:
             folder, _, name = place.rpartition("/")
             fd = context.target(folder or "/", directory=True)
             try:
-                file_type = stat.S_IFCHR if kind == "c" else stat.S_IFBLK
+                mode |= stat.S_IFCHR if kind == "c" else stat.S_IFBLK
+                device = os.makedev(major, minor)
                 try:
-                    os.mknod(name, file_type | mode, os.makedev(major, minor), dir_fd=fd)
+                    made = _make_node(name, mode, device, fd, host)
                 except FileExistsError:
                     os.unlink(name, dir_fd=fd)
-                    os.mknod(name, file_type | mode, os.makedev(major, minor), dir_fd=fd)
-                os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+                    made = _make_node(name, mode, device, fd, host)
+                if made:
+                    os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
             finally:
                 os.close(fd)

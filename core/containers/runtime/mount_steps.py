@@ -128,7 +128,15 @@ class Procfs(Step):
 
     def apply(self, context: Context) -> None:
         # These flags have the same numbers as attributes of a mount.
-        context.proc_fd = make_procfs(self.flags & 0xF)
+        attributes = self.flags & 0xF
+        try:
+            context.proc_fd = make_procfs(attributes)
+        except PermissionError:
+            # An ordinary user mounts none of a pid namespace that is not his, as of the host's.
+            taken = mount.open_tree(mount.AT_FDCWD, "/proc", mount.OPEN_TREE_CLONE
+                                    | mount.OPEN_TREE_CLOEXEC | mount.AT_RECURSIVE)  # fmt: skip
+            mount.mount_setattr(taken, attributes, recursive=True)
+            context.proc_fd = taken
         context.proc_device = os.fstat(context.proc_fd).st_dev
         fd = context.target(self.target, directory=True)
         mount.attach(context.proc_fd, fd)

@@ -260,9 +260,9 @@ def _peer(path: str) -> str:
     return path.removeprefix("container:")
 
 
-def _device(node: dict[str, Any]) -> tuple[str, str, int, int, int, int, int]:
+def _device(node: dict[str, Any]) -> tuple[str, str, int, int, int, int, int, str]:
     return (node["path"], node["type"], node["major"], node["minor"], node["fileMode"],
-            node["uid"], node["gid"])  # fmt: skip
+            node["uid"], node["gid"], node.get("host", ""))  # fmt: skip
 
 
 def _propagation(entry: dict[str, Any]) -> int:

@@ -17,6 +17,7 @@ from core.containers.state import read_file, replace_file
 from core.containers.supervision import child, request
 from core.lean_json import dumps
 from core.linux import process
+from core.privileges import is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,9 +139,10 @@ class Health:
         self._loop.later(self._check["timeout_s"], self._late)
 
     def _fork(self) -> Probe:
-        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        process.setns(own, process.CLONE_NEWPID)  # not born inside: nothing there may see it
-        os.close(own)
+        if not is_rootless():  # whose monitors have never chosen another, see child.fork_first
+            own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            process.setns(own, process.CLONE_NEWPID)  # not born inside: nothing there may see it
+            os.close(own)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         read, write = os.pipe()
         os.set_blocking(read, False)

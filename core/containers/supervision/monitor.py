@@ -247,12 +247,9 @@ class Monitor:
         return user_bridges
 
     def _end_pasta(self) -> None:
-        """End the last run's; it is reaped with the others."""
+        """End the last run's."""
         if self._pasta:
-            try:
-                os.kill(self._pasta, _signal.SIGTERM)
-            except ProcessLookupError:
-                pass
+            pasta.end(self._pasta)
             self._pasta = 0
 
     def _accept(self, channel: _socket.socket) -> None:
