@@ -71,7 +71,9 @@ class Loader:
         self._store = store
         self._registry = registry
         self._job = job
-        self._contents = Contents(store, max_bytes, job.check)
+        self._contents = Contents(store, max_bytes, job)
+        self._compared: set[tuple[str, str]] = set()
+        """Blobs and what they were packed of, or unpacked to, as they came."""
 
     def load(self, source: Reader | str, title: str = "") -> list[Loaded]:
         """Load all images of an archive's bytes, or of the directory of a layout.
@@ -85,9 +87,11 @@ class Loader:
                 read_layout(self._contents, source)
             else:
                 read_archive(self._contents, source)
+            candidates = self._candidates(title)
         except OSError as error:
             raise not_stored("the archive", error) from error
-        candidates = self._candidates(title)
+        finally:
+            self._contents.close()
         if not candidates:
             raise UnsupportedMedia(
                 "the archive holds no image: neither index.json nor manifest.json is in it",
@@ -170,6 +174,8 @@ class Loader:
         for layer, diff_id in zip(layers, names, strict=True):
             if layer.diff_id and layer.diff_id != diff_id:
                 raise Corrupt(f"layer {diff_id}: its content has digest {layer.diff_id}")
+            if layer.diff_id:
+                self._compared.add((layer.digest, diff_id))
         described = [self._describe(layer) for layer in layers]
         tags = [self._name(str(tag), "") for tag in entry.get("RepoTags") or []]
         return Candidate(
@@ -204,7 +210,7 @@ class Loader:
         for blob, diff_id in layers:
             if not self._store.layers.has(diff_id):
                 missing[diff_id] = blob
-            else:
+            elif (blob.digest, diff_id) not in self._compared:
                 self._compare(blob, diff_id)
 
         def work(blob: Descriptor, diff_id: str) -> Callable[[Callable[[], None]], None]:

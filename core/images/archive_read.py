@@ -11,8 +11,10 @@ import errno
 import io
 import os
 import stat
+from itertools import chain
 
 from core.errors import Corrupt, HostError, ImageError, NotFound, UnsupportedMedia
+from core.images.archive_unpack import Feeds
 from core.images.compression import GZIP_MAGIC, ZSTD_MAGIC, Exact, open_archive
 from core.images.digest import check_digest, is_digest
 from core.images.layer_sink import LayerSink
@@ -22,9 +24,10 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import BinaryIO, Self
 
+    from core.images.archive_unpack import Feed
     from core.images.compression import Reader
     from core.images.store import ImageStore
     from core.jobs import Job
@@ -40,16 +43,18 @@ class Stored(Record):
     digest: str
     size: int
     diff_id: str = ""
-    """Known where it was compressed on the way."""
+    """Known where it was compressed or unpacked on the way."""
 
 
 class Contents:
     """What an archive holds, by name: documents in memory, everything else as blobs."""
 
-    def __init__(self, store: ImageStore, max_bytes: int, check: Callable[[], None]) -> None:
+    def __init__(self, store: ImageStore, max_bytes: int, job: Job) -> None:
         self._store = store
         self._max_bytes = max_bytes
-        self._check = check
+        self._check = job.check
+        self._feeds = Feeds(store, job)
+        self._fed: dict[str, Feed] = {}
         self._small: dict[str, bytes] = {}
         self._small_bytes = 0
         self._stored: dict[str, Stored] = {}
@@ -96,8 +101,15 @@ class Contents:
             content = self._small.get(name)
             if content is None:
                 raise Corrupt(f"the archive has no layer {name}", subject=name)
-            self._stored[name] = self._pack(Exact(io.BytesIO(content)), len(content))
+            self._stored[name] = self._pack(name, Exact(io.BytesIO(content)), len(content))
+        if (feed := self._fed.pop(name, None)) and feed.end():
+            found = self._stored[name]
+            self._stored[name] = found.replace(diff_id=_diff_id_in(name))
         return self._stored[name]
+
+    def close(self) -> None:
+        """End what is still at work."""
+        self._feeds.close()
 
     def add(self, entry: TarEntry, source: Exact) -> None:
         """Take one member; its content is read from `source`."""
@@ -124,7 +136,7 @@ class Contents:
         elif digest:
             self._store_blob(digest, source, entry.size)
         else:
-            self._stored[name] = self._pack(source, entry.size)
+            self._stored[name] = self._pack(name, source, entry.size)
 
     def add_file(self, name: str, path: str) -> None:
         """Take a file of a layout in a directory."""
@@ -141,22 +153,28 @@ class Contents:
             return
         self._store.blobs.write(digest, self._pieces(source, size))
 
-    def _pack(self, source: Exact, size: int) -> Stored:
+    def _pack(self, name: str, source: Exact, size: int) -> Stored:
         """Store a layer that is named otherwise than by its digest, compressed if it is not."""
         pieces = self._pieces(source, size)
         first = next(pieces, b"")
+        is_packed = first.startswith((GZIP_MAGIC, ZSTD_MAGIC))
+        diff_id = _diff_id_in(name)
+        feed = None
+        if first and diff_id and not is_packed and (feed := self._feeds.begin(diff_id, size)):
+            self._fed[name] = feed
+        summed = feed is None and not is_packed
         with self._store.blobs.new() as blob:
-            is_packed = first.startswith((GZIP_MAGIC, ZSTD_MAGIC))
-            sink = LayerSink(blob.fd, "none" if is_packed else "gzip")
+            sink = LayerSink(blob.fd, "none" if is_packed else "gzip", summed=summed)
             try:
-                sink.write(first)
-                for piece in pieces:
+                for piece in chain((first,), pieces):
                     sink.write(piece)
+                    if feed:
+                        feed.write(piece)
                 sink.finish()
             finally:
                 sink.abandon()
             blob.publish(sink.digest)
-        return Stored(sink.digest, sink.blob_size, "" if is_packed else sink.diff_id)
+        return Stored(sink.digest, sink.blob_size, sink.diff_id if summed else "")
 
     def _pieces(self, source: Exact, size: int) -> Iterator[bytes]:
         while size:
@@ -194,6 +212,12 @@ def _digest_in(name: str) -> str:
     """Return the digest that a member of a layout is named by, "" for another one."""
     digest = name.removeprefix("blobs/").replace("/", ":")
     return digest if name.startswith("blobs/") and is_digest(digest) else ""
+
+
+def _diff_id_in(name: str) -> str:
+    """Return the digest that a layer is named by as podman does it, "" for another name."""
+    digest = f"sha256:{name.removesuffix('.tar')}"
+    return digest if is_digest(digest) and name.endswith(".tar") else ""
 
 
 class Source:

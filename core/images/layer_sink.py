@@ -33,17 +33,19 @@ GZIP_LEVEL, ZSTD_LEVEL = 2, 3
 class LayerSink:
     """Writes to `fd`; after `finish` the digests, `blob_size` and `size` are known.
 
-    Raises what writing raises (OSError: no space), from `write` or `finish`.
+    Without `summed` there is no `diff_id`.  Raises what writing raises (OSError: no space), from
+    `write` or `finish`.
     """
 
-    def __init__(self, fd: int, compression: str = "gzip") -> None:
+    def __init__(self, fd: int, compression: str = "gzip", *, summed: bool = True) -> None:
         self._fd = fd
         self._compress, self._flush = compressor(compression)
         self._plain, self._packed = hasher(), hasher()
         self._parts: list[bytes] = []
         self._waiting = 0
         self._failure: BaseException | None = None
-        self._workers = [Worker(self._plain.update, self._fail), Worker(self._pack, self._fail)]
+        works = (self._plain.update, self._pack) if summed else (self._pack,)
+        self._workers = [Worker(work, self._fail) for work in works]
         self.size = self.blob_size = 0
 
     @property

@@ -226,6 +226,20 @@ def test_old_docker_archives(engine: Engine, tmp_path: Path) -> None:
     assert engine.archives.load(str(made)).result()[0].image.digest == found.image.digest
 
 
+def test_layers_named_by_digests_pass_by_once(engine: Engine, tmp_path: Path) -> None:
+    """What is unpacked beside is the config's layer, or else it is looked into again."""
+    tars = [layer_tar(str(size), NOISE[:size]) for size in (1, 600, 3 << 20, 5 << 20)]
+    wrong = {f"{'0' * 64}.tar": layer_tar("wrong", NOISE)}
+    again = {f"copy/{name}": tar for name, tar in named(*tars).items()}
+    made = docker_archive(tmp_path / "made.tar", {**named(*tars), **wrong, **again})
+    found = engine.archives.load(str(made)).result()[0].image
+    layers = engine.store.history(found.digest)
+    sums = [hashlib.sha256(tar).hexdigest() for tar in (*tars, *wrong.values(), *tars)]
+    assert [layer.diff_id for layer in layers] == [f"sha256:{value}" for value in sums]
+    assert len(os.listdir(engine.paths.layers)) == 2 * len(set(sums))  # each has its index
+    assert engine.images.fsck([], repair=False, quick=False).result() == []
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], Path], type[Exception], str]] = {
     "no image": (lambda p: _write(p, archive(entry("a", content=b"b"))), UnsupportedMedia,
                  "neither index.json nor manifest.json"),
@@ -246,7 +260,24 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], type[Exception], str]] = {
         rootfs={"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}), Corrupt, "has digest"),
     "an escape": (lambda p: docker_archive(
         p, {"a/layer.tar": archive(entry("../out", content=b"x"))}), UnsafePath, "out"),
+    "an escape in a layer named by its digest": (lambda p: docker_archive(
+        p, named(archive(entry("../out", content=NOISE)))), UnsafePath, "out"),
+    "a layer under another's digest": (lambda p: docker_archive(
+        p, {f"{'0' * 64}.tar": layer_tar("a", NOISE)},
+        rootfs={"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}), Corrupt, "has digest"),
+    "cut off in a layer named by its digest": (lambda p: _cut(docker_archive(
+        p, named(layer_tar("a", NOISE)))), Corrupt, "cut off"),
 }  # fmt: skip
+
+
+def named(*layers: bytes) -> dict[str, bytes]:
+    """Return layers by the names that podman gives them."""
+    return {f"{hashlib.sha256(tar).hexdigest()}.tar": tar for tar in layers}
+
+
+def _cut(path: Path) -> Path:
+    os.truncate(path, 4 << 20)
+    return path
 
 
 def _write(path: Path, content: bytes) -> Path:
