@@ -57,9 +57,9 @@ class Engine:
 
         store = ImageStore(self.paths, self.database, self.config)
         if self.database.query("SELECT 1 FROM unsettled_layers LIMIT 1"):
-            from core.images.settling import mend_unsettled
+            from core.images.settling import see_to_unsettled
 
-            mend_unsettled(store)
+            see_to_unsettled(store)
         return store
 
     @part

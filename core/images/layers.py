@@ -1,8 +1,8 @@
 """The unpacked layers: one directory and one index each, shared by all images.
 
-A layer's row is committed after its directory has its name, and its content is on the disk or
-is noted as on its way there (`core.images.settling`): a crash leaves a whole layer, or what
-the next limpet sweeps away or unpacks again.
+A layer's row is committed after its directory has its name, and says that its content is on its
+way to the disk (`core.images.settling`): a crash leaves a whole layer, or what the next limpet
+sweeps away or unpacks again.
 """
 
 from __future__ import annotations
@@ -107,7 +107,6 @@ class LayerStore:
         check: Callable[[], None],
         arriving: str = "",
     ) -> int:
-        from core.images.settling import settle
         from core.images.trees import remove_tree
 
         home = self._home(diff_id)
@@ -116,7 +115,6 @@ class LayerStore:
         os.mkdir(home, ROOT_MODE)
         os.chmod(home, ROOT_MODE)  # whatever the umask: it is the root that programs see
         index = home + ".index"
-        started = time.time()
         try:
             size, files = unpacker.unpack(
                 blob, home, index, media_type=descriptor.media_type,
@@ -125,8 +123,7 @@ class LayerStore:
                 max_files=self._config["image", "max_layer_files"],
                 progress=progress, check=check, arriving=arriving, size=descriptor.size,
             )  # fmt: skip
-            settle(self._database, started)
-            return self._publish(home, index, diff_id, size, files)
+            return self._publish(home, index, diff_id, size, files, descriptor)
         except BaseException:
             _clear(home)
             raise
@@ -135,7 +132,7 @@ class LayerStore:
         """Return a place for a layer in the making, swept up if its maker is killed; a context."""
         self._paths.make()
         self._sweep()
-        return Staging(self._paths, self._database, check)
+        return Staging(self._paths, check)
 
     def adopt(
         self,
@@ -149,15 +146,14 @@ class LayerStore:
     ) -> int:
         """Make a whole directory and its index a layer; returns the layer's ID.
 
-        If the layer is here already, the directory is removed instead.  Its blob is on the
-        disk; the directory need not be: see `core.images.settling`.
+        If the layer is here already, the directory is removed instead.
         """
         with _Lock(self._home(diff_id) + ".lock", check):
             rows = self._database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
             if rows:
                 _clear(home)
                 return int(rows[0][0])
-            return self._publish(home, index, diff_id, size, files, unsettled=blob)
+            return self._publish(home, index, diff_id, size, files, blob)
 
     def _publish(
         self,
@@ -166,7 +162,7 @@ class LayerStore:
         diff_id: str,
         size: int,
         files: int,
-        unsettled: Descriptor | None = None,
+        blob: Descriptor,
     ) -> int:
         from core.images.settling import note_unsettled
         from core.images.trees import remove_tree
@@ -182,19 +178,12 @@ class LayerStore:
                     (diff_id, size, files),
                 )
                 number = int(made.lastrowid or 0)
-            if unsettled:
-                note_unsettled(sql, number, unsettled)
-            else:
-                sql.execute("DELETE FROM unsettled_layers WHERE layer=?", (number,))
+            note_unsettled(sql, number, blob)
             gone = self.set_aside(number)
             os.rename(index, f"{self._paths.layers}/{number}.index")
             # The last thing before the end of the transaction: whoever is killed in between
             # leaves a directory that nothing names, and an adopted one is its owner's.
             os.rename(home, f"{self._paths.layers}/{number}")
-        # After the commit, which SQLite syncs with a later checkpoint: the journals of ext4 and
-        # xfs keep the order of the two, and this does not leave the directory's name to chance.
-        if not unsettled:
-            _sync_directory(self._paths.layers)
         remove_tree(gone)
         return number
 
@@ -240,14 +229,6 @@ class LayerStore:
         return gone
 
 
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def _clear(home: str) -> None:
     from core.images.trees import remove_tree
 
@@ -259,22 +240,15 @@ def _clear(home: str) -> None:
 class Staging:
     """A place among the layers that is its maker's: enters as a path where nothing is yet."""
 
-    def __init__(self, paths: Paths, database: Database, check: Callable[[], None]) -> None:
-        self._paths = paths
-        self._database = database
+    def __init__(self, paths: Paths, check: Callable[[], None]) -> None:
         self._home = f"{paths.layers}/.new-{os.urandom(8).hex()}"
         self._lock = _Lock(self._home + ".lock", check)
 
     def __enter__(self) -> str:
-        from core.images.settling import settle_old
-
         self._lock.__enter__()
-        self._settling = settle_old(self._paths, self._database)
         return self._home
 
     def __exit__(self, *error: object) -> None:
-        if self._settling:
-            self._settling.join()
         _clear(self._home)
         self._lock.__exit__(*error)
 

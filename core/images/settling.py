@@ -1,8 +1,9 @@
-"""Layers that were made here, whose files the kernel brings to the disk in its own time.
+"""Layers whose files the kernel brings to the disk in its own time.
 
-Whoever makes one waits for its blob alone.  A row says in which boot the files beside it were
-written, until they have settled; what a power cut may have left of those of an earlier boot
-is unpacked again from the blob before anybody looks at it.
+What a layer was unpacked of, or packed to, is on the disk before an image has it: its blob.
+Nobody waits for the files beside it.  A row says in which boot they were written, until they
+have settled; what a power cut may have left of those of an earlier boot is unpacked again
+before anybody looks at it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,8 @@ from core.images.manifest import Descriptor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Connection
-    from threading import Thread
 
-    from core.database import Database
-    from core.images.layers import LayerStore
     from core.images.store import ImageStore
-    from core.paths import Paths
 
 OLD_S = 60
 """Twice what the kernel keeps written pages: syncfs(2) then finds little to do."""
@@ -36,72 +33,77 @@ def note_unsettled(sql: Connection, number: int, blob: Descriptor) -> None:
     )
 
 
-def settle(database: Database, before: float) -> None:
-    """Forget those that were there at a time, after which the whole file system was synced."""
-    if database.query("SELECT 1 FROM unsettled_layers WHERE since < ?", (before,)):
-        with database.write() as sql:
-            settled = "DELETE FROM unsettled_layers WHERE since < ? AND boot = ?"
-            sql.execute(settled, (before, _boot()))
-
-
-def settle_old(paths: Paths, database: Database) -> Thread | None:
-    """Let a thread bring to the disk what was written a while ago; None if nothing was."""
+def see_to_unsettled(store: ImageStore) -> None:
+    """Mend what an earlier boot left, and let a thread settle what was written a while ago."""
+    if store.database.query("SELECT 1 FROM unsettled_layers WHERE boot <> ?", (_boot(),)):
+        _mend_all(store)
     before = time.time() - OLD_S
-    if not database.query("SELECT 1 FROM unsettled_layers WHERE since < ?", (before,)):
-        return None
-    from threading import Thread
+    if store.database.query("SELECT 1 FROM unsettled_layers WHERE since < ?", (before,)):
+        from threading import Thread
 
-    def run() -> None:
-        from core.linux.filesystem import sync_file_system
-
-        fd = os.open(paths.layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            sync_file_system(fd)
-            settle(database, before)
-        except (OSError, Error):
-            pass  # they stay as they are noted
-        finally:
-            os.close(fd)
-            database.close()
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    return thread
+        Thread(target=settle, args=(store, before), daemon=True).start()
 
 
-def mend_unsettled(store: ImageStore) -> None:
-    """Unpack again what was written in an earlier boot and had not settled.
+def settle(store: ImageStore, before: float) -> None:
+    """Have all on the disk that was written before a time, and forget it."""
+    from core.linux.filesystem import sync_file_system
 
-    A layer whose blob is damaged, too, loses its directory: `image fsck --repair` asks the
-    registry for it.  Of several processes one does it, and the others wait.
-    """
-    query = (
-        "SELECT u.layer, l.diff_id, u.blob_digest, u.blob_size, u.media_type "
-        "FROM unsettled_layers u JOIN layers l ON l.id = u.layer WHERE u.boot <> ?"
-    )
-    if not store.database.query(query, (_boot(),)):
-        return
+    settled = "DELETE FROM unsettled_layers WHERE since < ? AND boot = ?"
+    fd = os.open(store.paths.layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_file_system(fd)
+        with store.database.write() as sql:
+            sql.execute(settled, (before, _boot()))
+    except (OSError, Error):
+        pass  # they stay as they are noted
+    finally:
+        os.close(fd)
+        store.database.close()
+
+
+def _mend_all(store: ImageStore) -> None:
+    """Unpack layers again; of several processes one does it, and the others wait."""
     lock = os.open(store.paths.layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for number, diff_id, digest, size, media_type in store.database.query(query, (_boot(),)):
-            _mend(store, store.layers, number, diff_id, Descriptor(media_type, digest, size))
+        rows = store.database.query(
+            "SELECT u.layer, l.diff_id, u.media_type, u.blob_digest, u.blob_size "
+            "FROM unsettled_layers u JOIN layers l ON l.id = u.layer WHERE u.boot <> ?",
+            (_boot(),),
+        )
+        for number, diff_id, *noted in rows:
+            blobs = [Descriptor(*row) for row in (noted, *_blobs(store, diff_id))]
+            _mend(store, number, diff_id, blobs)
     finally:
         os.close(lock)
 
 
-def _mend(
-    store: ImageStore, layers: LayerStore, number: int, diff_id: str, blob: Descriptor
-) -> None:
+def _blobs(store: ImageStore, diff_id: str) -> list[tuple[str, str, int]]:
+    """Return what images name for a layer."""
+    return store.database.query(
+        "SELECT media_type, blob_digest, blob_size FROM image_layers WHERE diff_id=?", (diff_id,)
+    )
+
+
+def _mend(store: ImageStore, number: int, diff_id: str, blobs: list[Descriptor]) -> None:
+    """Unpack a layer again from the first of its blobs that is whole.
+
+    If none is, it loses its directory: `image fsck --repair` asks the registry for it.
+    """
     from core.images.trees import remove_tree
 
-    try:
-        layers.replace(store.blobs.path(blob.digest), blob, diff_id, lambda _: None, lambda: None)
-    except Error:
-        with store.database.write() as sql:
-            sql.execute("DELETE FROM unsettled_layers WHERE layer=?", (number,))
-            gone = layers.set_aside(number)
-        remove_tree(gone)
+    layers = store.layers
+    for blob in blobs:
+        path = store.blobs.path(blob.digest)
+        try:
+            layers.replace(path, blob, diff_id, lambda _: None, lambda: None)
+        except Error:
+            continue
+        return
+    with store.database.write() as sql:
+        sql.execute("DELETE FROM unsettled_layers WHERE layer=?", (number,))
+        gone = layers.set_aside(number)
+    remove_tree(gone)
 
 
 def _boot() -> str:

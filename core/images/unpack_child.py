@@ -78,7 +78,6 @@ def _import_all() -> None:
 
     import core.images.extract
     import core.images.tar_stream
-    import core.linux.filesystem
     import core.privileges  # noqa: F401
 
 
@@ -114,7 +113,6 @@ def unpack(order: Order) -> tuple[int, int]:
     from core.images.digest import hasher, split_digest
     from core.images.extract import Extractor
     from core.images.tar_stream import TarStream
-    from core.linux.filesystem import sync_file_system
     from core.privileges import is_rootless
 
     compressed, plain = (hasher(split_digest(text)[0]) for text in (order.digest, order.diff_id))
@@ -149,8 +147,6 @@ def unpack(order: Order) -> tuple[int, int]:
         _compare(compressed.hexdigest(), order.digest, "blob")
     _compare(plain.hexdigest(), order.diff_id, "content of layer")
     extractor.index.write(index_fd)
-    # Before anybody relies on it.
-    sync_file_system(root)
     return extractor.size, extractor.index.count
 
 
