@@ -63,7 +63,7 @@ def plan_removal(
                 hint=f"rmi -f {word} takes them all, rmi NAME takes one",
             )
         going = [name] if name else own
-        left = set(own) - set(going) - tags.keys()
+        left = [other for other in own if other not in going and other not in tags]
         if not left and (holders := users.get(image.digest)):
             raise InUse(
                 f"image {word} is used by container {', '.join(holders)}",
