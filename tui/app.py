@@ -167,7 +167,7 @@ class LimpetApp(OpensScreens):
     def _age(self) -> None:
         self._aged = True
         self._news.set()
-        if self._turns.may_hold_up:
+        if self._turns.pause():
             garbage.search()
 
     async def _keep_up(self) -> None:

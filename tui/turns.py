@@ -22,27 +22,26 @@ KEY_S = 0.03
 
 QUIET_S = 1.0
 RESTLESS_S = 60.0
-"""Somebody who has typed without a pause for so long has to wait for a moment now and then."""
+"""Keys that come without a pause for so long have to wait for once."""
 
 
 class Turns:
     """Takes turns with the keys of one app."""
 
     def __init__(self) -> None:
-        self._pressed = self._began = 0.0
+        self._pressed = self._paused = 0.0
 
     def pressed(self) -> None:
         """Note that a key came in."""
-        now = monotonic()
-        if now - self._pressed > QUIET_S:
-            self._began = now
-        self._pressed = now
+        self._pressed = monotonic()
 
-    @property
-    def may_hold_up(self) -> bool:
-        """Whether nobody has pressed a key for a while, or somebody never stops."""
+    def pause(self) -> bool:
+        """Return whether keys may wait now: none comes, or they have not waited for a minute."""
         now = monotonic()
-        return now - self._pressed > QUIET_S or now - self._began > RESTLESS_S
+        may = now - self._pressed > QUIET_S or now - self._paused > RESTLESS_S
+        if may:
+            self._paused = now
+        return may
 
     async def carry_out(self, work: Iterator[object]) -> None:
         """Go through `work`, whose every step should be far below a millisecond."""
