@@ -1,6 +1,8 @@
 """systemd units that bring containers up with the host and down before it.
 
-limpet has no service of its own to run: a unit calls the command once.  systemd.service(5).
+limpet has no service of its own to run: a unit calls the command once.  An ordinary user's are
+units of his own systemd, which runs with the host if he lingers.  systemd.service(5),
+systemd.unit(5), loginctl(1).
 """
 
 from __future__ import annotations
@@ -8,13 +10,15 @@ from __future__ import annotations
 import os
 
 from core.errors import HostError, NotFound
+from core.privileges import is_rootless, outer_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.paths import Paths
 
-DIRECTORY = "/etc/systemd/system"
-TARGET = "multi-user.target"
+SYSTEMD, SYSTEM = "/etc/systemd", "/etc/systemd/system"
+TARGET, USER_TARGET = "multi-user.target", "default.target"
+NETWORK = "Wants=network-online.target\nAfter=network-online.target local-fs.target\n"
 STOP_S = 300
 """systemd's patience while containers stop; each has its own time within it."""
 
@@ -22,6 +26,14 @@ STOP_S = 300
 def unit_name(container: str) -> str:
     """Return the name of a container's unit; without a name, that of all containers."""
     return f"limpet-{container}.service" if container else "limpet.service"
+
+
+def unit_directory() -> str:
+    """Return where units are: those of the host, or of this user's systemd."""
+    if not is_rootless():
+        return SYSTEM
+    home = os.environ.get("XDG_CONFIG_HOME") or f"{os.environ.get('HOME', '')}/.config"
+    return f"{home}/systemd/user"
 
 
 def unit_text(paths: Paths, command: str, container: str) -> str:
@@ -33,9 +45,7 @@ def unit_text(paths: Paths, command: str, container: str) -> str:
     # KillMode: the monitors end with their containers, which ExecStop has stopped.
     return f"""[Unit]
 Description={title}
-Wants=network-online.target
-After=network-online.target local-fs.target
-RequiresMountsFor={_quoted(paths.data)}
+{"" if is_rootless() else NETWORK}RequiresMountsFor={_quoted(paths.data)}
 
 [Service]
 Type=oneshot
@@ -49,21 +59,23 @@ TimeoutStartSec=0
 TimeoutStopSec={STOP_S}
 
 [Install]
-WantedBy={TARGET}
+WantedBy={_target()}
 """
 
 
-def install_unit(name: str, text: str, directory: str = DIRECTORY) -> str:
+def install_unit(name: str, text: str, directory: str = "") -> str:
     """Write a unit and have it started with the host; returns its path.
 
     Raises HostError when this host has no systemd or lets us not.
     """
-    path, link = f"{directory}/{name}", f"{directory}/{TARGET}.wants/{name}"
-    if not os.path.isdir(directory):
+    directory = directory or unit_directory()
+    path, link = f"{directory}/{name}", f"{directory}/{_target()}.wants/{name}"
+    needed = SYSTEMD if is_rootless() else directory
+    if not os.path.isdir(needed):
         raise HostError(
-            f"{directory} does not exist: this host has no systemd",
+            f"{needed} does not exist: this host has no systemd",
             hint="have limpet boot called at the host's start by other means",
-            subject=directory,
+            subject=needed,
         )
     try:
         os.makedirs(os.path.dirname(link), exist_ok=True)
@@ -75,18 +87,34 @@ def install_unit(name: str, text: str, directory: str = DIRECTORY) -> str:
             os.symlink(path, link)
     except OSError as error:
         raise _refused(path, error) from error
-    _systemctl("daemon-reload")
+    _reload()
     return path
 
 
 def start_unit(name: str) -> None:
     """Make an installed unit active, where a systemd runs."""
-    _systemctl("start", name)
+    from core.linux import systemd
+
+    try:
+        systemd.start(_socket(), outer_uid(), name)
+    except OSError:
+        pass  # there is none that runs; what cannot be started is told by it
 
 
-def remove_unit(name: str, directory: str = DIRECTORY) -> str:
+def lingers() -> bool:
+    """Return whether the systemd that has the units runs with the host, logged in or not."""
+    return not is_rootless() or os.path.exists(f"/var/lib/systemd/linger/{_person()}")
+
+
+def linger_command() -> str:
+    """Return what makes it so."""
+    return f"loginctl enable-linger {_person()}"
+
+
+def remove_unit(name: str, directory: str = "") -> str:
     """Remove a unit, leaving what it started as it is; NotFound when it is not installed."""
-    path, link = f"{directory}/{name}", f"{directory}/{TARGET}.wants/{name}"
+    directory = directory or unit_directory()
+    path, link = f"{directory}/{name}", f"{directory}/{_target()}.wants/{name}"
     if not os.path.lexists(path):
         raise NotFound(
             f"{path} is not installed", hint="limpet unit install writes it", subject=name
@@ -97,7 +125,7 @@ def remove_unit(name: str, directory: str = DIRECTORY) -> str:
                 os.unlink(file)
     except OSError as error:
         raise _refused(path, error) from error
-    _systemctl("daemon-reload")
+    _reload()
     return path
 
 
@@ -112,12 +140,32 @@ def limpet_command() -> str:
     return "/usr/bin/limpet"
 
 
-def _systemctl(*words: str) -> None:
-    """Tell a running systemd something."""
-    if os.path.isdir("/run/systemd/system"):
-        import subprocess
+def _target() -> str:
+    return USER_TARGET if is_rootless() else TARGET
 
-        subprocess.run(["systemctl", *words], check=False, capture_output=True)
+
+def _socket() -> str:
+    from core.containers.runtime.delegation import systemd_socket
+
+    return systemd_socket(outer_uid())
+
+
+def _person() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(outer_uid()).pw_name
+    except KeyError:
+        return str(outer_uid())
+
+
+def _reload() -> None:
+    from core.linux import systemd
+
+    try:
+        systemd.reload(_socket(), outer_uid())
+    except OSError:
+        pass  # none runs that would have to read it
 
 
 def _quoted(word: str) -> str:

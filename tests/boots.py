@@ -22,6 +22,12 @@ if [ -e /second ]; then
     for name in lost keep; do
         limpet exec $name sh -c 'cd /sys/fs/cgroup; cat memory.max cpu.max pids.max'
     done
+    part lingering
+    until XDG_RUNTIME_DIR=/run/user/1000 systemctl --machine=person@ --user is-active \
+        limpet.service >/dev/null 2>&1; do sleep 1; n=$((n + 1)); [ $n -gt 60 ] && break; done
+    echo 'cd; limpet ps; limpet logs kept' >/tmp/user
+    echo 'limpet exec kept cat /sys/fs/cgroup/memory.max' >>/tmp/user
+    XDG_RUNTIME_DIR=/run/user/1000 su person -c '. /tmp/user'
     part end
     limpet rm -f $(limpet ps -aq)
     return
@@ -40,6 +46,10 @@ limpet exec web sh -c 'cat /proc/self/cgroup; cd /sys/fs/cgroup; cat memory.max 
 limpet pause web
 limpet ps --format '{{.Status}}'
 limpet rm -f web
+limpet run -d --name kept -m 16m --restart unless-stopped --network none starter sh -c '
+    echo begins; trap "echo ends; exit 0" TERM; while :; do sleep 1; done'
+limpet unit install
+systemctl --user is-active limpet.service
 EOF
 XDG_RUNTIME_DIR=/run/user/1000 su person -c '. /tmp/user'
 part runtime
@@ -80,6 +90,7 @@ WANTED = {
         "limpet.scope",
         "0::/\n16777216\n50000 100000\n20\n",
         "(Paused)",
+        "limpet.service\nactive",
     ),
     "runtime": ("limpet-one.scope", "paused"),
     "units": ("active\ninactive",),
@@ -92,6 +103,7 @@ WANTED = {
         "session Exited (0)",
         "begins\nends\nbegins\nbegins\nends\n",
     ),
+    "lingering": (" Up ", "begins\nends\nbegins\n16777216\n"),
     "limits": ("16777216\n50000 100000\n20\n" * 2,),
 }
 

@@ -44,7 +44,7 @@ def unit_install(engine: Engine, args: Unit) -> Result:
 
     It is an active unit that systemd stops, and its containers with it, as the host goes down.
     """
-    from core.units import install_unit, start_unit
+    from core.units import install_unit, linger_command, lingers, start_unit
 
     name, text = _unit(engine, args.container)
     path = install_unit(name, text)
@@ -54,7 +54,8 @@ def unit_install(engine: Engine, args: Unit) -> Result:
         runs = not engine.boot.would_start()
     if runs:
         start_unit(name)
-    return Text(path)
+    hint = "" if lingers() else f"\nit takes effect while you are logged in; {linger_command()}"
+    return Text(path + hint)
 
 
 @verb("unit remove", Unit, "Take the systemd unit away again", "unit rm")

@@ -87,13 +87,41 @@ def stop(socket: str, uid: int, name: str) -> None:
         manager.close()
 
 
+def reload(socket: str, uid: int) -> None:
+    """Have the manager read its units anew.  Raises OSError."""
+    manager = _Manager(socket, uid)
+    try:
+        manager.call("Reload", "", _Writer())
+    finally:
+        manager.close()
+
+
+def start(socket: str, uid: int, name: str, patience_s: float = 300.0) -> None:
+    """Start a unit and wait until it is.  Raises OSError: ENOENT when there is no such unit."""
+    body = _Writer()
+    body.text(name)
+    body.text("replace")
+    manager = _Manager(socket, uid, patience_s)
+    try:
+        manager.wait(manager.call("StartUnit", "ss", body))
+    finally:
+        manager.close()
+
+
 class _Manager:
     """A connection to systemd; one call at a time."""
 
-    def __init__(self, path: str, uid: int) -> None:
+    def __init__(self, path: str, uid: int, patience_s: float = PATIENCE_S) -> None:
         self._channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        self._channel.settimeout(PATIENCE_S)
+        self._channel.settimeout(patience_s)
         self._read = b""
+        try:
+            self._greet(path, uid)
+        except OSError:
+            self._channel.close()
+            raise
+
+    def _greet(self, path: str, uid: int) -> None:
         self._channel.connect(path)
         self._channel.sendall(b"\0AUTH EXTERNAL " + str(uid).encode().hex().encode() + b"\r\n")
         while not self._read.endswith(b"\r\n"):
@@ -143,7 +171,7 @@ class _Manager:
                 done, _, result = _strings(body, 4)
                 if done == path:
                     if result != "done":
-                        raise OSError(errno.EIO, f"systemd: the scope's start has {result}")
+                        raise OSError(errno.EIO, f"systemd: the start of {path} has {result}")
                     return
 
     def _message(self) -> tuple[int, dict[int, bytes], bytes]:

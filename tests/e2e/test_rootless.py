@@ -165,6 +165,18 @@ def test_namespaces_and_devices_of_the_host(limpet: Limpet) -> None:
     )
 
 
+def test_a_unit_is_one_of_the_user_s_own_systemd(limpet: Limpet, home: Path) -> None:
+    said = limpet("unit", "install").splitlines()
+    unit = home / ".config/systemd/user/limpet.service"
+    assert said[0] == str(unit)
+    assert said[1].endswith("loginctl enable-linger person")
+    assert "WantedBy=default.target" in unit.read_text()
+    assert "network-online" not in unit.read_text()  # a user's systemd knows none
+    assert (unit.parent / "default.target.wants/limpet.service").read_text() == unit.read_text()
+    limpet("unit", "remove")
+    assert not unit.exists()
+
+
 def test_checks_run_and_ports_are_free_again_at_once(limpet: Limpet) -> None:
     limpet("run", "-d", "--name", "web", "-p", "127.0.0.1:18083:80", "--stop-timeout", "0",
            "--health-cmd", "true", "--health-interval", "0.2s", "starter", "sleep",
