@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.commands import values
+from core.commands import absent_options, values
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
 from core.commands.result import Column, Document, Lines, Result, Table, Text
 from core.containers.state import ALIVE, CRASH_LOOPING, RESTARTING
@@ -39,6 +39,8 @@ class Ps(Listing):
 
 class Logs(Args):
     """Options of `logs`."""
+
+    absent = absent_options.LOGS
 
     follow: bool = flag("-f", "--follow", help="wait for more")
     tail: int = option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from core.commands import limit_values, mount_values, values
+from core.commands import absent_options, limit_values, mount_values, values
 from core.commands.grammar import flag, option, positional, rest
 from core.commands.monitor_options import monitor_options
 from core.commands.network_options import Networked, network_options
@@ -22,6 +22,8 @@ THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOP
 
 class Create(Networked):
     """Options of `create`."""
+
+    absent = absent_options.RUN
 
     name: str = option("--name", help="its name", metavar="NAME", convert=values.container_name)
     hostname: str = option("-h", "--hostname", help="host name inside", metavar="NAME")

@@ -129,6 +129,8 @@ class Args(Record):
     """Base of a verb's arguments; annotate fields with `positional`, `flag`, `option`, `rest`."""
 
     declared: ClassVar[tuple[Arg, ...]] = ()
+    absent: ClassVar[dict[str, str]] = {}
+    """Options of docker's that there are not, each with what to do instead."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -336,6 +338,8 @@ def _bad_word(verb: Verb, role: Role) -> UsageError:
         return usage_error(verb, f"{role.value!r} is one word too many")
     from difflib import get_close_matches
 
+    if instead := verb.args.absent.get(role.value.partition("=")[0]):
+        return UsageError(f"{verb.word} has no option {role.value}", hint=instead)
     known = [name for arg in verb.args.declared for name in arg.flags]
     near = get_close_matches(role.value, known, 1)
     guess = f", did you mean {near[0]}?" if near else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.commands import network_values, values
+from core.commands import absent_options, network_values, values
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
 from core.commands.result import Column, Document, Plan, Result, Table, Text
 
@@ -22,6 +22,7 @@ OWN = ("bridge", *MODES)
 class List(Listing):
     """Options of `network ls`."""
 
+    no_trunc: bool = flag("--no-trunc", help="whole IDs, as they are always")
     filter: tuple[str, ...] = option(
         "-f",
         "--filter",
@@ -34,6 +35,7 @@ class List(Listing):
 class Create(Args):
     """Options of `network create`."""
 
+    absent = absent_options.NETWORK
     driver: str = option(
         "-d", "--driver", help="bridge", default="bridge", metavar="DRIVER", choices=("bridge",)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from core.commands import values
+from core.commands import absent_options, values
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
 from core.commands.result import Column, Document, Plan, Result, Table, Text
 
@@ -31,6 +31,10 @@ class List(Listing):
 class Create(Args):
     """Options of `volume create`."""
 
+    absent = absent_options.VOLUME
+
+    driver: str = option("-d", "--driver", help="local", default="local", metavar="DRIVER",
+                         choices=("local",))  # fmt: skip
     label: tuple[tuple[str, str], ...] = option(
         "-l", "--label", help="NAME=VALUE", many=True, metavar="NAME=VALUE", convert=values.label
     )

@@ -102,6 +102,19 @@ def test_bad_words_are_named(line: str, message: str) -> None:
     assert caught.value.hint.startswith("usage: ")
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [("run --link db:db starter", "one network"), ("create --runtime=runc starter", "the runtime"),
+     ("volume create -o type=nfs v", "-v"), ("network create --attachable n", "swarms"),
+     ("logs --details web", "--timestamps")],
+)  # fmt: skip
+def test_what_only_docker_has_is_told_with_what_does_the_same(line: str, hint: str) -> None:
+    verb, rest = find(line.split())
+    with pytest.raises(UsageError) as error:
+        parse(verb, rest)
+    assert hint in error.value.hint
+
+
 def test_unknown_commands_get_a_near_match() -> None:
     with pytest.raises(UsageError) as caught:
         find(["imgaes"])
