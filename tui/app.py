@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from core.engine import Engine
+    from tui.screens.detail import DetailScreen
     from tui.terminal.pane import TerminalPane
 
 AGES_EVERY_S = 20
@@ -57,6 +58,7 @@ class LimpetApp(OpensScreens):
     BINDINGS = [
         Binding("alt+left", "travel(-1)", "The screen before"),
         Binding("alt+right", "travel(1)", "The screen after"),
+        Binding("colon", "command", "The command line"),
         Binding("question_mark", "help_here", "What can be done here"),
         Binding("alt+m", "bookmark", "Keep a bookmark here, or drop it"),
         Binding("apostrophe", "bookmarks", "Go to a bookmark, or to what was seen last"),
@@ -233,6 +235,14 @@ class LimpetApp(OpensScreens):
         self.visits.arrive(address)
         self.push_screen(screen, self._left)
 
+    def on_detail_screen_turned(self, event: DetailScreen.Turned) -> None:
+        """Let the address say which tab is shown."""
+        words = self._addresses.get(self.screen, "").split()
+        if words[:1] in (["containers"], ["images"]):
+            address = " ".join([*words[:2], *event.word.split()])
+            self._addresses[self.screen] = address
+            self.visits.turn(address)
+
     def _left(self, _: None) -> None:
         self.call_later(self._came_back)
 
@@ -241,15 +251,25 @@ class LimpetApp(OpensScreens):
 
     def action_travel(self, by: int) -> None:
         """Go to the screen that was shown before, or after."""
+        address = self.visits.neighbour(by)
+        if address:
+            self.go_to(address)
+
+    def go_to(self, address: str) -> None:
+        """Show the screen of an address instead of those that are shown."""
         from tui.own_words import go
 
-        address = self.visits.neighbour(by)
-        if not address:
-            return
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self.visits.arrive(address)
         go(self, address.split())
+
+    def action_command(self) -> None:
+        """Open the command line; who leaves it with nothing done is back on this screen."""
+        self.dashboard.bar_for = self.visits.here if self.screen is not self.dashboard else ""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.dashboard.bar.open()
 
     def action_bookmark(self) -> None:
         """Keep the address of what is shown, or no longer."""

@@ -50,8 +50,8 @@ class OpensScreens(FrameDiffApp):
         """Show the layers and files of an image that is in a registry."""
         self.show_screen(views.remote_layers(self.engine, image), f"registries {image} layers")
 
-    def open_container(self, container: str) -> None:
-        """Show everything about a container."""
+    def open_container(self, container: str, tab: str = "") -> None:
+        """Show everything about a container; `tab`: the one to begin with."""
         from core.commands.scan import quote
 
         def back_to(line: str, otherwise: str = "") -> Callable[[], None]:
@@ -76,15 +76,17 @@ class OpensScreens(FrameDiffApp):
             "d": ("rm", back_to(f"rm {name}")),
             "m": ("all actions", self._menu(CONTAINERS, container)),
         }
-        self.show_screen(views.container(self.engine, container, keys), f"containers {name}")
+        screen = views.container(self.engine, container, keys, tab)
+        self.show_screen(screen, f"containers {name} {tab}".rstrip())
 
-    def open_image(self, image: str) -> None:
-        """Show everything about an image."""
+    def open_image(self, image: str, tab: str = "") -> None:
+        """Show everything about an image; `tab`: the one to begin with."""
         keys = {
             "v": ("layers", lambda: self.open_layers(image)),
             "m": ("all actions", self._menu(IMAGES, image)),
         }
-        self.show_screen(views.image(self.engine, image, keys), f"images {image}")
+        screen = views.image(self.engine, image, keys, tab)
+        self.show_screen(screen, f"images {image} {tab}".rstrip())
 
     def _menu(self, kind: str, name: str) -> Callable[[], None]:
         def run() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WORDS = {
     "go": "to a screen by its name: go containers web logs; go COMMAND shows its answer live",
-    "containers": "containers on their table: containers web logs, or layers, opens a screen",
+    "containers": "containers on their table: containers web logs, layers, env … opens a screen",
     "registries": "registries on their table: registries HOST/NAME opens a screen",
     "back": "to the screen that was shown before",
     "forward": "to the screen after it",
@@ -35,6 +35,18 @@ LEAVING = ("q", "quit", "exit")
 IMAGES = "images"
 """Alone, it is the command that lists them."""
 TABLES = ("containers", IMAGES, "registries")
+TABS = {
+    "containers": ("usage", "processes", "changes", "day", "events", "env", "mounts", "health",
+                   "inspect"),
+    IMAGES: ("history", "uses", "env", "labels", "inspect"),
+}  # fmt: skip
+"""Tabs of a container's screen, and of an image's, as addresses call them."""
+SCREENS = {
+    "containers": ("logs", "layers", *TABS["containers"]),
+    IMAGES: ("layers", *TABS[IMAGES]),
+    "registries": ("layers",),
+}
+"""What can stand behind a name."""
 
 
 def completions(engine: Engine, line: str) -> dict[str, str]:
@@ -57,9 +69,7 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
     elif before == ["go", "images"]:
         pool = {tag: "" for info in engine.images.list() for tag in info.tags}
     elif before[0] == "go" and len(before) == 3:
-        views = {"containers": ("logs", "layers"), "images": ("layers",),
-                 "registries": ("layers",)}  # fmt: skip
-        pool = dict.fromkeys(views.get(before[1], ()), "")
+        pool = dict.fromkeys(SCREENS.get(before[1], ()), "")
     elif before == ["help"]:
         pool = {verb.word: verb.summary for verb in load_all().values()}
     elif before == ["theme"]:
@@ -91,7 +101,7 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         return app.open_listing(first)
     elif first == "go":
         _say(app, line, go(app, rest))
-    elif first in TABLES and (first != IMAGES or rest[-1:] in (["layers"], ["inspect"])):
+    elif first in TABLES and (first != IMAGES or _shows(rest)):
         _say(app, line, go(app, words))
     elif first in ("back", "forward"):
         app.action_travel(-1 if first == "back" else 1)
@@ -102,6 +112,11 @@ def carry_out(app: LimpetApp, line: str) -> bool:
     else:
         return False
     return True
+
+
+def _shows(words: Sequence[str]) -> bool:
+    """Tell whether words behind `images` are an image's screen, not options of the command."""
+    return len(words) == 2 and words[1] in SCREENS[IMAGES]
 
 
 def _say(app: LimpetApp, line: str, problem: str) -> None:
@@ -139,15 +154,16 @@ def go(app: LimpetApp, words: Sequence[str]) -> str:
         return ""
     opens: dict[tuple[str, str], Callable[[], None]] = {
         ("containers", ""): lambda: app.open_container(name),
-        ("containers", "inspect"): lambda: app.open_container(name),
         ("containers", "logs"): lambda: app.open_logs(name.split(",")),
         ("containers", "layers"): lambda: app.open_container_layers(name),
         ("images", ""): lambda: app.open_image(name),
-        ("images", "inspect"): lambda: app.open_image(name),
         ("images", "layers"): lambda: app.open_layers(name),
         ("registries", ""): lambda: app.open_registry(name),
         ("registries", "layers"): lambda: app.open_remote_layers(name),
     }
+    if view in TABS.get(place, ()):
+        show = app.open_image if place == IMAGES else app.open_container
+        opens[place, view] = lambda: show(name, view)
     if (place, view) in opens:
         try:
             opens[place, view]()
@@ -170,7 +186,7 @@ def go(app: LimpetApp, words: Sequence[str]) -> str:
     return ""
 
 
-WHERE = "go containers|images|registries [NAME [logs|layers]], or jobs, networks, or a command"
+WHERE = "go containers|images|registries [NAME [logs|layers|TAB]], jobs, networks, or a command"
 
 
 def _theme(app: LimpetApp, words: Sequence[str]) -> str:

@@ -64,8 +64,8 @@ def compare(engine: Engine, old: str, new: str) -> Screen[None]:
     return CompareScreen((old, new), lambda: (side(old), side(new)))
 
 
-def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
-    """Return everything about a container."""
+def container(engine: Engine, name: str, keys: Keys, tab: str = "") -> Screen[None]:
+    """Return everything about a container; `tab`: the one to begin with."""
     from tui.details import Tab, container_tabs
     from tui.screens.detail import DetailScreen
 
@@ -97,6 +97,7 @@ def container(engine: Engine, name: str, keys: Keys) -> Screen[None]:
         read,
         lambda: engine.containers.usage(name),
         keys=keys,
+        tab=tab,
         history=lambda: engine.containers.history(name, 240),
         usage_every_s=engine.config["tui", "refresh_s"],
     )
@@ -176,8 +177,8 @@ def job(running: Job, watch: BuildWatch | None = None) -> Screen[None]:
     return DetailScreen(f"job {running.id}  {running.title}", read, keys=keys, read_every_s=0.5)
 
 
-def image(engine: Engine, name: str, keys: Keys) -> Screen[None]:
-    """Return everything about an image."""
+def image(engine: Engine, name: str, keys: Keys, tab: str = "") -> Screen[None]:
+    """Return everything about an image; `tab`: the one to begin with."""
     from core.commands.image import inspect_image
     from tui.details import image_tabs
     from tui.screens.detail import DetailScreen
@@ -187,7 +188,7 @@ def image(engine: Engine, name: str, keys: Keys) -> Screen[None]:
         document = inspect_image(engine, name)
         return image_tabs(document, history, lambda: uses(engine, name, history))
 
-    return DetailScreen(name, read, keys=keys)
+    return DetailScreen(name, read, keys=keys, tab=tab)
 
 
 def uses(engine: Engine, name: str, history: Sequence[LayerInfo]) -> list[Line]:

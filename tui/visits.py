@@ -37,6 +37,11 @@ class Visits:
         self._seen = [*self._seen[max(0, self._at + 2 - MOST) : self._at + 1], address]
         self._at = len(self._seen) - 1
 
+    def turn(self, address: str) -> None:
+        """Note that what is shown has another address now."""
+        if self._seen:
+            self._seen[self._at] = address
+
     def leave(self) -> None:
         """Note that what is shown was left for what was shown before it."""
         self._at = max(0, self._at - 1)

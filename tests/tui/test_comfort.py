@@ -6,17 +6,20 @@ import pytest
 
 from core.commands.result import Column, Plan, Running, Table, Text
 from core.config import Config
+from core.containers.lifecycle import Containers
 from core.engine import Engine
 from core.errors import Unreachable
 from core.jobs import Job
 from core.paths import Paths
 from tests.tui.conftest import facts
 from tests.tui.test_app import answered, screen_text, session, until
+from tests.tui.test_detail import CONTAINER
 from tui.app import LimpetApp
 from tui.ascii_only import INSTEAD
 from tui.keymap import Keymap
 from tui.notify import notification
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.dashboard import DashboardScreen
 from tui.screens.detail import DetailScreen
 from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen
@@ -324,3 +327,24 @@ async def test_bookmarks_lead_back_and_are_kept(make_app: Callable[..., LimpetAp
     again = make_app()
     async with again.run_test(size=(80, 24)):
         assert again.bookmarks == ["volumes"]
+
+
+async def test_the_command_line_opens_on_every_screen(
+    make_app: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Containers, "inspect", lambda *_: CONTAINER)
+    app = make_app()
+
+    def shows(kind: type[object], words: str) -> bool:
+        return isinstance(app.screen, kind) and words in screen_text(app)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("containers web env")
+        await until(pilot, lambda: shows(DetailScreen, "A  1=1"))
+        await pilot.press("colon", *"xy")
+        await until(pilot, lambda: app.dashboard.is_current and shows(DashboardScreen, "xy"))
+        await pilot.press("ctrl+u", "escape")
+        await until(pilot, lambda: shows(DetailScreen, "A  1=1"))
+        assert app.visits.here == "containers web env"
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: app.visits.here == "containers web mounts")

@@ -1,14 +1,17 @@
 """Ten thousand keys that nobody would press in this order; the app still answers afterwards.
 
 What lines would do is left out: here a line is answered by words, an error, a plan, a job or
-a stream.  LIMPET_WALK=seed:keys walks another way.
+a stream.  LIMPET_WALK=seed:keys walks another way.  A walk that fails
+writes down what it did, and what the app showed, in a file that its message names.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import tempfile
 import time
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +35,8 @@ from tui.bridge import Bridge
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from textual.pilot import Pilot
 
 SEED, COUNT = map(int, os.environ.get("LIMPET_WALK", "7:10000").split(":"))
 MOST_S = 90
@@ -117,37 +122,72 @@ async def test_ten_thousand_keys_leave_an_app_that_answers(
     make_app: Callable[..., LimpetApp], walkable: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app()
-    leaves: list[object] = []
-    monkeypatch.setattr(app, "exit", lambda *code: leaves.append(code))
-    real = Bridge._carry_out
     answers = Answers(app.engine)
-    monkeypatch.setattr(Bridge, "_carry_out", lambda _, line: answers(line))
-    walk = random.Random(SEED)
-    pressed: list[str] = []
-    deadline = time.monotonic() + MOST_S
+    monkeypatch.setattr(app, "exit", lambda *_: None)
     async with app.run_test(size=SIZES[0]) as pilot:
-        app.dashboard.take(facts(40))
-        while len(pressed) < COUNT and time.monotonic() < deadline:
-            batch = walk.choices(KEYS, WEIGHTS, k=BATCH)
-            pressed += batch
-            for name in batch:
-                app.post_message(event(name))
-            await pilot.pause()
-            if walk.random() < 0.02:
-                await pilot.resize_terminal(*walk.choice(SIZES))
-            if walk.random() < 0.1:
-                app.dashboard.take(facts(walk.randrange(60)))
-            assert app._exception is None, (SEED, pressed[-200:])
-        monkeypatch.setattr(Bridge, "_carry_out", real)
-        await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: not app.message_queue_size)
-        await pilot.pause(1)  # keys may still be on their way to widgets
-        for _ in range(40):
-            if app.screen is app.dashboard and app.dashboard.table.has_focus:
-                break
-            await pilot.press("escape")
-        assert app.screen is app.dashboard, screen_text(app)
-        app.submit("clear")
-        await pilot.press("colon", "ctrl+u", *"version", "enter")
-        await until(pilot, lambda: "limpet 0." in session(app))
-        assert len(pressed) >= min(COUNT, 1000), "too slow to be a walk"
+        with kept(app) as steps:
+            with monkeypatch.context() as patch:
+                patch.setattr(Bridge, "_carry_out", lambda _, line: answers(line))
+                await walk(app, pilot, steps)
+                await until(pilot, lambda: not app.message_queue_size)
+                await pilot.pause(1)  # keys may still be on their way to widgets
+            await answer(app, pilot)
+
+
+async def walk(app: LimpetApp, pilot: Pilot[int], steps: list[str]) -> None:
+    """Press keys that nobody would, and write down what was done."""
+    choice = random.Random(SEED)
+    count = 0
+    deadline = time.monotonic() + MOST_S
+    app.dashboard.take(facts(40))
+    while count < COUNT and time.monotonic() < deadline:
+        batch = choice.choices(KEYS, WEIGHTS, k=BATCH)
+        steps += batch
+        count += BATCH
+        for name in batch:
+            app.post_message(event(name))
+        await pilot.pause()
+        if choice.random() < 0.02:
+            size = choice.choice(SIZES)
+            steps.append(f"({size[0]}x{size[1]})")
+            await pilot.resize_terminal(*size)
+        if choice.random() < 0.1:
+            number = choice.randrange(60)
+            steps.append(f"({number} containers)")
+            app.dashboard.take(facts(number))
+        assert app._exception is None
+    assert count >= min(COUNT, 1000), "too slow to be a walk"
+
+
+async def answer(app: LimpetApp, pilot: Pilot[int]) -> None:
+    """Find the way back to the tables, and ask a question there."""
+    await pilot.resize_terminal(80, 24)
+    for _ in range(40):
+        if app.screen is app.dashboard and app.dashboard.table.has_focus:
+            break
+        await pilot.press("escape")
+    assert app.screen is app.dashboard
+    app.submit("clear")
+    await pilot.press("colon", "ctrl+u", *"version", "enter")
+    await until(pilot, lambda: "limpet 0." in session(app))
+
+
+@contextmanager
+def kept(app: LimpetApp) -> Iterator[list[str]]:
+    """Give a list for what is done to the app; write it down when that fails, and name the file."""
+    steps: list[str] = []
+    try:
+        yield steps
+    except BaseException as error:
+        path = Path(tempfile.gettempdir(), f"walk-{SEED}.txt")
+        with path.open("w") as file:
+            keys = [step for step in steps if not step.startswith("(")]
+            print(f"LIMPET_WALK={SEED}:{len(keys)}", file=file)
+            print(*steps, file=file)
+            for failure in filter(None, (error, app._exception)):
+                traceback.print_exception(failure, file=file)
+            print(app.screen_stack, app.focused, app.message_queue_size, file=file)
+            print(*app.workers, sep="\n", file=file)
+            print(screen_text(app), file=file)
+        error.add_note(f"what was done is in {path}")
+        raise

@@ -58,6 +58,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         self.keymap = keymap
         self.place = CONTAINERS
         self.frozen = False
+        self.bar_for = ""
+        """The address of the screen from which the bar was opened."""
         self.read_only = read_only
         self._engine = engine
         self._rows = ContainerRows(glyphs())
@@ -237,6 +239,7 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     @on(CommandBar.Submitted)
     def _submitted(self, event: CommandBar.Submitted) -> None:
+        self.bar_for = ""
         self.app.submit(event.line)
 
     @on(CommandBar.Filtered)
@@ -261,6 +264,10 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         if self._searching:
             self._searching = False
             self.output.focus()
+        elif self.bar_for:
+            address, self.bar_for = self.bar_for, ""
+            self._focus_table()
+            self.app.go_to(address)
         else:
             self._focus_table()
 
@@ -315,7 +322,8 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         focused = self.focused
         if isinstance(focused, LineTable) and focused.id in PLACES:
             self.place = focused.id
-            self.app.visits.arrive(self.place)
+            if self.app.screen is self:  # not so when keys are given back for another screen
+                self.app.visits.arrive(self.place)
         self.show_edges()
 
     # Keys
@@ -504,4 +512,5 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
 
     def on_screen_resume(self) -> None:
         """Note that the tables are shown again."""
-        self.app.visits.arrive(self.place)
+        if self.app.screen is self:
+            self.app.visits.arrive(self.place)

@@ -6,6 +6,7 @@ import json
 
 from rich.cells import cell_len
 from textual.binding import Binding
+from textual.message import Message
 from textual.screen import Screen
 
 from core.errors import Error
@@ -68,6 +69,13 @@ class DetailScreen(Screen[None], inherit_bindings=False):
     ]
     AUTO_FOCUS = "#lines"
 
+    class Turned(Message):
+        """Another tab is shown; the first one has no word."""
+
+        def __init__(self, word: str) -> None:
+            super().__init__()
+            self.word = word
+
     def __init__(
         self,
         title: str,
@@ -76,6 +84,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         *,
         keys: Mapping[str, tuple[str, Callable[[], None]]] | None = None,
         history: Callable[[], Sequence[Sample]] = lambda: (),
+        tab: str = "",
         read_every_s: float = 5,
         usage_every_s: float = 1,
     ) -> None:
@@ -93,6 +102,8 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         self._every = (read_every_s, usage_every_s)
         self._tabs: list[Tab] = []
         self._at = 0
+        self._first = tab
+        """The tab to begin with, by its word."""
         self._meter = Meter()
         self._history: Callable[[], Sequence[Sample]] | None = history
         self._note = ""
@@ -171,6 +182,10 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         if self._usage is not None:
             tabs = [tabs[0], Tab(USAGE), *tabs[1:]]
         self._tabs, self._error = tabs, None
+        if self._first:
+            words = [word_of(tab) for tab in tabs]
+            self._at = words.index(self._first) if self._first in words else 0
+            self._first = ""
         if self.is_attached:
             self._show()
         return tabs[self._at]
@@ -256,6 +271,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
             self._lines.go(0)
             self._show()
             tab = self._tabs[number]
+            self.post_message(self.Turned(word_of(tab) if number else ""))
             if tab.load is not None:
                 self.run_worker(lambda: self._load_tab(tab), thread=True, group=tab.name)
 
@@ -286,6 +302,11 @@ class DetailScreen(Screen[None], inherit_bindings=False):
     def _say(self, text: str) -> None:
         self._note = copy(self.app, text)
         self._tell()
+
+
+def word_of(tab: Tab) -> str:
+    """Return what a tab is called in the address of its screen: `Mounts, ports` is `mounts`."""
+    return tab.name.partition(",")[0].lower()
 
 
 def with_names(names: Sequence[str], at: int, room: int) -> set[int]:
