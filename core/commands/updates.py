@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.commands.grammar import Args, Listing, flag, positional, verb
-from core.commands.result import Column, Result, Running, Table, Text
+from core.commands.result import Column, Plan, Result, Running, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,19 @@ def container_updates(engine: Engine, args: Containers) -> Result:
     examples=("container upgrade web", "container edit --undo web"),
 )
 def upgrade(engine: Engine, args: Upgrade) -> Result:
-    """Start the job: options, name and volumes stay; `container edit --undo` goes back."""
+    """Ask the registries, and plan what they say; options, name and volumes stay."""
+
+    def plan(found: list[Update]) -> Result:
+        newer = [update for update in found if update.state != "current"]
+        if not newer:
+            return Text("\n".join(f"{update.name} is current" for update in found))
+        lines = [_step(update) for update in newer]
+        count = f"{len(lines)} container{'s' * (len(lines) != 1)}"
+        lines.append("what they wrote is put aside: container edit --undo NAME goes back")
+        return Plan(f"make {count} anew with newer images", tuple(lines), carry_out)
+
+    def carry_out() -> Result:
+        return Running(engine.updates.upgrade(args.containers), show)
 
     def show(found: list[Upgraded]) -> Result:
         lines = [
@@ -104,7 +116,17 @@ def upgrade(engine: Engine, args: Upgrade) -> Result:
         ]
         return Text("\n".join(lines))
 
-    return Running(engine.updates.upgrade(args.containers), show)
+    return Running(engine.updates.check(args.containers), plan)
+
+
+def _step(update: Update) -> str:
+    """Return what happens to a container, or why that is not known yet."""
+    if update.state == "unknown":
+        return f"{update.name}: {update.image} is pulled, if it can be: {update.cause}"
+    return (
+        f"{update.name}: {update.image} {update.digest[7:19]} -> {update.upstream[7:19]},"
+        " stopped and started again if it runs"
+    )
 
 
 CONTAINER_COLUMNS = (

@@ -19,10 +19,15 @@ class Updates:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def check(self, *, containers_only: bool = False) -> Job:
-        """Start asking registries for newer images; the job's result is a list of Update."""
+    def check(self, containers: Sequence[str] = (), *, containers_only: bool = False) -> Job:
+        """Start asking registries for newer images; the job's result is a list of Update.
+
+        Asked for are all images and the containers that run, or only what is named.
+        """
         engine = self._engine
-        running = [info for info in engine.containers.list() if info.state in ("running", "paused")]
+        running = [engine.containers.resolve(name) for name in containers] or [
+            info for info in engine.containers.list() if info.state in ("running", "paused")
+        ]
 
         def work(job: Job) -> list[Update]:
             from core.registry.updates import User, check_updates
@@ -32,7 +37,11 @@ class Updates:
                 for info in running
             ]
             return check_updates(
-                engine.database, engine.config, users, job.check, only_users=containers_only
+                engine.database,
+                engine.config,
+                users,
+                job.check,
+                only_users=containers_only or bool(containers),
             )
 
         return engine.jobs.start("image updates", work)

@@ -7,6 +7,8 @@ writes down what it did, and what the app showed, in a file that its message nam
 
 from __future__ import annotations
 
+import asyncio
+import faulthandler
 import os
 import random
 import tempfile
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 SEED, COUNT = map(int, os.environ.get("LIMPET_WALK", "7:10000").split(":"))
 MOST_S = 90
 """A slow machine walks less far."""
+STUCK_S = 280
+"""After so long every thread's stack is written down, and the test ended."""
 BATCH = 20
 STAMP = b"2026-11-24T19:47:00.123456789Z "
 SIZES = [(80, 24), (160, 50), (60, 18), (40, 10), (200, 60), (119, 33)]
@@ -125,13 +129,14 @@ async def test_ten_thousand_keys_leave_an_app_that_answers(
     answers = Answers(app.engine)
     monkeypatch.setattr(app, "exit", lambda *_: None)
     async with app.run_test(size=SIZES[0]) as pilot:
-        with kept(app) as steps:
-            with monkeypatch.context() as patch:
+        with kept(app) as steps, monkeypatch.context() as patch:
+            async with asyncio.timeout(2 * MOST_S):
                 patch.setattr(Bridge, "_carry_out", lambda _, line: answers(line))
                 await walk(app, pilot, steps)
                 await until(pilot, lambda: not app.message_queue_size)
                 await pilot.pause(1)  # keys may still be on their way to widgets
-            await answer(app, pilot)
+                patch.undo()
+                await answer(app, pilot)
 
 
 async def walk(app: LimpetApp, pilot: Pilot[int], steps: list[str]) -> None:
@@ -176,10 +181,13 @@ async def answer(app: LimpetApp, pilot: Pilot[int]) -> None:
 def kept(app: LimpetApp) -> Iterator[list[str]]:
     """Give a list for what is done to the app; write it down when that fails, and name the file."""
     steps: list[str] = []
+    path = Path(tempfile.gettempdir(), f"walk-{SEED}.txt")
+    stacks = path.with_suffix(".stacks").open("w")
+    # For a loop that goes round and round, which nothing else would end.
+    faulthandler.dump_traceback_later(STUCK_S, file=stacks, exit=True)
     try:
         yield steps
     except BaseException as error:
-        path = Path(tempfile.gettempdir(), f"walk-{SEED}.txt")
         with path.open("w") as file:
             keys = [step for step in steps if not step.startswith("(")]
             print(f"LIMPET_WALK={SEED}:{len(keys)}", file=file)
@@ -191,3 +199,6 @@ def kept(app: LimpetApp) -> Iterator[list[str]]:
             print(screen_text(app), file=file)
         error.add_note(f"what was done is in {path}")
         raise
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        stacks.close()
