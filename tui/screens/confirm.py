@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich.cells import cell_len
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -74,7 +76,6 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Fill the list."""
-        self._list.show_lines([[("  ", ""), (line, "")] for line in self._lines])
         if self._word:
             self.set_focus(None)  # the list's keys are letters
         self._fit()
@@ -88,7 +89,9 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         widest = max(map(cell_len, (self._title, *self._lines)), default=0) + 2
         columns = max(LEAST, min(widest, MOST, width - 8))
         self.query_one("#question").styles.width = columns + 4 + edges(self)
-        self._list.styles.height = max(1, min(len(self._lines), height - EDGES))
+        lines = [shown for line in self._lines for shown in _wrapped(line, columns)]
+        self._list.show_lines(lines)
+        self._list.styles.height = max(1, min(len(lines), height - EDGES))
         self._list.display = bool(self._lines)
         self._tell()
 
@@ -135,6 +138,12 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     def action_answer(self, yes: bool) -> None:
         """Close with the answer."""
         self.dismiss(yes)
+
+
+def _wrapped(line: str, columns: int) -> list[list[Part]]:
+    """Return a line of the plan whole, however long: nobody says yes to half of it."""
+    parts = textwrap.wrap(line, columns - 4) or [""]
+    return [[("    " if number else "  ", ""), (part, "")] for number, part in enumerate(parts)]
 
 
 LASTING = "volume "
