@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -87,10 +88,18 @@ def _remove_parent() -> None:
     """Take podman's parent cgroup away, unless another podman has containers in it."""
     for tree in Path("/sys/fs/cgroup").iterdir():
         for place in (tree / "libpod_parent/conmon", tree / "libpod_parent"):
-            try:
-                place.rmdir()
-            except OSError:
-                continue
+            _remove(place)
+
+
+def _remove(cgroup: Path) -> None:
+    for _ in range(50):  # the last conmon may still be about to end
+        try:
+            cgroup.rmdir()
+            return
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError:
+            time.sleep(0.1)
 
 
 def test_podman_runs(podman: Podman) -> None:
