@@ -39,12 +39,15 @@ class OnHost(Foreground):
 
 
 def wants_terminal(command: str) -> bool:
-    """Tell whether the last program of a pipeline is one that fills the screen."""
+    """Tell whether the last program of a pipeline is one that fills the screen.
+
+    What a shell or Python is given by `-c` prints, as a rule.
+    """
     last: str | None = command
     while last and (rest := split_pipe(last)[1]):
         last = rest
     words = split(last or "")
-    return not words or os.path.basename(words[0]) in FULL_SCREEN
+    return not words or (os.path.basename(words[0]) in FULL_SCREEN and words[1:2] != ["-c"])
 
 
 def host(command: str) -> Result:

@@ -80,6 +80,7 @@ def test_questions_cannot_be_piped_and_pagers_get_the_terminal() -> None:
     assert isinstance(host(""), OnHost)
     assert wants_terminal("vim x")
     assert not wants_terminal("less x | wc")
+    assert not wants_terminal("python3 -c 'print(1)'")
 
 
 async def test_the_history_prefers_what_holds_the_words() -> None:
