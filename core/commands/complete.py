@@ -167,8 +167,9 @@ class LimpetCompleter(Completer):
             pool = self._values(at_end, typed)
         start = at_end.word.start - len(line)
         for text, meaning in _ranked(pool, typed)[:MOST]:
+            home, rest = ("~/", text[2:]) if text.startswith("~/") else ("", text)
             yield Completion(
-                at_end.prefix + quote(text),
+                at_end.prefix + home + quote(rest),
                 start_position=start,
                 display=text,
                 display_meta=meaning,

@@ -6,6 +6,8 @@ through `split` and `core.commands.grammar.parse`, so both see the same words.
 
 from __future__ import annotations
 
+import os
+
 from core.commands import MODULES, load_all
 from core.commands.grammar import assign
 from core.errors import UsageError
@@ -81,16 +83,23 @@ def words_of(line: str) -> list[Word]:
 
 
 def split(line: str) -> list[str]:
-    """Return the words of a finished line; UsageError for a quote that is not closed."""
+    """Return the words of a finished line, `~` at the start of one being the person's home.
+
+    UsageError for a quote that is not closed.
+    """
     words = words_of(line)
     if words and words[-1].open_quote:
         raise UsageError(f"the quote {words[-1].open_quote} is not closed")
-    return [word.text for word in words]
+    return [_from_home(word.text) if line[word.start] == "~" else word.text for word in words]
+
+
+def _from_home(text: str) -> str:
+    return os.path.expanduser(text) if text.partition("/")[0] == "~" else text
 
 
 def quote(word: str) -> str:
     """Return the word so that it is one word again when it is read back."""
-    if word and not any(letter in BLANKS + "'\"\\" for letter in word):
+    if word and word[0] != "~" and not any(letter in BLANKS + "'\"\\" for letter in word):
         return word
     return "'" + word.replace("'", "'\\''") + "'"
 

@@ -170,6 +170,12 @@ def test_a_name_that_does_not_exist_is_an_error_when_names_are_known() -> None:
     assert scan("logs wob", known)[-1].kind == "error"
 
 
+def test_a_tilde_is_home_as_in_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert split("build ~ ~/'a b' '~/a' x~ web:~/a ~me") == [
+        "build", "/home/me", "/home/me/a b", "~/a", "x~", "web:~/a", "~me"]  # fmt: skip
+
+
 def test_words_keep_their_places() -> None:
     line = "run  'a b' c"
     assert [line[word.start : word.end] for word in words_of(line)] == ["run", "'a b'", "c"]
