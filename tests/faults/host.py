@@ -146,7 +146,10 @@ class Host:
         alive = self._check_containers()
         if not quick and self.limpet("image", "fsck", "-q", fails=True).split():
             raise Wrong(f"fsck:\n{self.limpet('image', 'fsck', fails=True)}")
-        self._check_leftovers(alive)
+        try:
+            self._check_leftovers(alive)
+        except Wrong:  # its monitor may have gone on with a start whose command was killed
+            self._check_leftovers(self._check_containers())
 
     def _check_containers(self) -> list[state.State]:
         """Return the states of those that run; of one that is just ending two looks may differ."""
