@@ -31,7 +31,7 @@ class Starter(OnHost):
         """Start a container, unless it runs; `again` for its restart policy, which counts on.
 
         `owner` is the descriptor of a front end's socket to it, or -1.  Raises RunError with
-        docker's exit code when the program cannot be run.
+        docker's exit code when the program cannot be run, Conflict for one that is paused.
         """
         require_root("starting a container")
         with Lock(self._paths, row.id) as lock:
@@ -40,6 +40,8 @@ class Starter(OnHost):
                 from core.containers import ending
 
                 ending.tell(self._paths, row, bytes((protocol.GO,)))
+            if before.state == state.PAUSED and not again:
+                raise not_running(row, before.state)
             if before.state in state.ALIVE or (again and not before.wanted):
                 return
             try:
