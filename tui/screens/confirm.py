@@ -142,8 +142,8 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
 
 def _wrapped(line: str, columns: int) -> list[list[Part]]:
     """Return a line of the plan whole, however long: nobody says yes to half of it."""
-    parts = textwrap.wrap(line, columns - 4) or [""]
-    return [[("    " if number else "  ", ""), (part, "")] for number, part in enumerate(parts)]
+    parts = textwrap.wrap(line, columns - 2, subsequent_indent="  ") or [""]
+    return [[("  ", ""), (part, "")] for part in parts]
 
 
 LASTING = "volume "
