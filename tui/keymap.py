@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOVING = frozenset((
     "j", "k", "g", "G", "up", "down", "home", "end", "pageup", "pagedown", "ctrl+f", "ctrl+b",
+    "ctrl+n", "ctrl+p", "ctrl+v", "alt+v", "alt+less_than_sign", "alt+greater_than_sign",
     "asterisk", "less_than_sign", "greater_than_sign", "O",
 ))  # fmt: skip
 """Keys that tables keep for themselves."""

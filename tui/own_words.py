@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from tui.app import LimpetApp
+    from tui.screens.pick import Picked
 
 WORDS = {
     "go": "to a screen by its name: go containers web logs; go COMMAND shows its answer live",
@@ -194,8 +195,18 @@ def _theme(app: LimpetApp, words: Sequence[str]) -> str:
     if words and words[0] in app.available_themes:
         app.choose_theme(words[0])
         return ""
-    others = sorted(set(app.available_themes) - set(known))
-    return f"themes: {', '.join([*known, *others])}"
+    names = [*known, *sorted(set(app.available_themes) - set(known))]
+    if words:
+        return f"there is no theme {words[0]}; there are {', '.join(names)}"
+    from tui.screens.pick import Choice, PickScreen
+
+    def act(picked: Picked | None) -> None:
+        if picked is not None:
+            app.choose_theme(names[picked.number])
+
+    choices = [Choice(name, "*" if name == app.theme else "") for name in names]
+    app.push_screen(PickScreen("theme", choices), act)
+    return ""
 
 
 def _cancel(app: LimpetApp, words: Sequence[str]) -> str:

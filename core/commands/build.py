@@ -282,7 +282,7 @@ def prune(engine: Engine, args: Prune) -> Result:
             forget_digests(engine.paths)
         return Text(f"Total reclaimed space: {size(remove(engine.store, going))}")
 
-    title = f"remove {len(going)} from the build cache, {size(total)}"
+    title = f"remove {len(going)} from the build cache"
     return Plan(title, lines, apply, total, ask=not args.force)
 
 

@@ -87,7 +87,7 @@ def prune(engine: Engine, args: Prune) -> Result:
             lines.append(f"undo brings the images back for {minutes} minutes; trash empty does not")
         return Text("\n".join([*lines, f"Total reclaimed space: {size(plan.bytes_back)}"]))
 
-    title = f"remove what nothing needs, {size(plan.bytes_back)}"
+    title = "remove what nothing needs"
     return Plan(title, plan.lines, apply, plan.bytes_back, ask=not args.force)
 
 

@@ -116,7 +116,8 @@ SIGNS = {
     "plus": "+", "backslash": "\\", "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn",
     "pageup": "pgup", "left_square_bracket": "[", "right_square_bracket": "]",
     "less_than_sign": "<", "greater_than_sign": ">", "ampersand": "&", "asterisk": "*",
-    "minus": "-", "apostrophe": "'", "vertical_line": "|",
+    "minus": "-", "alt+less_than_sign": "alt+<",
+    "alt+greater_than_sign": "alt+>", "apostrophe": "'", "vertical_line": "|",
 }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def prune(engine: Engine, args: ContainerPrune) -> Result:
         freed = sum(sizes[info.id] for info in done)
         return Text("\n".join([*(info.id for info in done), *closing(engine, bin_, freed)]))
 
-    title = f"remove {len(found)} container{'s' * (len(found) != 1)}, {size(sum(sizes.values()))}"
+    title = f"remove {len(found)} container{'s' * (len(found) != 1)}"
     return Plan(title, lines, apply, sum(sizes.values()), ask=not args.force)
 
 
@@ -121,7 +121,6 @@ class SystemPrune(ContainerPrune):
 def system_prune(engine: Engine, args: SystemPrune) -> Result:
     """Plan it: a line a thing.  What only such containers use goes with them."""
     from core.build.prune import remove as remove_steps
-    from core.commands.show import size
     from core.images.prune import PruneOptions, apply_prune, plan_prune
 
     gone = stopped(engine, args.filter)
@@ -163,7 +162,7 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
 
     total = sum(sizes.values()) + images.bytes_back
     total += sum(step.bytes for step in steps if not step.shared)
-    return Plan(f"remove what is unused, {size(total)}", lines, apply, total, ask=not args.force)
+    return Plan("remove what is unused", lines, apply, total, ask=not args.force)
 
 
 def _without_users(images: Sequence[ImageInfo], gone: Collection[str]) -> list[ImageInfo]:

@@ -138,7 +138,11 @@ async def test_a_wrong_name_and_a_theme(make_app: Make) -> None:
         app.submit("theme limpet-light")
         assert app.theme == "limpet-light"
         app.submit("theme mauve")
-        await until(pilot, lambda: "themes: limpet, limpet-light, limpet-contrast" in session(app))
+        await until(pilot, lambda: "there is no theme mauve; there are limpet, " in session(app))
+        app.submit("theme")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await pilot.press(*"contr", "enter")
+        await until(pilot, lambda: app.theme == "limpet-contrast")
 
 
 @pytest.mark.parametrize(

@@ -42,14 +42,14 @@ class LogView(Wheel, Widget, can_focus=True):
     """
 
     BINDINGS = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,space,ctrl+f", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
+        Binding("down,j,ctrl+n", "move(1)", "Down", show=False),
+        Binding("up,k,ctrl+p", "move(-1)", "Up", show=False),
+        Binding("pagedown,space,ctrl+f,ctrl+v", "page(1)", "Page down", show=False),
+        Binding("pageup,ctrl+b,alt+v", "page(-1)", "Page up", show=False),
         Binding("right,l", "sideways(8)", "Right", show=False),
         Binding("left,h", "sideways(-8)", "Left", show=False),
-        Binding("g,home", "first", "Oldest line", show=False),
-        Binding("G,end,f,F", "follow", "Newest line, and follow", show=False),
+        Binding("g,home,alt+less_than_sign", "first", "Oldest line", show=False),
+        Binding("G,end,f,F,alt+greater_than_sign", "follow", "Newest line, and follow", show=False),
         Binding("n", "hit(1)", "Next match", show=False),
         Binding("N", "hit(-1)", "Match before", show=False),
         Binding("w", "wrap", "Wrap long lines", show=False),

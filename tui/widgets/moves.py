@@ -1,4 +1,4 @@
-"""What moves a cursor through lines, the same in every list: arrows, vim's keys, the wheel."""
+"""What moves a cursor in every list: arrows, the keys of vim and of emacs, the wheel."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 WHEEL_LINES = 3
 MOVES = (
-    Binding("down,j", "move(1)", "Down", show=False),
-    Binding("up,k", "move(-1)", "Up", show=False),
-    Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
-    Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
-    Binding("g,home", "end(-1)", "First", show=False),
-    Binding("G,end", "end(1)", "Last", show=False),
+    Binding("down,j,ctrl+n", "move(1)", "Down", show=False),
+    Binding("up,k,ctrl+p", "move(-1)", "Up", show=False),
+    Binding("pagedown,ctrl+f,ctrl+v", "page(1)", "Page down", show=False),
+    Binding("pageup,ctrl+b,alt+v", "page(-1)", "Page up", show=False),
+    Binding("g,home,alt+less_than_sign", "end(-1)", "First", show=False),
+    Binding("G,end,alt+greater_than_sign", "end(1)", "Last", show=False),
 )
 """The widget has the actions `move` and `page` (by a number of lines, screens) and `end`."""
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from tui.theme import Part
 
 
+CUT_UNSEEN = " ─-"
+"""What may be cut without a word."""
+
+
 class StatusLine(Widget):
     """One line of parts: the left ones are cut where both do not fit, the right ones stay."""
 
@@ -52,7 +56,7 @@ class StatusLine(Widget):
         right = self._strip(self._right)
         left = self._strip(self._left)
         room = max(0, width - right.cell_length - bool(self._right))
-        if left.cell_length > room:
+        if left.crop(room).text.strip(CUT_UNSEEN):
             left = Strip.join([left.crop(0, max(0, room - 1)), Strip([Segment("…", base)])])
         left = left.extend_cell_length(width - right.cell_length, base)
         return Strip.join([left, right]).adjust_cell_length(width, base)
