@@ -240,16 +240,29 @@ def test_what_is_removed_at_its_end_need_not_be_brought_to_the_disk(
         assert (b"volatile" in root) == removed
 
 
-def test_one_that_could_not_be_started_and_is_volatile_starts_again(
+def test_one_whose_end_nobody_saw_and_that_is_volatile_starts_again(
     containers: Containers, engine: Engine
 ) -> None:
-    container = containers.create(options("/later", auto_remove=True))
+    container = containers.create(shell("echo run >>/kept; exec sleep 1000", auto_remove=True))
+    containers.start(container)
+
+    def kept() -> bytes:
+        return run(containers.exec(container, ["cat", "/kept"]))[1]
+
+    until(lambda: kept() == b"run\n")
+    found = read_state(engine.paths.container(container))
+    os.kill(found.monitor, signal.SIGKILL)
+    until(lambda: containers.resolve(container).state == "exited")
+    containers.start(container)
+    until(lambda: kept() == b"run\n" * 2)
+    containers.kill(container)
+    until(lambda: containers.list() == [])
+
+
+def test_one_to_be_removed_at_its_end_is_so_when_it_cannot_start(containers: Containers) -> None:
+    container = containers.create(options("/nothing", auto_remove=True))
     with pytest.raises(RunError):
         containers.start(container)
-    later = Path(engine.paths.container(container)) / "upper/later"
-    later.write_text("#!/bin/sh\nexit 7\n")
-    later.chmod(0o755)
-    assert run(containers.start_attached(container))[0] == 7
     assert containers.list() == []
 
 
