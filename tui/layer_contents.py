@@ -6,14 +6,14 @@ as those up to it have been read.
 
 from __future__ import annotations
 
-import os
 import time
+from itertools import takewhile
 
-from core.errors import NotFound, NotSupported
+from core.commands.show import size
 from core.images.compare import changed_words
+from core.images.contents import place_of, search
 from core.images.layer_tree import Stack
 from core.record import Record
-from tui.content_search import Hit, search_contents
 from tui.file_text import difference, read_bytes
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from threading import Event
 
+    from core.images.contents import Content, Hit, Place
     from core.images.index import FileEntry
     from core.images.layer_tree import Row, Waste
     from core.model import LayerInfo
@@ -142,35 +143,41 @@ class LayerContents:
         return difference(before, after, (f"layer {old + 1}", f"layer {new + 1}"))
 
     def search(self, wanted: str, number: int, stopped: Callable[[], bool]) -> list[Hit]:
-        """Return the files up to a layer that hold a text; see `search_contents`."""
+        """Return the files up to a layer that hold a text; see `core.images.contents.search`."""
         last = min(number, len(self.stack) - 1)
         found = self.stack.files(last) if last >= 0 else {}
-        openers = (
-            (path, self.opener(path, holders[-1]))
+        paths = {
+            self._place(path, number): path
             for path, entry in sorted(found.items())
-            if entry.kind == "file" and (holders := self.holders(path, number))
-        )
-        return search_contents(openers, wanted, stopped)
+            if entry.kind == "file"
+        }
+
+        def look(contents: Iterator[Content]) -> list[Hit]:
+            return search(takewhile(lambda _: not stopped(), contents), paths, wanted)
+
+        return self.source.with_contents([*paths], look, missing_ok=True)
 
     def extract(self, row: Row, number: int, target: str) -> str:
         """Write a file, or a directory as a tar archive, to a new file; returns what to tell.
 
-        Raises NotSupported for a directory of an image that is not here, NotFound for what has
-        no content, OSError.
+        Raises NotFound for what has no content, OSError.
         """
-        from tui.extraction import write_file, write_tree
+        from core.images.extraction import files_below, write_file, write_tree
 
-        def open_content(path: str) -> int:
-            holders = self.holders(path, number)
-            if not holders:
-                raise NotFound(f"/{path} has no content")
-            return self.opener(path, holders[-1])()
+        def place_of(path: str) -> Place:
+            return self._place(path, number)
+
+        def one(contents: Iterator[Content]) -> int:
+            return write_file(contents, row.node.entry.mode if row.node.entry else 0, target)
 
         if not row.node.is_directory:
-            return write_file(open_content(row.path), target)
-        if not self.source.contents:
-            raise NotSupported(
-                f"a directory is extracted from an image that is here: pull {self.source.name}"
-            )
-        count = write_tree(row.node, row.path, os.path.expanduser(target), open_content)
+            done = self.source.with_contents([place_of(row.path)], one)
+            return f"{size(done)} written to {target}"
+        files = files_below(row.node, row.path, place_of)
+        count = self.source.with_contents(
+            [*files], lambda contents: write_tree(row.node, row.path, target, files, contents)
+        )
         return f"{count} entries written to {target}"
+
+    def _place(self, path: str, number: int) -> Place:
+        return place_of(self.stack, [layer.diff_id for layer in self.layers], path, number)

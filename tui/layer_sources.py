@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from core.images.contents import open_contents
 from core.model import LayerInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
+
     from core.engine import Engine
     from core.images.compare import Tree
+    from core.images.contents import Content, Place
     from core.images.index import FileEntry
     from core.jobs import Job
+
+    Result = TypeVar("Result")
 
 OWN = ""
 """The diff ID of what a container wrote: it has none."""
@@ -20,8 +27,6 @@ class ImageSource:
 
     live = False
     """Whether the uppermost layer may change."""
-    contents = True
-    """Whether a file's content is quick to get at."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
@@ -40,9 +45,22 @@ class ImageSource:
         """Return a descriptor of a regular file in one layer."""
         return self._engine.files.open(diff_id, path)
 
+    def with_contents(
+        self,
+        places: Sequence[Place],
+        use: Callable[[Iterator[Content]], Result],
+        *,
+        missing_ok: bool = False,
+    ) -> Result:
+        """Return what `use` makes of contents, which come in whatever order is best."""
+        return use(open_contents(self.open, places, missing_ok=missing_ok))
+
     def reading(self) -> str:
         """Tell how far the reading is, where that takes long."""
         return ""
+
+    def cancel(self) -> None:
+        """End the reading of contents."""
 
     def stop(self) -> None:
         """End what goes on: nobody looks any more."""
@@ -86,8 +104,6 @@ def own_layer(name: str, entries: list[FileEntry]) -> LayerInfo:
 class RemoteSource(ImageSource):
     """An image in a registry: its layers are read as they stream by, and not kept."""
 
-    contents = False
-
     def __init__(self, engine: Engine, name: str) -> None:
         super().__init__(engine, name)
         self.title = f"{name}, in the registry"
@@ -124,6 +140,22 @@ class RemoteSource(ImageSource):
         reference = self._engine.reference(self.name)
         return fetch_file(self._engine.config, reference, diff_id, path, self._check)
 
+    def with_contents(
+        self,
+        places: Sequence[Place],
+        use: Callable[[Iterator[Content]], Result],
+        *,
+        missing_ok: bool = False,
+    ) -> Result:
+        """Read the layers anew that hold them, each up to the last content that is wanted."""
+        self._job = job = self._engine.files.remote_contents(
+            self.name, places, use, missing_ok=missing_ok
+        )
+        if self._stopped:
+            job.cancel()
+        result: Result = job.result()
+        return result
+
     def _check(self) -> None:
         from core.errors import Cancelled
 
@@ -136,8 +168,12 @@ class RemoteSource(ImageSource):
 
         return summary(self._job.snapshot()) if self._job and not self._job.finished else ""
 
+    def cancel(self) -> None:
+        """End what is being read."""
+        if self._job is not None:
+            self._job.cancel()
+
     def stop(self) -> None:
         """End the reading."""
         self._stopped = True
-        if self._job is not None:
-            self._job.cancel()
+        self.cancel()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from core.commands import values
 from core.commands.grammar import Args, flag, option, positional, verb
-from core.commands.result import Result, Running, Text
+from core.commands.result import Column, Result, Running, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +14,12 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from core.images.compare import Tree
-    from core.images.layer_tree import Node
+    from core.images.contents import Hit, Place
+    from core.images.layer_tree import Node, Stack
+    from core.operations.files import Read
 
 DEPTH = 2
+HIT_COLUMNS = (Column("Path", "PATH"), Column("Line", "LINE"))
 
 
 class Browse(Args):
@@ -32,10 +37,15 @@ class Browse(Args):
         "--depth", help="directories to open; 0: all of them", default=DEPTH, metavar="N",
         convert=values.whole,
     )  # fmt: skip
+    search: str = option("--search", help="show which files below PATH hold a text", metavar="TEXT")
+    extract: str = option(
+        "--extract", help="write the file PATH, or a directory as tar, to a new file",
+        metavar="FILE", complete="path",
+    )  # fmt: skip
     image: str = positional(
         "image, container, or with --remote HOST/NAME:TAG", complete="remote-image"
     )
-    path: str = positional("only below this directory", default="", metavar="PATH")
+    path: str = positional("only this, or below it", default="", metavar="PATH")
 
 
 @verb(
@@ -43,23 +53,106 @@ class Browse(Args):
     Browse,
     "Show an image's files as a tree, and what each layer did",
     changes=False,
-    examples=("image browse app /etc", "image browse --remote localhost:5000/app:1 --layer 2"),
-)
+    examples=("image browse app /etc", "image browse --search password app /etc",
+              "image browse --remote --extract etc.tar localhost:5000/app:1 /etc"),
+)  # fmt: skip
 def browse(engine: Engine, args: Browse) -> Result:
-    """Show the tree; a remote image's is read while its layers stream by."""
+    """Show the tree, or look into files; a remote image's layers are read as they stream by."""
+    from core.errors import UsageError
+
+    if args.search and args.extract:
+        raise UsageError("--search and --extract do not go together")
+    for asked, use, show in ((args.search, _found, _hits), (args.extract, _written, Text)):
+        if asked:
+            job = engine.files.look_into(
+                args.image, partial(use, args), remote=args.remote, platform=args.platform
+            )
+            return Running(job, show)
     if not args.remote:
         return Text(_shown(engine.files.tree(args.image), args))
     job = engine.files.remote_tree(args.image, args.platform)
     return Running(job, lambda tree: Text(_shown(tree, args)))
 
 
-def _shown(tree: Tree, args: Browse) -> str:
+def _found(args: Browse, tree: Tree, read: Read) -> list[Hit]:
+    """Return the files at or below the path that hold the text."""
+    from core.images.contents import place_of, search
+
+    stack, number = _stack(tree, args)
+    layers = [diff_id for diff_id, _ in tree.layers]
+    path = args.path.strip("/")
+    paths = {
+        place_of(stack, layers, name, number): name
+        for name, entry in sorted(stack.files(number).items())
+        if entry.kind == "file" and (not path or f"{name}/".startswith(f"{path}/"))
+    }
+    return search(read([*paths], missing_ok=True), paths, args.search)
+
+
+def _hits(found: list[Hit]) -> Result:
+    from core.commands.show import printable
+
+    rows = tuple({"Path": f"/{hit.path}", "Line": printable(hit.words)} for hit in found)
+    return Table(HIT_COLUMNS, rows, code=0 if rows else 1)
+
+
+def _written(args: Browse, tree: Tree, read: Read) -> str:
+    """Write what is at the path to a new file; returns what to tell."""
     from core.commands.show import size
-    from core.errors import NotFound, UsageError
+    from core.images.contents import place_of
+    from core.images.extraction import files_below, write_file, write_tree
+
+    stack, number = _stack(tree, args)
+    layers = [diff_id for diff_id, _ in tree.layers]
+    path = args.path.strip("/")
+    node = _at(stack.image_tree(number), tree, args)
+
+    def place(name: str) -> Place:
+        return place_of(stack, layers, name, number)
+
+    if node.is_directory:
+        files = files_below(node, path, place)
+        count = write_tree(node, path, args.extract, files, read([*files]))
+        return f"{count} entries written to {args.extract}"
+    mode = node.entry.mode if node.entry else 0
+    done = write_file(read([place(path)]), mode, args.extract)
+    return f"{size(done)} written to {args.extract}"
+
+
+def _stack(tree: Tree, args: Browse) -> tuple[Stack, int]:
+    """Return the layers on each other, and which of them is the last that is looked at."""
     from core.images.layer_tree import Stack
+
+    _check_layer(tree, args)
+    stack = Stack()
+    for _, files in tree.layers:
+        stack.add(files)
+    return stack, (args.layer or len(tree.layers)) - 1
+
+
+def _check_layer(tree: Tree, args: Browse) -> None:
+    from core.errors import UsageError
 
     if args.layer > len(tree.layers):
         raise UsageError(f"{tree.name} has {len(tree.layers)} layers, not {args.layer}")
+
+
+def _at(root: Node, tree: Tree, args: Browse) -> Node:
+    """Return what is at the path; NotFound."""
+    from core.errors import NotFound
+
+    for part in filter(None, args.path.split("/")):
+        if part not in root.children:
+            raise NotFound(f"{tree.name} has no {args.path}", subject=args.path)
+        root = root.children[part]
+    return root
+
+
+def _shown(tree: Tree, args: Browse) -> str:
+    from core.commands.show import size
+    from core.images.layer_tree import Stack
+
+    _check_layer(tree, args)
     stack = Stack()
     lines = []
     steps = _steps(tree)
@@ -72,10 +165,7 @@ def _shown(tree: Tree, args: Browse) -> str:
     lines.append(f"efficiency {100 * waste.efficiency:.1f} %, wasted {size(waste.wasted_bytes)}")
     last = len(tree.layers) - 1
     root = stack.layer_tree(args.layer - 1) if args.layer else stack.image_tree(last)
-    for part in filter(None, args.path.split("/")):
-        if part not in root.children:
-            raise NotFound(f"{tree.name} has no {args.path}", subject=args.path)
-        root = root.children[part]
+    root = _at(root, tree, args)
     return "\n".join([*lines, "", *_lines(root, "", 1, args.depth)])
 
 

@@ -8,14 +8,25 @@ from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any, Protocol
 
     from core.containers.copy.copying import Copying
     from core.containers.files.changes import Change
     from core.engine import Engine
     from core.images.compare import Tree
+    from core.images.contents import Content, Place
     from core.images.index import FileEntry
     from core.jobs import Job
+
+    class Read(Protocol):
+        """Reads contents of files, see `core.images.contents`."""
+
+        def __call__(
+            self, places: Iterable[Place], *, missing_ok: bool = False
+        ) -> Iterator[Content]:
+            """Yield them in whatever order is best."""
+            ...
 
 
 class Files:
@@ -83,6 +94,70 @@ class Files:
             return remote_tree(self._engine.config, reference, platform, job)
 
         return self._engine.jobs.start(f"read {reference.familiar}", work)
+
+    def remote_contents(
+        self,
+        text: str,
+        places: Iterable[Place],
+        use: Callable[[Iterator[Content]], Any],
+        *,
+        missing_ok: bool = False,
+    ) -> Job:
+        """Start reading contents of an image in a registry; the job's result is what `use` returns.
+
+        See `core.registry.remote_content.read_contents`.
+        """
+        reference = self._engine.reference(text)
+
+        def work(job: Job) -> Any:
+            from core.registry.remote_content import read_contents
+
+            return use(
+                read_contents(self._engine.config, reference, places, job, missing_ok=missing_ok)
+            )
+
+        return self._engine.jobs.start(f"read {reference.familiar}", work)
+
+    def look_into(
+        self, name: str, use: Callable[[Tree, Read], Any], *, remote: bool, platform: str = ""
+    ) -> Job:
+        """Start work on an image's files and their contents; its result is what `use` returns.
+
+        `use` is given what reads contents, in any order: of an image or a container here, or
+        of an image in a registry.  It may raise.
+        """
+        engine = self._engine
+        reference = engine.reference(name) if remote else None
+
+        def work(job: Job) -> Any:
+            if reference is None:
+                return use(self.tree(name), self._reader(name, job))
+            from core.registry.remote_content import read_contents
+            from core.registry.remote_files import remote_tree
+
+            def read(places: Iterable[Place], *, missing_ok: bool = False) -> Iterator[Content]:
+                return read_contents(
+                    engine.config, reference, places, job,
+                    platform=platform, missing_ok=missing_ok,
+                )  # fmt: skip
+
+            return use(remote_tree(engine.config, reference, platform, job), read)
+
+        return engine.jobs.start(f"read {name}", work)
+
+    def _reader(self, name: str, job: Job) -> Read:
+        """Return what reads contents of an image or a container that is here."""
+        from core.images.contents import open_contents
+
+        def opener(diff_id: str, path: str) -> int:
+            return self.open(diff_id, path, name)
+
+        def read(places: Iterable[Place], *, missing_ok: bool = False) -> Iterator[Content]:
+            for content in open_contents(opener, places, missing_ok=missing_ok):
+                job.check()
+                yield content
+
+        return read
 
     def open(self, diff_id: str, path: str, container: str = "") -> int:
         """Return a descriptor of a regular file in a layer, without one in what a container wrote.

@@ -1,4 +1,4 @@
-"""One file of an image that is only in a registry, read from its layer as that streams by."""
+"""Contents of an image that is only in a registry, read from its layers as they stream by."""
 
 from __future__ import annotations
 
@@ -7,22 +7,128 @@ import tempfile
 
 from core.errors import Corrupt, ImageError, NotFound, UnsupportedMedia
 from core.images.compression import Exact, open_layer
+from core.images.contents import Content
 from core.images.extract import split_path
 from core.images.tar import FILE, HARDLINK, TarEntry, read_entries
 from core.registry.client import RegistryClient
-from core.registry.pull import find, places
+from core.registry.pull import Layer, find, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from io import RawIOBase
+    from typing import BinaryIO
 
     from core.config import Config
+    from core.images.contents import Place
     from core.images.reference import Reference
+    from core.jobs import Job
 
 CHUNK = 256 << 10
 MOST_LINKS = 8
 """Hard links from one to the next; the layer is read for each."""
+
+
+def read_contents(
+    config: Config,
+    reference: Reference,
+    wanted: Iterable[Place],
+    job: Job,
+    *,
+    platform: str = "",
+    missing_ok: bool = False,
+) -> Iterator[Content]:
+    """Yield contents as their layers have them, which are read one after the other.
+
+    Of each layer no more is read than up to the last file that is wanted of it, so its digest
+    is not checked; progress is told per layer.  Raises NotFound for a file that is not there,
+    unless that is `missing_ok`, and what a pull raises.
+    """
+    by_layer: dict[str, set[bytes]] = {}
+    for diff_id, path in wanted:
+        by_layer.setdefault(diff_id, set()).add(os.fsencode(path))
+    place = places(config, reference)[-1]
+    with RegistryClient(place.host, config, check=job.check) as client:
+        layers = {layer.diff_id: layer for layer in find(client, place, platform, job.say).layers}
+        for diff_id, paths in by_layer.items():
+            if diff_id not in layers:
+                raise NotFound(f"{reference.familiar} no longer has this layer", hint="look again")
+            layer = layers[diff_id]
+            blob = client.blob(place.path, layer.descriptor.digest)
+            try:
+                source = _Told(blob, layer, job)  # type: ignore[arg-type] # it has read
+                stream = Exact(open_layer(source, layer.descriptor.media_type))
+                yield from _contents(stream, diff_id, paths, config["image", "max_layer_bytes"])
+            finally:
+                blob.close()
+            source.finish()
+            if paths and not missing_ok:
+                raise NotFound(f"the layer has no /{os.fsdecode(min(paths))}")
+
+
+def _contents(stream: Exact, diff_id: str, paths: set[bytes], most_bytes: int) -> Iterator[Content]:
+    """Yield what of `paths` comes by, and take it out of them."""
+    for entry in read_entries(stream.read, stream.ended):
+        name = b"/".join(split_path(entry.name))
+        if entry.kind == FILE and name in paths:
+            if entry.size > most_bytes:
+                raise ImageError(f"/{os.fsdecode(name)} has more than {most_bytes} bytes")
+            paths.discard(name)
+            pieces = content_of(stream, entry)
+            yield Content((diff_id, os.fsdecode(name)), entry.size, pieces)
+            for _ in pieces:
+                pass  # nobody wanted the rest
+        else:
+            left = entry.stored
+            while left > 0:
+                left -= len(stream.read(min(left, CHUNK)))
+        if not paths:
+            return
+
+
+def content_of(stream: Exact, entry: TarEntry) -> Iterator[bytes]:
+    """Yield an entry's content in pieces, holes as zeros; the stream is behind it then."""
+    place = 0
+    for offset, length in entry.sparse if entry.sparse is not None else [(0, entry.stored)]:
+        yield from _zeros(offset - place)
+        left = length
+        while left > 0:
+            data = stream.read(min(left, CHUNK))
+            left -= len(data)
+            yield data
+        place = offset + length
+    yield from _zeros(entry.size - place)
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    while count > 0:
+        yield bytes(min(count, CHUNK))
+        count -= CHUNK
+
+
+class _Told:
+    """A blob's bytes, with what has come of them told to a job, which may end the reading."""
+
+    def __init__(self, blob: BinaryIO, layer: Layer, job: Job) -> None:
+        self._blob = blob
+        self._layer = layer
+        self._job = job
+        self._done = 0
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Return at most `size` bytes, b"" at the end."""
+        self._job.check()
+        data = self._blob.read(size)
+        self._done += len(data)
+        self._tell(self._done, "reading")
+        return data
+
+    def finish(self) -> None:
+        """Say that no more of the layer is needed."""
+        self._tell(self._layer.descriptor.size, "done")
+
+    def _tell(self, done: int, note: str) -> None:
+        self._job.progress(self._layer.name, done, self._layer.descriptor.size, note)
 
 
 def fetch_file(

@@ -19,6 +19,7 @@ from core.images.manifest import parse_config
 from core.images.tar import FILE, HARDLINK, TarEntry, read_entries, shown
 from core.registry.client import RegistryClient
 from core.registry.pull import Layer, find, places
+from core.registry.remote_content import content_of
 from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
@@ -126,23 +127,9 @@ class _Reader:
     def _pass_by(self, stream: Exact, entry: TarEntry) -> str:
         """Let an entry's content pass; returns its digest, holes read as zeros."""
         summer = hashlib.sha256(usedforsecurity=False)
-        place = 0
-        for offset, length in entry.sparse if entry.sparse is not None else [(0, entry.stored)]:
-            hole = offset - place
-            while hole > 0:
-                summer.update(bytes(min(hole, CHUNK)))
-                hole -= CHUNK
-            left = length
-            while left > 0:
-                data = stream.read(min(left, CHUNK))
-                summer.update(data)
-                left -= len(data)
-                self._check()
-            place = offset + length
-        rest = entry.size - place
-        while rest > 0:
-            summer.update(bytes(min(rest, CHUNK)))
-            rest -= CHUNK
+        for piece in content_of(stream, entry):
+            summer.update(piece)
+            self._check()
         return summer.hexdigest() if entry.kind == FILE else ""
 
 

@@ -8,9 +8,9 @@ from textual import on
 from textual.binding import Binding
 
 from core.commands.show import size
+from core.images.extraction import write_from
 from tui.answers import failure, visible
 from tui.clipboard import copy
-from tui.extraction import write_file
 from tui.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines
 from tui.theme import plain
 from tui.widgets.ask_line import AskingScreen, AskLine
@@ -245,7 +245,7 @@ class FileScreen(AskingScreen, inherit_bindings=False):
 
     def _extract(self, target: str) -> None:
         try:
-            said = write_file(self._open(), target)
+            said = f"{size(write_from(self._open(), target))} written to {target}"
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             said = plain(failure(error)[0])
         self.app.call_from_thread(self._say, said)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import threading
+from functools import partial
 
 from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
+from core.images.contents import MOST_HITS, Hit
 from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import cause, failure, visible
 from tui.clipboard import copy
-from tui.content_search import MOST_HITS, Hit
 from tui.details import step_words
 from tui.layer_contents import Change, Layer, LayerContents, Steps, Whole
 from tui.layer_lines import file_facts, layer_line, totals, waste_words
@@ -27,6 +28,8 @@ from tui.widgets.status import StatusLine, screen_hints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import ComposeResult
 
     from core.images.layer_tree import Node, Row
@@ -104,6 +107,9 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self._glyphs = glyphs()
         self._left = threading.Event()
         """Set when nobody looks any more."""
+        self._halt = threading.Event()
+        """Set when what goes on shall end: a search, an extraction."""
+        self._working = False
         self.layer_list = LineList(id="layers")
         self.file_list = FileTree(id="files")
 
@@ -294,8 +300,11 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self.dismiss(None)
 
     def action_back(self) -> None:
-        """Show all files again; then leave."""
-        if self._statuses:
+        """End what goes on, or show all files again; then leave."""
+        if self._working:
+            self._halt.set()
+            self._source.cancel()
+        elif self._statuses:
             self._statuses = frozenset()
             self._build()
         else:
@@ -395,12 +404,34 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             name = row.node.name + (".tar" if row.node.is_directory else "")
             self.ask_line.ask("extract", "extract to ", name)
 
-    def _extract(self, row: Row, target: str) -> None:
-        try:
-            said = self._contents.extract(row, self._number, target)
-        except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
-            said = plain(failure(error)[0])
-        self.app.call_from_thread(self._say, said)
+    def _start(self, words: str, work: Callable[[], Callable[[], None]]) -> None:
+        """Do something in a thread; what that returns is called here when it has ended."""
+        if self._working:
+            self._say("something still goes on; escape ends it")
+            return
+        self._working = True
+        self._halt.clear()
+        self._say(words)
+        ticks = self.set_interval(0.2, self._tell)
+
+        def end(then: Callable[[], None]) -> None:
+            self._working = False
+            ticks.stop()
+            then()
+
+        def run() -> None:
+            try:
+                then = work()
+            except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
+                said = "stopped" if self._halt.is_set() else plain(failure(error)[0])
+                then = partial(self._say, said)
+            if not self._left.is_set():
+                self.app.call_from_thread(end, then)
+
+        self.run_worker(run, thread=True)
+
+    def _extract(self, row: Row, target: str) -> Callable[[], None]:
+        return partial(self._say, self._contents.extract(row, self._number, target))
 
     # Finding
 
@@ -412,15 +443,13 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         """Begin to type what files hold."""
         self.ask_line.ask("content", "files that hold ", "")
 
-    def _search(self, wanted: str) -> None:
+    def _search(self, wanted: str) -> Callable[[], None]:
         """Look for bytes in all files up to the chosen layer, then offer those that hold them."""
-        try:
-            hits = self._contents.search(wanted, self._number, self._left.is_set)
-        except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
-            self.app.call_from_thread(self._say, plain(failure(error)[0]))
-            return
-        if not self._left.is_set():
-            self.app.call_from_thread(self._offer, hits, wanted)
+        hits = self._contents.search(wanted, self._number, self._ended)
+        return partial(self._offer, hits, wanted)
+
+    def _ended(self) -> bool:
+        return self._left.is_set() or self._halt.is_set()
 
     def _offer(self, hits: list[Hit], wanted: str) -> None:
         if not hits:
@@ -433,7 +462,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
                 self._build()
 
         self._say("")
-        choices = [Choice(hit.path, words=hit.words) for hit in hits]
+        choices = [Choice(hit.path, words=visible(hit.words)) for hit in hits]
         many = f"{len(hits)}{' or more' * (len(hits) == MOST_HITS)}"
         title = f"{many} file{'s' * (len(hits) != 1)} up to layer {self._number + 1} with {wanted}"
         self.app.push_screen(PickScreen(title, choices), go)
@@ -443,16 +472,12 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self.file_list.focus()
         row = self.file_list.row
         if event.question == "content":
-            if event.text and self._source.contents:
-                wanted = event.text
-                self._say(f"looking for {wanted} in every file up to layer {self._number + 1} …")
-                self.run_worker(lambda: self._search(wanted), thread=True, group="content")
-            elif event.text:
-                self._say(f"only images that are here can be searched: pull {self._source.name}")
+            if event.text:
+                words = f"looking for {event.text} in every file up to layer {self._number + 1} …"
+                self._start(words, partial(self._search, event.text))
         elif event.question == "extract":
             if event.text and row is not None:
-                target = event.text
-                self.run_worker(lambda: self._extract(row, target), thread=True)
+                self._start(f"writing {event.text} …", partial(self._extract, row, event.text))
         elif event.text:
             self._wanted = event.text
             self.action_next(1)

@@ -1,0 +1,137 @@
+"""Brings a file of an image onto this host, or a directory as one tar archive.
+
+Nothing that an image names is ever made here: what is written is one new file, which goes
+again when the writing fails.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from contextlib import contextmanager
+
+from core.images.contents import CHUNK, Content
+from core.images.layer_tree import REMOVED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
+
+    from core.images.contents import Place
+    from core.images.index import FileEntry
+    from core.images.layer_tree import Node
+
+    Files = dict[Place, list[tuple[str, FileEntry]]]
+    """By where the content is, the paths that show it."""
+
+KINDS = {
+    "dir": tarfile.DIRTYPE, "symlink": tarfile.SYMTYPE, "char": tarfile.CHRTYPE,
+    "block": tarfile.BLKTYPE, "fifo": tarfile.FIFOTYPE,
+}  # fmt: skip
+
+
+def write_file(contents: Iterator[Content], mode: int, target: str) -> int:
+    """Write the first of the contents to a new file on this host; returns its bytes.
+
+    What is there already is left alone: FileExistsError.  Of the mode only reading, writing and
+    executing are kept, for the owner.
+    """
+    with _new_file(target, mode & 0o700 | 0o600) as file:
+        return sum(file.write(piece) for piece in next(contents).pieces)
+
+
+def write_from(fd: int, target: str) -> int:
+    """Do the same with what a descriptor is open for, and close it."""
+    with os.fdopen(fd, "rb") as source:
+        facts = os.fstat(fd)
+        pieces = iter(lambda: source.read(CHUNK), b"")
+        content = Content(("", ""), facts.st_size, pieces)
+        return write_file(iter((content,)), facts.st_mode, target)
+
+
+def files_below(root: Node, path: str, place_of: Callable[[str], Place]) -> Files:
+    """Return whose contents `write_tree` takes; `place_of` tells where a path's content is."""
+    files: Files = {}
+    for here, entry in _below(root, path):
+        if entry.kind not in KINDS:
+            files.setdefault(place_of(here), []).append((here, entry))
+    return files
+
+
+def write_tree(
+    root: Node, path: str, target: str, files: Files, contents: Iterable[Content]
+) -> int:
+    """Write everything below a node as a tar to a new file; returns how many entries there are.
+
+    `contents` are those of all `files`, in any order.  Names of one file are hard links of each
+    other.  Device numbers are not known to the index, and devices are left out.
+    """
+    entries = list(_below(root, path))
+    with (
+        _new_file(target, 0o600) as out,
+        tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for here, entry in entries:
+            if entry.kind in KINDS:
+                info = _info(here, entry)
+                info.type = KINDS[entry.kind]
+                info.linkname = entry.link if entry.kind == "symlink" else ""
+                archive.addfile(info)
+        for content in contents:
+            (first, entry), *links = files[content.place]
+            info = _info(first, entry)
+            info.size = content.size
+            archive.addfile(info, _Exactly(content.pieces))
+            for here, entry in links:
+                info = _info(here, entry)
+                info.type, info.linkname = tarfile.LNKTYPE, first
+                archive.addfile(info)
+    return len(entries)
+
+
+def _below(root: Node, path: str) -> Iterator[tuple[str, FileEntry]]:
+    """Yield what a container would see there, directories before what is in them."""
+    stack = [(path, root)]
+    while stack:
+        here, node = stack.pop()
+        stack += [(f"{here}/{child.name}".lstrip("/"), child) for child in reversed(node.ordered)]
+        entry = node.entry
+        if here and node.status != REMOVED and entry and entry.kind not in ("char", "block"):
+            yield here, entry
+
+
+def _info(path: str, entry: FileEntry) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(path)
+    info.mode, info.uid, info.gid = entry.mode, entry.uid, entry.gid
+    info.mtime = entry.mtime_ns // 10**9
+    return info
+
+
+@contextmanager
+def _new_file(target: str, mode: int) -> Iterator[BinaryIO]:
+    path = os.path.expanduser(target)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, mode), "wb") as file:
+        try:
+            yield file
+        except BaseException:
+            os.unlink(path)
+            raise
+
+
+class _Exactly:
+    """Pieces as tarfile reads a file: as many bytes as it asks for, until there are no more."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ahead = b""
+
+    def read(self, size: int = CHUNK, /) -> bytes:
+        parts, count = [self._ahead], len(self._ahead)
+        while count < size and (piece := next(self._pieces, b"")):
+            parts.append(piece)
+            count += len(piece)
+        data = b"".join(parts)
+        self._ahead = data[size:]
+        return data[:size]

@@ -1,0 +1,177 @@
+"""Files of an image that is only in a registry are searched and brought out, without a pull."""
+
+from __future__ import annotations
+
+import random
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.commands import find
+from core.commands.grammar import parse
+from core.commands.result import Running, Table, Text
+from core.config import Config
+from core.engine import Engine
+from core.errors import Cancelled, NotFound, UsageError
+from core.paths import Paths
+from tests.fixture_images import Registry, write_oci_layout
+from tests.layers import archive, directory, entry, hardlink, symlink
+from tui.layer_contents import LayerContents
+from tui.layer_sources import RemoteSource
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.images.layer_tree import Row
+
+NOISE = random.Random(3).randbytes(6 << 20)
+LAYERS = (
+    archive(directory("etc"), entry("etc/conf", content=b"a\nthe First key\n", mode=0o640),
+            hardlink("etc/again", "etc/conf"), symlink("etc/link", "conf"),
+            entry("etc/old", content=b"first, and gone"), entry("large", content=NOISE)),
+    archive(entry("etc/.wh.old"), entry("etc/other", content=b"x" * 300_000 + b"the first")),
+    archive(directory("srv"), entry("srv/late", content=NOISE[:100_000] + b"first")),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Iterator[Registry]:
+    place = tmp_path_factory.mktemp("served")
+    with Registry(place / "registry") as served:
+        served.push(write_oci_layout(place / "layout", LAYERS), "app:1")
+        yield served
+
+
+@pytest.fixture
+def name(registry: Registry) -> str:
+    return f"{registry.host}/app:1"
+
+
+@pytest.fixture
+def engine(paths: Paths) -> Iterator[Engine]:
+    made = Engine(paths, Config())
+    yield made
+    made.close()
+
+
+def said(engine: Engine, *words: str) -> Table | Text:
+    verb, rest = find(["image", "browse", *words])
+    result = verb.run(engine, parse(verb, rest))
+    assert isinstance(result, Running)
+    shown = result.show(result.job.result())
+    assert isinstance(shown, (Table, Text))
+    return shown
+
+
+def hits(engine: Engine, *words: str) -> dict[str, str]:
+    shown = said(engine, *words)
+    assert isinstance(shown, Table)
+    return {row["Path"]: row["Line"] for row in shown.rows}
+
+
+@pytest.mark.parametrize("where", ["registry", "here"])
+def test_search_and_extract(engine: Engine, name: str, tmp_path: Path, where: str) -> None:
+    remote = ["--remote"]
+    if where == "here":
+        engine.images.pull(name).result()
+        remote = []
+    found = hits(engine, *remote, "--search", "first", name)
+    assert list(found) == ["/etc/conf", "/etc/other", "/srv/late"]
+    assert found["/etc/conf"] == "the First key"
+    assert found["/etc/other"].endswith("xxthe first")
+    assert list(hits(engine, *remote, "--search", "First", name)) == ["/etc/conf"]
+    assert list(hits(engine, *remote, "--search", "first", name, "/etc")) == [
+        "/etc/conf", "/etc/other",
+    ]  # fmt: skip
+    below = hits(engine, *remote, "--layer", "1", "--search", "first", name)
+    assert list(below) == ["/etc/conf", "/etc/old"]
+    nothing = said(engine, *remote, "--search", "nowhere", name)
+    assert isinstance(nothing, Table)
+    assert nothing.code == 1
+
+    out = tmp_path / "late"
+    assert said(engine, *remote, "--extract", str(out), name, "srv/late") == Text(
+        "100kB written to " + str(out)
+    )
+    assert out.read_bytes() == NOISE[:100_000] + b"first"
+    assert out.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        said(engine, *remote, "--extract", str(out), name, "srv/late")
+    said(engine, *remote, "--extract", str(tmp_path / "all.tar"), name)
+    with tarfile.open(tmp_path / "all.tar") as tar:
+        kinds = {member.name: member.type for member in tar}
+        assert kinds == {
+            "etc": tarfile.DIRTYPE, "srv": tarfile.DIRTYPE, "etc/link": tarfile.SYMTYPE,
+            "etc/again": tarfile.REGTYPE, "etc/conf": tarfile.LNKTYPE, "etc/other": tarfile.REGTYPE,
+            "large": tarfile.REGTYPE, "srv/late": tarfile.REGTYPE,
+        }  # fmt: skip
+        for path, content in (("large", NOISE), ("etc/conf", b"a\nthe First key\n")):
+            file = tar.extractfile(path)
+            assert file is not None
+            assert file.read() == content
+        assert tar.getmember("etc/conf").mode == 0o640
+    with pytest.raises(NotFound, match="has no nowhere"):
+        said(engine, *remote, "--extract", str(tmp_path / "no"), name, "nowhere")
+    with pytest.raises(UsageError, match="do not go together"):
+        said(engine, "--search", "a", "--extract", "b", name)
+    assert not (tmp_path / "no").exists()
+    if remote:
+        assert engine.images.list() == []
+        assert not list(Path(engine.paths.data).glob("blobs/*/*"))
+
+
+def browsed(engine: Engine, name: str) -> tuple[LayerContents, RemoteSource]:
+    """Return what the browser has of an image once it has read its layers."""
+    source = RemoteSource(engine, name)
+    contents = LayerContents(source)
+    for news in contents.read(threading.Event()):
+        contents.take(news)
+    return contents, source
+
+
+def row_of(contents: LayerContents, path: str) -> Row:
+    from core.images.layer_tree import Row
+
+    node = contents.stack.image_tree(2)
+    for part in path.split("/"):
+        node = node.children[part]
+    return Row(path, 0, node, False)
+
+
+def test_the_browser_reads_only_the_layers_it_needs(
+    engine: Engine, name: str, tmp_path: Path
+) -> None:
+    contents, _ = browsed(engine, name)
+    assert [hit.path for hit in contents.search("the first", 1, lambda: False)] == [
+        "etc/conf", "etc/other",
+    ]  # fmt: skip
+    said = contents.extract(row_of(contents, "srv"), 2, str(tmp_path / "srv.tar"))
+    assert said == f"2 entries written to {tmp_path}/srv.tar"
+    with tarfile.open(tmp_path / "srv.tar") as tar:
+        assert tar.getnames() == ["srv", "srv/late"]
+    [item] = engine.jobs.all()[-1].snapshot().items
+    assert (item.note, item.done == item.total) == ("done", True)
+
+
+def test_a_search_can_be_ended(engine: Engine, name: str, tmp_path: Path) -> None:
+    contents, source = browsed(engine, name)
+
+    def stop() -> bool:
+        source.cancel()
+        return False
+
+    with pytest.raises(Cancelled):
+        contents.search("nowhere", 2, stop)
+    target = tmp_path / "all.tar"
+    job = engine.files.remote_contents(
+        name, [("sha256:" + "0" * 64, "x")], lambda found: list(found)
+    )
+    with pytest.raises(NotFound, match="no longer has this layer"):
+        job.result()
+    source.stop()
+    with pytest.raises(Cancelled):
+        contents.extract(row_of(contents, "etc"), 2, str(target))
+    assert not target.exists()
