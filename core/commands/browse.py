@@ -62,6 +62,10 @@ def browse(engine: Engine, args: Browse) -> Result:
 
     if args.search and args.extract:
         raise UsageError("--search and --extract do not go together")
+    if args.extract:
+        from core.images.extraction import refuse_existing
+
+        refuse_existing(args.extract)
     for asked, use, show in ((args.search, _found, _hits), (args.extract, _written, Text)):
         if asked:
             job = engine.files.look_into(

@@ -10,6 +10,7 @@ import os
 import tarfile
 from contextlib import contextmanager
 
+from core.errors import Conflict, HostError
 from core.images.contents import CHUNK, Content
 from core.images.layer_tree import REMOVED
 
@@ -31,11 +32,19 @@ KINDS = {
 }  # fmt: skip
 
 
+def refuse_existing(target: str) -> None:
+    """Raise Conflict where something is already: it is left alone."""
+    if os.path.lexists(os.path.expanduser(target)):
+        raise Conflict(
+            f"{target} exists already", hint="write to another name, or remove it", subject=target
+        )
+
+
 def write_file(contents: Iterator[Content], mode: int, target: str) -> int:
     """Write the first of the contents to a new file on this host; returns its bytes.
 
-    What is there already is left alone: FileExistsError.  Of the mode only reading, writing and
-    executing are kept, for the owner.
+    Of the mode only reading, writing and executing are kept, for the owner.  Raises Conflict
+    where something is already, HostError for what cannot be written, and what reading raises.
     """
     with _new_file(target, mode & 0o700 | 0o600) as file:
         return sum(file.write(piece) for piece in next(contents).pieces)
@@ -65,7 +74,8 @@ def write_tree(
     """Write everything below a node as a tar to a new file; returns how many entries there are.
 
     `contents` are those of all `files`, in any order.  Names of one file are hard links of each
-    other.  Device numbers are not known to the index, and devices are left out.
+    other.  Device numbers are not known to the index, and devices are left out.  Raises as
+    `write_file`.
     """
     entries = list(_below(root, path))
     with (
@@ -112,12 +122,18 @@ def _info(path: str, entry: FileEntry) -> tarfile.TarInfo:
 def _new_file(target: str, mode: int) -> Iterator[BinaryIO]:
     path = os.path.expanduser(target)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, mode), "wb") as file:
-        try:
-            yield file
-        except BaseException:
-            os.unlink(path)
-            raise
+    refuse_existing(target)
+    try:
+        with os.fdopen(os.open(path, flags, mode), "wb") as file:
+            try:
+                yield file
+            except BaseException:
+                os.unlink(path)
+                raise
+    except OSError as error:
+        raise HostError(
+            f"{target} cannot be written: {error.strerror}", subject=target, errno=error.errno or 0
+        ) from error
 
 
 class _Exactly:

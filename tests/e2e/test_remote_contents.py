@@ -14,7 +14,7 @@ from core.commands.grammar import parse
 from core.commands.result import Running, Table, Text
 from core.config import Config
 from core.engine import Engine
-from core.errors import Cancelled, NotFound, UsageError
+from core.errors import Cancelled, Conflict, HostError, NotFound, UsageError
 from core.paths import Paths
 from tests.fixture_images import Registry, write_oci_layout
 from tests.layers import archive, directory, entry, hardlink, symlink
@@ -98,8 +98,10 @@ def test_search_and_extract(engine: Engine, name: str, tmp_path: Path, where: st
     )
     assert out.read_bytes() == NOISE[:100_000] + b"first"
     assert out.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(FileExistsError):
+    with pytest.raises(Conflict, match="exists already"):
         said(engine, *remote, "--extract", str(out), name, "srv/late")
+    with pytest.raises(HostError, match="cannot be written"):
+        said(engine, *remote, "--extract", str(tmp_path / "no/where"), name, "srv/late")
     said(engine, *remote, "--extract", str(tmp_path / "all.tar"), name)
     with tarfile.open(tmp_path / "all.tar") as tar:
         kinds = {member.name: member.type for member in tar}
