@@ -232,7 +232,8 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             title.show(line)
         self._detail.show(self._detail_parts())
         if self._note:
-            self._foot.show([(f" {self._note}", "accent")])
+            done = self._source.reading() if self._working else ""
+            self._foot.show([(f" {self._note}", "accent"), (f"  {done}", "dim")])
         else:
             self._foot.show(screen_hints(HINTS, self.app.size.width))
 
