@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from core.commands import values
 from core.commands.grammar import Args, flag, option, positional, verb
 from core.commands.result import Column, Result, Running, Table, Text
@@ -66,12 +64,13 @@ def browse(engine: Engine, args: Browse) -> Result:
         from core.images.extraction import refuse_existing
 
         refuse_existing(args.extract)
-    for asked, use, show in ((args.search, _found, _hits), (args.extract, _written, Text)):
-        if asked:
-            job = engine.files.look_into(
-                args.image, partial(use, args), remote=args.remote, platform=args.platform
-            )
-            return Running(job, show)
+    if args.search or args.extract:
+        look, show = (_found, _hits) if args.search else (_written, Text)
+        job = engine.files.look_into(
+            args.image, lambda tree, read: look(args, tree, read),
+            remote=args.remote, platform=args.platform,
+        )  # fmt: skip
+        return Running(job, show)
     if not args.remote:
         return Text(_shown(engine.files.tree(args.image), args))
     job = engine.files.remote_tree(args.image, args.platform)
