@@ -283,15 +283,18 @@ async def test_versions_are_walked_and_compared() -> None:
         assert "no earlier version" in foot(screen, "foot")
 
 
-async def test_files_and_directories_are_extracted(tmp_path: Path) -> None:
+async def test_files_and_directories_are_extracted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)
-        await pilot.press("slash", *"passwd", "enter", "X", "ctrl+u", *f"{tmp_path}/out", "enter")
+        await pilot.press("slash", *"passwd", "enter", "X", "ctrl+u", *"out", "enter")
         await until(pilot, lambda: "17B written" in foot(screen, "foot"))
         assert (tmp_path / "out").read_bytes() == CONTENT["sha256:1", "etc/passwd"]
-        await pilot.press("X", "ctrl+u", *f"{tmp_path}/out", "enter")
+        await pilot.press("X", "ctrl+u", *"out", "enter")
         await until(pilot, lambda: "exists" in foot(screen, "foot"))
-        await pilot.press("slash", *"old", "enter", "X", "ctrl+u", *f"{tmp_path}/old.tar", "enter")
+        await pilot.press("slash", *"old", "enter", "X", "ctrl+u", *"old.tar", "enter")
         await until(pilot, lambda: "2 entries written" in foot(screen, "foot"))
         with tarfile.open(tmp_path / "old.tar") as archive:
             assert archive.getnames() == ["old", "old/big"]

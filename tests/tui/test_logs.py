@@ -180,15 +180,18 @@ async def test_selected_lines_are_copied() -> None:
         assert not screen.view.selecting
 
 
-async def test_saved_as_it_came_and_nothing_overwritten(tmp_path: Path) -> None:
-    screen = LogsScreen("web-1", Feed(piece(1, "\x1b[31mred"), piece(2)), directory=str(tmp_path))
+async def test_saved_as_it_came_and_nothing_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    screen = LogsScreen("web-1", Feed(piece(1, "\x1b[31mred"), piece(2)))
     async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await opened(pilot, screen, 2)
         await pilot.press("S", "enter")
         await until(pilot, lambda: "saved 2 lines" in edge(screen, "foot"))
         (file,) = tmp_path.iterdir()  # noqa: ASYNC240 - the loop may wait here
         assert file.read_bytes() == piece(1, "\x1b[31mred")[1] + piece(2)[1]
-        await pilot.press("S", "ctrl+u", *str(file), "enter")
+        await pilot.press("S", "ctrl+u", *file.name, "enter")
         await until(pilot, lambda: "File exists" in edge(screen, "foot"))
 
 

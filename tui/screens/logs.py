@@ -106,8 +106,7 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     `source(stopped)` is called in a thread and yields (1 for stdout or 2 for stderr, text)
     pieces, each line beginning with its RFC 3339 time, and ends soon after `stopped()` is
     true: `engine.containers.logs(…, follow=True, timestamps=True, stopped=stopped)`.  In merged
-    logs each line has a name of `named` cells in front.  `max_bytes` is kept in memory;
-    S saves into `directory`.
+    logs each line has a name of `named` cells in front.  `max_bytes` is kept in memory.
     """
 
     DEFAULT_CSS = """
@@ -136,14 +135,12 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
         *,
         named: int = 0,
         max_bytes: int = 32 << 20,
-        directory: str = ".",
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
         self._foot = StatusLine(id="foot")
         self._title = title
         self._source = source
-        self._directory = directory
         self._note = ""
         self._calm = 0
         self._reader: Reader | None = None
@@ -281,8 +278,7 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
         """Let the person say where to save what is kept."""
         title = self._title.replace(", ", "-")[:60]
         name = f"{title}-{time.strftime('%Y%m%d-%H%M%S')}.log"
-        path = os.path.join(self._directory, name)
-        self.ask_line.ask("save", "save to ", path)
+        self.ask_line.ask("save", "save to ", name)
 
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:
