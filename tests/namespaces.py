@@ -44,18 +44,26 @@ while True:
             udp[fd].sendto(f"{name} {peer[0]}".encode(), peer)
 """
 CLIENT = """
-import socket, sys
+import os, socket, sys, time
 protocol, address, port, source_port = sys.argv[1:]
 kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
-client.settimeout(0.5)
-try:
-    client.bind(("", int(source_port)))
-    client.connect((address, int(port)))
-    if protocol == "udp":
-        client.send(b"?")
-    print(client.recv(100).decode())
-except OSError:
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+# A busy host is waited for: it loses packets while it does not know that a link is up.
+deadline = time.monotonic() + max(0.5, 0.2 * os.getloadavg()[0] / os.cpu_count())
+while time.monotonic() < deadline:
+    client = socket.socket(family, kind)
+    client.settimeout(0.5)
+    try:
+        client.bind(("", int(source_port)))
+        client.connect((address, int(port)))
+        if protocol == "udp":
+            client.send(b"?")
+        print(client.recv(100).decode())
+        break
+    except OSError:
+        client.close()
+        time.sleep(0.05)
+else:
     print("nothing")
 """
 CONFIGURE = f"""
@@ -106,8 +114,7 @@ class Namespace:
 
     def ask(self, protocol: str, address: str, port: int, source_port: int = 0) -> str:
         """Return what the server at an address says to a client in here, or `nothing`."""
-        words = (protocol, address, str(port), str(source_port))
-        return self.run(*_python(CLIENT), *words).strip()
+        return self.run(*_client(protocol, address, port, source_port)).strip()
 
 
 class Container(Namespace):
@@ -129,8 +136,12 @@ class Container(Namespace):
 
 def ask_here(protocol: str, address: str, port: int, source_port: int = 0) -> str:
     """Return what a server says to a client on the host, or `nothing`."""
-    command = [*_python(CLIENT), protocol, address, str(port), str(source_port)]
+    command = _client(protocol, address, port, source_port)
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def _client(protocol: str, address: str, port: int, source_port: int) -> list[str]:
+    return [*_python(CLIENT), protocol, address, str(port), str(source_port)]
 
 
 def _python(code: str) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from core.config import Config
-from core.database import Database
 from core.errors import ConfigError
 from core.images.store import ImageStore
 from core.jobs import Job
@@ -24,8 +23,6 @@ from tests.hostile_registry import layer_tar
 from tests.own_registry import OwnRegistry
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 KIND = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -79,13 +76,6 @@ def stand_in(host: str, path: str, subject: bytes, *found: bytes) -> None:
     ask(host, "PUT", f"{path}/manifests/{tag}", json.dumps(index).encode(), INDEX)
 
 
-@pytest.fixture
-def store(paths: Paths) -> Iterator[ImageStore]:
-    database = Database(paths)
-    yield ImageStore(paths, database, Config())
-    database.close()
-
-
 def sync(store: ImageStore, source: str, target: str, **keys: object) -> dict[str, str]:
     config = Config(sync=({"name": "t", "from": source, "to": target, "referrers": True, **keys},))
     steps = run_rules(store, config, read_rules(config), Job(1, "sync"))[0].steps
@@ -99,9 +89,8 @@ def listed(host: str, path: str, subject: bytes) -> list[str]:
 
 
 def test_signatures_go_along_by_the_api_by_tags_and_through_a_layout(
-    isolated: None, tmp_path: Path, store: ImageStore, monkeypatch: pytest.MonkeyPatch
+    isolated: None, tmp_path: Path, store: ImageStore
 ) -> None:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     served = Paths(f"{tmp_path}/served", f"{tmp_path}/served-run")
     with Registry(tmp_path / "old") as old, OwnRegistry(served) as own:
         for tag in ("1", "2"):

@@ -17,6 +17,7 @@ from core.network.definition import NetworkOptions
 from core.network.holders import Holder
 from core.network.network import Network
 from tests.namespaces import Container, Namespace, ask_here
+from tests.system.network.lab import beside, run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,24 +73,8 @@ def lab(paths: Paths) -> Iterator[Lab]:
 @pytest.fixture
 def neighbour(lab: Lab) -> Iterator[Namespace]:
     """Another machine on the host's network; it is also FAR, somewhere on the internet."""
-    with Namespace() as other:
-        run(f"ip link add lpwire type veth peer name eth0 netns {other.holder.pid}")
-        run(f"ip addr add {HOST}/64 dev lpwire nodad")
-        run("ip link set lpwire up")
-        run(f"ip route add {FAR} via {NEIGHBOUR}")
-        for command in (
-            f"addr add {NEIGHBOUR}/64 dev eth0 nodad",
-            "link set eth0 up",
-            "link set lo up",
-            f"addr add {FAR}/128 dev lo nodad",
-        ):
-            other.run("ip", *command.split())
+    with beside(HOST, NEIGHBOUR, FAR, 64, "nodad") as other:
         yield other
-        run("ip link del lpwire")
-
-
-def run(command: str) -> str:
-    return subprocess.run(command.split(), stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def test_containers_reach_each_other_and_the_gateway(lab: Lab) -> None:

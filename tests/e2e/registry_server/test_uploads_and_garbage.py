@@ -1,0 +1,296 @@
+"""What a registry keeps of uploads that break, and what it lets go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from core.config import Config
+from core.database import Database
+from core.errors import ConfigError, Conflict, HostError, RegistryError
+from core.images.reference import parse_reference
+from core.images.store import ImageStore
+from core.jobs import Job
+from core.paths import Paths
+from core.registry.push import push
+from core.registry_server.garbage import Collected
+from core.registry_server.server import ServeOptions, serve
+from tests.e2e.registry_server.place import (
+    NOISE,
+    PROGRAM,
+    blob_files,
+    copy_in,
+    do_pull,
+    run,
+    sweep,
+)
+from tests.fault_proxy import FaultProxy, Handler
+from tests.fixture_images import write_oci_layout
+from tests.hostile_registry import layer_tar
+from tests.own_registry import OwnRegistry
+
+
+def test_garbage_is_collected_and_nothing_else(
+    registry: OwnRegistry, layout: Path, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/app"
+    copy_in(layout, f"{name}:1")
+    kept = blob_files(registry.paths)
+    second = write_oci_layout(tmp_path / "second", [layer_tar("second", b"second")])
+    copy_in(second, f"{name}:2")
+    assert sweep(registry, 3600) == Collected((), (), (), 0)
+    copy_in(layout, f"{name}:2")
+    # What no tag leads to stays until that is asked for.
+    assert sweep(registry, untagged=False).blobs == ()
+    found = sweep(registry)
+    assert len(found.manifests) == 1
+    assert len(found.blobs) == 3
+    assert found.bytes_back > 0
+    assert blob_files(registry.paths) == kept
+    run("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{name}:2",
+        f"dir:{tmp_path}/copied")  # fmt: skip
+
+
+def test_garbage_collection_spares_what_is_being_pushed(
+    registry: OwnRegistry, layout: Path
+) -> None:
+    """Collections run without a pause while images are pushed, and each push is whole."""
+    import threading
+
+    stop = threading.Event()
+
+    def collect_always() -> None:
+        while not stop.is_set():
+            sweep(registry, 5)
+
+    collector = threading.Thread(target=collect_always)
+    collector.start()
+    try:
+        for number in range(4):
+            copy_in(layout, f"{registry.host}/app{number}:1")
+            for tag in ("1",):
+                registry.ask("DELETE", f"/v2/app{number}/manifests/{tag}")
+            copy_in(layout, f"{registry.host}/app{number}:2")
+    finally:
+        stop.set()
+        collector.join()
+    sweep(registry)
+    for number in range(4):
+        run("skopeo", "copy", "-q", "--src-tls-verify=false",
+            f"docker://{registry.host}/app{number}:2",
+            f"docker://{registry.host}/whole{number}:2", "--dest-tls-verify=false")  # fmt: skip
+
+
+def test_an_upload_that_grows_holds_the_rest_of_its_repository(
+    registry: OwnRegistry, layout: Path
+) -> None:
+    copy_in(layout, f"{registry.host}/app:1")
+    place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
+    registry.ask("DELETE", "/v2/app/manifests/1")
+    with registry.store.database.write() as sql:
+        sql.execute("UPDATE repositories SET pushed=0")
+    for file in Path(registry.paths.blobs).glob("*/*"):
+        os.utime(file, (0, 0))
+    assert sweep(registry, 60) == Collected((), (), (), 0)
+    registry.ask("DELETE", place)
+    assert len(sweep(registry, 60).blobs) == 4
+    assert registry.ask("GET", "/v2/app/tags/list").code == "NAME_UNKNOWN"
+
+
+def test_an_upload_that_is_given_up_goes(registry: OwnRegistry) -> None:
+    place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
+    registry.ask("PATCH", place, b"x" * 1000)
+    file = next(Path(registry.paths.partial).glob("upload-*"))
+    long_ago = time.time() - 2 * 86400
+    os.utime(file, (long_ago, long_ago))
+    found = sweep(registry)
+    assert (len(found.uploads), found.bytes_back) == (1, 1000)
+    assert not file.exists()
+    assert registry.ask("GET", place).code == "BLOB_UPLOAD_UNKNOWN"
+
+
+def test_a_broken_connection_keeps_what_came(registry: OwnRegistry) -> None:
+    place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
+    with socket.create_connection(("127.0.0.1", registry.port)) as broken:
+        head = f"PATCH {place} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"
+        broken.sendall(head.encode() + NOISE[: 2 << 20])
+        time.sleep(0.1)
+    deadline = time.monotonic() + 5
+    while registry.ask("GET", place).headers["Range"] != f"0-{(2 << 20) - 1}":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    rest = NOISE[2 << 20 :]
+    span = {"Content-Range": f"{2 << 20}-{len(NOISE) - 1}"}
+    assert registry.ask("PATCH", place, rest, span).status == 202
+
+
+def test_a_client_that_hangs_up_is_not_worth_a_word(
+    registry: OwnRegistry, layout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy_in(layout, f"{registry.host}/app:1")
+    largest = max(Path(registry.paths.blobs).glob("*/*"), key=lambda file: file.stat().st_size)
+    for words in (f"GET /v2/app/blobs/sha256:{largest.name} HTTP/1.1", "NONSENSE", "\x16\x03\x01"):
+        with socket.create_connection(("127.0.0.1", registry.port)) as broken:
+            broken.sendall(f"{words}\r\nHost: x\r\n\r\n".encode())
+            broken.recv(100)
+    assert registry.ask("GET", "/v2/").status == 200
+    assert not registry.job.log
+    assert capfd.readouterr().err == ""
+
+
+def test_a_server_that_was_killed_goes_on_with_its_uploads(
+    paths: Paths, layout: Path, tmp_path: Path
+) -> None:
+    """The program itself; kill -9 in the middle of an upload costs nothing that was confirmed."""
+    import hashlib
+
+    environment = {"LIMPET_DATA_ROOT": paths.data, "LIMPET_RUN_ROOT": paths.run}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+
+    def start() -> subprocess.Popen[bytes]:
+        server = subprocess.Popen(
+            [PROGRAM, "registry", "serve", "-a", f"127.0.0.1:{port}"],
+            env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert server.stdout is not None
+        assert f"serving on http://127.0.0.1:{port}" in server.stdout.readline().decode()
+        return server
+
+    def ask(method: str, path: str, body: bytes = b"", **headers: str) -> dict[str, str]:
+        import urllib.request
+
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{path}", body or None, headers, method=method
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return dict(answer.headers)
+
+    server = start()
+    place = ask("POST", "/v2/app/blobs/uploads/")["Location"]
+    ask("PATCH", place, NOISE[: 1 << 20])
+    server.kill()
+    server.communicate()
+    server = start()
+    try:
+        assert ask("GET", place)["Range"] == f"0-{(1 << 20) - 1}"
+        ask("PATCH", place, NOISE[1 << 20 :])
+        digest = f"sha256:{hashlib.sha256(NOISE).hexdigest()}"
+        assert ask("PUT", f"{place}?digest={digest}")["Docker-Content-Digest"] == digest
+        copy_in(layout, f"127.0.0.1:{port}/app:1")
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate()
+    assert server.returncode == 0
+    swept = run(PROGRAM, "registry", "gc", "--keep", "0.001", **environment)
+    assert f"Deleted: {digest}" in swept
+
+
+def test_what_cannot_be_served_is_named(paths: Paths, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("me:{SHA}old\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for options, kind, words in (
+            (ServeOptions(port=taken.getsockname()[1]), Conflict, "taken by another"),
+            (ServeOptions("10.9.9.9"), HostError, "10.9.9.9:5000: Cannot assign requested address"),
+            (ServeOptions(htpasswd=str(tmp_path / "none")), ConfigError, "No such file"),
+            (ServeOptions(htpasswd=str(empty)), ConfigError, "bcrypt"),
+            (ServeOptions(tls_certificate=str(empty)), ConfigError, str(empty)),
+        ):
+            store = ImageStore(paths, Database(paths), Config())
+            with pytest.raises(kind, match=words) as caught:
+                serve(paths, store, Config(), options, Job(1, "serve"))
+            assert caught.value.hint
+            store.database.close()
+
+
+@pytest.mark.parametrize("after_s", [0.12, 0.2, 0.3])
+def test_a_push_that_was_killed_goes_on(
+    registry: OwnRegistry, tmp_path: Path, layout: Path, after_s: float
+) -> None:
+    near = {"LIMPET_DATA_ROOT": f"{tmp_path}/near", "LIMPET_RUN_ROOT": f"{tmp_path}/near-run"}
+    environment = {**os.environ, **near}
+    loaded = subprocess.run(
+        [PROGRAM, "load", "-q", "-i", str(layout)], env=environment, capture_output=True, text=True
+    )
+    digest = loaded.stdout.strip()
+    name = f"{registry.host}/app:1"
+    push_it = [str(PROGRAM), "push", "-q", digest, name]
+    killed = subprocess.Popen(
+        push_it, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(after_s)
+    killed.kill()
+    killed.wait()
+    again = subprocess.run(push_it, env=environment, capture_output=True, text=True, timeout=60)
+    assert again.stdout.strip() == digest, again.stderr
+    run("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{name}", f"dir:{tmp_path}/c")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "HEAD"])
+def test_what_a_proxy_garbles_is_refused_and_the_next_push_is_whole(
+    registry: OwnRegistry, layout: Path, far: ImageStore, tmp_path: Path, method: str
+) -> None:
+    """Bytes that change on their way never become a blob; odd statuses are named."""
+    copy_in(layout, f"{registry.host}/source:1")
+    image = far.resolve(do_pull(far, f"{registry.host}/source:1"))
+
+    def garble(handler: Handler) -> None:
+        if handler.command == "PUT":
+            length = int(handler.headers["Content-Length"])
+            registry.ask("PUT", handler.path, b"x" + handler.rfile.read(length)[1:])
+        handler.say(400)
+
+    with FaultProxy(registry.port) as proxy:
+        to = parse_reference(f"{proxy.host}/target:1")
+        proxy.once(method, garble)
+        with pytest.raises(RegistryError, match="HTTP 400"):
+            push(far, Config(), [image], to, Job(1, "push"))
+        before = blob_files(registry.paths)
+        pushed = push(far, Config(), [image], to, Job(2, "push"))
+    assert pushed.digest == image.digest
+    assert blob_files(registry.paths) == before
+    run("skopeo", "copy", "-q", "--src-tls-verify=false",
+        f"docker://{registry.host}/target:1", f"dir:{tmp_path}/copied")  # fmt: skip
+
+
+def test_a_push_outlives_a_restart_of_the_registry(
+    paths: Paths, layout: Path, far: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens for a moment: that is final only where nobody ever did."""
+    import threading
+
+    with OwnRegistry(paths) as first:
+        copy_in(layout, f"{first.host}/source:1")
+        image = far.resolve(do_pull(far, f"{first.host}/source:1"))
+    monkeypatch.setattr("core.registry.upload.PART", 1 << 20)
+    with OwnRegistry(paths) as before:
+        job = Job(1, "push")
+        begun = threading.Event()
+        report = job.progress
+
+        def progress(name: str, done: int, total: int, note: str = "") -> None:
+            report(name, done, total, note)
+            if note == "uploading" and not begun.is_set():
+                begun.set()
+                stopped.wait(10)
+
+        stopped = threading.Event()
+        job.progress = progress  # type: ignore[method-assign]
+        to = parse_reference(f"{before.host}/target:1")
+        pushing = threading.Thread(
+            target=job.run, args=(lambda job: push(far, Config(), [image], to, job),)
+        )
+        pushing.start()
+        assert begun.wait(10)
+    stopped.set()
+    time.sleep(1.2)
+    with OwnRegistry(paths, port=before.port):
+        pushing.join()
+        assert job.result().digest == image.digest
