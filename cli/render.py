@@ -191,14 +191,11 @@ def _stream(lines: Lines) -> None:
 
 def _carry_out(plan: Plan) -> int:
     if plan.ask:
-        from core.commands.show import size
         from core.errors import UsageError
 
         if not os.isatty(0):
             raise UsageError(f"{plan.title}: needs a yes", hint="say --yes to go on without asking")
-        back = f", {size(plan.bytes_back)} come back" if plan.bytes_back else ""
-        sys.stderr.write(f"{plan.title}{back}:\n" + "".join(f"  {line}\n" for line in plan.lines))
-        sys.stderr.write("Go on? [y/N] ")
+        sys.stderr.write(f"{plan.words()}\nGo on? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return 1

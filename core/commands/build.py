@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.build.options import BuildOptions, Output, Secret
 from core.commands import values
-from core.commands.grammar import Args, Listing, flag, option, positional, rest, verb
+from core.commands.grammar import Args, Listing, Removing, flag, option, positional, rest, verb
 from core.commands.result import Building, Column, Foreground, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
@@ -240,7 +240,7 @@ def _options(engine: Engine, args: Build) -> BuildOptions:
     )  # fmt: skip
 
 
-class Prune(Args):
+class Prune(Removing):
     """Options of `build prune`."""
 
     all: bool = flag("-a", "--all", help="also what images hold, and the mounts of RUN")
@@ -283,7 +283,7 @@ def prune(engine: Engine, args: Prune) -> Result:
         return Text(f"Total reclaimed space: {size(remove(engine.store, going))}")
 
     title = f"remove {len(going)} from the build cache"
-    return Plan(title, lines, apply, total, ask=not args.force)
+    return Plan(title, lines, apply, total, ask=not args.force).unless(args.dry_run)
 
 
 @verb(

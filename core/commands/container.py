@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.commands import values
 from core.commands.foreground import foreground
-from core.commands.grammar import Args, flag, option, positional, rest, verb
+from core.commands.grammar import Args, Removing, flag, option, positional, rest, verb
 from core.commands.result import Plan, Result, Text
 
 TYPE_CHECKING = False
@@ -130,7 +130,7 @@ class Wait(Named):
     )
 
 
-class Remove(Args):
+class Remove(Removing):
     """Options of `rm`."""
 
     force: bool = flag("-f", "--force", help="kill it first if it runs; no error for one not there")
@@ -221,7 +221,9 @@ def rm(engine: Engine, args: Remove) -> Result:
 
     if not names:
         return Text("")
-    return Plan(f"remove {len(found)} container{'s' * (len(found) != 1)}", lines, apply)
+    return Plan(f"remove {len(found)} container{'s' * (len(found) != 1)}", lines, apply).unless(
+        args.dry_run
+    )
 
 
 def _is_there(engine: Engine, name: str) -> bool:

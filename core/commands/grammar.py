@@ -156,6 +156,12 @@ class Listing(Args):
     quiet: bool = flag("-q", "--quiet", help="print only the identifiers")
 
 
+class Removing(Args):
+    """Options of verbs that remove things by a plan."""
+
+    dry_run: bool = flag("--dry-run", help="only show what would go, and how many bytes come back")
+
+
 class Verb(Record):
     """One verb of the grammar."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.grammar import Args, Listing, Removing, flag, option, positional, verb
 from core.commands.result import Column, Document, Plan, Result, Running, Table, Text
 from core.commands.show import short
 
@@ -43,7 +43,7 @@ class Images(Listing):
     )
 
 
-class Remove(Args):
+class Remove(Removing):
     """Options of `rmi`."""
 
     force: bool = flag("-f", "--force", help="all its names, and stopped containers do not hold it")
@@ -173,7 +173,9 @@ def rmi(engine: Engine, args: Remove) -> Result:
         engine.store.apply_removal(plan, engine.trash.open(f"rmi {' '.join(args.images)}"))
         return Text("\n".join(plan.lines))
 
-    return Plan(f"remove {', '.join(args.images)}", plan.lines, apply, plan.bytes_back)
+    return Plan(f"remove {', '.join(args.images)}", plan.lines, apply, plan.bytes_back).unless(
+        args.dry_run
+    )
 
 
 @verb("image tag", Tag, "Give an image one more name", "tag")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.commands import values
-from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.grammar import Listing, Removing, flag, option, positional, verb
 from core.commands.result import Column, Plan, Result, Running, Table, Text
 
 TYPE_CHECKING = False
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from core.images.fsck import Finding
 
 
-class Prune(Args):
+class Prune(Removing):
     """Options of `image prune`."""
 
     all: bool = flag("-a", "--all", help="images with a name too, if no container uses them")
@@ -88,7 +88,7 @@ def prune(engine: Engine, args: Prune) -> Result:
         return Text("\n".join([*lines, f"Total reclaimed space: {size(plan.bytes_back)}"]))
 
     title = "remove what nothing needs"
-    return Plan(title, plan.lines, apply, plan.bytes_back, ask=not args.force)
+    return Plan(title, plan.lines, apply, plan.bytes_back, ask=not args.force).unless(args.dry_run)
 
 
 @verb(

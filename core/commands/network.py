@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.commands import absent_options, network_values, values
-from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.grammar import Args, Listing, Removing, flag, option, positional, verb
 from core.commands.result import Column, Document, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
@@ -85,7 +85,7 @@ class Remove(Args):
     )
 
 
-class Prune(Args):
+class Prune(Removing):
     """Options of `network prune`."""
 
     filter: tuple[str, ...] = option(
@@ -219,7 +219,9 @@ def prune(engine: Engine, args: Prune) -> Result:
             engine.network.remove(name, engine.connections.users_of(name))
         return Text("\n".join(lines) or "no network is unused")
 
-    return Plan("remove unused networks", tuple(lines), apply, ask=not args.force and bool(lines))
+    return Plan(
+        "remove unused networks", tuple(lines), apply, ask=not args.force and bool(lines)
+    ).unless(args.dry_run)
 
 
 def _is_unused(engine: Engine, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.commands.grammar import Args, flag, option, verb
+from core.commands.grammar import Removing, flag, option, verb
 from core.commands.result import Plan, Result, Text
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ PRUNED = ("created", "exited", "dead")
 FILTERS = ("until", "label", "label!")
 
 
-class ContainerPrune(Args):
+class ContainerPrune(Removing):
     """Options of `container prune`; those of `system prune` begin with them."""
 
     force: bool = flag("-f", "--force", "-y", "--yes", help="do not ask")
@@ -54,7 +54,7 @@ def prune(engine: Engine, args: ContainerPrune) -> Result:
         return Text("\n".join([*(info.id for info in done), *closing(engine, bin_, freed)]))
 
     title = f"remove {len(found)} container{'s' * (len(found) != 1)}"
-    return Plan(title, lines, apply, sum(sizes.values()), ask=not args.force)
+    return Plan(title, lines, apply, sum(sizes.values()), ask=not args.force).unless(args.dry_run)
 
 
 def check_filters(filters: Sequence[str]) -> None:
@@ -162,7 +162,9 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
 
     total = sum(sizes.values()) + images.bytes_back
     total += sum(step.bytes for step in steps if not step.shared)
-    return Plan("remove what is unused", lines, apply, total, ask=not args.force)
+    return Plan("remove what is unused", lines, apply, total, ask=not args.force).unless(
+        args.dry_run
+    )
 
 
 def _without_users(images: Sequence[ImageInfo], gone: Collection[str]) -> list[ImageInfo]:

@@ -107,5 +107,16 @@ class Plan(Record):
     ask: bool = False
     """Whether a one-shot command asks before it applies it."""
 
+    def unless(self, dry_run: bool) -> Plan | Text:
+        """Return the plan, or with `dry_run` its words alone."""
+        return Text(self.words()) if dry_run else self
+
+    def words(self) -> str:
+        """Return what it would do, and how many bytes come back."""
+        from core.commands.show import size
+
+        back = f", {size(self.bytes_back)} come back" if self.bytes_back else ""
+        return "\n".join([f"{self.title}{back}:", *(f"  {line}" for line in self.lines)])
+
 
 Result = Table | Text | Document | Lines | Running | Foreground | Plan

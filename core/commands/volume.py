@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from core.commands import absent_options, values
-from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.grammar import Args, Listing, Removing, flag, option, positional, verb
 from core.commands.result import Column, Document, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
@@ -77,7 +77,7 @@ class Import(Args):
     )
 
 
-class Prune(Args):
+class Prune(Removing):
     """Options of `volume prune`."""
 
     all: bool = flag("-a", "--all", help="those with a name of their own too")
@@ -242,7 +242,9 @@ def prune(engine: Engine, args: Prune) -> Result:
         and (args.all or is_random(volume.name))
         and all(test(volume, ()) for test in args.filter)
     ]
-    return _removal(engine, "remove volumes that nothing uses", found, ask=not args.force)
+    return _removal(engine, "remove volumes that nothing uses", found, ask=not args.force).unless(
+        args.dry_run
+    )
 
 
 def is_random(name: str) -> bool:
@@ -250,7 +252,7 @@ def is_random(name: str) -> bool:
     return len(name) == 64 and set("0123456789abcdef").issuperset(name)
 
 
-def _removal(engine: Engine, title: str, found: Sequence[Volume], *, ask: bool) -> Result:
+def _removal(engine: Engine, title: str, found: Sequence[Volume], *, ask: bool) -> Plan:
     sizes = [engine.volumes.size(volume) for volume in found]
 
     def apply() -> Result:

@@ -16,6 +16,7 @@ from core.config import Config
 from core.engine import Engine
 from core.images.fsck import Finding
 from core.paths import Paths
+from tests.e2e.command_line import limpet
 from tests.fixture_images import Registry, write_oci_layout
 from tests.layers import archive, directory, entry, hardlink, symlink
 
@@ -297,3 +298,25 @@ def test_df_counts_shared_layers_once(engine: Engine, tmp_path: Path) -> None:
     assert isinstance(shown, Text)
     assert "UNIQUE SIZE" in shown.text
     assert "two:1" in shown.text
+
+
+def test_a_plan_is_shown_and_nothing_is_removed(env: dict[str, str]) -> None:
+    limpet(env, "create", "--name", "idle", "--network", "none", "starter", "true")
+    limpet(env, "tag", "starter", "other:1")
+    limpet(env, "volume", "create", "kept")
+    limpet(env, "network", "create", "unused")
+    before = [limpet(env, *line.split()) for line in ("images", "ps -a", "volume ls", "network ls")]
+    for line, words in (
+        ("rmi other:1", "remove other:1:\n  Untagged: other:1"),
+        ("rm idle", "remove 1 container:\n  container idle ("),
+        ("container prune", "remove 1 container:\n  container idle"),
+        ("image prune -a", "Total reclaimed space: 0B"),
+        ("volume prune -a", "  volume kept"),
+        ("network prune", "  network unused ("),
+        ("system prune -a", "other:1: no container uses it"),
+        ("build prune", "Total reclaimed space: 0B"),
+    ):
+        assert words in limpet(env, *line.split(), "--dry-run"), line
+    assert "MB come back:\n" in limpet(env, "system", "prune", "-a", "--dry-run")
+    after = [limpet(env, *line.split()) for line in ("images", "ps -a", "volume ls", "network ls")]
+    assert after == before
