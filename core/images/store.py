@@ -83,6 +83,13 @@ class ImageStore:
             raise NotFound(f"there is no image {text!r} here", hint=known, subject=text)
         return self._for_platform(text, found, platform) if platform else found
 
+    def full_name(self, text: str) -> str:
+        """Return the name in full by which `resolve` finds an image, or would look for it."""
+        names = self._names(text)
+        known = "SELECT 1 FROM tags WHERE name=?"
+        otherwise = names[0] if names else text
+        return next((name for name in names if self.database.query(known, (name,))), otherwise)
+
     def _for_platform(self, text: str, found: ImageInfo, platform: str) -> ImageInfo:
         from core.images.manifest import Descriptor, Entry, Index, choose
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from core.errors import UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +35,7 @@ class Updates:
             from core.registry.updates import User, check_updates
 
             users = [
-                User(info.name, engine.reference(info.image).canonical, info.image_digest)
+                User(info.name, engine.store.full_name(info.image), info.image_digest)
                 for info in running
             ]
             return check_updates(
@@ -61,7 +63,11 @@ class Updates:
             def bring(image: str, platform: str) -> ImageInfo:
                 from core.registry.pull import pull
 
-                return pull(engine.store, engine.config, engine.reference(image), platform, job)
+                reference = engine.reference(engine.store.full_name(image))
+                if reference.host == "localhost":
+                    hint = "make it anew, then: container edit --image NAME CONTAINER"
+                    raise UsageError(f"{image} was made here: no registry has another", hint=hint)
+                return pull(engine.store, engine.config, reference, platform, job)
 
             return upgrade(engine.database, engine.editing, [row.id for row in rows], bring, job)
 

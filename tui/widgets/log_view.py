@@ -268,7 +268,11 @@ class LogView(Wheel, Widget, can_focus=True):
         ]
         body = Strip([Segment(text, mark + style) for text, style in row])
         left = 0 if self.rows.wraps else self.rows.left
+        whole = body.cell_length
         body = body.crop_extend(left, left + width - GUTTER, mark)
+        if whole > left + width - GUTTER > 0 and not self.rows.wraps:
+            more = Segment("…", mark + self._tones["accent"])
+            body = Strip.join([body.crop(0, width - GUTTER - 1), Strip([more], 1)])
         return Strip.join([Strip(gutter, GUTTER), body])
 
     def notify_style_update(self) -> None:
