@@ -93,7 +93,7 @@ async def test_a_newcomer_is_offered_the_first_step(
         assert "S  " not in screen_text(app)  # nothing is claimed before it was read
         app.dashboard.take(Snapshot(read=True))
         await pilot.pause()
-        assert "makes a small image" in screen_text(app)
+        assert "enter makes an image" in screen_text(app)
         await pilot.press("S")
         await pilot.press("enter")
         await pilot.pause()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.answers import summary
 from tui.places import PLACES
-from tui.widgets.status import StatusLine, hint_parts, host_name
+from tui.widgets.status import StatusLine, hint_parts, host_name, that_fit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from tui.theme import Part
 
 TERMINAL_WORDS = (
-    "all keys go in   ctrl-] back to the tables   shift-pgup scrolls   ctrl-pgdn others"
-)
-TYPING = "enter runs it   tab completes   up, ctrl-r history   | PROGRAM   esc back"
-FILTERING = "enter keeps it   esc shows all   !WORD without   -s state   -l label   -f letters"
+    "all keys go in", "ctrl-] back to the tables", "shift-pgup scrolls", "ctrl-pgdn others",
+)  # fmt: skip
+TYPING = ("enter runs it", "tab completes", "esc back", "up, ctrl-r history", "| PROGRAM")
+FILTERING = ("enter keeps it", "esc shows all", "!WORD without", "-s state", "-l label",
+             "-f letters")  # fmt: skip
+"""What matters most comes first: the end is left out on a narrow screen."""
 SESSION_HINTS = (
     ("[ ]", "answers"), ("enter", "fold"), ("/", "search"), ("n N", "next, before"), ("y", "copy"),
     ("Y", "copy line"), ("e", "edit line"), ("o", "on a screen"), ("+", "zoom"), ("esc", "back"),
@@ -79,12 +81,13 @@ class Edges:
         board = self._board
         width = board.app.size.width
         if board.bar.has_keys:
-            words = self.meaning or (FILTERING if board.bar.filtering else TYPING)
+            known = FILTERING if board.bar.filtering else TYPING
+            words = self.meaning or that_fit(known, width - 1)
             return [(f" {words}", "dim")]
         if self.note:
             return [(f" {self.note}", "accent")]
         if board.panes.in_terminal:
-            return [(f" {TERMINAL_WORDS}", "dim")]
+            return [(f" {that_fit(TERMINAL_WORDS, width - 1)}", "dim")]
         if board.output.has_focus:
             return hint_parts(SESSION_HINTS, width)
         row = board.table.selected

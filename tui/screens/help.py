@@ -200,7 +200,7 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
 
 def _line(row: tuple[str, str, str], first: int) -> Line:
     name, words, command = row
-    shown: Line = [(f"  {name:<{first}} ", "accent"), (words, "")]
+    shown: Line = [(f"  {name:<{first}}  ", "accent"), (words, "")]
     if command:
         shown.append((" " * max(2, WORDS - cell_len(words)) + command, "dim"))
     return shown

@@ -96,6 +96,17 @@ def sign_at(parts: Sequence[Part], x: int) -> str:
     return ""
 
 
+def that_fit(hints: Sequence[str], width: int) -> str:
+    """Return the first of the hints, as many as there is room for."""
+    words = ""
+    for hint in hints:
+        longer = f"{words}   {hint}" if words else hint
+        if cell_len(longer) > width:
+            break
+        words = longer
+    return words
+
+
 BACK = (("esc", "back"), ("?", "help"))
 
 
