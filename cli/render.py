@@ -115,15 +115,16 @@ def table_text(table: Table) -> str:
         return _templated(table)
     if os.environ.get("LIMPET_PLAIN"):
         return _spoken(table)
-    return aligned(
-        [
-            [column.title for column in table.columns],
-            *(
-                [cell(row[c.key], c.kind, full=table.full) for c in table.columns]
-                for row in table.rows
-            ),
-        ]
-    )
+    rows = [
+        [column.title for column in table.columns],
+        *([cell(row[c.key], c.kind, full=table.full) for c in table.columns] for row in table.rows),
+    ]
+    words = [place for place, column in enumerate(table.columns) if column.kind == "words"]
+    if words and _is_screen() and (width := os.get_terminal_size(1).columns):
+        from cli.folding import fold
+
+        rows = fold(rows, words, width, len(GAP))
+    return aligned(rows)
 
 
 def _spoken(table: Table) -> str:

@@ -22,7 +22,8 @@ class Column(Record):
     key: str
     title: str
     kind: str = "text"
-    """How to show the value: text, id, size (bytes), age (seconds since the epoch)."""
+    """How to show the value: text, id, size (bytes), age (seconds since the epoch), or words:
+    sentences, which are folded on a narrow terminal."""
 
 
 class Table(Record):

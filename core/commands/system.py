@@ -156,8 +156,8 @@ def doctor(engine: Engine, args: Doctor) -> Result:
 DOCTOR_COLUMNS = (
     Column("Check", "CHECK"),
     Column("State", "STATE"),
-    Column("Finding", "FINDING"),
-    Column("Remedy", "REMEDY"),
+    Column("Finding", "FINDING", "words"),
+    Column("Remedy", "REMEDY", "words"),
 )
 
 
