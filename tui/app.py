@@ -14,7 +14,7 @@ from textual.filter import Monochrome, NoColor
 
 from core import garbage
 from core.linux.heap import limit_arenas
-from tui import key_sequences
+from tui import gone_widgets, key_sequences
 from tui.bridge import Answered, Bridge, Changed
 from tui.hang_up import on_hang_up
 from tui.keymap import Keymap, named
@@ -306,6 +306,7 @@ def show(app: LimpetApp) -> int | None:
     garbage.put_off()
     limit_arenas(1)
     key_sequences.teach()
+    gone_widgets.let_go()
     return app.run(mouse=bool(app.engine.config["tui", "mouse"]))
 
 

@@ -6,9 +6,13 @@ import gc
 import threading
 import weakref
 
+from textual._styles_cache import StylesCache
+from textual.color import Color
+
 from core import garbage
 from core.jobs import KEPT, Jobs
 from tui import turns
+from tui.gone_widgets import let_go
 from tui.turns import QUIET_S, RESTLESS_S, Turns
 
 TYPE_CHECKING = False
@@ -47,6 +51,18 @@ def test_somebody_who_never_stops_typing_has_to_wait_once_a_minute(
     assert 0 < sum(waited) <= (now - 1000) / RESTLESS_S
     now += 2 * QUIET_S
     assert taken.pause()
+
+
+def test_what_a_widget_painted_goes_with_it() -> None:
+    let_go()
+    let_go()
+    lines = StylesCache()
+    colours = lines.get_inner_outer(Color.parse("red"), Color.parse("blue"))
+    assert colours == StylesCache().get_inner_outer(Color.parse("red"), Color.parse("blue"))
+    assert colours[1].background == Color.parse("red")
+    seen = weakref.ref(lines)
+    del lines
+    assert seen() is None
 
 
 def test_jobs_that_go_on_and_the_last_that_ended_are_known() -> None:
