@@ -305,7 +305,9 @@ def test_a_plan_is_shown_and_nothing_is_removed(env: dict[str, str]) -> None:
     limpet(env, "tag", "starter", "other:1")
     limpet(env, "volume", "create", "kept")
     limpet(env, "network", "create", "unused")
-    before = [limpet(env, *line.split()) for line in ("images", "ps -a", "volume ls", "network ls")]
+    before = [
+        limpet(env, *line.split()) for line in ("images", "ps -aq", "volume ls", "network ls")
+    ]
     for line, words in (
         ("rmi other:1", "remove other:1:\n  Untagged: other:1"),
         ("rm idle", "remove 1 container:\n  container idle ("),
@@ -318,5 +320,5 @@ def test_a_plan_is_shown_and_nothing_is_removed(env: dict[str, str]) -> None:
     ):
         assert words in limpet(env, *line.split(), "--dry-run"), line
     assert "MB come back:\n" in limpet(env, "system", "prune", "-a", "--dry-run")
-    after = [limpet(env, *line.split()) for line in ("images", "ps -a", "volume ls", "network ls")]
+    after = [limpet(env, *line.split()) for line in ("images", "ps -aq", "volume ls", "network ls")]
     assert after == before
