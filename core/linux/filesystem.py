@@ -1,8 +1,8 @@
-"""What is asked of a whole file system: its kind, fstatfs(2), and to be on the disk, syncfs(2)."""
+"""What is asked of a file system: its kind, fstatfs(2), to be on the disk, syncfs(2), soon."""
 
 from __future__ import annotations
 
-from core.linux.libc import address, c_int, c_ulong, check, function
+from core.linux.libc import address, c_int, c_long, c_ulong, check, function
 
 STATFS_BYTES = 256
 """More than any architecture's struct statfs; its first long is the type."""
@@ -22,7 +22,9 @@ KERNEL_MADE = frozenset((
     0xDE5E81E4,  # efivarfs
 ))  # fmt: skip
 
+SYNC_FILE_RANGE_WRITE = 2
 _syncfs = function("syncfs", c_int)
+_sync_file_range = function("sync_file_range", c_int, c_long, c_long, c_int)
 _fstatfs = function("fstatfs", c_int, c_ulong)
 
 
@@ -36,3 +38,8 @@ def is_kernel_made(fd: int) -> bool:
 def sync_file_system(fd: int) -> None:
     """Return when all that was written to a descriptor's file system is on the disk."""
     check(_syncfs(fd), "syncfs")
+
+
+def start_writing(fd: int, start: int, length: int) -> None:
+    """Have the kernel begin to bring a part of a file to the disk: sync_file_range(2)."""
+    check(_sync_file_range(fd, start, length, SYNC_FILE_RANGE_WRITE), "sync_file_range")

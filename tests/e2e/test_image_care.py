@@ -305,9 +305,8 @@ def test_a_plan_is_shown_and_nothing_is_removed(env: dict[str, str]) -> None:
     limpet(env, "tag", "starter", "other:1")
     limpet(env, "volume", "create", "kept")
     limpet(env, "network", "create", "unused")
-    before = [
-        limpet(env, *line.split()) for line in ("images", "ps -aq", "volume ls", "network ls")
-    ]
+    listings = ("images -q", "ps -aq", "volume ls -q", "network ls -q")
+    before = [limpet(env, *line.split()) for line in listings]
     for line, words in (
         ("rmi other:1", "remove other:1:\n  Untagged: other:1"),
         ("rm idle", "remove 1 container:\n  container idle ("),
