@@ -38,7 +38,7 @@ PLACEHOLDERS = {
     "history": "a part of a line, or letters of it",
 }
 HOST_WORDS = "runs on this host: !COMMAND, ! for a shell, … | PROGRAM reads the answer"
-SCRIPT_WORDS = "ctrl-j or f5 runs all lines   # a remark   f4 in $EDITOR   esc keeps them"
+SCRIPT_WORDS = "ctrl-j or f5 runs all lines   esc keeps them   f4 in $EDITOR   # a remark"
 HISTORY_WORDS = "enter takes the line   ctrl-r, up, down another   esc back to what was typed"
 
 

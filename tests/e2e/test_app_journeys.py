@@ -153,7 +153,7 @@ def test_registry_browse_look_inside_and_delete(
         app.keys("q")
         app.until(r"delete there")
         app.keys("d")
-        app.until(r"Deleted: .*@sha256:")
+        app.until(r"Deleted:\s+\S+@sha256:")
         app.keys("y")
         app.until(TABLES)
         app.until(r"Deleted: ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from core.commands.result import Column, Plan, Running, Table, Text
@@ -11,7 +13,7 @@ from core.engine import Engine
 from core.errors import Unreachable
 from core.jobs import Job
 from core.paths import Paths
-from tests.tui.conftest import facts
+from tests.tui.conftest import RecordingDriver, facts
 from tests.tui.test_app import answered, screen_text, session, until
 from tests.tui.test_detail import CONTAINER
 from tui.app import LimpetApp
@@ -352,3 +354,28 @@ async def test_the_command_line_opens_on_every_screen(
         assert app.visits.here == "containers web env"
         await pilot.press("right_square_bracket")
         await until(pilot, lambda: app.visits.here == "containers web mounts")
+
+
+@pytest.mark.parametrize("settings", [{"TERM": "screen"}, {"NO_COLOR": "1"}], ids=str)
+async def test_a_terminal_of_few_colours_or_none_has_its_own(
+    make_app: Make, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    if "TERM" in settings:
+        monkeypatch.delenv("COLORTERM")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    app = make_app(driver_class=RecordingDriver)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press("colon", *"ps nosuch", "escape", "d")
+        app.push_screen(ConfirmScreen("remove it", ["container web"], "go on"))
+        await until(pilot, lambda: "container web" in screen_text(app))
+        await pilot.pause()
+        driver = app._driver
+        assert isinstance(driver, RecordingDriver)
+        codes = re.findall(r"\x1b\[([0-9;]*)m", "".join(driver.sent))
+    numbers = {int(number or 0) for code in codes for number in code.split(";")}
+    assert not numbers & {38, 48}
+    assert 7 in numbers  # the cursor's row is turned round
+    colours = {number for number in numbers if 30 <= number % 60 <= 47} - {39}
+    assert bool(colours) is ("TERM" in settings)
