@@ -119,7 +119,7 @@ async def test_a_registry_that_is_not_there_says_why(paths: Paths) -> None:
         app.dashboard.take(facts())
         app.submit("go registries 127.0.0.1:1")
         await until(pilot, lambda: isinstance(app.screen, ListingScreen))
-        await until(pilot, lambda: "refused" in head(pilot))
+        await until(pilot, lambda: "refused" in str(cells(pilot)))
         await pilot.press("p", "enter", "escape")
         assert app.screen is app.dashboard
         app.submit("go registries docker.io/NO[!")
