@@ -14,6 +14,8 @@ from core.privileges import is_rootless, outer_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from core.paths import Paths
 
 SYSTEMD, SYSTEM = "/etc/systemd", "/etc/systemd/system"
@@ -92,13 +94,13 @@ def install_unit(name: str, text: str, directory: str = "") -> str:
 
 
 def start_unit(name: str) -> None:
-    """Make an installed unit active, where a systemd runs."""
-    from core.linux import systemd
+    """Make an installed unit active, where a systemd runs; an ordinary user's will be so soon."""
+    if is_rootless():
+        from core.linux import systemd
 
-    try:
-        systemd.start(_socket(), outer_uid(), name)
-    except OSError:
-        pass  # there is none that runs; what cannot be started is told by it
+        _ask(lambda: systemd.start(_socket(), outer_uid(), name))
+    else:
+        _systemctl("start", name)
 
 
 def lingers() -> bool:
@@ -160,12 +162,28 @@ def _person() -> str:
 
 
 def _reload() -> None:
-    from core.linux import systemd
+    if is_rootless():
+        from core.linux import systemd
 
+        _ask(lambda: systemd.reload(_socket(), outer_uid()))
+    else:
+        _systemctl("daemon-reload")
+
+
+def _ask(order: Callable[[], None]) -> None:
+    """Ask the user's systemd; systemctl(1) would take this process for root's."""
     try:
-        systemd.reload(_socket(), outer_uid())
+        order()
     except OSError:
-        pass  # none runs that would have to read it
+        pass  # none runs that would have to know
+
+
+def _systemctl(*words: str) -> None:
+    """Tell a running systemd something."""
+    if os.path.isdir("/run/systemd/system"):
+        import subprocess
+
+        subprocess.run(["systemctl", *words], check=False, capture_output=True)
 
 
 def _quoted(word: str) -> str:

@@ -23,10 +23,13 @@ if [ -e /second ]; then
         limpet exec $name sh -c 'cd /sys/fs/cgroup; cat memory.max cpu.max pids.max'
     done
     part lingering
-    until XDG_RUNTIME_DIR=/run/user/1000 systemctl --machine=person@ --user is-active \
-        limpet.service >/dev/null 2>&1; do sleep 1; n=$((n + 1)); [ $n -gt 60 ] && break; done
-    echo 'cd; limpet ps; limpet logs kept' >/tmp/user
-    echo 'limpet exec kept cat /sys/fs/cgroup/memory.max' >>/tmp/user
+    cat > /tmp/user <<'EOF'
+cd
+for _ in $(seq 60); do systemctl --user is-active limpet.service && break; sleep 1; done
+limpet ps
+limpet logs kept
+limpet exec kept cat /sys/fs/cgroup/memory.max
+EOF
     XDG_RUNTIME_DIR=/run/user/1000 su person -c '. /tmp/user'
     part end
     limpet rm -f $(limpet ps -aq)
@@ -49,7 +52,7 @@ limpet rm -f web
 limpet run -d --name kept -m 16m --restart unless-stopped --network none starter sh -c '
     echo begins; trap "echo ends; exit 0" TERM; while :; do sleep 1; done'
 limpet unit install
-systemctl --user is-active limpet.service
+until systemctl --user is-active limpet.service; do sleep 1; done | tail -n 1
 EOF
 XDG_RUNTIME_DIR=/run/user/1000 su person -c '. /tmp/user'
 part runtime

@@ -96,14 +96,14 @@ def reload(socket: str, uid: int) -> None:
         manager.close()
 
 
-def start(socket: str, uid: int, name: str, patience_s: float = 300.0) -> None:
-    """Start a unit and wait until it is.  Raises OSError: ENOENT when there is no such unit."""
+def start(socket: str, uid: int, name: str) -> None:
+    """Start a unit, and do not wait for it.  Raises OSError: ENOENT when there is no such unit."""
     body = _Writer()
     body.text(name)
     body.text("replace")
-    manager = _Manager(socket, uid, patience_s)
+    manager = _Manager(socket, uid)
     try:
-        manager.wait(manager.call("StartUnit", "ss", body))
+        manager.call("StartUnit", "ss", body)
     finally:
         manager.close()
 
@@ -111,9 +111,9 @@ def start(socket: str, uid: int, name: str, patience_s: float = 300.0) -> None:
 class _Manager:
     """A connection to systemd; one call at a time."""
 
-    def __init__(self, path: str, uid: int, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, path: str, uid: int) -> None:
         self._channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        self._channel.settimeout(patience_s)
+        self._channel.settimeout(PATIENCE_S)
         self._read = b""
         try:
             self._greet(path, uid)
