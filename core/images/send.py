@@ -176,11 +176,13 @@ class _Remote:
         self.process.kill() if line else None
         code = self.process.wait()
         self._hear.join()
-        said = self._said.strip().splitlines()[-1:] or [line[:200].decode("utf-8", "replace")]
+        # limpet's hints are indented, and the cause stands above them.
+        causes = [words for words in self._said.splitlines() if words and words[0] != " "]
+        said = causes[-1:] or [line[:200].decode("utf-8", "replace")]
         hint = f"ssh {self._host} limpet version shows whether limpet is there; --limpet names it"
         if code == 255:
             hint = f"ssh {self._host} has to work without a password: ssh-copy-id {self._host}"
-        cause = said[0].strip() or f"it ended with {code}"
+        cause = said[0].removeprefix("limpet: ").strip() or f"it ended with {code}"
         return HostError(f"{self._host}: {cause}", hint=hint, subject=self._host)
 
     def _keep(self, stream: IO[bytes]) -> None:
