@@ -11,7 +11,8 @@ from core.linux.libc import address, c_int, c_ulong, check, function, syscall
 
 TYPE_CHECKING = False
 
-CLONE_NEWTIME, CLONE_FS, CLONE_NEWNS, CLONE_NEWCGROUP = 0x80, 0x200, 0x20000, 0x2000000
+CLONE_NEWTIME, CLONE_FS, CLONE_PARENT = 0x80, 0x200, 0x8000
+CLONE_NEWNS, CLONE_NEWCGROUP = 0x20000, 0x2000000
 CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER = 0x4000000, 0x8000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 NAMESPACE_FLAGS = {
@@ -27,6 +28,7 @@ SFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 SIGNAL_INFO_BYTES = 128
 CLOSE_RANGE_CLOEXEC = 4
 NR_KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
+NR_CLONE = {"x86_64": 56}.get(os.uname().machine, 220)
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _unshare = function("unshare", c_int)
@@ -61,6 +63,14 @@ _PRCTL_KNOWS = frozenset(
 )
 
 
+def clone_parent() -> int:
+    """Fork as fork(2) does, but into a sibling: it is this process's parent's child, clone(2).
+
+    Only for a process with one thread, for neither Python nor libc hears of it.
+    """
+    return syscall("clone", NR_CLONE, CLONE_PARENT | _signal.SIGCHLD)
+
+
 def unshare(flags: int) -> None:
     """Call unshare(2)."""
     check(_unshare(flags), "unshare")
@@ -90,7 +100,7 @@ def set_title(title: str) -> None:
     environment PATH is kept, for programs that are started.  proc_pid_stat(5), fields 48 to 51
     """
     start, end = _title or _clear_title()
-    text = os.fsencode(title)[: end - start - 1]
+    text = title.encode("utf-8", "surrogateescape")[: end - start - 1]
     memory = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
     os.pwrite(memory, text.ljust(end - start, b"\0"), start)
     os.close(memory)

@@ -154,6 +154,16 @@ def unpublish(table: str, ports: Sequence[Published]) -> None:
     _forget_flows(ports)
 
 
+def reserved() -> list[int]:
+    """Return the descriptors that keep this process's published ports."""
+    return [channel.fileno() for channel in _reserved]
+
+
+def take_reserved(fds: Sequence[int]) -> None:
+    """Keep the ports that another process has kept, by its descriptors."""
+    _reserved.extend(Socket(fileno=fd) for fd in fds)
+
+
 def reserve(port: Published) -> Socket:
     """Return a socket bound to a host port, so that no program of the host gets it unnoticed.
 

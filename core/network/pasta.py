@@ -14,7 +14,7 @@ from core.linux import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 ADDRESS, PREFIX, GATEWAY, NAME_SERVER = "10.0.2.100", 24, "10.0.2.2", "10.0.2.3"
 """The same in every container: each is alone in this network."""
@@ -41,24 +41,24 @@ def arguments(path: str, ports: Sequence[tuple[str, int, int, str]]) -> list[str
     return words
 
 
-def end(pid: int) -> None:
-    """End a pasta that this process has started, and return when its ports are free."""
+def end(pid: int, wait: Callable[[int], object]) -> None:
+    """End a pasta, and return when its ports are free; `wait` reaps it."""
     try:
         os.kill(pid, _signal.SIGKILL)  # it has nothing to put in order
-        os.waitpid(pid, 0)
-    except (ProcessLookupError, ChildProcessError):
-        pass  # it has ended before
+    except ProcessLookupError:
+        return  # it has ended before
+    wait(pid)
 
 
-def start(words: Sequence[str], pid: int) -> int:
+def start(words: Sequence[str], pid: int, fork: Callable[[], int]) -> int:
     """Start pasta for the network namespace of a process, and return its PID once it is ready.
 
-    Raises OSError with what it said when it cannot.
+    It ends with the parent that `fork` gives it.  Raises OSError with what it said when it cannot.
     """
     space = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     ready_read, ready_write = os.pipe()
     said_read, said_write = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             # Set before it gives up what lets it be: it must not outlive the monitor.
@@ -81,5 +81,8 @@ def start(words: Sequence[str], pid: int) -> int:
     finally:
         os.close(ready_read)
         os.close(said_read)
-    os.waitpid(child, 0)
+    try:
+        os.waitpid(child, 0)
+    except ChildProcessError:
+        pass  # its parent does
     raise OSError(0, f"pasta: {said.splitlines()[-1] if said else 'it ended at once'}")

@@ -34,10 +34,16 @@ def hold(zones: Zones, ticks: int) -> int:
 
     `ticks` is when this process started.  Raises OSError.
     """
+    return keep(zones, ticks, -1)
+
+
+def keep(zones: Zones, ticks: int, space: int) -> int:
+    """Do the same as `hold` with a descriptor that this process has already, or -1."""
     path = f"{zones.directory}/{FILE}"
     with zones.lock():
         lines = [line for line in _lines(path) if _is_held(line)]
-        space = _open(lines[0]) if lines else _make()
+        if space < 0:
+            space = _open(lines[0]) if lines else _make()
         lines.append(f"{os.getpid()} {ticks} {space}")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         os.write(fd, "\n".join(lines).encode())

@@ -312,7 +312,7 @@ def test_a_monitor_knows_nothing_of_another_container(threaded: Containers, path
     for container in (telling, other):
         threaded.start(container)
     monitor = Path(f"/proc/{read_state(paths.container(other)).monitor}")
-    assert other.encode() in (monitor / "cmdline").read_bytes()
+    until(lambda: other.encode() in (monitor / "cmdline").read_bytes())
     for file in ("cmdline", "environ"):
         assert telling.encode() not in (monitor / file).read_bytes()
     assert not [fd for fd in (monitor / "fd").iterdir() if telling in os.readlink(fd)]

@@ -15,7 +15,7 @@ import pytest
 from core.containers import ending, networking, removal, starting, state, stored
 from core.containers.log.writer import LineWriter
 from core.containers.runtime import cgroups
-from core.containers.supervision import child, launcher, monitor, pump
+from core.containers.supervision import child, deputy, launcher, monitor, pump, watch
 from core.engine import Engine
 from core.errors import Error
 from core.model import Port
@@ -38,6 +38,17 @@ MONITOR_START: tuple[tuple[Any, str], ...] = (
     (monitor.Monitor, "_attach"), (hot, "attach"), (hot, "publish"), (child, "_talk"),
     (state, "write_state"), (monitor, "_report"),
 )  # fmt: skip
+SETTLING: tuple[tuple[Any, str], ...] = (
+    (monitor.Monitor, "_hand_over"), (deputy.Principal, "hand_over"), (deputy.Deputy, "attend"),
+    (watch.Watch, "__init__"), (deputy.Deputy, "dismiss"), (deputy, "reap"),
+    (watch.Watch, "run"),
+)  # fmt: skip
+"""From the deputy that has started a container to the monitor, which watches over it."""
+CALLED: tuple[tuple[Any, str], ...] = (
+    (deputy, "fork"), (monitor, "go_on"), (monitor.Monitor, "take_over"),
+    (monitor.Monitor, "_accept"), (deputy.Principal, "wait"),
+)  # fmt: skip
+"""And back, as somebody connects."""
 MONITOR_END: tuple[tuple[Any, str], ...] = (
     (monitor.Monitor, "_note_run"), (pump.Pump, "drain"), (LineWriter, "end_lines"),
     (cgroups, "oom_kills"), (monitor.Monitor, "_give_back"), (hot, "unpublish"),
@@ -161,6 +172,53 @@ def test_the_monitor_is_killed_while_its_container_ends(
     info = left.containers.resolve(container)
     assert info.state == "exited"
     assert info.exit_code in (0, 137)
+    check(left, container)
+
+
+def is_settled(paths: Paths, container: str) -> bool:
+    """Return whether the monitor of a container has no child but that."""
+    found = state.read_state(paths.container(container))
+    try:
+        file = f"/proc/{found.monitor}/task/{found.monitor}/children"
+        return state.read_file(file).split() == [b"%d" % found.pid]
+    except OSError:
+        return False
+
+
+@named(SETTLING)
+def test_the_monitor_is_killed_while_its_container_settles(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
+) -> None:
+    container, own = make(left), os.getpid()
+    monkeypatch.setattr(monitor, "SETTLE_S", 0.05)
+    deadly(monkeypatch, owner, name, when, lambda: os.getpid() != own)
+    dying = make_engine(paths, "fork")
+    with contextlib.suppress(Error):
+        dying.containers.start(container)
+    dying.close()
+    monkeypatch.undo()
+    with contextlib.suppress(AssertionError):  # it watches, and nothing is wanted of it
+        until(lambda: not state.monitored(state.read_state(paths.container(container))), 2)
+    check(left, container)
+
+
+@named(CALLED)
+def test_the_monitor_is_killed_when_its_settled_container_is_stopped(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: str
+) -> None:
+    container, own, ending_ = make(left), os.getpid(), str(paths.data) + "/ending"
+    monkeypatch.setattr(monitor, "SETTLE_S", 0.05)
+    deadly(monkeypatch, owner, name, when, lambda: os.getpid() != own and os.path.exists(ending_))
+    dying = make_engine(paths, "fork")
+    dying.containers.start(container)
+    until(lambda: is_settled(paths, container))
+    with open(ending_, "w"):
+        pass
+    with contextlib.suppress(Error):
+        dying.containers.stop(container, 1)
+    dying.close()
+    monkeypatch.undo()
+    assert left.containers.resolve(container).state == "exited"
     check(left, container)
 
 

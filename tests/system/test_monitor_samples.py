@@ -15,8 +15,6 @@ from tests.containers import shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from core.containers.lifecycle import Containers
 
 
@@ -54,25 +52,15 @@ def test_traffic_is_counted(containers: Containers) -> None:
     containers._network.teardown()
 
 
-class Clock:
-    """A loop whose only timer is rung by hand."""
-
-    def later(self, seconds: float, handler: Callable[[], object]) -> None:
-        self.ring = handler
-
-    def forget(self, handler: Callable[[], object]) -> None:
-        pass
-
-
 def test_the_file_does_not_grow_and_the_old_falls_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, now = Clock(), 1_700_000_000.5
-    sampler = Sampler(str(tmp_path / "stats"), clock, ())  # type: ignore[arg-type]
-    sampler.begin(0)
+    now = 1_700_000_000.5
+    sampler = Sampler(str(tmp_path / "stats"))
+    sampler.begin(0, ())
     for step in range(2000):
         monkeypatch.setattr(time, "time", lambda: now + step)  # noqa: B023 - used at once
-        clock.ring()
+        sampler.take()
     end = now + 1999
     assert os.path.getsize(tmp_path / "stats") == 64 * 2040
     seconds = read_samples(str(tmp_path), end, 600)
@@ -92,11 +80,10 @@ def test_what_cannot_be_understood_is_left_out(
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.usage_in_bytes").write_text("a lot\n")
     monkeypatch.setattr("core.containers.supervision.samples._gauge_paths", lambda dirs: dirs)
-    clock = Clock()
     paths = (str(tmp_path / "memory" / "memory.usage_in_bytes"),)
-    sampler = Sampler(str(tmp_path / "stats"), clock, paths)  # type: ignore[arg-type]
-    sampler.begin(0)
-    clock.ring()
+    sampler = Sampler(str(tmp_path / "stats"))
+    sampler.begin(0, paths)
+    sampler.take()
     assert read_samples(str(tmp_path), time.time(), 600) == []
     sampler.end()
 

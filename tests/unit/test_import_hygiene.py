@@ -27,6 +27,7 @@ LEAN = (
     "core.containers.runtime.becoming",
     "core.containers.runtime.cgroups",
     "core.containers.supervision.child",
+    "core.containers.supervision.deputy",
     "core.containers.runtime.device_filter",
     "core.containers.runtime.device_steps",
     "core.containers.runtime.enter",
@@ -46,7 +47,12 @@ LEAN = (
     "core.containers.supervision.pump",
     "core.containers.supervision.request",
     "core.containers.supervision.restarts",
+    "core.containers.supervision.rehearsal",
     "core.containers.supervision.samples",
+    "core.containers.supervision.serving",
+    "core.containers.supervision.surroundings",
+    "core.containers.supervision.watch",
+    "core.containers.supervision.wiring",
     "core.containers.state",
     "core.containers.runtime.steps",
     "core.containers.runtime.tree_copy",
@@ -74,9 +80,9 @@ LEAN = (
 """Modules of the spawner, the monitor and the init: their imports are every monitor's memory."""
 
 ALLOWED = {
-    "__future__", "_abc", "_collections_abc", "_ctypes", "_json", "_prctl", "_socket", "_stat",
-    "_struct", "abc", "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path", "posix",
-    "posixpath", "resource", "select", "stat", "termios", "time",
+    "__future__", "_abc", "_collections_abc", "_ctypes", "_json", "_prctl", "_sha1", "_socket",
+    "_stat", "_struct", "abc", "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path",
+    "posix", "posixpath", "resource", "select", "stat", "termios", "time",
     "core", "core.containers", "core.containers.log", "core.containers.runtime",
     "core.containers.supervision", "core.linux", "core.network",
 }  # fmt: skip

@@ -50,7 +50,8 @@ class LineWriter:
     """Cuts output into entries, one a line; what becomes of them is a subclass's."""
 
     def __init__(self) -> None:
-        self._partial = {1: b"", 2: b""}
+        self.partial = {1: b"", 2: b""}
+        """Of each stream, the line that has not ended yet."""
         self.lost = 0
         """Entries that could not be kept; that never stops a container."""
 
@@ -62,7 +63,7 @@ class LineWriter:
 
     def write(self, stream: int, data: bytes) -> None:
         """Log the complete lines in `data`; a started line waits for its end."""
-        lines = (self._partial[stream] + data).split(b"\n")
+        lines = (self.partial[stream] + data).split(b"\n")
         rest = lines.pop()
         stamp = timestamp(time.time_ns())
         entries = []
@@ -75,15 +76,15 @@ class LineWriter:
         while len(rest) >= MAX_LINE:
             entries.append(self._entry(stream, rest[:MAX_LINE], stamp))
             rest = rest[MAX_LINE:]
-        self._partial[stream] = rest
+        self.partial[stream] = rest
         if entries:
             self._append(entries)
 
     def end_lines(self) -> None:
         """Log the lines that never ended."""
         stamp = timestamp(time.time_ns())
-        rest = [self._entry(stream, text, stamp) for stream, text in self._partial.items() if text]
-        self._partial = {1: b"", 2: b""}
+        rest = [self._entry(stream, text, stamp) for stream, text in self.partial.items() if text]
+        self.partial = {1: b"", 2: b""}
         if rest:
             self._append(rest)
 

@@ -10,6 +10,7 @@ import _signal
 import _socket
 import marshal
 import os
+import select
 
 from core.containers.runtime.init import FAILED, GO, MAX_MESSAGE, READY, TTY
 from core.containers.supervision import protocol, request
@@ -90,14 +91,15 @@ def leave_caller(keep: Iterable[int]) -> None:
 def fork_first(program: Program, own: int, shared: int) -> Forked:
     """Fork a container's first process, as `fork` does, in the pid namespace it is to have.
 
-    `own` is the descriptor of this process's.  `shared` is 0 for a new one, -1 for this
+    It is the child of this one's parent, the monitor, which alone can wait for it.  `own` is
+    the descriptor of this process's namespace.  `shared` is 0 for a new one, -1 for this
     process's, else a process whose one it joins.  Raises OSError.
     """
     if is_rootless():
         return _fork_between(program, shared)
     process.setns(own, process.CLONE_NEWPID)  # what was chosen last may take no more
     _choose_pid_namespace(shared)
-    return fork(program)
+    return fork(program, process.clone_parent)
 
 
 def _choose_pid_namespace(shared: int) -> None:
@@ -110,18 +112,14 @@ def _choose_pid_namespace(shared: int) -> None:
 
 
 def _fork_between(program: Program, shared: int) -> Forked:
-    """Let a child choose the namespace and fork: an ordinary user cannot return to his own.
-
-    The child ends at once, and the first process becomes ours (PR_SET_CHILD_SUBREAPER(2const)).
-    """
-    process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
+    """Let a sibling choose the namespace and fork: an ordinary user cannot return to his own."""
     ours, theirs = protocol.pair()
     read, write = os.pipe()
-    between = os.fork()
+    between = process.clone_parent()
     if between == 0:
         try:
             _choose_pid_namespace(shared)
-            pid = os.fork()
+            pid = process.clone_parent()
             if pid == 0:
                 _wait_for_plan(program, theirs)
             os.write(write, marshal.dumps((pid, 0, "")))
@@ -133,20 +131,16 @@ def _fork_between(program: Program, shared: int) -> Forked:
     theirs.close()
     told = os.read(read, 4096)
     os.close(read)
-    try:
-        os.waitpid(between, 0)
-    except ChildProcessError:
-        pass  # the spawner lets the kernel reap
     pid, number, text = marshal.loads(told) if told else (0, 0, "it ended at once")  # noqa: S302 - our own child
     if not pid:
         raise OSError(number, text)
     return Forked(pid, ours)
 
 
-def fork(program: Program) -> Forked:
-    """Fork a process that runs `program` once `start` tells it what; it ends with its parent."""
+def fork(program: Program, fork: Callable[[], int] = os.fork) -> Forked:
+    """Fork a process that runs `program` once `start` tells it what; it ends with this one."""
     ours, theirs = protocol.pair()
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         _wait_for_plan(program, theirs)
     theirs.close()
@@ -155,9 +149,7 @@ def fork(program: Program) -> Forked:
 
 def _wait_for_plan(program: Program, channel: _socket.socket) -> NoReturn:
     try:
-        for number in CALMED:
-            _signal.signal(number, _signal.SIG_DFL)
-        keep_only((channel.fileno(),))
+        _settle((channel.fileno(),))
         received = request.receive(channel)
         if received is not None:
             plan, stdio = received
@@ -166,8 +158,15 @@ def _wait_for_plan(program: Program, channel: _socket.socket) -> NoReturn:
         os._exit(125)
 
 
+def _settle(keep: Iterable[int]) -> None:
+    """Take signals as any program does, and keep only these descriptors."""
+    for number in CALMED:
+        _signal.signal(number, _signal.SIG_DFL)
+    keep_only(keep)
+
+
 def abandon(forked: Forked) -> None:
-    """End a process that nobody told what to do; it is reaped when this one ends."""
+    """End a process that nobody told what to do."""
     forked.channel.close()
 
 
@@ -268,8 +267,16 @@ def _talk(
 
 
 def _reap(pid: int) -> None:
+    """Kill a child, or a sibling, whom the parent reaps; it has ended then."""
+    poll, end = select.poll(), process.pidfd_open(pid)
+    poll.register(end, select.POLLIN)
     os.kill(pid, _signal.SIGKILL)
-    os.waitpid(pid, 0)
+    poll.poll()
+    os.close(end)
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass
 
 
 def exit_code(status: int) -> int:

@@ -75,9 +75,30 @@ class Health:
         self._reap = reap
         self._status = ""
         self._failing = 0
-        self._began = 0.0
+        self._began = self._due = 0.0
         self._probe: Probe | None = None
         self._results: list[dict[str, Any]] = []
+
+    def values(self) -> tuple[Any, ...]:
+        """Return what another process's `go_on` takes, between two checks."""
+        return self._status, self._failing, self._began, self._results, self._due
+
+    def go_on(self, pid: int, ticks: int, values: tuple[Any, ...]) -> None:
+        """Do so where another process has left off, in the run of process `pid`."""
+        self._target.update(pid=pid, ticks=ticks)
+        self._status, self._failing, self._began, self._results, self._due = values
+        if self._due:
+            self._loop.later(self._due - time.monotonic(), self._start)
+
+    @property
+    def due(self) -> float:
+        """The time of the next check, in seconds of the monotonic clock; 0 for none."""
+        return self._due
+
+    @property
+    def is_checking(self) -> bool:
+        """Whether a check is under way."""
+        return self._probe is not None
 
     def begin(self, pid: int, ticks: int) -> None:
         """The container runs, as process `pid` that started at `ticks`; it is STARTING."""
@@ -94,6 +115,7 @@ class Health:
 
     def pause(self) -> None:
         """Count no time: the container is frozen."""
+        self._due = 0.0
         self._loop.forget(self._start)
         self._loop.forget(self._late)
 
@@ -122,7 +144,9 @@ class Health:
         check = self._check
         young = time.time() - self._began < check["start_period_s"]
         hurry = young and self._status == STARTING
-        self._loop.later(check["start_interval_s" if hurry else "interval_s"], self._start)
+        interval: float = check["start_interval_s" if hurry else "interval_s"]
+        self._due = time.monotonic() + interval
+        self._loop.later(interval, self._start)
 
     def _start(self) -> None:
         if self._probe is not None:  # it was killed, and hangs in the kernel

@@ -40,6 +40,8 @@ class Launcher:
         self._lock = allocate_lock()
         self._door: _socket.socket | None = None
         """A connection whose request has not been made yet: a fork is getting ready for it."""
+        self._kind = ""
+        """What is to be asked for at that door."""
         self._again = True
         self._pid = 0
         """Of the process between, which starts a spawner that is nobody's child."""
@@ -50,7 +52,7 @@ class Launcher:
         Only for a process with one thread, and early: what is in memory now stays in the
         memory of every monitor.
         """
-        self._again = False
+        self._again, self._kind = False, kind
         path = self._path()
         self._door = _knock(path, kind) or self._open(path, kind, _fork_spawner)
 
@@ -71,11 +73,11 @@ class Launcher:
         """
         fds = tuple(fd for fd in (owner, lock) if fd >= 0)
         try:
-            report = self._send((kind, job, owner >= 0), fds)
+            report = self._send(kind, (job, owner >= 0), fds)
             meanwhile()
             if not _is_taken(report):  # the spawner ended, or was killed: nothing has begun
                 os.close(report)
-                report = self._send((kind, job, owner >= 0), fds, anew=True)
+                report = self._send(kind, (job, owner >= 0), fds, anew=True)
                 if not _is_taken(report):
                     raise OSError(errno.ECONNRESET, "it has ended")
         except OSError as error:
@@ -85,7 +87,8 @@ class Launcher:
         finally:
             if self._again:
                 with self._lock:
-                    self._door = self._door or _knock(self._path(), kind + LATER)
+                    if self._door is None:
+                        self._kind, self._door = kind, _knock(self._path(), kind + LATER)
 
     def close(self) -> None:
         """Let go of the spawner; containers go on, and it for as long as they do."""
@@ -96,7 +99,7 @@ class Launcher:
             self._reap()
 
     def _send(
-        self, request: tuple[str, Any, bool], fds: tuple[int, ...], *, anew: bool = False
+        self, kind: str, request: tuple[Any, bool], fds: tuple[int, ...], *, anew: bool = False
     ) -> int:
         """Make a request; returns the descriptor of the report.  Raises OSError.
 
@@ -104,20 +107,20 @@ class Launcher:
         """
         with self._lock:
             door, self._door = self._door, None
-        if not anew and door is not None:
+        if door is not None and (anew or kind != self._kind):
+            door.close()
+        elif door is not None:
             try:
                 return self._try_send(door, request, fds)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # somebody killed it; containers do not depend on it
         with self._lock:
             path = self._path()
-            door = None if anew else _knock(path, request[0])
-            door = door or self._open(path, request[0], _start_spawner)
+            door = None if anew else _knock(path, kind)
+            door = door or self._open(path, kind, _start_spawner)
             return self._try_send(door, request, fds)
 
-    def _try_send(
-        self, door: _socket.socket, value: tuple[str, Any, bool], fds: tuple[int, ...]
-    ) -> int:
+    def _try_send(self, door: _socket.socket, value: tuple[Any, bool], fds: tuple[int, ...]) -> int:
         from core.containers.supervision import protocol, request
 
         read, write = os.pipe()

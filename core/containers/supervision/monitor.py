@@ -3,8 +3,10 @@
 It holds the terminal or the pipes, writes the log, serves attached front ends, reports
 state and exit code, starts the container again as its restart policy says, and takes back
 what the host gave.  It outlives whoever started the
-container, and nothing of the caller's stays open in it.  Lean: what it imports is memory
-that every running container costs.
+container, and nothing of the caller's stays open in it.  All this is done by a deputy of the
+monitor (`deputy`) as long as there is something to do; then it hands the container to the
+monitor, which watches over it (`watch`), and ends.  Lean: what it imports is memory that every
+running container costs.
 """
 
 from __future__ import annotations
@@ -13,38 +15,47 @@ import _signal
 import _socket
 import marshal
 import os
+import select
 import sys
 import time
 
 from core.containers import state
-from core.containers.log.writer import open_log
+from core.containers.log.writer import LineWriter, open_log
 from core.containers.runtime import cgroups, init, plan
 from core.containers.state import State
 from core.containers.supervision import child, protocol
 from core.containers.supervision.health import STARTING, Health
 from core.containers.supervision.pump import Client, Loop, Pump
 from core.containers.supervision.restarts import Restarts
-from core.containers.supervision.samples import FILE, Sampler
+from core.containers.supervision.samples import FILE, PERIOD_S, Sampler
+from core.containers.supervision.watch import BOOK, LISTENER, PIDFD, Watch
+from core.containers.supervision.wiring import Wiring
 from core.linux import process
-from core.network import hot, names, pasta, rewire
-from core.privileges import is_rootless
+from core.network import hot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any, NoReturn
 
+    from core.containers.supervision.deputy import Principal
     from core.containers.supervision.restarts import Run
 
 BACKLOG = 16
+SETTLE_S, LINGER_S = 1.0, 0.1
+"""A container that has run so long, or of which nothing was wanted for so long, will run on."""
 WHERE = ("address", "address6", "gateway", "table")
 """What the state tells of the network, if there is one."""
 
 
 def run(
-    job: dict[str, Any], first: child.Forked, report: int, owner: int, lock: int = -1
+    principal: Principal,
+    job: dict[str, Any],
+    first: child.Forked,
+    report: int,
+    owner: int,
+    lock: int = -1,
 ) -> NoReturn:
-    """Be the monitor of one container; called in a fork of the spawner.
+    """Do the start of one container for its monitor, `principal`, and what follows.
 
     `first` becomes the container's first process.  `report` is a pipe that gets one
     marshalled tuple: ("ok", pid), or ("error", stage, errno, text, exit code).  `owner` is
@@ -53,11 +64,24 @@ def run(
     """
     try:
         told = _tell(job, first)  # it is at work while we get ready
-        process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
         process.set_title(f"limpet: monitor at {job['run']}")
-        Monitor(job, told).main(report, owner, lock)
+        Monitor(job, principal).main(told, report, owner, lock)
     except BaseException as error:  # noqa: BLE001 - a child must never return into its parent
         _report(report, ("error", "monitor", 0, f"{type(error).__name__}: {error}", 125))
+    finally:
+        os._exit(1)
+
+
+def go_on(principal: Principal, watch: Watch) -> NoReturn:
+    """Do what is to be done for a container that the monitor, `principal`, has watched over."""
+    try:
+        book = watch.fds[BOOK]
+        known = marshal.loads(os.pread(book, os.fstat(book).st_size, 0))  # noqa: S302 - ours
+        monitor = Monitor(known["job"], principal, watch.log, watch.sampler)
+        monitor.take_over(known, watch)
+        if watch.is_terminated:
+            monitor.stop_for_host()
+        monitor.go_on(watch.failure)
     finally:
         os._exit(1)
 
@@ -80,37 +104,42 @@ def _report(fd: int, message: tuple[Any, ...]) -> None:
 class Monitor:
     """The life of one container, from fork to clean-up."""
 
-    def __init__(self, job: dict[str, Any], told: child.Told) -> None:
+    def __init__(
+        self,
+        job: dict[str, Any],
+        principal: Principal,
+        log: LineWriter | None = None,
+        sampler: Sampler | None = None,
+    ) -> None:
+        """`principal` is the monitor whose deputy this process is."""
         self._job = job
+        self._principal = principal
         self._directory: str = job["directory"]
-        self._told = told
-        self._cgroup = plan.make_cgroup(job["plan"]["spec"], job["plan"]["container_id"])
-        self._network: dict[str, Any] = job["plan"]["network"] or {}
         self._loop = Loop()
-        self._log = open_log(job["log"])
+        self._log = log or open_log(job["log"])
         self._pump = Pump(self._loop, self._log.write, self._order, self._gone)
+        self._wiring = Wiring(job["plan"]["network"], principal)
         self._restarts = Restarts(**job["restart"])
-        self._pid = self._pidfd = self._pasta = 0
-        self._bridges = -1
+        self._pid = self._pidfd = 0
         self._status: int | None = None
         self._error = ""
         self._stop = b""
         """Who stops it: it is not started again."""
-        self._published = self._joined = self._due = False
+        self._due = self._is_ending = False
+        self._listener = -1
         # systemd ends what we are in, a login or all of the host, and kills what then remains.
         self._terminated = process.signalfd(_signal.SIGTERM)
-        self._loop.add(self._terminated, self._stop_for_host)
-        self._socket: _socket.socket | None = None
+        self._loop.add(self._terminated, self._hear_termination)
         self._state = State()
         self._health = self._make_health()
-        self._sampler = Sampler(f"{job['run']}/{FILE}", self._loop, tuple(self._cgroup["dirs"]))
+        self._sampler = sampler or Sampler(f"{job['run']}/{FILE}")
 
-    def main(self, report: int, owner: int, lock: int) -> None:
-        """Start the container, watch over it, and clean up."""
+    def main(self, told: child.Told, report: int, owner: int, lock: int) -> None:
+        """Start the container, and go on until it has settled or has ended for good."""
         if owner >= 0:
             self._pump.add_client(_socket.socket(fileno=owner), attached=True, owner=True)
         try:
-            self._start()
+            self._start(told)
         except child.StartFailed as error:
             self._give_back()
             _report(report, ("error", *error.args))
@@ -122,19 +151,28 @@ class Monitor:
         if lock >= 0:
             os.close(lock)
         _report(report, ("ok", self._pid))
+        self.go_on()
+
+    def go_on(self, failure: Exception | None = None) -> NoReturn:
+        """See all through until the monitor takes over, or the container has ended for good.
+
+        `failure` is of what the monitor has done itself.
+        """
         try:
+            if failure is not None:
+                raise failure
             self._watch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the container must not stay
             if self._pid:
                 os.kill(self._pid, _signal.SIGKILL)
-                os.waitpid(self._pid, 0)
-                self._status = _signal.SIGKILL
+                self._status = self._principal.wait(self._pid)
             self._error = f"the monitor failed: {type(error).__name__}: {error}"
             self._note_run()
         self._end()
         self._linger()
         if self._job["auto_remove"]:
             self._remove()
+        os._exit(0)
 
     def _make_health(self) -> Health | None:
         check, plan_ = self._job["health"], self._job["plan"]
@@ -146,26 +184,106 @@ class Monitor:
         }  # fmt: skip
         return Health(check, target, self._loop, self._directory, self._set_health, self._reap)
 
+    # -- to the monitor and back -----------------------------------------------------
+
+    def _settle(self) -> None:
+        """Hand over to the monitor, which ends this process, unless something is under way."""
+        if self._is_calm():
+            try:
+                self._hand_over()
+            except OSError:
+                pass  # the host has no descriptor or memory to spare
+        self._loop.later(SETTLE_S, self._settle)
+
+    def _is_calm(self) -> bool:
+        checking = self._health is not None and self._health.is_checking
+        # An ordinary user's bridges are held by a process that others know of.
+        held = self._is_ending or checking or self._wiring.holds_bridges
+        return self._pump.is_idle and not held
+
+    def _hand_over(self) -> NoReturn:
+        book = os.memfd_create("container", os.MFD_CLOEXEC)
+        fds = [book, self._listener, self._pidfd]
+
+        def place(fd: int) -> int:
+            """Return where a descriptor will be found."""
+            fds.append(fd)
+            return len(fds) - 1
+
+        outputs, stdin, close_stdin, terminal = self._pump.values()
+        known = {
+            "job": {**self._job, "restart": self._restarts.values()},
+            "state": tuple(self._state.as_dict().values()),
+            "error": self._error,
+            "stop": self._stop,
+            "stdin": place(stdin) if stdin >= 0 else -1,
+            "terminal": place(terminal) if terminal >= 0 else -1,
+            "close_stdin": close_stdin,
+            "wiring": self._wiring.values(),
+            "wires": [place(fd) for fd in hot.reserved()],
+            "checks": self._health.values() if self._health is not None else (),
+        }
+        to_watch = (
+            self._job["run"], self._job["log"], tuple(self._log.partial.values()),
+            [(place(fd), stream) for fd, stream in outputs.items()],
+            self._pid, self._sampler.values(),
+            self._health.due if self._health is not None else 0.0,
+        )  # fmt: skip
+        try:
+            os.write(book, marshal.dumps(known))
+            self._principal.hand_over(to_watch, fds)
+            os._exit(0)
+        finally:
+            os.close(book)
+
+    def take_over(self, known: dict[str, Any], watch: Watch) -> None:
+        """Go on with what `_hand_over` has written down, and with what has come since."""
+        fds = [*watch.fds, -1]  # so that -1 is what it is
+        self._state = State(*known["state"])
+        self._pid, self._error, self._stop = self._state.pid, known["error"], known["stop"]
+        self._pidfd = fds[PIDFD]
+        self._loop.add(self._pidfd, self._reap)
+        self._listen_at(fds[LISTENER])
+        self._pump.go_on(
+            watch.outputs, fds[known["stdin"]], known["close_stdin"], fds[known["terminal"]]
+        )
+        self._wiring.go_on(*known["wiring"])
+        hot.take_reserved([fds[place] for place in known["wires"]])
+        self._loop.later(self._sampler.due - time.monotonic(), self._sample)
+        if self._health is not None:
+            self._health.go_on(self._pid, self._state.ticks, known["checks"])
+        self._loop.later(LINGER_S, self._settle)
+
+    def _sample(self) -> None:
+        self._loop.later(PERIOD_S, self._sample)
+        self._sampler.take()
+
     # -- the start -------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self, told: child.Told) -> None:
         started = child.see_start(
-            self._told, meanwhile=self._prepare, ready=self._attach, going=self._announce
+            told, meanwhile=self._prepare, ready=self._attach, going=self._wiring.announce
         )
         self._pid = started.pid
         self._pump.take(started, self._job["size"])
         self._pidfd = process.pidfd_open(self._pid)
         self._loop.add(self._pidfd, self._reap)
         self._state = self._state.replace(started=time.time())
-        self._sampler.begin(0 if self._network.get("mode") == "host" else self._pid)
+        on_host = self._wiring.network.get("mode") == "host"
+        self._sampler.begin(0 if on_host else self._pid, self._state.cgroup)
+        self._loop.later(PERIOD_S, self._sample)
         if self._health is not None:
             self._health.begin(self._pid, self._state.ticks)
             self._state = self._state.replace(health=STARTING)
         self._write_state()
+        self._loop.later(SETTLE_S, self._settle)
 
     def _prepare(self) -> None:
-        cgroups.create(self._cgroup)
-        if self._socket is None:
+        made_of = self._job["plan"]
+        cgroup = plan.make_cgroup(made_of["spec"], made_of["container_id"])
+        self._state = self._state.replace(cgroup=tuple(cgroup["dirs"]))
+        cgroups.create(cgroup)
+        if self._listener < 0:
             self._listen()
 
     def _listen(self) -> None:
@@ -174,89 +292,48 @@ class Monitor:
         os.chdir(self._job["run"])
         if os.path.lexists(protocol.SOCKET_NAME):
             os.unlink(protocol.SOCKET_NAME)
-        self._socket = channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         channel.bind(protocol.SOCKET_NAME)
         channel.listen(BACKLOG)
-        channel.setblocking(False)
         os.chdir("/")
-        self._loop.add(channel.fileno(), lambda: self._accept(channel))
+        channel.setblocking(False)
+        self._listen_at(channel.detach())
+
+    def _listen_at(self, fd: int) -> None:
+        self._listener = fd
+        self._loop.add(fd, self._accept)
 
     def _attach(self, pid: int) -> None:
-        self._connect(pid)
+        self._wiring.connect(pid)
+        network, monitor = self._wiring.network, os.getppid()
         # Put together now, while the child is at work, and written once its program runs.
         self._state = State(
             state=state.RUNNING,
             pid=pid,
             ticks=state.start_ticks(pid),
-            monitor=os.getpid(),
-            monitor_ticks=state.start_ticks(os.getpid()),
+            monitor=monitor,
+            monitor_ticks=state.start_ticks(monitor),
             boot=state.boot_id(),
             finished=self._state.finished or self._job.get("finished", 0.0),
-            ports=tuple(self._network.get("ports", ())),
-            address=self._network.get("address", ""),
-            gateway=self._network.get("gateway", ""),
-            address6=self._network.get("address6", ""),
-            table=self._network.get("table", ""),
-            cgroup=tuple(self._cgroup["dirs"]),
+            ports=tuple(network.get("ports", ())),
+            address=network.get("address", ""),
+            gateway=network.get("gateway", ""),
+            address6=network.get("address6", ""),
+            table=network.get("table", ""),
+            cgroup=self._state.cgroup,
             wanted=self._restarts.wanted,
             restarts=self._restarts.count,
             runs=self._restarts.runs,
         )
 
-    def _connect(self, pid: int) -> None:
-        if self._network.get("program"):
-            self._end_pasta()
-            self._pasta = pasta.start(self._network["program"], pid)
-        attachments = self._network.get("attachments")
-        if not attachments:
-            return
-        netns = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    def _accept(self) -> None:
+        listener = _socket.socket(fileno=self._listener)
         try:
-            if is_rootless():
-                self._user_bridges().attach(self._bridges, netns, attachments)
-                return
-            for attachment in attachments:
-                hot.attach(netns, attachment)
-        finally:
-            os.close(netns)
-        if self._network["ports"] and not self._published:
-            self._published = True
-            hot.publish(
-                self._network["table"],
-                self._network["address"],
-                self._network["ports"],
-                self._network["address6"],
-            )
-
-    def _announce(self) -> None:
-        """Let the others on its networks find it."""
-        if not self._joined and "members" in self._network:
-            self._joined = True
-            for name, values in self._network["members"]:
-                names.join(self._zones(), name, names.Member(*values))
-
-    def _zones(self) -> names.Zones:
-        return names.Zones(*self._network["zones"])
-
-    def _user_bridges(self) -> ModuleType:
-        """Return what reaches an ordinary user's bridges; from now on they stay, as we do."""
-        from core.network import user_bridges
-
-        if self._bridges < 0:
-            self._bridges = user_bridges.hold(self._zones(), state.start_ticks(os.getpid()))
-        return user_bridges
-
-    def _end_pasta(self) -> None:
-        """End the last run's."""
-        if self._pasta:
-            pasta.end(self._pasta)
-            self._pasta = 0
-
-    def _accept(self, channel: _socket.socket) -> None:
-        try:
-            fd, _ = channel._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
+            fd, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
         except OSError:
             return  # it has hung up already
+        finally:
+            listener.detach()
         self._pump.add_client(_socket.socket(fileno=fd))
 
     # -- from run to run -------------------------------------------------------------
@@ -280,17 +357,19 @@ class Monitor:
         assert self._status is not None
         code = child.exit_code(self._status)
         if self._job["pid_namespace"] != 0:
-            cgroups.kill(self._cgroup["dirs"])  # no pid namespace ends with the first process
+            cgroups.kill(self._state.cgroup)  # no pid namespace ends with the first process
         self._pump.drain()
         self._log.end_lines()
+        self._loop.forget(self._settle)
+        self._loop.forget(self._sample)
         self._sampler.end()
         if self._health is not None:
             self._health.end()
-        oom = cgroups.oom_kills(self._cgroup["dirs"]) > 0
+        oom = cgroups.oom_kills(self._state.cgroup) > 0
         run = (self._state.started, time.time(), code, oom)
         self._restarts.note(run)
         self._state = self._state.replace(
-            pid=0, ticks=0, finished=run[1], exit_code=code, oom=oom, error=self._error, cgroup=(),
+            pid=0, ticks=0, finished=run[1], exit_code=code, oom=oom, error=self._error,
             runs=self._restarts.runs, health="",
         )  # fmt: skip
         return run
@@ -298,12 +377,13 @@ class Monitor:
     def _rest(self, delay_s: float) -> None:
         """Wait before the next start; any order is served meanwhile."""
         self._pump.forget_program()
-        cgroups.remove(self._cgroup["dirs"])
+        cgroups.remove(self._state.cgroup)
         looping = self._restarts.crash_looping
         self._state = self._state.replace(
             state=state.CRASH_LOOPING if looping else state.RESTARTING,
             restarts=self._restarts.count,
             next_start=self._state.finished + delay_s,
+            cgroup=(),
         )
         self._write_state()
         self._pump.send_all(bytes((protocol.ENDED, self._state.exit_code)))
@@ -323,8 +403,7 @@ class Monitor:
             own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             first = child.fork_first(init.run, own, self._job["pid_namespace"])
             os.close(own)
-            self._told = _tell(self._job, first)
-            self._start()
+            self._start(_tell(self._job, first))
         except (child.StartFailed, OSError) as error:
             stage, text, code = "start", str(error), 125
             if isinstance(error, child.StartFailed):
@@ -351,9 +430,8 @@ class Monitor:
             self._state = self._state.replace(wanted=self._restarts.wanted)
             self._write_state()
         elif kind == protocol.LIMITS:
-            made_of = self._job["plan"]
-            made_of["spec"]["linux"]["resources"] = marshal.loads(message[1:])  # noqa: S302 - root's
-            self._cgroup = plan.make_cgroup(made_of["spec"], made_of["container_id"])
+            resources = marshal.loads(message[1:])  # noqa: S302 - root's
+            self._job["plan"]["spec"]["linux"]["resources"] = resources
 
     def _signal(self, number: int) -> None:
         try:
@@ -362,9 +440,15 @@ class Monitor:
         except OSError:
             pass  # not a signal
 
-    def _stop_for_host(self) -> None:
-        """Stop the container until the host's next start."""
+    def _hear_termination(self) -> None:
         os.read(self._terminated, process.SIGNAL_INFO_BYTES)
+        self.stop_for_host()
+
+    def stop_for_host(self) -> None:
+        """Stop the container until the host's next start."""
+        if self._is_ending:
+            return
+        self._is_ending = True
         self._stop = self._stop or protocol.BY_HOST
         number, patience_s = self._job["stop"]
         self._signal(number)
@@ -378,7 +462,7 @@ class Monitor:
     def _freeze(self, *, frozen: bool) -> bytes:
         """Freeze or thaw; returns the answer for who asked."""
         try:
-            cgroups.freeze(self._cgroup["dirs"], frozen=frozen)
+            cgroups.freeze(self._state.cgroup, frozen=frozen)
         except OSError as error:
             return bytes((protocol.ANSWER, error.errno or 255)) + str(error).encode()
         self._state = self._state.replace(state=state.PAUSED if frozen else state.RUNNING)
@@ -392,41 +476,24 @@ class Monitor:
 
     def _rewire(self, change: dict[str, Any]) -> bytes:
         """Put the container on a network or take it off one; returns the answer."""
-        ports = self._network["ports"] if self._published else []
         try:
-            if is_rootless():
-                self._network = self._rewire_user(change)
-            else:
-                self._network = rewire.apply(self._pid, self._network, ports, change)
+            self._wiring.rewire(self._pid, change)
         except OSError as error:
             return bytes((protocol.ANSWER, error.errno or 255)) + str(error).encode()
-        self._job["plan"]["network"] = self._network  # for the next run
-        self._published = bool(ports and self._network["ports"])
+        network = self._wiring.network
+        self._job["plan"]["network"] = network  # for the next run
         self._state = self._state.replace(
-            **{name: self._network.get(name, "") for name in WHERE},
-            ports=tuple(self._network["ports"]),
+            **{name: network.get(name, "") for name in WHERE}, ports=tuple(network["ports"])
         )
         self._write_state()
         return bytes((protocol.ANSWER, 0))
 
-    def _rewire_user(self, change: dict[str, Any]) -> dict[str, Any]:
-        """Do the same for an ordinary user's container, whose way out is a pasta."""
-        self._network["zones"] = change["zones"]
-        if change["pasta"] and self._pid:
-            self._pasta = pasta.start(change["pasta"], self._pid)
-        after: dict[str, Any] = self._user_bridges().apply(
-            self._bridges, self._pid, self._network, change
-        )
-        if change["pasta"] is not None:
-            after["program"] = change["pasta"]
-            if not change["pasta"]:
-                self._end_pasta()
-        return after
-
     def _gone(self, client: Client) -> None:
-        if client.owner and self._job.get("ends_with_owner") and self._status is None and self._pid:
+        if not client.owner:
+            return
+        if self._job.get("ends_with_owner") and self._status is None and self._pid:
             os.kill(self._pid, _signal.SIGKILL)
-        if client.owner and not client.left and self._job["stdin_once"]:
+        if not client.left and self._job["stdin_once"]:
             self._pump.close_stdin()
 
     def _set_health(self, status: str) -> None:
@@ -434,7 +501,12 @@ class Monitor:
         self._write_state()
 
     def _reap(self) -> None:
-        """Collect the first process, checks, and orphans: we are their subreaper."""
+        """Collect the first process from the monitor, and checks, which are our own."""
+        if self._pid and self._has_ended():
+            self._status = self._principal.wait(self._pid)
+            self._pid = 0
+            self._loop.drop(self._pidfd)
+            os.close(self._pidfd)
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -442,12 +514,13 @@ class Monitor:
                 return
             if pid == 0:
                 return
-            if pid == self._pid:
-                self._pid, self._status = 0, status
-                self._loop.drop(self._pidfd)
-                os.close(self._pidfd)
-            elif self._health is not None:
+            if self._health is not None:
                 self._health.reaped(pid, status)
+
+    def _has_ended(self) -> bool:
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(0))
 
     # -- the end ---------------------------------------------------------------------
 
@@ -456,7 +529,7 @@ class Monitor:
         self._log.close()
         self._give_back()
         self._state = self._state.replace(
-            state=state.EXITED, ports=(), address="", gateway="", address6="",
+            state=state.EXITED, cgroup=(), ports=(), address="", gateway="", address6="",
             table="", next_start=0, wanted=False,
             stopped=self._stop == protocol.BY_PERSON,
         )  # fmt: skip
@@ -465,7 +538,6 @@ class Monitor:
 
     def _give_back(self) -> None:
         """Take the socket, the names, the published ports and the cgroup away."""
-        self._end_pasta()
         for path, remove in (
             (f"{self._job['run']}/{protocol.SOCKET_NAME}", os.unlink),
             (self._job["run"], os.rmdir),
@@ -474,18 +546,8 @@ class Monitor:
                 remove(path)
             except OSError:
                 pass
-        if "zones" in self._network:
-            try:
-                names.leave(self._zones(), self._job["plan"]["container_id"])
-            except OSError:
-                pass  # the disk is full; the next that comes or goes will do it
-        if self._published:
-            self._published = False
-            try:
-                hot.unpublish(self._network["table"], self._network["ports"])
-            except OSError:
-                pass  # the table has been torn down
-        cgroups.remove(self._cgroup["dirs"])
+        self._wiring.give_back(self._job["plan"]["container_id"])
+        cgroups.remove(self._state.cgroup)
 
     def _linger(self) -> None:
         """Send what is still to be sent; wait for the owner who removes the container."""

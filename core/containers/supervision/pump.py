@@ -111,6 +111,23 @@ class Pump:
         self._close_stdin = False
         self._terminal = -1
 
+    # -- from one process to the next ------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no front end is served, and all input has been written."""
+        return not (self.clients or self._input)
+
+    def values(self) -> tuple[dict[int, int], int, bool, int]:
+        """Return what another process's `go_on` takes, while it is idle: mostly descriptors."""
+        return self._outputs, self._stdin, self._close_stdin, self._terminal
+
+    def go_on(self, outputs: dict[int, int], stdin: int, closing: bool, master: int) -> None:
+        """Do so where another process has left off."""
+        self._stdin, self._close_stdin, self._terminal = stdin, closing, master
+        for fd, stream in outputs.items():
+            self.add_output(fd, stream)
+
     # -- what is moved ---------------------------------------------------------------
 
     def add_output(self, fd: int, stream: int) -> None:

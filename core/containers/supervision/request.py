@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 INLINE_BYTES = 64 << 10
 """Larger requests travel as a memory file: a SEQPACKET message has a limit."""
-MAX_FDS = 4
+MAX_FDS = 64
+"""In one message."""
 
 
 def send(channel: _socket.socket, value: Any, fds: tuple[int, ...] = ()) -> None:
@@ -41,8 +42,7 @@ def receive(channel: _socket.socket) -> tuple[Any, list[int]] | None:
     )
     if not message:
         return None
-    rights = b"".join(data for _, _, data in ancillary)
-    fds = [int.from_bytes(rights[at : at + 4], sys.byteorder) for at in range(0, len(rights), 4)]
+    fds = memoryview(ancillary[0][2]).cast("i").tolist() if ancillary else []
     data = message[1:] if message[:1] == b"i" else _read(fds.pop(0))
     return marshal.loads(data), fds  # noqa: S302 - both ends are ours
 

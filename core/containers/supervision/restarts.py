@@ -10,6 +10,8 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     Run = tuple[float, float, int, bool]
     """Started, finished (seconds since the epoch), exit code, out of memory."""
 
@@ -41,14 +43,21 @@ def parse_policy(word: str) -> Policy:
 class Restarts:
     """What the monitor remembers from run to run of one container."""
 
-    def __init__(self, policy: str, count: int = 0, runs: tuple[Run, ...] = ()) -> None:
+    def __init__(
+        self,
+        policy: str,
+        count: int = 0,
+        runs: tuple[Run, ...] = (),
+        delay_s: float = 0,
+        short: int = 0,
+    ) -> None:
         self._policy = parse_policy(policy or "no")
         self.count = count
         """How often it was started again, docker's RestartCount."""
         self.runs = runs
         """The last ones, the oldest first; empty without a policy."""
-        self._delay_s = 0.0
-        self._short = 0
+        self._delay_s = delay_s
+        self._short = short
 
     @property
     def wanted(self) -> bool:
@@ -59,6 +68,14 @@ class Restarts:
     def crash_looping(self) -> bool:
         """Whether the last runs were all too short."""
         return self._short >= CRASHES
+
+    def values(self) -> dict[str, Any]:
+        """Return what makes another like this one."""
+        name, retries = self._policy.name, self._policy.retries
+        return {
+            "policy": f"{name}:{retries}" if retries else name, "count": self.count,
+            "runs": self.runs, "delay_s": self._delay_s, "short": self._short,
+        }  # fmt: skip
 
     def note(self, run: Run) -> None:
         """Remember a run that has ended."""

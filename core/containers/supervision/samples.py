@@ -16,8 +16,7 @@ from core.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from core.containers.supervision.pump import Loop
+    from typing import Any
 
 FILE = "stats"
 SECONDS, MINUTES = 600, 1440
@@ -43,20 +42,33 @@ class Sample(Record):
 class Sampler:
     """Takes the samples of one container, inside its monitor."""
 
-    def __init__(self, path: str, loop: Loop, dirs: tuple[str, ...]) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._loop = loop
-        self._dirs = dirs
+        self._dirs: tuple[str, ...] = ()
         self._file = -1
         self._gauges: dict[str, int] = {}
         self._net = ""
+        self.due = 0.0
+        """The time of the next sample, in seconds of the monotonic clock."""
         self._minute = 0
-        self._peak = (0, 0)
+        self._peak = [0, 0]
 
-    def begin(self, pid: int) -> None:
-        """The container runs; `pid` is in its network namespace, 0 if that is the host's."""
+    def begin(self, pid: int, dirs: tuple[str, ...]) -> None:
+        """The container runs in the cgroup `dirs`; `take` is to be called when `due`.
+
+        `pid` is in its network namespace, 0 if that is the host's.
+        """
         self._net = f"/proc/{pid}/net/dev" if pid else ""
-        self._loop.later(PERIOD_S, self._take)
+        self._dirs = dirs
+        self.due = time.monotonic() + PERIOD_S
+
+    def values(self) -> tuple[Any, ...]:
+        """Return what another process's `go_on` takes."""
+        return self._net, self._dirs, self.due, self._minute, self._peak
+
+    def go_on(self, values: tuple[Any, ...]) -> None:
+        """Do so where another process has left off."""
+        self._net, self._dirs, self.due, self._minute, self._peak = values
 
     def _open(self) -> None:
         """Open file and gauges, once there is something to write: most runs are short."""
@@ -67,21 +79,22 @@ class Sampler:
             return  # a full /run: there are no samples then
         for path in _gauge_paths(self._dirs):
             try:
-                self._gauges[os.path.basename(path)] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                gauge = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._gauges[path.rpartition("/")[2]] = gauge
             except OSError:
                 pass  # a controller that this host lacks
 
     def end(self) -> None:
-        """The container has ended."""
-        self._loop.forget(self._take)
+        """The container has ended, or another process takes its samples."""
         for fd in (*self._gauges.values(), self._file):
             if fd >= 0:
                 os.close(fd)
         self._gauges.clear()
         self._file = -1
 
-    def _take(self) -> None:
-        self._loop.later(PERIOD_S, self._take)
+    def take(self) -> None:
+        """Take a sample now."""
+        self.due = time.monotonic() + PERIOD_S
         if self._file < 0:
             self._open()
         now = time.time()
@@ -91,9 +104,9 @@ class Sampler:
             return  # a kernel that tells it otherwise: a missing sample is no harm
         second, minute = int(now), int(now) // 60
         if minute != self._minute:
-            self._minute, self._peak = minute, (0, 0)
+            self._minute, self._peak = minute, [0, 0]
         # The most of a minute is what one looks for later.
-        self._peak = max(self._peak[0], values[1]), max(self._peak[1], values[2])
+        self._peak = [max(self._peak[0], values[1]), max(self._peak[1], values[2])]
         self._put(second % SECONDS, now, values)
         self._put(SECONDS + minute % MINUTES, now, (values[0], *self._peak, *values[3:]))
 
@@ -170,7 +183,7 @@ def _gauge_paths(dirs: tuple[str, ...]) -> Iterator[str]:
             yield f"{folder}/pids.current"
         elif "/blkio/" in folder:
             yield f"{folder}/blkio.throttle.io_service_bytes"
-        elif os.path.exists(f"{folder}/cgroup.controllers"):
+        elif os.access(f"{folder}/cgroup.controllers", os.F_OK):
             for name in ("cpu.stat", "memory.current", "memory.stat", "pids.current", "io.stat"):
                 yield f"{folder}/{name}"
 

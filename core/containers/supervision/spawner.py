@@ -11,34 +11,27 @@ from __future__ import annotations
 import _signal
 import _socket
 import gc
-import marshal
 import os
 import select
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
-    from core.containers.supervision.child import Forked
+    Serve = Callable[[int, int], NoReturn]
 
 BACKLOG = 128
-START_MS = 40
-"""What a start may take."""
-TAKEN = b"t"
-"""The first byte of a report: the request has been read, whoever asked must not ask again."""
+ALONE_MS = 200
+"""A container that runs so long will be neither the only one nor the last."""
 
 
 def main(path: str, first: _socket.socket) -> None:
     """Serve `first` and whoever connects to `path`, until all that came of it ended."""
     # Loaded here once, not in every fork.
     from core.containers.runtime import plan
-    from core.containers.supervision import (  # noqa: F401
-        child,
-        exec_session,
-        monitor,
-        surroundings,
-    )
+    from core.containers.supervision import child, serving, surroundings
     from core.linux import process
 
     if plan.this_host().rootless:
@@ -48,20 +41,24 @@ def main(path: str, first: _socket.socket) -> None:
         _enter_own_cgroup()
     child.leave_caller((first.fileno(),))
     process.set_title(f"limpet: spawner at {path}")
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # the kernel reaps for us
     # What is here stays: no fork shall copy pages because the collector marks them.
     gc.disable()
     gc.freeze()
-    poll = select.poll()
-    poll.register(_fork(first), 0)  # no more than hang-ups
+    terminated = process.signalfd(_signal.SIGTERM)  # for those that are forked
+    alive: dict[int, int] = {}
+
+    def serve(door: int, life: int) -> NoReturn:
+        serving.serve(door, life, terminated)
+
+    _fork(first.detach(), serve, alive)
     surroundings.note_code()
     try:
         listener = _listen(path)
     except OSError:  # a full /run: this one front end is served all the same
-        poll.poll()
+        os.wait()
         return
     inode = os.stat(path).st_ino
-    _serve_all(listener, poll)
+    _serve_all(listener, alive, serve, lambda: _rehearse(path))
     try:
         if os.stat(path).st_ino == inode:
             os.unlink(path)
@@ -97,107 +94,61 @@ def _listen(path: str) -> _socket.socket:
     return listener
 
 
-def _serve_all(listener: _socket.socket, poll: select.poll) -> None:
+def _rehearse(path: str) -> None:
+    from core.containers.supervision import rehearsal
+
+    try:
+        rehearsal.rehearse(f"{path}.rehearsal")
+    except OSError:
+        pass  # a full /run: it only saves memory
+    gc.collect()
+    gc.freeze()
+
+
+def _serve_all(
+    listener: _socket.socket, alive: dict[int, int], serve: Serve, prepare: Callable[[], None]
+) -> None:
     """Fork for each connection until there is none and every fork has ended.
 
-    `poll` has the pipe of the first, as `_fork` returns it.
+    `alive` has the first, as `_fork` notes it.  `prepare` is called when that has been let
+    alone, but before there is a second.
     """
+    poll, prepared = select.poll(), False
     poll.register(listener.fileno(), select.POLLIN)
-    alive = 1
-    while ready := poll.poll(None if alive else 0):
+    for fd in alive:
+        poll.register(fd, 0)  # no more than hang-ups
+    while True:
+        ready = poll.poll(0 if not alive else None if prepared else ALONE_MS)
+        if not ready and not alive:
+            return
+        if not prepared and (not ready or listener.fileno() in dict(ready)):
+            prepare()
+            prepared = True
         for fd, _ in ready:
             if fd == listener.fileno():
                 accepted, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
-                poll.register(_fork(_socket.socket(fileno=accepted)), 0)
-                alive += 1
+                poll.register(_fork(accepted, serve, alive), 0)
             else:
                 poll.unregister(fd)
                 os.close(fd)
-                alive -= 1
+                os.waitpid(alive.pop(fd), 0)
 
 
-def _fork(channel: _socket.socket) -> int:
-    """Fork for a connection; returns the pipe that hangs up when the fork has ended."""
+def _fork(door: int, serve: Serve, alive: dict[int, int]) -> int:
+    """Fork for a connection; returns the pipe that hangs up when the fork has ended.
+
+    That goes into `alive` with its PID.
+    """
     read, write = os.pipe()
-    if os.fork() == 0:
+    alive[read] = os.fork()
+    if not alive[read]:
         try:
-            _serve(channel, write)
+            serve(door, write)
         finally:
             os._exit(1)
-    channel.close()
+    os.close(door)
     os.close(write)
     return read
-
-
-def _serve(channel: _socket.socket, life: int) -> NoReturn:
-    """Take one request and become what it asks for.
-
-    What it will start is forked ahead, and waits for its plan.  `life` is open as long as
-    this process.
-    """
-    from core.containers.supervision import (
-        child,
-        exec_session,
-        monitor,
-        protocol,
-        request,
-        surroundings,
-    )
-    from core.linux import process
-    from core.privileges import is_rootless
-
-    ahead, _, later = protocol.receive(channel).decode().partition(" ")
-    if later:
-        _give_way(channel)
-    if surroundings.has_new_code():
-        os._exit(0)  # whoever asked starts a spawner that has it, too
-    child.leave_caller((channel.fileno(), life))
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    forked = _try_fork(ahead, own)
-    received = request.receive(channel)
-    channel.close()
-    if received is None:
-        os._exit(0)
-    (kind, job, owned), (report, *others) = received
-    os.write(report, TAKEN)
-    owner = others.pop(0) if owned else -1
-    lock = others.pop(0) if others else -1
-    shared = job.get("pid_namespace", 0)
-    if (kind != ahead or shared) and isinstance(forked, child.Forked):
-        child.abandon(forked)
-        if kind != "monitor" and not is_rootless():
-            process.setns(own, process.CLONE_NEWPID)
-        forked = _try_fork(kind, own, shared)
-    if not isinstance(forked, child.Forked):
-        os.write(report, marshal.dumps(("error", "pid namespace", *forked, 125)))
-        os._exit(0)
-    if kind == "monitor":
-        monitor.run(job, forked, report, owner, lock)
-    exec_session.run(job, forked, report, owner)
-
-
-def _give_way(channel: _socket.socket) -> None:
-    """Leave the processors to what has just been started, unless the next request is there."""
-    poll = select.poll()
-    poll.register(channel.fileno(), select.POLLIN)
-    poll.poll(START_MS)
-
-
-def _try_fork(kind: str, own: int, shared: int = 0) -> Forked | tuple[int, str]:
-    """Fork a container's first process, in the pid namespace it is to have, or an exec's.
-
-    `own` and `shared` as in `child.fork_first`.  Returns errno and text where the host does
-    not let us.
-    """
-    from core.containers.runtime import enter, init
-    from core.containers.supervision import child
-
-    if kind != "monitor":
-        return child.fork(enter.run)
-    try:
-        return child.fork_first(init.run, own, shared)
-    except OSError as error:
-        return error.errno or 0, str(error.strerror)
 
 
 if __name__ == "__main__":
