@@ -195,7 +195,8 @@ def _carry_out(plan: Plan) -> int:
         from core.errors import UsageError
 
         if not os.isatty(0):
-            raise UsageError(f"{plan.title}: needs a yes", hint="say --yes to go on without asking")
+            hint = "say --yes to go on without asking"
+            raise UsageError(f"{plan.heading()}: needs a yes", hint=hint)
         sys.stderr.write(f"{plan.words()}\nGo on? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -209,7 +209,6 @@ class Session:
         self._ended(number, well=code <= 0)
 
     def _ask(self, number: int, plan: Plan) -> None:
-        from core.commands.show import size
         from tui.screens.confirm import ConfirmScreen, word_to_type
 
         def decide(yes: bool | None) -> None:
@@ -220,8 +219,7 @@ class Session:
                 self._output.finish(number, (), note="not done")
                 self._ended(number, well=False)
 
-        back = f", {size(plan.bytes_back)} come back" if plan.bytes_back else ""
-        screen = ConfirmScreen(plan.title + back, plan.lines, "go on", word=word_to_type(plan))
+        screen = ConfirmScreen(plan.heading(), plan.lines, "go on", word=word_to_type(plan))
         self._app.push_screen(screen, decide)
 
 

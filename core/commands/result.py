@@ -112,12 +112,15 @@ class Plan(Record):
         """Return the plan, or with `dry_run` its words alone."""
         return Text(self.words()) if dry_run else self
 
-    def words(self) -> str:
-        """Return what it would do, and how many bytes come back."""
+    def heading(self) -> str:
+        """Return its title, and how many bytes come back."""
         from core.commands.show import size
 
-        back = f", {size(self.bytes_back)} come back" if self.bytes_back else ""
-        return "\n".join([f"{self.title}{back}:", *(f"  {line}" for line in self.lines)])
+        return self.title + (f", {size(self.bytes_back)} come back" if self.bytes_back else "")
+
+    def words(self) -> str:
+        """Return what it would do, a line each."""
+        return "\n".join([f"{self.heading()}:", *(f"  {line}" for line in self.lines)])
 
 
 Result = Table | Text | Document | Lines | Running | Foreground | Plan
