@@ -82,7 +82,7 @@ limpet create --name solo --network none starter sleep 1000
 limpet unit install
 limpet unit install solo
 systemctl is-active limpet.service limpet-solo.service
-kill -9 $(grep -l "monitor at .*$lost" /proc/[0-9]*/cmdline | cut -d/ -f3)
+kill -9 $(grep -sl "[m]onitor at .*$lost" /proc/[0-9]*/cmdline | cut -d/ -f3)
 touch /second
 systemctl reboot
 sleep 600
@@ -106,7 +106,7 @@ WANTED = {
         "session Exited (0)",
         "begins\nends\nbegins\nbegins\nends\n",
     ),
-    "lingering": (" Up ", "begins\nends\nbegins\n16777216\n"),
+    "lingering": (" Up ", "\nends\nbegins\n16777216\n"),
     "limits": ("16777216\n50000 100000\n20\n" * 2,),
 }
 
