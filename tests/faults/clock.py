@@ -20,3 +20,10 @@ def follow(file: Path) -> dict[str, str]:
         "LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(file),
         "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
     }  # fmt: skip
+
+
+def forget() -> None:
+    """Remove what libfaketime shares among the threads of processes that are gone."""
+    for shared in Path("/dev/shm").glob("*faketime_s*_*"):
+        if not Path(f"/proc/{shared.name.rpartition('_')[2]}").exists():
+            shared.unlink(missing_ok=True)

@@ -246,6 +246,7 @@ class Host:
         """Take the disk away, and return what is left on the host."""
         self.link.close()
         self.trap.close()
+        clock.forget()
         for _ in range(50):
             if not subprocess.run(["umount", str(self.disk)], check=False).returncode:
                 break
