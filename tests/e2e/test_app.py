@@ -207,6 +207,7 @@ def test_a_shell_in_a_pane_and_a_recipe(env: dict[str, str]) -> None:
         terminal.keys("f5")
         terminal.until(r"Containers 2")
         terminal.until(r"one +starter +up")
+        terminal.until(r"two +starter +up")
         terminal.keys("escape")
         terminal.until(r"enter details")
         terminal.keys("m")
