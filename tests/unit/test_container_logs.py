@@ -219,3 +219,21 @@ def test_a_rotation_that_was_killed_hides_no_file(tmp_path: Path) -> None:
     for number in (3, 2, 1):
         (tmp_path / f"log.{number}").rename(tmp_path / f"log.{number + 1}")
     assert [text for _, text in read(path)] == [b"0\n", b"1\n", b"2\n", b"3\n"]
+
+
+def test_a_log_that_is_rotated_away_while_it_is_read_has_no_hole(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"), 300, 3)
+    numbers = iter(range(100))
+
+    def write(count: int) -> None:
+        for _ in range(count):
+            writer.write(1, b"%d\n" % next(numbers))
+
+    write(10)
+    entries = read_log(str(tmp_path / "log"))
+    found = [int(next(entries).text)]
+    write(50)
+    found += [int(one.text) for one in entries]
+    assert len(found) > 3
+    assert found == list(range(found[0], found[0] + len(found)))
+    writer.close()

@@ -57,11 +57,12 @@ def read_log(
 ) -> Iterator[Entry]:
     """Return the entries that are there now, the oldest first.
 
-    `tail` counts entries from the end; `since` and `until` are seconds since the epoch, 0
-    for no bound.
+    What is written into files that are begun meanwhile is left out: a quicker writer may have
+    removed others before them.  `tail` counts entries from the end; `since` and `until` are
+    seconds since the epoch, 0 for no bound.
     """
     with Follower(path, tail=tail, since=since, until=until) as follower:
-        yield from follower.read()
+        yield from follower.read(newer=False)
 
 
 def last_lines(path: str, since: float, until: float) -> list[str]:
@@ -93,14 +94,17 @@ class Follower:
             file.close()
         self._files.clear()
 
-    def read(self) -> Iterator[Entry]:
-        """Return the entries up to the end as it is now, each once."""
+    def read(self, *, newer: bool = True) -> Iterator[Entry]:
+        """Return the entries up to the end as it is now, each once.
+
+        Without `newer` it ends with the file that was the newest when it was opened.
+        """
         while self._files:
             for line in self._files[0].lines():
                 found = parse_entry(line)
                 if found is not None and self._wanted(found.time):
                     yield found
-            if len(self._files) == 1 and not self._newer():
+            if len(self._files) == 1 and not (newer and self._newer()):
                 return
             # A writer that had the old file open may have added a last line meanwhile.
             for line in self._files[0].lines():
