@@ -43,6 +43,9 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
     found = state.read_state(directory)
     if found.state not in state.ALIVE or state.monitored(found):
         return found
+    found = state.read_state(directory)  # its last word may have come before it ended
+    if found.state not in state.ALIVE:
+        return found
     same_boot = found.boot == state.boot_id()
     if same_boot:
         from core.containers.runtime import cgroups

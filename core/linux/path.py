@@ -13,17 +13,31 @@ RESOLVE_BENEATH, RESOLVE_IN_ROOT = 8, 16
 NR_OPENAT2 = 437
 MAX_LINKS = 40
 """As many as the kernel follows."""
+TRIES = 100
 
 
 def openat2(
     dir_fd: int, path: str, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT
 ) -> int:
-    """Call openat2(2), close-on-exec; returns a descriptor."""
+    """Call openat2(2), close-on-exec; returns a descriptor.
+
+    EAGAIN says that something on the host was renamed or mounted while the kernel walked a "..";
+    that is tried again.
+    """
     how = bytearray(
         b"".join(value.to_bytes(8, "little") for value in (flags | os.O_CLOEXEC, mode, resolve))
     )
     text = string(path)
-    return syscall("openat2", NR_OPENAT2, dir_fd, address(text), address(how), len(how), path=path)
+    tries = TRIES
+    while True:
+        try:
+            return syscall(
+                "openat2", NR_OPENAT2, dir_fd, address(text), address(how), len(how), path=path
+            )
+        except BlockingIOError:
+            tries -= 1
+            if not tries:
+                raise
 
 
 def open_in_root(root_fd: int, path: str, flags: int = os.O_PATH) -> int:

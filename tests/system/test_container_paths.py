@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,25 @@ def test_only_plain_files_are_read(root: int, tmp_path: Path) -> None:
     assert path.read_in_root(root, "/pipe") == b""
     assert path.read_in_root(root, "/missing") == b""
     assert path.read_in_root(root, "/file", limit=10) == b"x" * 10
+
+
+def test_renames_elsewhere_on_the_host_do_not_matter(root: int, tmp_path: Path) -> None:
+    """The kernel gives up a ".." then (EAGAIN), which is not the container's failure."""
+    deep = "/".join(["a", "b", "..", "b", "..", ".."] * 20)
+    os.makedirs(tmp_path / "root/a/b")
+    (tmp_path / "x").mkdir()
+    over = threading.Event()
+
+    def rename() -> None:
+        while not over.is_set():
+            for one, other in (("x", "y"), ("y", "x")):
+                os.rename(tmp_path / one, tmp_path / other)
+
+    renaming = threading.Thread(target=rename)
+    renaming.start()
+    try:
+        for _ in range(3000):
+            os.close(path.openat2(root, deep, os.O_PATH))
+    finally:
+        over.set()
+        renaming.join()

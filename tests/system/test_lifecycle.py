@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import state, stored
+from core.containers import repair, state, stored
 from core.containers.runtime import cgroups
 from core.containers.state import State, read_state, write_state
 from core.engine import Engine
@@ -341,6 +341,21 @@ def test_a_killed_monitor_is_repaired(containers: Containers, engine: Engine) ->
     assert not any(os.path.exists(path) for path in found.cgroup)
     containers.start(container)
     assert containers.resolve(container).state == "running"
+
+
+def test_a_monitor_that_ends_while_somebody_looks_was_not_killed(
+    containers: Containers, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = started(containers)
+    real = state.monitored
+
+    def ends_first(found: State) -> bool:
+        os.kill(found.pid, signal.SIGKILL)
+        until(lambda: not real(found))
+        return False
+
+    monkeypatch.setattr(state, "monitored", ends_first)
+    assert repair.locked_state(engine.paths, engine.network, container).error == ""
 
 
 def test_wait_ends_when_the_monitor_is_killed(containers: Containers, engine: Engine) -> None:

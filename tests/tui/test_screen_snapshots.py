@@ -220,8 +220,10 @@ def memory(content: bytes) -> Callable[[], int]:
 
 
 async def compared(app: LimpetApp, pilot: Pilot[int]) -> None:
-    await shown(app, pilot, CompareScreen(("thing:1", "thing:2"), images), "settings")
-    await pilot.press("enter", "j")
+    await shown(app, pilot, CompareScreen(("thing:1", "thing:2"), images), "old")
+    await pilot.press("enter")
+    await until(pilot, lambda: "passwd" in screen_text(app))
+    await pilot.press("j")
 
 
 async def compared_settings(app: LimpetApp, pilot: Pilot[int]) -> None:

@@ -572,6 +572,7 @@ class Monitor:
             return
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         process.setns(own, process.CLONE_NEWPID)  # the container's takes no more processes
+        process.prctl(process.PR_SET_PDEATHSIG, 0)  # the monitor ends when it hears us no more
         os.execv(sys.executable, self._job["remove"])  # noqa: S606 - no shell is the point
 
     def _write_state(self) -> None:
