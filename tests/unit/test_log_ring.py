@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.style import Style
 
 from tui.widgets.ansi import breaks, cut, over, plain_text, spans
 from tui.widgets.log_ring import COST, Kept, LogRing, Matches
@@ -93,6 +94,10 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def test_no_byte_of_a_container_steers_the_terminal(line: bytes) -> None:
     shown = "".join(text for text, _ in spans(line.decode("utf-8", "replace")))
     assert not CONTROL.search(shown)
+
+
+def test_a_private_sequence_is_no_colour() -> None:
+    assert spans("\x1b[?mtext\x1b[>4;1mend") == [("text", Style.null()), ("end", Style.null())]
 
 
 @given(st.text(alphabet="\x1b[]P\\;?0123456789mHJ\x07ab\x9b\x9d\r\t\x08\u202e", max_size=60))

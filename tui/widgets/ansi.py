@@ -27,6 +27,8 @@ SEQUENCE = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
 ESCAPE = "\x1b"
+SGR = re.compile("[0-9;:]*")
+"""Parameters with another character in front, as `?`, are of a terminal's own sequences."""
 IGNORED = frozenset((5, 6, 8, 25, 28))
 """Blinking and concealing, and their ends."""
 TAB = 8
@@ -96,6 +98,8 @@ def _sign(letter: str) -> str:
 @lru_cache(1024)
 def _after(style: Style, parameters: str) -> Style:
     """Return the style after an SGR with these parameters."""
+    if not SGR.fullmatch(parameters):
+        return style
     codes = [min(255, int(code or 0)) for code in re.split("[;:]", parameters) if len(code) < 5]
     place = 0
     while place < len(codes):
