@@ -328,8 +328,11 @@ def test_dry_run_does_nothing(containers: Containers, engine: Engine) -> None:
     assert os.listdir(engine.paths.containers) == []
 
 
-def test_a_killed_monitor_is_repaired(containers: Containers, engine: Engine) -> None:
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_killed_monitor_is_repaired(containers: Containers, engine: Engine, paused: bool) -> None:
     container = started(containers)
+    if paused:
+        containers.pause(container)
     found = read_state(engine.paths.container(container))
     os.kill(found.monitor, signal.SIGKILL)
     until(lambda: not state.monitored(found))

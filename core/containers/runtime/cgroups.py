@@ -262,7 +262,11 @@ def processes(dirs: tuple[str, ...] | list[str]) -> list[int]:
 
 
 def kill(dirs: tuple[str, ...] | list[str]) -> None:
-    """Kill what is left in the cgroup, until nothing is; for repair."""
+    """Kill what is left in the cgroup, until nothing is, though it were frozen; for repair."""
+    try:
+        freeze(dirs, frozen=False)  # a frozen process of cgroup v1 does not even die
+    except OSError:
+        pass  # this host has no freezer, or the cgroup has gone
     for _ in range(REMOVE_TRIES):
         found = processes(dirs)
         if not found:
