@@ -16,7 +16,7 @@ from core.engine import Engine
 from core.errors import Conflict, NotFound, RunError, UsageError
 from core.lean_json import dumps
 from core.paths import Paths
-from tests.containers import make_engine, options, reap, run, shell, until
+from tests.containers import make_engine, options, reap, run, shell, spawner, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -264,6 +264,20 @@ def test_one_to_be_removed_at_its_end_is_so_when_it_cannot_start(containers: Con
     with pytest.raises(RunError):
         containers.start(container)
     assert containers.list() == []
+
+
+def test_a_session_keeps_its_spawner(paths: Paths) -> None:
+    """Also when a container ends while the spawner prepares for more of them."""
+    engine = make_engine(paths, "spawner")
+    container = engine.containers.create(options("true"))
+    served = set()
+    for _ in range(4):
+        engine.containers.start(container)
+        assert engine.containers.wait(container) == 0
+        served.add(spawner(paths))
+    engine.close()
+    reap()
+    assert len(served) == 1
 
 
 def test_background_rm_needs_nobody(containers: Containers, engine: Engine) -> None:

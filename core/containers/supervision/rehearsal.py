@@ -44,7 +44,6 @@ def _play(directory: str) -> None:
     assert handed is not None
     played = watch.Watch(*handed, quiet)
     forked.dismiss()
-    deputy.reap(played.pid, {})
     played.run()
     played.log.close()
     played.sampler.end()
