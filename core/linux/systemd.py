@@ -68,42 +68,36 @@ def attach(socket: str, uid: int, name: str, inside: str, pid: int) -> None:
     body.text(name)
     body.text(inside)
     body.array(4, [partial(body.number, pid)])
-    manager = _Manager(socket, uid)
-    try:
-        manager.call("AttachProcessesToUnit", "ssau", body)
-    finally:
-        manager.close()
-
-
-def stop(socket: str, uid: int, name: str) -> None:
-    """Stop a unit, and do not wait for it.  Raises OSError: ENOENT when there is no such unit."""
-    body = _Writer()
-    body.text(name)
-    body.text("replace")
-    manager = _Manager(socket, uid)
-    try:
-        manager.call("StopUnit", "ss", body)
-    finally:
-        manager.close()
-
-
-def reload(socket: str, uid: int) -> None:
-    """Have the manager read its units anew.  Raises OSError."""
-    manager = _Manager(socket, uid)
-    try:
-        manager.call("Reload", "", _Writer())
-    finally:
-        manager.close()
+    _call(socket, uid, "AttachProcessesToUnit", "ssau", body)
 
 
 def start(socket: str, uid: int, name: str) -> None:
     """Start a unit, and do not wait for it.  Raises OSError: ENOENT when there is no such unit."""
+    _replace(socket, uid, "StartUnit", name)
+
+
+def stop(socket: str, uid: int, name: str) -> None:
+    """Stop a unit, and do not wait for it.  Raises OSError: ENOENT when there is no such unit."""
+    _replace(socket, uid, "StopUnit", name)
+
+
+def reload(socket: str, uid: int) -> None:
+    """Have the manager read its units anew.  Raises OSError."""
+    _call(socket, uid, "Reload", "", _Writer())
+
+
+def _replace(socket: str, uid: int, method: str, name: str) -> None:
+    """Have something done to a unit, in place of what it is waiting for."""
     body = _Writer()
     body.text(name)
     body.text("replace")
+    _call(socket, uid, method, "ss", body)
+
+
+def _call(socket: str, uid: int, method: str, signature: str, body: _Writer) -> None:
     manager = _Manager(socket, uid)
     try:
-        manager.call("StartUnit", "ss", body)
+        manager.call(method, signature, body)
     finally:
         manager.close()
 

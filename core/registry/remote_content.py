@@ -17,9 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from io import RawIOBase
-    from typing import BinaryIO
 
     from core.config import Config
+    from core.images.compression import Reader
     from core.images.contents import Place
     from core.images.reference import Reference
     from core.jobs import Job
@@ -56,7 +56,7 @@ def read_contents(
             layer = layers[diff_id]
             blob = client.blob(place.path, layer.descriptor.digest)
             try:
-                source = _Told(blob, layer, job)  # type: ignore[arg-type] # it has read
+                source = _Told(blob, layer, job)
                 stream = Exact(open_layer(source, layer.descriptor.media_type))
                 yield from _contents(stream, diff_id, paths, config["image", "max_layer_bytes"])
             finally:
@@ -109,7 +109,7 @@ def _zeros(count: int) -> Iterator[bytes]:
 class _Told:
     """A blob's bytes, with what has come of them told to a job, which may end the reading."""
 
-    def __init__(self, blob: BinaryIO, layer: Layer, job: Job) -> None:
+    def __init__(self, blob: Reader, layer: Layer, job: Job) -> None:
         self._blob = blob
         self._layer = layer
         self._job = job
