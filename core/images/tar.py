@@ -22,6 +22,10 @@ ZERO = bytes(BLOCK)
 ADLER_MODULUS = 65521
 MAX_HEADER = 1 << 20
 """Bytes of the largest PAX header or long name."""
+MAX_NUMBER = (1 << 63) - 1
+"""What the kernel's sizes and times can hold."""
+MAX_MAJOR, MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
+"""Of a device on Linux, makedev(3)."""
 MAX_SPARSE = 1 << 20
 """Pieces of the largest sparse map."""
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
@@ -120,6 +124,8 @@ def _entry(header: bytes, pax: dict[bytes, bytes], long_name: bytes, long_link: 
         entry.size = entry.stored = 0
     if kind in (CHAR, BLOCKDEV):
         entry.major, entry.minor = _number(header[329:337]), _number(header[337:345])
+        if not (0 <= entry.major <= MAX_MAJOR and 0 <= entry.minor <= MAX_MINOR):
+            raise Corrupt(f"{shown(entry.name)}: a device {entry.major}:{entry.minor}")
     if entry.stored < 0 or entry.uid < 0 or entry.gid < 0:
         raise Corrupt(f"{shown(entry.name)}: a negative number in its header")
     if entry.uid > 0xFFFFFFFE or entry.gid > 0xFFFFFFFE:
@@ -151,19 +157,23 @@ def _number(field: bytes) -> int:
     digits = field.rstrip(b"\0 ")
     if digits.isdigit() and b"8" not in digits and b"9" not in digits:
         return int(digits, 8)
-    first = field[0]
-    if first & 0x80:
-        value = int.from_bytes(field[1:], "big")
-        return (
-            value - (1 << 8 * (len(field) - 1))
-            if first == 0xFF
-            else value | (first & 0x7F) << (8 * (len(field) - 1))
-        )
+    if field[0] & 0x80:
+        return _binary_number(field)
     digits = _text(field).strip()
     try:
         return int(digits, 8) if digits else 0
     except ValueError:
         raise Corrupt(f"{field[:12]!r} in a tar header is no octal number") from None
+
+
+def _binary_number(field: bytes) -> int:
+    """Read GNU's base-256: two's complement, its topmost bit set as a mark."""
+    value = int.from_bytes(field[1:], "big")
+    bits = 8 * (len(field) - 1)
+    value = value - (1 << bits) if field[0] == 0xFF else value | (field[0] & 0x7F) << bits
+    if not -MAX_NUMBER <= value <= MAX_NUMBER:
+        raise Corrupt(f"a number of more than 63 bits in a tar header ({field.hex()})")
+    return value
 
 
 def _pax_number(pax: dict[bytes, bytes], name: bytes, field: bytes) -> int:

@@ -74,4 +74,7 @@ SEEDS: tuple[bytes, ...] = (
         entry("GNUSparseFile.0/x", content=b"1\n8996\n4\n".ljust(512, b"\0") + b"tail"),
     ),
     archive(raw_header(b"big", size=b"\x80" + bytes(7) + b"\0\0\0\5") + b"12345".ljust(512, b"\0")),
+    archive(
+        raw_header(b"old", b"4", mtime=b"\xff" * 11 + b"\xfe", major=b"\x80" + bytes(6) + b"\x08"),
+    ),
 )

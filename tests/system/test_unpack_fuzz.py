@@ -9,6 +9,8 @@ from tests.fuzz.unpack import run
 
 
 def test_changed_layers_are_unpacked_or_refused(tmp_path: Path) -> None:
-    fuzzer = run(3, int.from_bytes(os.urandom(4), "little"), tmp_path)
+    # As hypothesis does it: what is new is found where somebody is there to look at it.
+    seed = 1 if "CI" in os.environ else int.from_bytes(os.urandom(4), "little")
+    fuzzer = run(3, seed, tmp_path)
     assert fuzzer.tried > 20
     assert fuzzer.unpacked

@@ -152,6 +152,21 @@ def test_numbers_in_base_256() -> None:
     assert (data, got.mtime_ns) == (b"hello", -2 * 10**9)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mtime": b"\x80" + b"\xff" * 11},
+        {"mtime": b"\xff" + bytes(11)},
+        {"size": b"\x80" + b"\xff" * 11},
+        {"kind": b"3", "major": b"\x80" + b"\xff" * 7},
+        {"kind": b"4", "minor": b"\xff" * 8},
+    ],
+)
+def test_numbers_that_no_kernel_has_are_refused(fields: dict[str, bytes]) -> None:
+    with pytest.raises(Corrupt, match=r"63 bits|device"):
+        read(archive(raw_header(b"a", **fields)))
+
+
 def test_old_directories_have_a_slash_and_no_type() -> None:
     [(got, _)] = read(archive(raw_header(b"old/", b"\0", magic=b"\0" * 8)))
     assert got.kind == DIRECTORY
