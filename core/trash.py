@@ -163,7 +163,7 @@ class Trash:
         Whoever was killed between moving a directory and the end of the transaction left one
         in the wrong place; an emptying that was cut short left some that nobody can want.
         """
-        from core.images.trees import remove_tree
+        from core.trees import remove_tree
 
         orphans = []
         with self._database.write() as sql:

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 from core.images.index import IndexWriter
-from core.images.unpack import Unpacker
+from core.images.unpacking.unpack import Unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

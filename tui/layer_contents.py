@@ -10,9 +10,9 @@ import time
 from itertools import takewhile
 
 from core.commands.show import size
-from core.images.compare import changed_words
-from core.images.contents import place_of, search
-from core.images.layer_tree import Stack
+from core.images.files.compare import changed_words
+from core.images.files.contents import place_of, search
+from core.images.files.layer_tree import Stack
 from core.record import Record
 from tui.file_text import difference, read_bytes
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from threading import Event
 
-    from core.images.contents import Content, Hit, Place
+    from core.images.files.contents import Content, Hit, Place
+    from core.images.files.layer_tree import Row, Waste
     from core.images.index import FileEntry
-    from core.images.layer_tree import Row, Waste
     from core.model import LayerInfo
     from tui.layer_sources import ImageSource
     from tui.theme import Part
@@ -143,7 +143,7 @@ class LayerContents:
         return difference(before, after, (f"layer {old + 1}", f"layer {new + 1}"))
 
     def search(self, wanted: str, number: int, stopped: Callable[[], bool]) -> list[Hit]:
-        """Return the files up to a layer that hold a text; see `core.images.contents.search`."""
+        """Return files up to a layer that hold a text; see `core.images.files.contents.search`."""
         last = min(number, len(self.stack) - 1)
         found = self.stack.files(last) if last >= 0 else {}
         paths = {
@@ -162,7 +162,7 @@ class LayerContents:
 
         Raises NotFound for what has no content, OSError.
         """
-        from core.images.extraction import files_below, write_file, write_tree
+        from core.images.files.extraction import files_below, write_file, write_tree
 
         def place_of(path: str) -> Place:
             return self._place(path, number)

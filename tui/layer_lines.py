@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.commands.show import size
-from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME
+from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import visible
 from tui.details import step_words
 
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.images.layer_tree import Row, Waste
+    from core.images.files.layer_tree import Row, Waste
     from core.model import LayerInfo
     from tui.theme import Part
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.images.contents import open_contents
+from core.images.files.contents import open_contents
 from core.model import LayerInfo
 
 TYPE_CHECKING = False
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from core.engine import Engine
-    from core.images.compare import Tree
-    from core.images.contents import Content, Place
+    from core.images.files.compare import Tree
+    from core.images.files.contents import Content, Place
     from core.images.index import FileEntry
     from core.jobs import Job
 

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.images.layer_tree import Node, Stack
+    from core.images.files.layer_tree import Node, Stack
 
     Which = tuple[bool, int]
     """Whether the whole image up to a layer, and which layer."""

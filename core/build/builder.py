@@ -112,7 +112,7 @@ class Builder:
         if "context" in self.__dict__:
             self.context.save()
         if self._memory:
-            from core.images.trees import remove_tree
+            from core.trees import remove_tree
 
             remove_tree(self._memory)
 
@@ -231,7 +231,7 @@ class Builder:
         """Make a layer of a directory, None of an empty one."""
         if not os.listdir(folder):
             return None
-        from core.images.layer_writer import write_layer
+        from core.images.packing.layer_writer import write_layer
 
         newest = self.options.timestamp
         written = write_layer(
@@ -292,7 +292,7 @@ class Builder:
 
     def let_go(self, container_id: str, directory: str) -> None:
         """Remove what is left of a RUN's container."""
-        from core.images.trees import remove_tree
+        from core.trees import remove_tree
 
         remove_tree(directory)
         remove_tree(self.paths.container_run(container_id))

@@ -14,9 +14,9 @@ def main(data: str, run: str, container_id: str, directory: str) -> None:
     from core.build.homes import remove_home
     from core.config import Config
     from core.database import Database
-    from core.images.trees import remove_tree
     from core.network.network import Network
     from core.paths import Paths
+    from core.trees import remove_tree
 
     paths = Paths(data, run)
     home = os.path.dirname(directory)

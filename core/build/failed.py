@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 
 from core.errors import NotFound
-from core.images.trees import remove_tree
 from core.lean_json import dumps, loads
 from core.record import Record
+from core.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

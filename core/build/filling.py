@@ -6,7 +6,7 @@ import os
 
 from core.build.selection import SelectionError
 from core.errors import HostError
-from core.images.reporting_child import run_child
+from core.reporting_child import run_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from threading import Lock
 
-from core.images.trees import remove_tree
+from core.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def write_image(
     check: Callable[[], None], progress: Callable[[int, int], None],
 ) -> None:  # fmt: skip
     """Write an image as docker's archive or an OCI one."""
-    from core.images.archive_write import Named, save
+    from core.images.archive.write import Named, save
 
     with Target(output.place) as fd:
         save(store, [Named(info, names)], fd, FORMS[output.kind], check, progress)

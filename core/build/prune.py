@@ -108,7 +108,7 @@ def remove(store: ImageStore, going: Sequence[Entry]) -> int:
 
 
 def _remove_mount(entry: Entry) -> int:
-    from core.images.trees import remove_tree
+    from core.trees import remove_tree
 
     fd = os.open(f"{entry.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -10,8 +10,8 @@ import os
 import stat
 
 from core.build.copying import copy_bytes
-from core.images.trees import remove_tree
 from core.privileges import is_rootless
+from core.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.engine import Engine
-    from core.images.archive_load import Loaded
+    from core.images.archive.load import Loaded
     from core.jobs import Job
 
 
@@ -120,7 +120,7 @@ def load(engine: Engine, args: Load) -> Result:
 )
 def import_(engine: Engine, args: Import) -> Result:
     """Start the job; from stdin it stays in the foreground."""
-    from core.images.importing import ImportOptions
+    from core.images.archive.importing import ImportOptions
 
     tags = (engine.reference(args.image).canonical,) if args.image else ()
     options = ImportOptions(tags, args.change, args.message, args.platform)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.engine import Engine
-    from core.images.compare import Tree
-    from core.images.contents import Hit, Place
-    from core.images.layer_tree import Node, Stack
+    from core.images.files.compare import Tree
+    from core.images.files.contents import Hit, Place
+    from core.images.files.layer_tree import Node, Stack
     from core.operations.files import Read
 
 DEPTH = 2
@@ -61,7 +61,7 @@ def browse(engine: Engine, args: Browse) -> Result:
     if args.search and args.extract:
         raise UsageError("--search and --extract do not go together")
     if args.extract:
-        from core.images.extraction import refuse_existing
+        from core.images.files.extraction import refuse_existing
 
         refuse_existing(args.extract)
     if args.search or args.extract:
@@ -79,7 +79,7 @@ def browse(engine: Engine, args: Browse) -> Result:
 
 def _found(args: Browse, tree: Tree, read: Read) -> list[Hit]:
     """Return the files at or below the path that hold the text."""
-    from core.images.contents import place_of, search
+    from core.images.files.contents import place_of, search
 
     stack, number = _stack(tree, args)
     layers = [diff_id for diff_id, _ in tree.layers]
@@ -102,8 +102,8 @@ def _hits(found: list[Hit]) -> Result:
 def _written(args: Browse, tree: Tree, read: Read) -> str:
     """Write what is at the path to a new file; returns what to tell."""
     from core.commands.show import size
-    from core.images.contents import place_of
-    from core.images.extraction import files_below, write_file, write_tree
+    from core.images.files.contents import place_of
+    from core.images.files.extraction import files_below, write_file, write_tree
 
     stack, number = _stack(tree, args)
     layers = [diff_id for diff_id, _ in tree.layers]
@@ -124,7 +124,7 @@ def _written(args: Browse, tree: Tree, read: Read) -> str:
 
 def _stack(tree: Tree, args: Browse) -> tuple[Stack, int]:
     """Return the layers on each other, and which of them is the last that is looked at."""
-    from core.images.layer_tree import Stack
+    from core.images.files.layer_tree import Stack
 
     _check_layer(tree, args)
     stack = Stack()
@@ -153,7 +153,7 @@ def _at(root: Node, tree: Tree, args: Browse) -> Node:
 
 def _shown(tree: Tree, args: Browse) -> str:
     from core.commands.show import size
-    from core.images.layer_tree import Stack
+    from core.images.files.layer_tree import Stack
 
     _check_layer(tree, args)
     stack = Stack()
@@ -184,7 +184,7 @@ def _steps(tree: Tree) -> dict[int, str]:
 
 def _lines(node: Node, indent: str, level: int, depth: int) -> Iterator[str]:
     from core.commands.show import printable, size
-    from core.images.layer_tree import ADDED, CHANGED, REMOVED
+    from core.images.files.layer_tree import ADDED, CHANGED, REMOVED
 
     signs = {ADDED: "+", CHANGED: "~", REMOVED: "-"}
     for child in node.ordered:

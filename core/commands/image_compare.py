@@ -77,7 +77,7 @@ class Check(Listing):
 def diff(engine: Engine, args: Diff) -> Result:
     """One row a difference, the config's first."""
     from core.errors import UsageError
-    from core.images.compare import compare
+    from core.images.files.compare import compare
 
     if not set(args.only.upper()) <= set("ACD"):
         raise UsageError(f"--only {args.only}: the letters are A, C and D")
@@ -114,7 +114,7 @@ def _signed(count: int) -> str:
 def check(engine: Engine, args: Check) -> Result:
     """One row a rule and the files that waste most; exit code 1 when a rule is broken."""
     from core.commands.show import size
-    from core.images.layer_tree import Stack
+    from core.images.files.layer_tree import Stack
 
     stack = Stack()
     layers = engine.files.tree(args.image).layers

@@ -34,7 +34,7 @@ class Hints(Listing):
 )
 def find(engine: Engine, args: Find) -> Result:
     """One row a layer that has it, from the indexes."""
-    from core.images.find import find as search
+    from core.images.files.find import find as search
 
     rows = tuple(
         {
@@ -58,7 +58,7 @@ def find(engine: Engine, args: Find) -> Result:
 )
 def hints(engine: Engine, args: Hints) -> Result:
     """Hints from names and settings alone, not findings."""
-    from core.images.hints import hints as look
+    from core.images.files.hints import hints as look
 
     tree = engine.files.tree(args.image)
     rows = tuple(

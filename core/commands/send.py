@@ -8,7 +8,7 @@ from core.commands.result import Lines, Result, Running, Text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.engine import Engine
-    from core.images.send import Sent
+    from core.images.archive.send import Sent
 
 
 class Send(Args):

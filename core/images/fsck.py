@@ -11,12 +11,12 @@ import hashlib
 import os
 
 from core.errors import Error
-from core.images.extract import KIND_NAMES
 from core.images.index import index_path, read_index
 from core.images.manifest import OCI_CONFIG, Descriptor, Manifest, diff_ids, parse, parse_config
+from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
 from core.images.reference import familiar_name, parse_reference
-from core.images.tar import DIRECTORY, FILE, HARDLINK
-from core.images.tree_walk import OPEN_DIRECTORY, walk
+from core.images.tar.reader import DIRECTORY, FILE, HARDLINK
+from core.images.unpacking.extract import KIND_NAMES
 from core.images.verify import blob_is_whole
 from core.record import Record
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from core.images.index import FileEntry
+    from core.images.packing.tree_walk import Found
     from core.images.store import ImageStore
-    from core.images.tree_walk import Found
     from core.jobs import Job
     from core.paths import Paths
 
@@ -181,7 +181,7 @@ class Fsck:
         """Make a blob of its layer: that gives it back if it was packed here."""
         if layer is None or self._problem(layer):
             return False
-        from core.images.layer_writer import write_layer
+        from core.images.packing.layer_writer import write_layer
 
         kind = blob.media_type.rpartition("+")[2]
         written = write_layer(

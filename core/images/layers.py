@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.database import Database
     from core.images.index import FileEntry
     from core.images.manifest import Descriptor
-    from core.images.unpack import Unpacker
+    from core.images.unpacking.unpack import Unpacker
     from core.paths import Paths
 
 ROOT_MODE = 0o755
@@ -63,10 +63,10 @@ class LayerStore:
         """Unpack the blob in a file, unless the layer is here already; returns the layer's ID.
 
         Several processes that want the same layer share the work.  Raises what
-        `core.images.unpack.Unpacker` raises, which also tells what `arriving` is; nothing
+        `core.images.unpacking.unpack.Unpacker` raises, which also tells what `arriving` is; nothing
         half-done stays.
         """
-        from core.images.unpack import Unpacker
+        from core.images.unpacking.unpack import Unpacker
 
         require_root("unpacking an image")
         self._paths.make()
@@ -91,7 +91,7 @@ class LayerStore:
 
         Raises as `add`, and then the layer is as it was.
         """
-        from core.images.unpack import Unpacker
+        from core.images.unpacking.unpack import Unpacker
 
         self._paths.make()
         with _Lock(self._home(diff_id) + ".lock", check), Unpacker() as unpacker:
@@ -107,7 +107,7 @@ class LayerStore:
         check: Callable[[], None],
         arriving: str = "",
     ) -> int:
-        from core.images.trees import remove_tree
+        from core.trees import remove_tree
 
         home = self._home(diff_id)
         self._sweep()
@@ -165,7 +165,7 @@ class LayerStore:
         blob: Descriptor,
     ) -> int:
         from core.images.settling import note_unsettled
-        from core.images.trees import remove_tree
+        from core.trees import remove_tree
 
         gone = ""
         with self._database.write() as sql:
@@ -189,7 +189,7 @@ class LayerStore:
 
     def _sweep(self) -> None:
         """Remove what unpacks that were killed have left: their lock is there, and free."""
-        from core.images.trees import remove_tree
+        from core.trees import remove_tree
 
         for name in os.listdir(self._paths.layers):
             path = f"{self._paths.layers}/{name}"
@@ -230,7 +230,7 @@ class LayerStore:
 
 
 def _clear(home: str) -> None:
-    from core.images.trees import remove_tree
+    from core.trees import remove_tree
 
     remove_tree(home)
     if os.path.exists(home + ".index"):

@@ -82,7 +82,7 @@ def plan_prune(
 
 def apply_prune(store: ImageStore, plan: PrunePlan, bin_: Bin | None = None) -> None:
     """Remove exactly what the plan names; images into the trash, if there is one."""
-    from core.images.trees import remove_tree
+    from core.trees import remove_tree
 
     if plan.removal.images or plan.removal.tags:
         store.apply_removal(plan.removal, bin_)

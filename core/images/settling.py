@@ -90,7 +90,7 @@ def _mend(store: ImageStore, number: int, diff_id: str, blobs: list[Descriptor])
 
     If none is, it loses its directory: `image fsck --repair` asks the registry for it.
     """
-    from core.images.trees import remove_tree
+    from core.trees import remove_tree
 
     layers = store.layers
     for blob in blobs:

@@ -14,8 +14,8 @@ from core.errors import NotSupported
 from core.images.assemble import make_image
 from core.images.digest import digest_of
 from core.images.manifest import OCI_LAYER, Descriptor
-from core.images.pack import Member, compress, pack
 from core.images.store import STARTER
+from core.images.tar.pack import Member, compress, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -327,7 +327,7 @@ class ImageStore:
         removal that is killed leaves files that nothing names.
         """
         from core.images.holders import held_blobs
-        from core.images.trees import remove_tree
+        from core.trees import remove_tree
 
         folders, gone = [], list(gone)
         with self.database.write() as sql:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from core.images.compression import CHUNK, Hashed, open_layer
 from core.images.digest import hasher, split_digest
+from core.images.tar.compression import CHUNK, Hashed, open_layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from core.engine import Engine
-    from core.images.archive_load import Loaded
-    from core.images.archive_write import Named
-    from core.images.importing import ImportOptions
-    from core.images.send import Sent
+    from core.images.archive.importing import ImportOptions
+    from core.images.archive.load import Loaded
+    from core.images.archive.send import Sent
+    from core.images.archive.write import Named
     from core.jobs import Job
     from core.model import ImageInfo
 
@@ -37,7 +37,7 @@ class Archives:
         are left out of a descriptor's archive: who reads it has them.  With `all_platforms` the
         index that each was pulled with comes along, and all that it names.  Raises NotFound.
         """
-        from core.images.archive_write import save, save_layout
+        from core.images.archive.write import save, save_layout
 
         store = self._engine.store
         named = self._named(images, all_platforms=all_platforms)
@@ -61,7 +61,7 @@ class Archives:
 
     def _named(self, images: Sequence[str], *, all_platforms: bool = False) -> Sequence[Named]:
         """Return images with the names they were called by, each image once."""
-        from core.images.archive_write import Named
+        from core.images.archive.write import Named
         from core.images.image_index import kept_index
 
         store = self._engine.store
@@ -77,13 +77,13 @@ class Archives:
     def load(self, source: str | int) -> Job:
         """Start loading images of an archive (a file, a descriptor) or a layout's directory.
 
-        The job's result is a list of `core.images.archive_load.Loaded`.
+        The job's result is a list of `core.images.archive.load.Loaded`.
         """
         require_root("loading an image")
         engine = self._engine
 
         def work(job: Job) -> list[Loaded]:
-            from core.images.archive_load import load
+            from core.images.archive.load import load
 
             engine.trash.sweep()
             return load(engine.store, engine.config, source, job)
@@ -96,7 +96,7 @@ class Archives:
         engine = self._engine
 
         def work(job: Job) -> ImageInfo:
-            from core.images.importing import import_image
+            from core.images.archive.importing import import_image
 
             return import_image(engine.store, engine.config, source, options, job)
 
@@ -112,7 +112,7 @@ class Archives:
         named = self._named(images)
 
         def work(job: Job) -> Sent:
-            from core.images.send import send
+            from core.images.archive.send import send
 
             return send(self._engine.store, named, host, options, program, job)
 
@@ -120,7 +120,7 @@ class Archives:
 
     def receive(self, stdin: int) -> Iterator[bytes]:
         """Take what `send` of another limpet brings; yields the answers to it."""
-        from core.images.send import receive
+        from core.images.archive.send import receive
 
         return receive(self._engine.store, self._engine.config, stdin)
 

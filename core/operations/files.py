@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from core.containers.copy.copying import Copying
     from core.containers.files.changes import Change
     from core.engine import Engine
-    from core.images.compare import Tree
-    from core.images.contents import Content, Place
+    from core.images.files.compare import Tree
+    from core.images.files.contents import Content, Place
     from core.images.index import FileEntry
     from core.jobs import Job
 
     class Read(Protocol):
-        """Reads contents of files, see `core.images.contents`."""
+        """Reads contents of files, see `core.images.files.contents`."""
 
         def __call__(
             self, places: Iterable[Place], *, missing_ok: bool = False
@@ -47,7 +47,7 @@ class Files:
         `known`, by path, is what was found before: what has not changed is not read again.
         """
         from core.containers.files.commit import places_of_mounts
-        from core.images.tree_index import index_tree
+        from core.images.packing.tree_index import index_tree
 
         require_root("reading what a container wrote")
         info = self._engine.containers.resolve(container)
@@ -60,8 +60,8 @@ class Files:
         An image goes before a container of the same name.  Raises NotFound.
         """
         from core.errors import NotFound
-        from core.images.compare import Tree
         from core.images.digest import is_digest
+        from core.images.files.compare import Tree
 
         store = self._engine.store
         try:
@@ -147,7 +147,7 @@ class Files:
 
     def _reader(self, name: str, job: Job) -> Read:
         """Return what reads contents of an image or a container that is here."""
-        from core.images.contents import open_contents
+        from core.images.files.contents import open_contents
 
         def opener(diff_id: str, path: str) -> int:
             return self.open(diff_id, path, name)
@@ -164,7 +164,7 @@ class Files:
 
         Raises NotFound, UnsupportedMedia for what is no regular file.
         """
-        from core.images.layer_files import open_beneath, open_layer_file
+        from core.images.files.layer_files import open_beneath, open_layer_file
 
         engine = self._engine
         if diff_id:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from core.images.compression import Reader
     from core.images.reference import Reference
-    from core.images.tar import TarEntry
+    from core.images.tar.compression import Reader
+    from core.images.tar.reader import TarEntry
     from core.registry.client import RegistryClient
 
     Check = Callable[[], None]
@@ -252,8 +252,8 @@ def delete_manifest(client: RegistryClient, path: str, reference: str) -> bool:
 
 def files(client: RegistryClient, path: str, digest: str, media_type: str) -> Iterator[TarEntry]:
     """Yield a layer's entries while its bytes come; nothing is stored, contents are skipped."""
-    from core.images.compression import open_layer
-    from core.images.tar import read_entries
+    from core.images.tar.compression import open_layer
+    from core.images.tar.reader import read_entries
 
     blob = client.blob(path, digest)
     stream = _Exact(open_layer(blob, media_type))

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from core.images.manifest import Descriptor
     from core.images.reference import Reference
     from core.images.store import ImageStore
-    from core.images.unpack import Unpacker
+    from core.images.unpacking.unpack import Unpacker
     from core.jobs import Job
     from core.model import ImageInfo
 
@@ -292,7 +292,7 @@ class _Layers:
             self._changed.notify_all()
 
     def _unpack_all(self) -> None:
-        from core.images.unpack import Unpacker
+        from core.images.unpacking.unpack import Unpacker
 
         with Unpacker() as unpacker:
             while layer := self._next_to_unpack():

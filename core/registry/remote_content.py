@@ -6,10 +6,10 @@ import os
 import tempfile
 
 from core.errors import Corrupt, ImageError, NotFound, UnsupportedMedia
-from core.images.compression import Exact, open_layer
-from core.images.contents import Content
-from core.images.extract import split_path
-from core.images.tar import FILE, HARDLINK, TarEntry, read_entries
+from core.images.files.contents import Content
+from core.images.tar.compression import Exact, open_layer
+from core.images.tar.reader import FILE, HARDLINK, TarEntry, read_entries
+from core.images.unpacking.extract import split_path
 from core.registry.client import RegistryClient
 from core.registry.pull import Layer, find, places
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from io import RawIOBase
 
     from core.config import Config
-    from core.images.compression import Reader
-    from core.images.contents import Place
+    from core.images.files.contents import Place
     from core.images.reference import Reference
+    from core.images.tar.compression import Reader
     from core.jobs import Job
 
 CHUNK = 256 << 10

@@ -10,13 +10,13 @@ import hashlib
 import os
 
 from core.errors import Corrupt, ImageError
-from core.images.compare import Tree
-from core.images.compression import Exact, Hashed, open_layer
 from core.images.digest import hasher, split_digest
-from core.images.extract import IMPLIED_MODE, KIND_NAMES, OPAQUE, WHITEOUT, split_path
+from core.images.files.compare import Tree
 from core.images.index import FileEntry
 from core.images.manifest import parse_config
-from core.images.tar import FILE, HARDLINK, TarEntry, read_entries, shown
+from core.images.tar.compression import Exact, Hashed, open_layer
+from core.images.tar.reader import FILE, HARDLINK, TarEntry, read_entries, shown
+from core.images.unpacking.extract import IMPLIED_MODE, KIND_NAMES, OPAQUE, WHITEOUT, split_path
 from core.registry.client import RegistryClient
 from core.registry.pull import Layer, find, places
 from core.registry.remote_content import content_of

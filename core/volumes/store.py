@@ -110,7 +110,7 @@ class VolumeStore:
 
     def sweep(self) -> None:
         """Remove what removals, and first uses that were interrupted, have left."""
-        from core.images.trees import remove_tree
+        from core.trees import remove_tree
 
         try:
             names = [name for name in os.listdir(self._paths.volumes) if name.startswith(".")]

@@ -22,7 +22,7 @@ import zstandard
 from core.config import Config
 from core.engine import Engine
 from core.errors import Conflict, Corrupt, HostError, NotFound, UnsafePath, UnsupportedMedia
-from core.images.importing import ImportOptions
+from core.images.archive.importing import ImportOptions
 from core.paths import Paths
 from tests.fixture_images import write_oci_layout
 from tests.hostile_registry import layer_tar
@@ -345,7 +345,7 @@ def test_what_is_no_tar_is_not_imported(engine: Engine, tmp_path: Path) -> None:
 
 def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) -> None:
     """Loading, importing and packing on a disk of three megabytes."""
-    from core.images.layer_writer import write_layer
+    from core.images.packing.layer_writer import write_layer
 
     saved = save(loaded, tmp_path / "saved", "web:2")
     (tmp_path / "files").mkdir()

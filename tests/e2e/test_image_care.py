@@ -137,7 +137,7 @@ def test_both_a_layer_and_its_blob(engine: Engine) -> None:
 
 
 def test_a_blob_made_here_is_made_again_without_a_registry(engine: Engine, tmp_path: Path) -> None:
-    from core.images.importing import ImportOptions
+    from core.images.archive.importing import ImportOptions
 
     (tmp_path / "files").write_bytes(LOWER)
     info = engine.archives.import_files(str(tmp_path / "files"), ImportOptions()).result()
@@ -145,7 +145,7 @@ def test_a_blob_made_here_is_made_again_without_a_registry(engine: Engine, tmp_p
     made.mkdir()
     (made / "f").write_bytes(b"f" * 100_000)
     from core.images.assemble import layers_of, make_image
-    from core.images.layer_writer import write_layer
+    from core.images.packing.layer_writer import write_layer
 
     written = write_layer(engine.store, str(made))
     base = layers_of(engine.store, info.digest)
@@ -186,7 +186,7 @@ def apply(engine: Engine, line: str) -> str:
 
 def make(engine: Engine, tmp_path: Path, name: str, number: int, label: str = "x") -> None:
     from core.images.assemble import make_image
-    from core.images.layer_writer import write_layer
+    from core.images.packing.layer_writer import write_layer
 
     made = tmp_path / f"{name}-{number}"
     made.mkdir()

@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.images.layer_tree import Row
+    from core.images.files.layer_tree import Row
 
 NOISE = random.Random(3).randbytes(6 << 20)
 LAYERS = (
@@ -135,7 +135,7 @@ def browsed(engine: Engine, name: str) -> tuple[LayerContents, RemoteSource]:
 
 
 def row_of(contents: LayerContents, path: str) -> Row:
-    from core.images.layer_tree import Row
+    from core.images.files.layer_tree import Row
 
     node = contents.stack.image_tree(2)
     for part in path.split("/"):

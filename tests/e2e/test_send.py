@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.images.send import Sent
+    from core.images.archive.send import Sent
 
 NOISE = random.Random(9).randbytes(2 << 20)
 PROGRAM = Path(__file__).parent.parent.parent / "bin/limpet"

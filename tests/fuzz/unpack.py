@@ -20,7 +20,7 @@ from pathlib import Path
 
 from core.errors import ImageError
 from core.images.index import read_index
-from core.images.unpack import Unpacker
+from core.images.unpacking.unpack import Unpacker
 from tests.fuzz.seeds import NAMES, RECORDS, SEEDS, VALUES
 from tests.layers import MEDIA_TYPE, digest, pax_header, pax_record, raw_header, snapshot
 

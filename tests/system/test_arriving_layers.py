@@ -17,7 +17,7 @@ from core.database import Database
 from core.errors import Cancelled, Corrupt
 from core.images.manifest import Descriptor
 from core.images.store import ImageStore
-from core.images.unpack import Unpacker
+from core.images.unpacking.unpack import Unpacker
 from core.paths import Paths
 from tests.layers import MEDIA_TYPE, archive, digest, entry
 

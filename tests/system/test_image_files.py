@@ -13,8 +13,8 @@ from core.config import Config
 from core.engine import Engine
 from core.errors import NotFound, UsageError
 from core.images.assemble import make_image
-from core.images.find import find
-from core.images.layer_writer import WrittenLayer, write_layer
+from core.images.files.find import find
+from core.images.packing.layer_writer import WrittenLayer, write_layer
 from core.paths import Paths
 from tests.containers import options, reap
 

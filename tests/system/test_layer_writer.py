@@ -19,7 +19,7 @@ from core.config import Config
 from core.database import Database
 from core.errors import ImageError
 from core.images.index import FileEntry, index_path, read_index
-from core.images.layer_writer import WrittenLayer, write_layer
+from core.images.packing.layer_writer import WrittenLayer, write_layer
 from core.images.store import ImageStore
 from core.paths import Paths
 from tests.layers import as_members, digest, snapshot, unpack
@@ -285,7 +285,7 @@ WRITE = """
 import sys
 from core.config import Config
 from core.database import Database
-from core.images.layer_writer import write_layer
+from core.images.packing.layer_writer import write_layer
 from core.images.store import ImageStore
 from core.paths import Paths
 paths = Paths(sys.argv[1], sys.argv[2])

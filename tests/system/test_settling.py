@@ -10,7 +10,7 @@ import pytest
 from core.config import Config
 from core.engine import Engine
 from core.images.assemble import make_image
-from core.images.layer_writer import WrittenLayer, write_layer
+from core.images.packing.layer_writer import WrittenLayer, write_layer
 from core.images.store import ImageStore
 from core.paths import Paths
 from tests.containers import until

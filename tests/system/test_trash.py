@@ -224,7 +224,7 @@ def test_killed_while_the_trash_is_emptied(engine: Engine) -> None:
     say(engine, "rmi starter")
     killed(
         engine, "engine.store.blobs.remove = die\n"
-        "import core.images.trees as trees\ntrees.remove_tree = die\nengine.trash.empty()",
+        "import core.trees as trees\ntrees.remove_tree = die\nengine.trash.empty()",
     )  # fmt: skip
     assert engine.trash.batches() == []
     assert engine.images.list() == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import NotFound
-from core.images.compare import Tree
+from core.images.files.compare import Tree
 from core.images.index import FileEntry
 from tests.tui.screen_host import ScreenHost, until
 from tests.tui.test_layers import LAYERS, open_content, text_of

@@ -8,7 +8,7 @@ import pytest
 
 from core.database import Database
 from core.errors import NotFound, UnsupportedMedia
-from core.images.layer_files import open_layer_file
+from core.images.files.layer_files import open_layer_file
 from core.paths import Paths
 
 

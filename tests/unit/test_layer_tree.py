@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME, Rows, Stack
 from core.images.index import FileEntry, read_index
-from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Rows, Stack
 from tests.layers import write_index
 
 TYPE_CHECKING = False

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Corrupt
-from core.images.tar import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry, read_entries
+from core.images.tar.reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry, read_entries
 from tests.layers import END, archive, as_members, entry, pax_header, pax_record, raw_header
 
 

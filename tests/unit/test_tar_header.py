@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.images.tar import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry, read_entries
-from core.images.tar_header import END, header, padding
+from core.images.tar.header import END, header, padding
+from core.images.tar.reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry, read_entries
 
 PART = st.binary(min_size=1, max_size=120).filter(
     lambda part: b"\0" not in part and b"/" not in part and part not in (b".", b"..")

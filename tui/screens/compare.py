@@ -6,8 +6,8 @@ from textual import on
 from textual.binding import Binding
 
 from core.commands.show import size
-from core.images.compare import changed_words, config_changes
-from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, difference
+from core.images.files.compare import changed_words, config_changes
+from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, difference
 from tui import file_text
 from tui.answers import cause, visible
 from tui.clipboard import copy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
-    from core.images.compare import Change, Tree
+    from core.images.files.compare import Change, Tree
     from tui.theme import Part
 
 HINTS = (

@@ -8,7 +8,7 @@ from textual import on
 from textual.binding import Binding
 
 from core.commands.show import size
-from core.images.extraction import write_from
+from core.images.files.extraction import write_from
 from tui.answers import failure, visible
 from tui.clipboard import copy
 from tui.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines

@@ -10,8 +10,8 @@ from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
-from core.images.contents import MOST_HITS, Hit
-from core.images.layer_tree import ADDED, CHANGED, REMOVED, SAME
+from core.images.files.contents import MOST_HITS, Hit
+from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import cause, failure, visible
 from tui.clipboard import copy
 from tui.details import step_words
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
-    from core.images.layer_tree import Node, Row
+    from core.images.files.layer_tree import Node, Row
     from tui.layer_sources import ImageSource
     from tui.layer_trees import Which
     from tui.theme import Part

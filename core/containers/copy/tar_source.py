@@ -12,9 +12,8 @@ import stat
 from core.containers.copy.facts import Facts, Keeping, dress
 from core.containers.copy.tree_writer import enter_directory, put_file, put_hardlink, put_special
 from core.errors import Corrupt
-from core.images.compression import open_layer
-from core.images.extract import split_path
-from core.images.tar import (
+from core.images.tar.compression import open_layer
+from core.images.tar.reader import (
     BLOCKDEV,
     CHAR,
     DIRECTORY,
@@ -26,6 +25,7 @@ from core.images.tar import (
     read_entries,
     shown,
 )
+from core.images.unpacking.extract import split_path
 from core.linux.path import make_dirs, open_in_root
 
 TYPE_CHECKING = False

@@ -54,7 +54,7 @@ def commit(
     """
     from core.images.assemble import layers_of, make_image, time_text
     from core.images.config_change import apply_changes
-    from core.images.layer_writer import write_layer
+    from core.images.packing.layer_writer import write_layer
 
     row = stored.find(database, reference)
     base = store.config(row.image_digest)

@@ -34,9 +34,9 @@ def main(modules: str, layers: str, container: str, lower: str) -> None:
 
 def write_tar(root: str, fd: int = 1) -> None:
     """Write all below a directory as one archive."""
-    from core.images.tar import FILE
-    from core.images.tar_header import END, header, padding
-    from core.images.tree_walk import OPEN_DIRECTORY, walk
+    from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
+    from core.images.tar.header import END, header, padding
+    from core.images.tar.reader import FILE
 
     with open(fd, "wb", buffering=1 << 20, closefd=False) as out:
         for found in walk(os.open(root, OPEN_DIRECTORY)):

@@ -11,8 +11,7 @@ import os
 import stat
 
 from core.errors import ImageError
-from core.images.extract import KEPT_XATTRS, MAX_DEPTH, MAX_PATH
-from core.images.tar import (
+from core.images.tar.reader import (
     BLOCKDEV,
     CHAR,
     DIRECTORY,
@@ -24,6 +23,7 @@ from core.images.tar import (
     TarEntry,
     shown,
 )
+from core.images.unpacking.extract import KEPT_XATTRS, MAX_DEPTH, MAX_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ import errno
 import os
 
 from core.errors import HostError, ImageError, NotSupported
-from core.images.extract import KIND_NAMES, OPAQUE, WHITEOUT
-from core.images.file_index import FileIndex
-from core.images.layer_sink import SUFFIXES, LayerSink
 from core.images.manifest import OCI_LAYER, Descriptor
-from core.images.tar import DIRECTORY, FILE, HARDLINK, shown
-from core.images.tar_header import END, file_entry, header, padding
-from core.images.tree_mirror import Mirror
-from core.images.tree_walk import OPEN_DIRECTORY, walk
+from core.images.packing.file_index import FileIndex
+from core.images.packing.layer_sink import SUFFIXES, LayerSink
+from core.images.packing.tree_mirror import Mirror
+from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
+from core.images.tar.header import END, file_entry, header, padding
+from core.images.tar.reader import DIRECTORY, FILE, HARDLINK, shown
+from core.images.unpacking.extract import KIND_NAMES, OPAQUE, WHITEOUT
 from core.privileges import require_root
 from core.record import Record
 
@@ -27,8 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
+    from core.images.packing.tree_walk import Found
     from core.images.store import ImageStore
-    from core.images.tree_walk import Found
 
 CHUNK = 1 << 20
 UNTRANSLATABLE = ("overlay.redirect", "overlay.metacopy")
@@ -71,7 +71,7 @@ def write_layer(
     No image holds the layer yet: `ImageStore.add_image` does that.  Raises ImageError for
     what no layer can hold, HostError when the disk is full, and what `check` raises.
     """
-    from core.images.trees import remove_tree
+    from core.trees import remove_tree
 
     require_root("making a layer")
     with store.layers.staging(check) as staged:

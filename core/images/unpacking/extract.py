@@ -15,7 +15,7 @@ import stat
 
 from core.errors import Corrupt, ImageError, UnsafePath
 from core.images.index import IndexWriter
-from core.images.tar import (
+from core.images.tar.reader import (
     BLOCKDEV,
     CHAR,
     DIRECTORY,
@@ -33,7 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from core.images.tar_stream import TarStream
+    from core.images.tar.stream import TarStream
 
 CHUNK = 1 << 20
 MAX_DEPTH, MAX_PATH = 256, 4096

@@ -6,7 +6,7 @@ https://www.gnu.org/software/tar/manual/html_node/PAX-1.html, pax(1) in POSIX.1-
 
 from __future__ import annotations
 
-from core.images.tar import BLOCK, CHAR, DIRECTORY, FILE, TarEntry
+from core.images.tar.reader import BLOCK, CHAR, DIRECTORY, FILE, TarEntry
 
 END = bytes(2 * BLOCK)
 """Two empty blocks close an archive."""

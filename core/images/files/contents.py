@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from core.images.layer_tree import Stack
+    from core.images.files.layer_tree import Stack
 
     Place = tuple[str, str]
     """A layer's diff ID, and the path of a regular file in it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from core.images.compression import Reader, Source
+    from core.images.tar.compression import Reader, Source
 
 CHUNK = 256 << 10
 """Fits a processor's cache."""

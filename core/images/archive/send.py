@@ -13,7 +13,7 @@ import subprocess
 import threading
 
 from core.errors import Error, HostError, ImageError
-from core.images.archive_write import save
+from core.images.archive.write import save
 from core.images.digest import is_digest
 from core.record import Record
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
     from core.config import Config
-    from core.images.archive_write import Named
+    from core.images.archive.write import Named
     from core.images.store import ImageStore
     from core.jobs import Job
 
@@ -82,7 +82,7 @@ def send(
 
 def receive(store: ImageStore, config: Config, stdin: int) -> Iterator[bytes]:
     """Answer a sender line by line while its images are loaded; errors are answers, too."""
-    from core.images.archive_load import load
+    from core.images.archive.load import load
     from core.jobs import Job
 
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from core.images.index import IndexWriter
-from core.images.layer_sink import Worker
+from core.images.packing.layer_sink import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

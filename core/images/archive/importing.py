@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from core.errors import ImageError
-from core.images.archive_read import CHUNK, not_stored, opened
+from core.images.archive.read import CHUNK, not_stored, opened
 from core.images.assemble import make_image, platform, time_text
-from core.images.compression import open_archive
 from core.images.config_change import apply_changes
-from core.images.layer_sink import LayerSink
 from core.images.manifest import OCI_LAYER, Descriptor
+from core.images.packing.layer_sink import LayerSink
+from core.images.tar.compression import open_archive
 from core.record import Record
 
 TYPE_CHECKING = False

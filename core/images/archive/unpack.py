@@ -13,7 +13,7 @@ from threading import Thread
 
 from core.errors import Error
 from core.images.manifest import OCI_LAYER, Descriptor
-from core.images.unpack import Unpacker
+from core.images.unpacking.unpack import Unpacker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import os
 from core.errors import Conflict, NotFound
 from core.images.assemble import encode
 from core.images.digest import split_digest
-from core.images.tar import DIRECTORY, TarEntry
-from core.images.tar_header import END, header, padding
+from core.images.tar.header import END, header, padding
+from core.images.tar.reader import DIRECTORY, TarEntry
 from core.record import Record
 
 TYPE_CHECKING = False

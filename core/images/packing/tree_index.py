@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 
-from core.images.extract import KIND_NAMES
 from core.images.index import FileEntry
-from core.images.tar import FILE
-from core.images.tree_walk import OPEN_DIRECTORY, walk
+from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
+from core.images.tar.reader import FILE
+from core.images.unpacking.extract import KIND_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
-    from core.images.tree_walk import Found
+    from core.images.packing.tree_walk import Found
 
 PIECE = 1 << 20
 

@@ -14,12 +14,12 @@ import stat
 from itertools import chain
 
 from core.errors import Corrupt, HostError, ImageError, NotFound, UnsupportedMedia
-from core.images.archive_unpack import Feeds
-from core.images.compression import GZIP_MAGIC, ZSTD_MAGIC, Exact, open_archive
+from core.images.archive.unpack import Feeds
 from core.images.digest import check_digest, is_digest
-from core.images.layer_sink import LayerSink
 from core.images.manifest import MAX_SIZE
-from core.images.tar import FILE, HARDLINK, SYMLINK, TarEntry, read_entries, shown
+from core.images.packing.layer_sink import LayerSink
+from core.images.tar.compression import GZIP_MAGIC, ZSTD_MAGIC, Exact, open_archive
+from core.images.tar.reader import FILE, HARDLINK, SYMLINK, TarEntry, read_entries, shown
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO, Self
 
-    from core.images.archive_unpack import Feed
-    from core.images.compression import Reader
+    from core.images.archive.unpack import Feed
     from core.images.store import ImageStore
+    from core.images.tar.compression import Reader
     from core.jobs import Job
 
 CHUNK = 1 << 20

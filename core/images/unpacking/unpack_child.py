@@ -1,4 +1,4 @@
-"""The process that unpacks layers; started by `core.images.unpack` by this file's path.
+"""The process that unpacks layers; started by `core.images.unpacking.unpack` by this file's path.
 
 Each layer has a fork of its own, which may change its root.  On stdin comes what to unpack: four
 bytes of length and the fields of an `Order`, with NUL bytes between them.  Lines on stdout:
@@ -25,7 +25,7 @@ def main() -> None:
     """Unpack what is asked for until stdin ends; the argument is where our modules are."""
     sys.path[:0] = sys.argv[1].split(os.pathsep)
     _import_all()
-    from core.images.compression import import_codec
+    from core.images.tar.compression import import_codec
 
     while length := int.from_bytes(_read_exactly(LENGTH_BYTES), "little"):
         order = Order(*os.fsdecode(_read_exactly(length)).split("\0"))
@@ -76,8 +76,8 @@ def _import_all() -> None:
     """Import what an unpack takes: before the root changes, and once for all layers."""
     import shutil  # noqa: F401 - used by the extractor when a directory gives way
 
-    import core.images.extract
-    import core.images.tar_stream
+    import core.images.tar.stream
+    import core.images.unpacking.extract
     import core.privileges  # noqa: F401
 
 
@@ -109,10 +109,10 @@ def _carry_out(order: Order) -> int:
 def unpack(order: Order) -> tuple[int, int]:
     """Unpack and verify; returns bytes of files and their number."""
     from core.errors import Corrupt
-    from core.images.compression import Hashed, open_layer
     from core.images.digest import hasher, split_digest
-    from core.images.extract import Extractor
-    from core.images.tar_stream import TarStream
+    from core.images.tar.compression import Hashed, open_layer
+    from core.images.tar.stream import TarStream
+    from core.images.unpacking.extract import Extractor
     from core.privileges import is_rootless
 
     compressed, plain = (hasher(split_digest(text)[0]) for text in (order.digest, order.diff_id))

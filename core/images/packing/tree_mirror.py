@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import stat
 
-from core.images.tar import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
+from core.images.tar.reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
 from core.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.images.tree_walk import Found
+    from core.images.packing.tree_walk import Found
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -11,17 +11,17 @@ import tarfile
 from contextlib import contextmanager
 
 from core.errors import Conflict, HostError
-from core.images.contents import CHUNK, Content
-from core.images.layer_tree import REMOVED
+from core.images.files.contents import CHUNK, Content
+from core.images.files.layer_tree import REMOVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
-    from core.images.contents import Place
+    from core.images.files.contents import Place
+    from core.images.files.layer_tree import Node
     from core.images.index import FileEntry
-    from core.images.layer_tree import Node
 
     Files = dict[Place, list[tuple[str, FileEntry]]]
     """By where the content is, the paths that show it."""

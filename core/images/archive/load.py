@@ -6,9 +6,8 @@ import json
 import os
 
 from core.errors import Corrupt, NotFound, UnsupportedMedia, UsageError
-from core.images.archive_read import Contents, not_stored, opened, read_archive, read_layout
+from core.images.archive.read import Contents, not_stored, opened, read_archive, read_layout
 from core.images.assemble import encode
-from core.images.compression import GZIP_MAGIC, ZSTD_MAGIC
 from core.images.digest import digest_of
 from core.images.manifest import (
     INDEX_TYPES,
@@ -24,6 +23,7 @@ from core.images.manifest import (
     parse_config,
 )
 from core.images.reference import parse_reference
+from core.images.tar.compression import GZIP_MAGIC, ZSTD_MAGIC
 from core.images.verify import content_digest
 from core.record import Record
 from core.side_by_side import side_by_side
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.config import Config
-    from core.images.archive_read import Stored
-    from core.images.compression import Reader
+    from core.images.archive.read import Stored
     from core.images.store import ImageStore
+    from core.images.tar.compression import Reader
     from core.jobs import Job
     from core.model import ImageInfo
 
