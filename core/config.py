@@ -150,7 +150,7 @@ SYNC_EXAMPLE = """
 # referrers = true                           # also their signatures, SBOMs and attestations: off,
 #                                            # as looking for new ones asks both ends for each image
 """.splitlines()
-"""How the tables of [[sync]] are written; `core.registry.sync_rules` reads them."""
+"""How the tables of [[sync]] are written; `core.registry.sync.rules` reads them."""
 
 
 class Config:
@@ -167,7 +167,7 @@ class Config:
         self._free = {name: dict((free or {}).get(name, {})) for name in FREE_SECTIONS}
         self.files = files
         self.sync = sync
-        """The tables of [[sync]], as they are written; `core.registry.sync_rules` reads them."""
+        """The tables of [[sync]], as they are written; `core.registry.sync.rules` reads them."""
 
     def __getitem__(self, key: tuple[str, str]) -> Any:
         if key in self._values:

@@ -9,8 +9,8 @@ from core.commands.values import duration
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.engine import Engine
-    from core.registry.sync import Report
-    from core.registry.sync_plan import SyncPlan
+    from core.registry.sync.plan import SyncPlan
+    from core.registry.sync.runs import Report
 
 
 def pause(word: str) -> float:

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from core.jobs import Job
-    from core.registry.sync import Report, RuleState
-    from core.registry.sync_plan import SyncPlan
+    from core.registry.sync.plan import SyncPlan
+    from core.registry.sync.runs import Report, RuleState
 
 
 class Sync:
@@ -20,20 +20,20 @@ class Sync:
 
     def states(self) -> list[RuleState]:
         """Return the sync rules and how each went last."""
-        from core.registry.sync import rule_states
-        from core.registry.sync_rules import read_rules
+        from core.registry.sync.rules import read_rules
+        from core.registry.sync.runs import rule_states
 
         return rule_states(self._engine.store, read_rules(self._engine.config))
 
     def plan(self, rules: Sequence[str] = ()) -> Job:
         """Start deciding what sync rules (none: all) would do; the result: a list of SyncPlan."""
-        from core.registry.sync_rules import read_rules
+        from core.registry.sync.rules import read_rules
 
         engine = self._engine
         chosen = read_rules(engine.config, rules)
 
         def work(job: Job) -> list[SyncPlan]:
-            from core.registry.sync import plan_rules
+            from core.registry.sync.runs import plan_rules
 
             return plan_rules(engine.store, engine.config, chosen, job)
 
@@ -45,13 +45,13 @@ class Sync:
         The job fails after all is done if any image failed.  With `every_s` it runs again and
         again, with such a pause, until it is cancelled.
         """
-        from core.registry.sync_rules import read_rules
+        from core.registry.sync.rules import read_rules
 
         engine = self._engine
         chosen = read_rules(engine.config, rules)
 
         def work(job: Job) -> list[Report]:
-            from core.registry.sync import check_reports, run_rules, watch_rules
+            from core.registry.sync.runs import check_reports, run_rules, watch_rules
 
             if every_s:
                 watch_rules(engine.store, engine.config, chosen, every_s, job, report)

@@ -13,15 +13,15 @@ from urllib.parse import urlencode, urlsplit
 from core.errors import ConfigError, ProtocolError, Unauthorized
 from core.record import Record
 from core.registry.credentials import IDENTITY_TOKEN_USER, find_credentials
-from core.registry.failures import describe_answer
-from core.registry.http import Request
+from core.registry.transport.failures import describe_answer
+from core.registry.transport.http import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from core.registry.credentials import Credentials
-    from core.registry.http import Answer, Transport
+    from core.registry.transport.http import Answer, Transport
 
 TOKEN_MAX = 1 << 20
 DEFAULT_LIFE_S = 60

@@ -11,7 +11,7 @@ from core.images.digest import is_digest
 from core.images.manifest import INDEX_TYPES, MAX_SIZE, choose, created_at, join_platform, parse
 from core.record import Record
 from core.registry.client import pull_scope
-from core.registry.failures import printable
+from core.registry.transport.failures import printable
 from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False

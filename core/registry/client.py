@@ -13,11 +13,11 @@ from core.images.digest import check_digest, digest_of, is_digest
 from core.images.manifest import ACCEPTED, MAX_SIZE
 from core.images.reference import DOCKER_HUB, parse_host
 from core.registry.auth import Authorizer
-from core.registry.certificates import Certificates
-from core.registry.failures import describe_answer, is_final, printable, speaks_no_tls
-from core.registry.http import ATTEMPTS, Request, Transport, backoff, join
-from core.registry.proxy import is_loopback
-from core.registry.quota import read_quota
+from core.registry.transport.certificates import Certificates
+from core.registry.transport.failures import describe_answer, is_final, printable, speaks_no_tls
+from core.registry.transport.http import ATTEMPTS, Request, Transport, backoff, join
+from core.registry.transport.proxy import is_loopback
+from core.registry.transport.quota import read_quota
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from core.config import Config
     from core.registry.credentials import Credentials
-    from core.registry.http import Answer
-    from core.registry.quota import Quota
-    from core.registry.wire import Body
+    from core.registry.transport.http import Answer
+    from core.registry.transport.quota import Quota
+    from core.registry.transport.wire import Body
 
 HUB_ENDPOINT = "registry-1.docker.io"
 """Where Docker Hub's API is; its name in references is docker.io."""

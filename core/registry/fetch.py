@@ -11,8 +11,8 @@ import os
 
 from core.errors import Corrupt, HostError
 from core.images.digest import hasher, split_digest
-from core.registry.failures import unreachable
-from core.registry.http import ATTEMPTS, BROKEN, backoff
+from core.registry.transport.failures import unreachable
+from core.registry.transport.http import ATTEMPTS, BROKEN, backoff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ import time
 from core.errors import ConfigError, Error, RateLimited, Unauthorized, Unreachable, UsageError
 from core.images.reference import DOCKER_HUB, parse_host
 from core.model import RegistryInfo
-from core.registry.quota import LIMITED_S, describe
+from core.registry.transport.quota import LIMITED_S, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.config import Config
     from core.database import Database
     from core.registry.client import RegistryClient
-    from core.registry.quota import Quota
+    from core.registry.transport.quota import Quota
 
 STATES = {Unauthorized: "unauthorized", RateLimited: "limited", Unreachable: "unreachable"}
 HUB_LIMIT_IMAGE = ("ratelimitpreview/test", "latest")

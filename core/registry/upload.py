@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from core.errors import NotFound, ProtocolError, Unreachable
 from core.registry import upload_notes
-from core.registry.http import ATTEMPTS, backoff, join
-from core.registry.wire import FilePart
+from core.registry.transport.http import ATTEMPTS, backoff, join
+from core.registry.transport.wire import FilePart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from core.images.manifest import Descriptor
     from core.registry.client import RegistryClient
-    from core.registry.http import Answer
-    from core.registry.wire import Body
+    from core.registry.transport.http import Answer
+    from core.registry.transport.wire import Body
 
     Report = Callable[[int, str], None]
     Check = Callable[[], None]

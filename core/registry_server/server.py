@@ -13,7 +13,7 @@ from aiohttp import web
 
 from core.errors import ConfigError, Conflict, HostError
 from core.record import Record
-from core.registry.proxy import is_loopback
+from core.registry.transport.proxy import is_loopback
 from core.registry_server.blobs import ServedBlobs
 from core.registry_server.bucket import open_bucket
 from core.registry_server.htpasswd import Htpasswd

@@ -246,7 +246,7 @@ def test_a_silent_registry_is_given_up_after_the_timeout(
     method: str,
 ) -> None:
     monkeypatch.setattr(upload, "PART", 1 << 20)
-    monkeypatch.setattr("core.registry.http.BACKOFF_S", 0.01)
+    monkeypatch.setattr("core.registry.transport.http.BACKOFF_S", 0.01)
     image = bring(store, source)
     impatient = Config({("registry", "timeout_s"): 0.15})
     with FaultProxy(target.port) as proxy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.errors import ConfigError
-from core.registry.proxy import Proxy, choose_proxy, is_loopback
+from core.registry.transport.proxy import Proxy, choose_proxy, is_loopback
 
 
 @pytest.mark.parametrize(

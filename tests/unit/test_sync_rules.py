@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from core.config import Config, load_config
 from core.errors import ConfigError
-from core.registry.sync_rules import Rule, choose_tags, read_rules
-from core.registry.versions import parse_range, parse_version
+from core.registry.sync.rules import Rule, choose_tags, read_rules
+from core.registry.sync.versions import parse_range, parse_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

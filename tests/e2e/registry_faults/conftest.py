@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.registry import http
+from core.registry.transport import http
 from tests.fixture_images import make_certificate
 from tests.hostile_registry import HostileRegistry
 

@@ -10,7 +10,7 @@ from core.config import Config
 from core.errors import Corrupt, NotFound, ProtocolError, UnsupportedMedia
 from core.images.manifest import OCI_INDEX, OCI_MANIFEST
 from core.registry.browse import referrers
-from core.registry.registry_end import RegistryEnd
+from core.registry.sync.registry_end import RegistryEnd
 from tests.e2e.registry_faults.asking import find_app, make_client
 from tests.hostile_registry import HostileRegistry, digest_of
 

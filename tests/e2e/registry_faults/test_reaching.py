@@ -10,9 +10,9 @@ import pytest
 from core.config import Config
 from core.errors import ConfigError, Error, ProtocolError, Unreachable
 from core.paths import Paths
-from core.registry import http
 from core.registry.client import RegistryClient
 from core.registry.credentials import Credentials
+from core.registry.transport import http
 from tests.e2e.registry_faults.asking import (
     SECRET,
     content,

@@ -10,9 +10,9 @@ from pathlib import Path
 from core.config import Config
 from core.images.store import ImageStore
 from core.jobs import Job
-from core.registry.sync import Report, plan_rules, run_rules
-from core.registry.sync_plan import SyncPlan
-from core.registry.sync_rules import read_rules
+from core.registry.sync.plan import SyncPlan
+from core.registry.sync.rules import read_rules
+from core.registry.sync.runs import Report, plan_rules, run_rules
 from tests.fixture_images import Registry
 
 TYPE_CHECKING = False

@@ -15,10 +15,10 @@ from core.images.reference import parse_reference
 from core.images.store import ImageStore
 from core.jobs import Job
 from core.paths import Paths
-from core.registry.disk_ends import DirectoryEnd
 from core.registry.pull import pull
-from core.registry.sync import check_reports, rule_states
-from core.registry.sync_rules import read_rules
+from core.registry.sync.disk_ends import DirectoryEnd
+from core.registry.sync.rules import read_rules
+from core.registry.sync.runs import check_reports, rule_states
 from core.trash import Trash
 from tests.e2e.sync.ends import (
     ARM,
@@ -173,7 +173,7 @@ def test_a_watch_copies_what_comes(
 ) -> None:
     import threading
 
-    from core.registry.sync import watch_rules
+    from core.registry.sync.runs import watch_rules
 
     with OwnRegistry(Paths(f"{tmp_path}/near", f"{tmp_path}/near-run")) as near:
         config = rule(f"{near.host}/app", f"{target.host}/app")

@@ -18,8 +18,8 @@ from core.images.store import ImageStore
 from core.jobs import Job
 from core.paths import Paths
 from core.registry import upload
-from core.registry.sync import check_reports, rule_states, run_rules
-from core.registry.sync_rules import read_rules
+from core.registry.sync.rules import read_rules
+from core.registry.sync.runs import check_reports, rule_states, run_rules
 from tests.e2e.sync.ends import (
     PROGRAM,
     actions,
@@ -55,7 +55,7 @@ def test_faults_of_either_end_are_survived(
     method: str, fault: str, end: str, tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(upload, "PART", 1 << 20)
-    monkeypatch.setattr("core.registry.http.BACKOFF_S", 0.05)
+    monkeypatch.setattr("core.registry.transport.http.BACKOFF_S", 0.05)
     acts = {"cut": cut(0), "late": cut_answer, "500": lambda handler: handler.say(503)}
     if method in ("POST", "PATCH", "PUT"):
         acts["late"] = cut(300_000)
@@ -72,7 +72,7 @@ def test_a_slow_end_is_waited_for_and_a_silent_or_limiting_one_ends_the_sync(
     method: str, end: str, tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(upload, "PART", 1 << 20)
-    monkeypatch.setattr("core.registry.http.BACKOFF_S", 0.01)
+    monkeypatch.setattr("core.registry.transport.http.BACKOFF_S", 0.01)
 
     def impatient(timeout_s: float, to: str) -> Config:
         given = rule(f"{near.host}/team/app", f"{far.host}/{to}", tags="1.0")
@@ -133,7 +133,7 @@ def test_a_token_that_expires_in_the_middle_is_asked_for_anew(
 def test_one_image_that_fails_does_not_end_the_others(
     source: Registry, target: OwnRegistry, store: ImageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.registry.http.BACKOFF_S", 0.05)
+    monkeypatch.setattr("core.registry.transport.http.BACKOFF_S", 0.05)
     with FaultProxy(source.port) as near:
         config = rule(f"{near.host}/team/app", f"{target.host}/app")
         spoilt = plan(store, config).steps[0].blobs[-1][0]

@@ -16,8 +16,8 @@ from core.jobs import Job
 from core.paths import Paths
 from core.registry.browse import referrers
 from core.registry.client import RegistryClient
-from core.registry.sync import run_rules
-from core.registry.sync_rules import read_rules
+from core.registry.sync.rules import read_rules
+from core.registry.sync.runs import run_rules
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import layer_tar
 from tests.own_registry import OwnRegistry

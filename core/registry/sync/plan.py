@@ -26,8 +26,8 @@ from core.images.manifest import (
 )
 from core.images.manifest import Index as ImageIndex
 from core.record import Record
-from core.registry.sync_referrers import plan_referrers, subject_of
-from core.registry.sync_rules import choose_tags
+from core.registry.sync.referrers import plan_referrers, subject_of
+from core.registry.sync.rules import choose_tags
 from core.side_by_side import side_by_side
 
 TYPE_CHECKING = False
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from core.database import Database
     from core.images.manifest import Descriptor
-    from core.registry.ends import End, Found
-    from core.registry.sync_rules import Rule
+    from core.registry.sync.ends import End, Found
+    from core.registry.sync.rules import Rule
 
     Check = Callable[[], None]
     Name = tuple[str, str]

@@ -13,8 +13,8 @@ import time
 from urllib.parse import SplitResult, quote
 
 from core.errors import ProtocolError
-from core.registry.proxy import choose_proxy
-from core.registry.wire import PatientReader, connect, send, start_tls
+from core.registry.transport.proxy import choose_proxy
+from core.registry.transport.wire import PatientReader, connect, send, start_tls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
-    from core.registry.wire import Body, Check
+    from core.registry.transport.wire import Body, Check
 
 USER_AGENT = "limpet"
 PORTS = {"http": 80, "https": 443}

@@ -13,23 +13,23 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from core.errors import ProtocolError, RateLimited, Unreachable
 from core.record import Record
-from core.registry.certificates import Certificates, make_context
-from core.registry.connection import PORTS, Connection
-from core.registry.failures import (
+from core.registry.transport.certificates import Certificates, make_context
+from core.registry.transport.connection import PORTS, Connection
+from core.registry.transport.failures import (
     is_final,
     rate_limited,
     server_failed,
     unreachable,
 )
-from core.registry.quota import LIMITED_MAX_S, LIMITED_S
+from core.registry.transport.quota import LIMITED_MAX_S, LIMITED_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from core.registry.connection import Response
-    from core.registry.wire import Body, Check
+    from core.registry.transport.connection import Response
+    from core.registry.transport.wire import Body, Check
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5

@@ -9,8 +9,8 @@ import threading
 
 from core.errors import Cancelled, Error, NotFound, RateLimited, Unauthorized
 from core.record import Record
-from core.registry.carry import carry
-from core.registry.sync_plan import COPY, DELETE, MOVE, SKIP, SyncPlan, describe
+from core.registry.sync.carry import carry
+from core.registry.sync.plan import COPY, DELETE, MOVE, SKIP, SyncPlan, describe
 from core.registry.upload_notes import note_of
 from core.side_by_side import side_by_side
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from core.images.manifest import Descriptor
     from core.images.store import ImageStore
     from core.jobs import Job
-    from core.registry.ends import End
-    from core.registry.sync_plan import Step
+    from core.registry.sync.ends import End
+    from core.registry.sync.plan import Step
 
     Check = Callable[[], None]
 

@@ -2,15 +2,15 @@
 
 An end holds repositories, named relative to it, with tags.  What leads from it to the blobs
 is either a registry's client or a store of blobs on disk, and a copy is made between the two
-in the way that is shortest for the pair (`core.registry.carry`).
+in the way that is shortest for the pair (`core.registry.sync.carry`).
 """
 
 from __future__ import annotations
 
 from core.errors import ConfigError
-from core.registry.disk_ends import DirectoryEnd, LayoutEnd
-from core.registry.registry_end import RegistryEnd
-from core.registry.store_end import StoreEnd
+from core.registry.sync.disk_ends import DirectoryEnd, LayoutEnd
+from core.registry.sync.registry_end import RegistryEnd
+from core.registry.sync.store_end import StoreEnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from core.images.blobs import BlobStore
 from core.images.digest import digest_of, is_digest
 from core.images.manifest import OCI_INDEX, OCI_MANIFEST, contents
 from core.paths import Paths
-from core.registry.sync_referrers import list_in, listed_in, referrer_tag
+from core.registry.sync.referrers import list_in, listed_in, referrer_tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from typing import Any
 
-    from core.registry.ends import End, Found
+    from core.registry.sync.ends import End, Found
 
 REF_NAME = "org.opencontainers.image.ref.name"
 """https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md"""

@@ -19,8 +19,8 @@ import re
 from core.errors import ConfigError, Error
 from core.images.manifest import parse_platform
 from core.record import Record
-from core.registry.sync_referrers import subject_of
-from core.registry.versions import parse_range, parse_version
+from core.registry.sync.referrers import subject_of
+from core.registry.sync.versions import parse_range, parse_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

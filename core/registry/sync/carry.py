@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from core.errors import NotFound, Unreachable
 from core.images.manifest import is_elsewhere
-from core.registry.failures import unreachable
 from core.registry.fetch import fetch_blob
-from core.registry.http import BROKEN
+from core.registry.transport.failures import unreachable
+from core.registry.transport.http import BROKEN
+from core.registry.transport.wire import FilePart, StreamPart
 from core.registry.upload import Upload, has_blob, mount_blob
 from core.registry.upload_notes import forget
-from core.registry.wire import FilePart, StreamPart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from core.images.manifest import Descriptor
-    from core.registry.disk_ends import DiskEnd
-    from core.registry.ends import End
-    from core.registry.registry_end import RegistryEnd
-    from core.registry.wire import Body
+    from core.registry.sync.disk_ends import DiskEnd
+    from core.registry.sync.ends import End
+    from core.registry.sync.registry_end import RegistryEnd
+    from core.registry.transport.wire import Body
 
     Report = Callable[[int], None]
     Check = Callable[[], None]

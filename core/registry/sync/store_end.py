@@ -8,7 +8,7 @@ import os
 from core.errors import Corrupt
 from core.images.manifest import Manifest, diff_ids, parse, parse_config
 from core.images.reference import parse_reference
-from core.registry.disk_ends import DiskEnd
+from core.registry.sync.disk_ends import DiskEnd
 from core.trash import Trash
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from core.config import Config
     from core.images.store import ImageStore
-    from core.registry.ends import End, Found
+    from core.registry.sync.ends import End, Found
 
 
 class StoreEnd(DiskEnd):

@@ -14,7 +14,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.registry.http import Answer
+    from core.registry.transport.http import Answer
 
 EPOCH_S = 1_000_000_000
 """X-RateLimit-Reset is a moment from here on, and a number of seconds below."""

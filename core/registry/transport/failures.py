@@ -9,11 +9,11 @@ import time
 from urllib.parse import urlsplit
 
 from core.errors import ProtocolError, RateLimited, Unreachable
-from core.registry.quota import duration, reset_at
+from core.registry.transport.quota import duration, reset_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.registry.http import Answer
+    from core.registry.transport.http import Answer
 
 ERROR_BODY = 64 << 10
 CAUSE_MAX = 200

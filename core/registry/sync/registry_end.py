@@ -9,7 +9,7 @@ from core.images.manifest import MAX_SIZE, contents
 from core.images.reference import parse_host, parse_reference
 from core.registry.browse import delete_manifest, referrers_pages
 from core.registry.client import RegistryClient
-from core.registry.sync_referrers import list_in, listed_in, referrer_tag
+from core.registry.sync.referrers import list_in, listed_in, referrer_tag
 from core.registry.upload import has_blob, put_manifest
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from core.config import Config
-    from core.registry.ends import End, Found
+    from core.registry.sync.ends import End, Found
 
 
 class RegistryEnd:

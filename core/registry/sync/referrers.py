@@ -20,9 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from core.registry.disk_ends import DiskEnd
-    from core.registry.ends import End, Found
-    from core.registry.sync_plan import Step
+    from core.registry.sync.disk_ends import DiskEnd
+    from core.registry.sync.ends import End, Found
+    from core.registry.sync.plan import Step
 
     Compare = Callable[[Step, str], Step]
 

@@ -1,6 +1,6 @@
 """Running sync rules: one after the other, again and again, with a report of each.
 
-What a rule does is decided by `core.registry.sync_plan` and done by `core.registry.sync_copy`.
+What a rule does is decided by `core.registry.sync.plan` and done by `core.registry.sync.copying`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import time
 from core.errors import Cancelled, Error, RateLimited, RegistryError
 from core.record import Record
 from core.registry import upload_notes
-from core.registry.ends import open_end
-from core.registry.quota import LIMITED_MAX_S
 from core.registry.status import note_use
-from core.registry.sync_copy import Copying, Done
-from core.registry.sync_plan import COPY, DELETE, KEEP, MOVE, SKIP, SyncPlan, describe, make_plan
+from core.registry.sync.copying import Copying, Done
+from core.registry.sync.ends import open_end
+from core.registry.sync.plan import COPY, DELETE, KEEP, MOVE, SKIP, SyncPlan, describe, make_plan
+from core.registry.transport.quota import LIMITED_MAX_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from core.config import Config
     from core.images.store import ImageStore
     from core.jobs import Job
-    from core.registry.ends import End
-    from core.registry.sync_rules import Rule
+    from core.registry.sync.ends import End
+    from core.registry.sync.rules import Rule
 
     T = TypeVar("T")
 
@@ -215,7 +215,7 @@ def write_report(path: str, reports: Sequence[Report]) -> None:
     import json
     import os
 
-    from core.registry.disk_ends import write_whole
+    from core.registry.sync.disk_ends import write_whole
 
     documents = [report.as_document() for report in reports]
     write_whole(os.path.abspath(path), json.dumps(documents, indent=2).encode() + b"\n")
