@@ -55,8 +55,8 @@ def build_cached(host: BenchHost, rounds: int) -> Measurement:
 
 def scan(host: BenchHost, rounds: int) -> Measurement:
     """Look at a context of 50,000 files of which one has changed."""
-    from core.build.context import Context, select
-    from core.build.ignore import Ignore
+    from core.build.context.files import Context, select
+    from core.build.context.ignore import Ignore
     from core.paths import Paths
 
     root = host.work / "scan"

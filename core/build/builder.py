@@ -9,16 +9,16 @@ from functools import cached_property
 from core.build.bases import Bases, Host
 from core.build.board import Board, StageBoard
 from core.build.cache import BuildCache, Layer
-from core.build.failed import forget
+from core.build.context.sources import Sources, read_sources
+from core.build.copy.selection import SelectionError
+from core.build.dockerfile.variables import EPOCH, platform_args, unused
 from core.build.homes import Home
 from core.build.image_state import ImageState
 from core.build.options import BuildOptions, Built
 from core.build.result import Result
-from core.build.selection import SelectionError
-from core.build.sources import Sources, read_sources
+from core.build.run.failed import forget
 from core.build.stage_build import StageBuild
 from core.build.stages import find_target, global_args, make_stages, needed
-from core.build.variables import EPOCH, platform_args, unused
 from core.errors import Cancelled, NotFound
 from core.images.manifest import host_platform, parse_platform
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.build.board import StepBoard
-    from core.build.context import Context
-    from core.build.run_step import Command, Runner
+    from core.build.context.files import Context
+    from core.build.run.run_step import Command, Runner
     from core.build.stages import Stage
     from core.jobs import Job
 
@@ -180,14 +180,14 @@ class Builder:
                 "the build has no context: the Dockerfile came on stdin",
                 "give a directory: build -f - .",
             )
-        from core.build.context import Context
+        from core.build.context.files import Context
 
         return Context(self.paths, self._sources.root, self._sources.ignore)
 
     @cached_property
     def runner(self) -> Runner:
         """Runs commands."""
-        from core.build.run_step import Runner
+        from core.build.run.run_step import Runner
 
         host = self._host
         return Runner(host.paths, self.home.path, host.config, host.network, host.launcher)
@@ -299,7 +299,7 @@ class Builder:
 
     def clean(self, upper: str, lower: Sequence[int], targets: Sequence[str]) -> None:
         """Take mount points out of what a RUN wrote."""
-        from core.build.stubs import STUBS, remove_stubs
+        from core.build.run.stubs import STUBS, remove_stubs
 
         remove_stubs(upper, self.paths.layers, lower, (*targets, *STUBS))
 
@@ -307,7 +307,7 @@ class Builder:
         """Keep what a failed RUN left, where that was asked for."""
         upper = f"{self.runner.directory(container_id)}/upper"
         if self.options.keep_failed and os.path.isdir(upper):
-            from core.build.failed import keep
+            from core.build.run.failed import keep
 
             layers = [layer.diff_id for layer in stage.state.layers]
             title = command.argv[-1] if command.argv else ""
@@ -325,7 +325,7 @@ class Builder:
             raise source.error(found[0].line, 1, f"{found[0].text} ({found[0].rule})")
 
     def _warn_unused(self, stages: Sequence[Stage]) -> None:
-        from core.build.instructions import Arg
+        from core.build.dockerfile.instructions import Arg
 
         used = {EPOCH}
         for step in self._sources.steps:

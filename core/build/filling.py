@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from core.build.selection import SelectionError
+from core.build.copy.selection import SelectionError
 from core.errors import HostError
 from core.reporting_child import run_child
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from core.build.copying import copy_bytes
+from core.build.copy.copying import copy_bytes
 from core.privileges import is_rootless
 from core.trees import remove_tree
 

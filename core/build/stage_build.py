@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from core.build import board as states
-from core.build import instructions as kinds
 from core.build.cache import make_key
-from core.build.chmod import check_mode
+from core.build.copy.chmod import check_mode
+from core.build.copy.selection import SelectionError
+from core.build.dockerfile import instructions as kinds
+from core.build.dockerfile.instruction_parser import parse_step
+from core.build.dockerfile.variables import Variables
+from core.build.dockerfile.words import WordError, expand_document, expand_words
 from core.build.image_state import PATH, ImageState
-from core.build.instruction_parser import parse_step
-from core.build.selection import SelectionError
 from core.build.stages import SCRATCH, expanded
-from core.build.variables import Variables
-from core.build.words import WordError, expand_document, expand_words
 from core.errors import Cancelled, Error
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from core.build.board import StepBoard
     from core.build.builder import Builder
-    from core.build.instructions import Step
+    from core.build.dockerfile.instructions import Step
     from core.build.stages import Stage
 
 
@@ -114,7 +114,7 @@ class StageBuild:
         return self._triggers() if self.stage.base < 0 else []
 
     def _triggers(self) -> list[Step]:
-        from core.build.dockerfile import parse
+        from core.build.dockerfile.reader import parse
 
         texts = self.state.settings.pop("OnBuild", None) or []
         found = []
@@ -244,13 +244,13 @@ class StageBuild:
         self.state.settings["WorkingDir"] = path
 
     def _run(self, step: kinds.Run, board: StepBoard, number: int) -> None:
-        from core.build.running import RunPlan
+        from core.build.run.running import RunPlan
 
         plan = RunPlan(self._builder, self, step, board)
         self._layer(step, board, number, plan.parts(), plan.execute, words=plan.words())
 
     def _copy(self, step: kinds.Copy, board: StepBoard, number: int) -> None:
-        from core.build.copy_step import CopyPlan
+        from core.build.copy.copy_step import CopyPlan
 
         sources = [self.expand(step, word) for word in step.sources]
         target = self.expand(step, step.target)

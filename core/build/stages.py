@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.build.instructions import Arg, Copy, From, Run, Step
-from core.build.source import Source, guess
-from core.build.words import WordError, expand
+from core.build.dockerfile.instructions import Arg, Copy, From, Run, Step
+from core.build.dockerfile.source import Source, guess
+from core.build.dockerfile.words import WordError, expand
 from core.errors import NotFound
 from core.record import Record
 

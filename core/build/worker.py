@@ -16,14 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from core.build.copying import Copier, Owner
-    from core.build.selection import Tree
+    from core.build.copy.copying import Copier, Owner
+    from core.build.copy.selection import Tree
 
 
 def main() -> None:
     """Do the job."""
     sys.path[:0] = sys.argv[1].split(os.pathsep)
-    from core.build.selection import SelectionError
+    from core.build.copy.selection import SelectionError
     from core.linux import mount, process
 
     try:
@@ -92,7 +92,7 @@ class Filler:
 
     def run(self) -> dict[str, Any]:
         """Do all actions and return what the parent should know."""
-        from core.build.copying import Copier
+        from core.build.copy.copying import Copier
 
         count = 0
         for action in self._job["actions"]:
@@ -103,7 +103,7 @@ class Filler:
         return {"changed": self._changed, "files": count, "digest": self._digest_found}
 
     def _owner(self, action: dict[str, Any]) -> Owner:
-        from core.build.copying import Owner
+        from core.build.copy.copying import Owner
         from core.containers.runtime import users
         from core.linux.path import read_in_root
 
@@ -148,8 +148,8 @@ class Filler:
 
     def _stage(self, copier: Copier, action: dict[str, Any]) -> None:
         """Copy files of another stage or image, chosen here, where it is mounted."""
-        from core.build.context import select
-        from core.build.ignore import Ignore
+        from core.build.context.files import select
+        from core.build.context.ignore import Ignore
 
         tree, source = self._mounted(action["lower"])
         groups = select(
@@ -157,7 +157,7 @@ class Filler:
         )
         target = action["target"]
         if len(groups) > 1 and not target.endswith("/"):
-            from core.build.selection import SelectionError
+            from core.build.copy.selection import SelectionError
 
             raise SelectionError(f"{len(groups)} sources, so the target must end with /")
         if target.endswith("/"):
@@ -168,8 +168,8 @@ class Filler:
 
     def _digest(self, copier: Copier, action: dict[str, Any]) -> None:
         """Sum up files of another stage: what of them counts when they are copied."""
-        from core.build.context import file_digest, items_digest, select
-        from core.build.ignore import Ignore
+        from core.build.context.files import file_digest, items_digest, select
+        from core.build.context.ignore import Ignore
 
         tree, source = self._mounted(action["lower"])
         groups = select(
@@ -182,8 +182,8 @@ class Filler:
         os.close(source)
 
     def _mounted(self, lower: list[str]) -> tuple[Tree, int]:
-        from core.build.ignore import Ignore
-        from core.build.selection import Tree
+        from core.build.context.ignore import Ignore
+        from core.build.copy.selection import Tree
         from core.build.stack import mount_stack
 
         place = f"{self._scratch}/source"
@@ -211,7 +211,7 @@ class Filler:
     def _unpack(self, copier: Copier, action: dict[str, Any]) -> None:
         """Unpack an archive in a child that has the stage's root as its own."""
         copier.directory(action["target"])
-        from core.build.archive import unpack_below
+        from core.build.copy.archive import unpack_below
 
         unpack_below(self._root, action["file"], action["target"], action.get("owner"))
 

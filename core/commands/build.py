@@ -165,7 +165,7 @@ def build(engine: Engine, args: Build) -> Result:
         return Building(
             job, show, progress=progress, debug=lambda: debug(engine, Debug(command=()))
         )
-    from core.build.watch import Watch
+    from core.build.context.watch import Watch
 
     if not os.path.isdir(args.context):
         raise UsageError("--watch takes a directory as the context")
@@ -198,7 +198,7 @@ def debug(engine: Engine, args: Debug) -> Result:
     """Open it upon what build --debug, or a build on a terminal, has kept."""
     import sys
 
-    from core.build.failed import enter
+    from core.build.run.failed import enter
 
     def say(text: str) -> None:
         sys.stderr.write(text)
@@ -260,9 +260,9 @@ class Prune(Removing):
 )
 def prune(engine: Engine, args: Prune) -> Result:
     """Plan it: a line a step."""
-    from core.build.context import forget_digests
-    from core.build.failed import forget
+    from core.build.context.files import forget_digests
     from core.build.prune import choose, entries, remove
+    from core.build.run.failed import forget
     from core.commands.show import ago, size
 
     found = entries(engine.store, engine.paths)

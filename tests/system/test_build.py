@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from core.build.dockerfile.source import DockerfileError
 from core.build.options import Secret
-from core.build.source import DockerfileError
 from core.errors import BuildError, Cancelled, Error
 from core.paths import Paths
 from tests.builds import Workshop, leftovers

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.build.dockerfile import KEYWORDS, parse
-from core.build.instruction_parser import parse_steps
-from core.build.instructions import Copy, From, Healthcheck, Pairs, Run, Step
-from core.build.source import DockerfileError
+from core.build.dockerfile.instruction_parser import parse_steps
+from core.build.dockerfile.instructions import Copy, From, Healthcheck, Pairs, Run, Step
+from core.build.dockerfile.reader import KEYWORDS, parse
+from core.build.dockerfile.source import DockerfileError
 
 
 def steps(text: str) -> list[Step]:

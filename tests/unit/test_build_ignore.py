@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.build.ignore import Ignore, PatternError, read_patterns
-from core.build.selection import SelectionError, Tree
+from core.build.context.ignore import Ignore, PatternError, read_patterns
+from core.build.copy.selection import SelectionError, Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

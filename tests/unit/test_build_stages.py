@@ -8,15 +8,15 @@ import time
 import pytest
 
 from core.build.cache import Layer, chain_id, make_key
-from core.build.chmod import apply_mode
-from core.build.context import Context, select
-from core.build.dockerfile import parse
-from core.build.ignore import Ignore
+from core.build.context.files import Context, select
+from core.build.context.ignore import Ignore
+from core.build.copy.chmod import apply_mode
+from core.build.dockerfile.instruction_parser import parse_steps
+from core.build.dockerfile.reader import parse
+from core.build.dockerfile.source import DockerfileError
+from core.build.dockerfile.variables import Variables, platform_args
 from core.build.image_state import ImageState
-from core.build.instruction_parser import parse_steps
-from core.build.source import DockerfileError
 from core.build.stages import Stage, find_target, global_args, make_stages, needed
-from core.build.variables import Variables, platform_args
 from core.errors import NotFound
 from core.images.manifest import Descriptor
 
@@ -193,7 +193,7 @@ def test_files_that_are_known_are_not_read_again(paths: Paths, tmp_path: Path) -
 
 
 def test_mount_points_go_and_what_was_written_stays(tmp_path: Path) -> None:
-    from core.build.stubs import remove_stubs
+    from core.build.run.stubs import remove_stubs
 
     upper, layers = tmp_path / "upper", tmp_path / "layers"
     for made in ("upper/etc", "upper/run/secrets", "upper/own", "layers/1/etc", "layers/1/kept"):

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.build.words import WordError, expand, expand_document, expand_words, split_words
+from core.build.dockerfile.words import (
+    WordError,
+    expand,
+    expand_document,
+    expand_words,
+    split_words,
+)
 
 VALUES = {"a": "foobarfoo", "e": "", "p": "/usr/lib/x.tar.gz"}
 

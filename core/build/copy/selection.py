@@ -10,7 +10,7 @@ import posixpath
 import re
 import stat
 
-from core.build.ignore import Ignore, to_regex
+from core.build.context.ignore import Ignore, to_regex
 from core.record import Record
 
 TYPE_CHECKING = False

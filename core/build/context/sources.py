@@ -6,12 +6,12 @@ import os
 import re
 import sys
 
-from core.build import dockerfile
-from core.build.context import find_ignore
-from core.build.ignore import Ignore
-from core.build.instruction_parser import parse_steps
-from core.build.instructions import Step
-from core.build.selection import SelectionError
+from core.build.context.files import find_ignore
+from core.build.context.ignore import Ignore
+from core.build.copy.selection import SelectionError
+from core.build.dockerfile import reader as dockerfile
+from core.build.dockerfile.instruction_parser import parse_steps
+from core.build.dockerfile.instructions import Step
 from core.errors import HostError, NotFound, NotSupported, UsageError
 from core.record import Record
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
-    from core.build.dockerfile import Dockerfile
+    from core.build.dockerfile.reader import Dockerfile
     from core.build.homes import Home
     from core.build.options import BuildOptions
     from core.paths import Paths

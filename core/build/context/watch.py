@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from core.build.context import find_ignore
-from core.build.ignore import Ignore
-from core.build.selection import Tree
+from core.build.context.files import find_ignore
+from core.build.context.ignore import Ignore
+from core.build.copy.selection import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

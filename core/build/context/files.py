@@ -10,8 +10,8 @@ import os
 import stat
 import time
 
-from core.build.ignore import Ignore, PatternError, read_patterns
-from core.build.selection import Tree
+from core.build.context.ignore import Ignore, PatternError, read_patterns
+from core.build.copy.selection import Tree
 from core.errors import HostError, UsageError
 from core.record import Record
 

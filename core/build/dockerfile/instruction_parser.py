@@ -6,8 +6,7 @@ import json
 import posixpath
 import re
 
-from core.build.dockerfile import Dockerfile, Heredoc, Instruction
-from core.build.instructions import (
+from core.build.dockerfile.instructions import (
     Arg,
     Command,
     Copy,
@@ -19,9 +18,10 @@ from core.build.instructions import (
     Step,
     Words,
 )
-from core.build.mounts import parse_mount
-from core.build.source import Source, guess
-from core.build.words import WordError, split_words
+from core.build.dockerfile.mounts import parse_mount
+from core.build.dockerfile.reader import Dockerfile, Heredoc, Instruction
+from core.build.dockerfile.source import Source, guess
+from core.build.dockerfile.words import WordError, split_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -353,7 +353,7 @@ class _Parser:
         keyword = self._item.text.split()[0].upper()
         if keyword in ("ONBUILD", "FROM", "MAINTAINER"):
             raise self._error(f"ONBUILD {keyword} is not allowed", 0, "another instruction")
-        from core.build.dockerfile import parse_source
+        from core.build.dockerfile.reader import parse_source
 
         # Its own mistakes are told now, where the file can still be mended.
         line, column = self._item.place()

@@ -7,8 +7,8 @@ import hashlib
 import os
 import time
 
-from core.build.ignore import Ignore
-from core.build.selection import SelectionError
+from core.build.context.ignore import Ignore
+from core.build.copy.selection import SelectionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from core.build.board import StepBoard
     from core.build.builder import Builder
-    from core.build.instructions import Run
-    from core.build.mounts import RunMount
+    from core.build.dockerfile.instructions import Run
+    from core.build.dockerfile.mounts import RunMount
     from core.build.options import Secret
     from core.build.stage_build import StageBuild
 
@@ -62,7 +62,7 @@ class RunMounts:
         return found
 
     def _digest(self, mount: RunMount, board: StepBoard) -> str:
-        from core.build.context import select
+        from core.build.context.files import select
 
         context = self._builder.context
         groups = select(context.tree, [mount.source or "."], Ignore(()), parents=False)
@@ -107,7 +107,7 @@ class RunMounts:
             action = {"kind": "stage", "lower": lower, "sources": [mount.source or "/"],
                       "exclude": [], "parents": False}  # fmt: skip
         else:
-            from core.build.context import select
+            from core.build.context.files import select
 
             context = builder.context
             groups = select(context.tree, [mount.source or "."], Ignore(()), parents=False)

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from core.build.selection import SelectionError
+from core.build.copy.selection import SelectionError
 from core.errors import BuildError, Unreachable
 from core.record import Record
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from core.build.source import Source, guess
+from core.build.dockerfile.source import Source, guess
 from core.record import Record
 
 DIRECTIVE = re.compile(r"^#[ \t]*([a-zA-Z][a-zA-Z0-9]*)[ \t]*=[ \t]*(.+?)[ \t]*$")

@@ -31,5 +31,5 @@ def main(data: str, run: str, container_id: str, directory: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    sys.path.append(os.path.abspath(__file__).rsplit("/core/", 1)[0])
     main(*sys.argv[1:])

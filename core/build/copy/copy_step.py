@@ -6,8 +6,8 @@ import os
 import posixpath
 import re
 
-from core.build.ignore import Ignore, PatternError
-from core.build.selection import SelectionError
+from core.build.context.ignore import Ignore, PatternError
+from core.build.copy.selection import SelectionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from core.build.board import StepBoard
     from core.build.builder import Builder
     from core.build.cache import Layer
-    from core.build.context import Item
-    from core.build.download import Download
-    from core.build.instructions import Copy
+    from core.build.context.files import Item
+    from core.build.copy.download import Download
+    from core.build.dockerfile.instructions import Copy
     from core.build.stage_build import StageBuild
 
 URL = re.compile(r"https?://", re.IGNORECASE)
@@ -89,7 +89,7 @@ class CopyPlan:
         return parts
 
     def _select(self, board: StepBoard) -> str:
-        from core.build.context import select
+        from core.build.context.files import select
 
         try:
             exclude = Ignore(self._exclude)
@@ -125,7 +125,7 @@ class CopyPlan:
         return found
 
     def _download(self, url: str, board: StepBoard) -> Download:
-        from core.build.download import download
+        from core.build.copy.download import download
 
         if url not in self._downloads:
             place = self._builder.home.place()
@@ -179,7 +179,7 @@ class CopyPlan:
         root = self._builder.context.root
         first = group[0]
         if self._step.add and self._step.unpack is not False and len(group) == 1:
-            from core.build.archive import is_archive
+            from core.build.copy.archive import is_archive
 
             path = f"{root}/{first.path}"
             if os.path.isfile(path) and is_archive(path):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from core.build.run_step import Command
+    from core.build.run.run_step import Command
     from core.engine import Engine
     from core.paths import Paths
 
@@ -91,7 +91,7 @@ def enter(
 
     def relay(stdin: int, stdout: int, stderr: int) -> int:
         from core.build.homes import Home
-        from core.build.run_step import Command, Runner
+        from core.build.run.run_step import Command, Runner
         from core.containers import starting
         from core.containers.attach.session import Session
 

@@ -42,7 +42,7 @@ def parse_mount(text: str) -> RunMount:
     """Parse `type=cache,target=/root/.cache,…`; ValueError tells what was expected."""
     import csv
 
-    from core.build.source import guess
+    from core.build.dockerfile.source import guess
 
     given: dict[str, str] = {}
     for part in next(csv.reader([text])):

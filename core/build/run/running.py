@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from core.build.board import StepBoard
     from core.build.builder import Builder
-    from core.build.instructions import Run
-    from core.build.run_step import Command
+    from core.build.dockerfile.instructions import Run
+    from core.build.run.run_step import Command
     from core.build.stage_build import StageBuild
 
 SCRIPT = "/dev/limpet-script"
@@ -24,7 +24,7 @@ class RunPlan:
     """One RUN."""
 
     def __init__(self, builder: Builder, stage: StageBuild, step: Run, board: StepBoard) -> None:
-        from core.build.run_mounts import RunMounts
+        from core.build.run.run_mounts import RunMounts
 
         self._builder = builder
         self._stage = stage
@@ -103,7 +103,7 @@ class RunPlan:
             file.write(self._step.script)
 
     def _command(self, directory: str) -> Command:
-        from core.build.run_step import Command
+        from core.build.run.run_step import Command
 
         mounts = list(self._mounts.entries)
         if self._is_script:

@@ -11,9 +11,9 @@ import os
 import posixpath
 import stat
 
-from core.build.chmod import apply_mode
-from core.build.context import attributes
-from core.build.selection import SelectionError
+from core.build.context.files import attributes
+from core.build.copy.chmod import apply_mode
+from core.build.copy.selection import SelectionError
 from core.linux.path import (
     RESOLVE_BENEATH,
     RESOLVE_NO_SYMLINKS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 
-from core.build.selection import SelectionError
+from core.build.copy.selection import SelectionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

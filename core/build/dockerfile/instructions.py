@@ -5,8 +5,8 @@ Variables are still unexpanded: what they mean depends on the build.
 
 from __future__ import annotations
 
-from core.build.dockerfile import Instruction
-from core.build.mounts import RunMount
+from core.build.dockerfile.mounts import RunMount
+from core.build.dockerfile.reader import Instruction
 from core.record import Record
 
 
