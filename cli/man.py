@@ -35,7 +35,7 @@ def page() -> str:
     """Return the source of limpet(1), for man(7)'s macros."""
     from cli.help import groups
     from core.commands import load_all
-    from core.commands.system import VERSION
+    from core.commands.system.system import VERSION
 
     known = load_all()
     verbs = {verb.name: verb for verb in known.values()}

@@ -102,7 +102,7 @@ def _out(text: str) -> None:
 
 
 def _version() -> int:
-    from core.commands.system import VERSION as OURS
+    from core.commands.system.system import VERSION as OURS
     from core.oci.bundle import VERSION
 
     _out(f"limpet version {OURS}\nspec: {VERSION}\n")

@@ -6,7 +6,7 @@ import time
 from functools import lru_cache
 from sys import intern
 
-from core.commands.container_facts import port_text
+from core.commands.container.facts import port_text
 from core.commands.keys import CONTAINERS, IMAGES, REGISTRIES
 from core.commands.show import short, size, span
 from tui.bridge import HISTORY

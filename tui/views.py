@@ -179,7 +179,7 @@ def job(running: Job, watch: BuildWatch | None = None) -> Screen[None]:
 
 def image(engine: Engine, name: str, keys: Keys, tab: str = "") -> Screen[None]:
     """Return everything about an image; `tab`: the one to begin with."""
-    from core.commands.image import inspect_image
+    from core.commands.image.image import inspect_image
     from tui.details import image_tabs
     from tui.screens.detail import DetailScreen
 

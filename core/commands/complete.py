@@ -113,7 +113,7 @@ class Names:
         return self._known
 
     def _others(self) -> dict[str, dict[str, str]]:
-        from core.commands.container_filters import FILTERS
+        from core.commands.container.filters import FILTERS
 
         return {
             "network": dict.fromkeys((*MODES, *(n.name for n in self._engine.network.all())), ""),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands import absent_options, network_values, values
 from core.commands.grammar import Args, Listing, Removing, flag, option, positional, verb
+from core.commands.options import absent_options, network_values, values
 from core.commands.result import Column, Document, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
@@ -201,7 +201,7 @@ def remove(engine: Engine, args: Remove) -> Result:
 @verb("network prune", Prune, "Remove networks that no container names")
 def prune(engine: Engine, args: Prune) -> Result:
     """Remove those that were made; of the default one the bridge, which a start makes again."""
-    from core.commands.prune import check_filters, unused_networks
+    from core.commands.system.prune import check_filters, unused_networks
     from core.network import bridge
 
     check_filters(args.filter)

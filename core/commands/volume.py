@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from core.commands import absent_options, values
 from core.commands.grammar import Args, Listing, Removing, flag, option, positional, verb
+from core.commands.options import absent_options, values
 from core.commands.result import Column, Document, Plan, Result, Table, Text
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from core.commands.top import OWN, USER, columns_of
+from core.commands.container.top import OWN, USER, columns_of
 from core.containers.files.commit import CommitOptions
 from core.engine import Engine
 from core.errors import Conflict, UsageError

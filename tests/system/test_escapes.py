@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from core.commands import find
-from core.commands.create_options import container_options
 from core.commands.grammar import parse
+from core.commands.options.create_options import container_options
 from core.engine import Engine
 from core.errors import RunError
 from tests.containers import options, run, shell, until

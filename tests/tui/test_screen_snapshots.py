@@ -13,9 +13,12 @@ import pytest
 from textual.color import Color
 
 from core.build import board as states
-from core.commands import df, network, sync, system, trash, updates, volume
+from core.commands import network, volume
+from core.commands.image import updates
 from core.commands.keys import CONTAINERS
+from core.commands.registry import sync
 from core.commands.result import Column, Table
+from core.commands.system import df, system, trash
 from core.containers.supervision.samples import Sample
 from core.errors import BuildError, NotFound
 from core.event_stream import Event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.commands.container_filters import select
+from core.commands.container.filters import select
 from core.errors import UsageError
 from core.model import ContainerInfo, Port
 

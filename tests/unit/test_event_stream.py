@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from core.commands.events import chosen, document_of, line_of
+from core.commands.system.events import chosen, document_of, line_of
 from core.errors import UsageError
 from core.event_stream import Event, Look, between, past
 from core.model import ContainerInfo

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.commands.serve import address
+from core.commands.registry.serve import address
 from core.registry_server.documents import read_manifest
 from core.registry_server.refusals import Refusal
 from core.registry_server.targets import (

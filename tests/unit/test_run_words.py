@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.commands import load
-from core.commands.create_options import container_options
-from core.commands.edit_text import words_of
+from core.commands.container.edit_text import words_of
+from core.commands.container.run_words import in_lines, run_words
 from core.commands.grammar import REGISTRY, parse
-from core.commands.run_words import in_lines, run_words
+from core.commands.options.create_options import container_options
 from core.config import Config
 from core.containers.configuration.options import ContainerOptions
 from core.containers.networking import endpoints_of
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-load("create")
+load("container.create")
 
 
 class Nobody:
@@ -97,7 +97,7 @@ def test_an_edited_text(text: str, words: list[str]) -> None:
 
 
 def test_no_option_is_forgotten() -> None:
-    from core.commands import run_words as module
+    from core.commands.container import run_words as module
 
     elsewhere = {
         "image", "command", "entrypoint", "name", "mounts", "network", "endpoints", "publish",

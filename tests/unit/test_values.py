@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.commands import limit_values, mount_values, network_values, show, values
+from core.commands import show
+from core.commands.options import limit_values, mount_values, network_values, values
 from core.containers.configuration.options import Mount
 from core.errors import UsageError
 from core.model import Port

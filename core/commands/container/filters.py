@@ -148,7 +148,7 @@ def _since(engine: Engine, value: str) -> Test:
 
 
 def _until(engine: Engine, value: str) -> Test:
-    from core.commands.values import moment
+    from core.commands.options.values import moment
 
     try:
         when = moment(value)

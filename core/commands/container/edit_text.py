@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from core.commands.edit import differences
+from core.commands.container.edit import differences
+from core.commands.container.run_words import in_lines, own_options, run_words
 from core.commands.grammar import REGISTRY, parse
 from core.commands.result import Foreground
-from core.commands.run_words import in_lines, own_options, run_words
 from core.errors import Error, UsageError
 
 TYPE_CHECKING = False
@@ -52,8 +52,8 @@ def read_options(engine: Engine, text: str, before: ContainerOptions) -> Contain
 
     Raises UsageError, or NotFound for another container that it names.
     """
-    import core.commands.create  # noqa: F401 - declares the verb whose words these are
-    from core.commands.create_options import Create, container_options
+    import core.commands.container.create  # noqa: F401 - declares the verb whose words these are
+    from core.commands.options.create_options import Create, container_options
 
     args = parse(REGISTRY["create"], words_of(text))
     assert isinstance(args, Create)

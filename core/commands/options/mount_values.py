@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from core.commands import values
+from core.commands.options import values
 from core.containers.configuration.mounts import PROPAGATIONS
 from core.containers.configuration.options import Mount
 from core.containers.names import is_name

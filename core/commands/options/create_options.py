@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from core.commands import absent_options, limit_values, mount_values, values
 from core.commands.grammar import flag, option, positional, rest
-from core.commands.monitor_options import monitor_options
-from core.commands.network_options import Networked, network_options
+from core.commands.options import absent_options, limit_values, mount_values, values
+from core.commands.options.monitor_options import monitor_options
+from core.commands.options.network_options import Networked, network_options
 from core.containers.configuration.options import ContainerOptions
 from core.errors import Conflict, UsageError
 

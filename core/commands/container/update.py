@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.commands.grammar import positional, verb
-from core.commands.limit_options import Limits, with_limits
+from core.commands.options.limit_options import Limits, with_limits
 from core.commands.result import Result
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ class Update(Limits):
 )
 def update(engine: Engine, args: Update) -> Result:
     """Change each."""
-    from core.commands.container import each
+    from core.commands.container.container import each
     from core.containers import stored
 
     if not any(getattr(args, arg.name) is not None for arg in Limits.declared):

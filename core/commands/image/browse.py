@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands import values
 from core.commands.grammar import Args, flag, option, positional, verb
+from core.commands.options import values
 from core.commands.result import Column, Result, Running, Table, Text
 
 TYPE_CHECKING = False

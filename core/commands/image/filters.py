@@ -60,7 +60,7 @@ def _test(engine: Engine, key: str, value: str) -> Test:
         has = label_test(engine, value)
         return lambda image: not has(image)
     if key == "until":
-        from core.commands.values import moment
+        from core.commands.options.values import moment
 
         try:
             limit = moment(value)

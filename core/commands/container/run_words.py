@@ -1,13 +1,13 @@
 """Options of a container back to the words of `run` that ask for them, and `container command`.
 
-The reverse of `core.commands.create_options`: what these words are parsed to is what they were
-made of.
+The reverse of `core.commands.options.create_options`: what these words are parsed to is what
+they were made of.
 """
 
 from __future__ import annotations
 
-from core.commands.create_options import THROTTLES
 from core.commands.grammar import Args, positional, verb
+from core.commands.options.create_options import THROTTLES
 from core.commands.result import Result, Text
 
 TYPE_CHECKING = False
@@ -189,8 +189,8 @@ def _mount(mount: Mount) -> tuple[str, ...]:
 
 
 def _size(count: int) -> str:
+    from core.commands.options.values import size
     from core.commands.show import binary_size
-    from core.commands.values import size
 
     short = binary_size(count)
     return short if size(short) == count else str(count)

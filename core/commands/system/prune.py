@@ -68,7 +68,7 @@ def check_filters(filters: Sequence[str]) -> None:
 
 def stopped(engine: Engine, filters: Sequence[str]) -> list[ContainerInfo]:
     """Return the containers that a prune takes; UsageError for a filter it does not have."""
-    from core.commands.container_filters import select
+    from core.commands.container.filters import select
 
     check_filters(filters)
     found = [info for info in engine.containers.list() if info.state in PRUNED]
@@ -175,7 +175,7 @@ def _without_users(images: Sequence[ImageInfo], gone: Collection[str]) -> list[I
 
 
 def _image_options(engine: Engine, args: SystemPrune) -> PruneOptions:
-    from core.commands.values import moment
+    from core.commands.options.values import moment
     from core.images.prune import PruneOptions
 
     before = [moment(word[6:]) for word in args.filter if word.startswith("until=")]
@@ -190,7 +190,7 @@ def _image_options(engine: Engine, args: SystemPrune) -> PruneOptions:
 def _build_steps(engine: Engine, args: SystemPrune) -> list[Entry]:
     """Return what goes of the build cache: nothing where labels choose, for it has none."""
     from core.build.prune import choose, entries
-    from core.commands.values import moment
+    from core.commands.options.values import moment
 
     if any(word.startswith("label") for word in args.filter):
         return []
@@ -212,7 +212,7 @@ def _labels_fit(labels: dict[str, str], filters: Sequence[str]) -> bool:
 
 def unused_networks(engine: Engine, gone: Collection[str], filters: Sequence[str]) -> list[str]:
     """Return the networks people made that no container but those `gone` is on."""
-    from core.commands.values import moment
+    from core.commands.options.values import moment
 
     before = [moment(word[6:]) for word in filters if word.startswith("until=")]
 

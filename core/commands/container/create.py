@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from core.commands.create_options import (
+from core.commands.foreground import foreground
+from core.commands.grammar import flag, option, verb
+from core.commands.options.create_options import (
     Create,
     container_options,
     reserve_cidfile,
     write_cidfile,
 )
-from core.commands.foreground import foreground
-from core.commands.grammar import flag, option, verb
 from core.commands.result import Result, Running, Text
 
 TYPE_CHECKING = False

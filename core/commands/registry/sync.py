@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.commands.grammar import Listing, flag, option, positional, verb
+from core.commands.options.values import duration
 from core.commands.result import Column, Result, Running, Table
-from core.commands.values import duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.commands import mount_values, network_values, values
 from core.commands.grammar import REGISTRY, flag, option, parse, positional, verb
-from core.commands.limit_options import Limits, with_limits
+from core.commands.options import mount_values, network_values, values
+from core.commands.options.limit_options import Limits, with_limits
 from core.commands.result import Plan, Result, Text
 from core.errors import UsageError
 
@@ -104,7 +104,7 @@ def edit(engine: Engine, args: Edit) -> Result:
 
     row = stored.find(engine.database, args.container)
     if args == parse(REGISTRY["edit"], [args.container, *["--force"] * args.force]):
-        from core.commands.edit_text import edit_as_text
+        from core.commands.container.edit_text import edit_as_text
 
         return edit_as_text(engine, row, force=args.force)
     info = engine.containers.resolve(row.id)
@@ -220,7 +220,7 @@ def _bytes(count: int) -> str:
 
 
 def _shown(one: Any) -> str:
-    from core.commands.container_facts import port_text
+    from core.commands.container.facts import port_text
     from core.containers.configuration.options import Mount
     from core.model import Endpoint, Port
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands import limit_values, values
 from core.commands.grammar import Args, option
+from core.commands.options import limit_values, values
 from core.errors import UsageError
 
 TYPE_CHECKING = False

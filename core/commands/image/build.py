@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.build.options import BuildOptions, Output, Secret
-from core.commands import values
 from core.commands.grammar import Args, Listing, Removing, flag, option, positional, rest, verb
+from core.commands.options import values
 from core.commands.result import Building, Column, Foreground, Plan, Result, Table, Text
 
 TYPE_CHECKING = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands import values
 from core.commands.grammar import Listing, Removing, flag, option, positional, verb
+from core.commands.options import values
 from core.commands.result import Column, Plan, Result, Running, Table, Text
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ def prune_filter(word: str) -> tuple[str, str]:
 )
 def prune(engine: Engine, args: Prune) -> Result:
     """Plan it: a line a thing, with the reason."""
-    from core.commands.image_filters import label_test
+    from core.commands.image.filters import label_test
     from core.commands.show import size
     from core.images.prune import PruneOptions, apply_prune, plan_prune
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands import values
 from core.commands.grammar import Args, flag, option
+from core.commands.options import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.commands import network_values as values
 from core.commands.grammar import flag, option
-from core.commands.monitor_options import Monitored
+from core.commands.options import network_values as values
+from core.commands.options.monitor_options import Monitored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

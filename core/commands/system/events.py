@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands import values
 from core.commands.grammar import Args, option, verb
+from core.commands.options import values
 from core.commands.result import Lines, Result
 from core.errors import UsageError
 

@@ -1,10 +1,10 @@
-"""The verbs of containers that are there; `core.commands.create` makes them."""
+"""The verbs of containers that are there; `core.commands.container.create` makes them."""
 
 from __future__ import annotations
 
-from core.commands import values
 from core.commands.foreground import foreground
 from core.commands.grammar import Args, Removing, flag, option, positional, rest, verb
+from core.commands.options import values
 from core.commands.result import Plan, Result, Text
 
 TYPE_CHECKING = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.commands import absent_options, values
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
+from core.commands.options import absent_options, values
 from core.commands.result import Column, Document, Lines, Result, Table, Text
 from core.containers.state import ALIVE, CRASH_LOOPING, RESTARTING
 
@@ -98,7 +98,7 @@ def ps(engine: Engine, args: Ps) -> Result:
     newest = args.last if args.last > 0 else int(args.latest)
     any_state = args.all or newest
     if args.filter:
-        from core.commands.container_filters import names_states, select
+        from core.commands.container.filters import names_states, select
 
         found = select(engine, found, args.filter)
         any_state = any_state or names_states(args.filter)

@@ -5,7 +5,7 @@ Every function takes one word and raises ValueError saying what was expected.
 
 from __future__ import annotations
 
-from core.commands import values
+from core.commands.options import values
 
 ULIMITS = ("as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
            "nproc", "rss", "rtprio", "rttime", "sigpending", "stack")  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from core.commands import values
 from core.commands.grammar import Listing, flag, option, positional, verb
+from core.commands.options import values
 from core.commands.result import Column, Live, Result, Table
 from core.containers.state import ALIVE
 
@@ -53,7 +53,7 @@ def stats(engine: Engine, args: Stats) -> Result:
     """
     named = [engine.containers.resolve(name) for name in args.containers]
     if args.history:
-        from core.commands.stats_history import show_history
+        from core.commands.container.stats_history import show_history
 
         running = [info for info in engine.containers.list() if info.state in ALIVE]
         return show_history(engine, named or running, args.history, args.format)

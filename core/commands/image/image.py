@@ -132,7 +132,7 @@ def images(engine: Engine, args: Images) -> Result:
     """One row a name; an image without one gets <none>."""
     found = engine.images.list()
     if args.filter:
-        from core.commands.image_filters import select
+        from core.commands.image.filters import select
 
         found = select(engine, found, args.filter)
     rows = []

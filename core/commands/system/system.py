@@ -87,7 +87,7 @@ def _inspect_one(engine: Engine, name: str, kind: str) -> dict[str, Any]:
     if kind == "container":
         return engine.containers.inspect(name)
     if kind == "image":
-        from core.commands.image import inspect_image
+        from core.commands.image.image import inspect_image
 
         return inspect_image(engine, name)
     if kind == "network":
