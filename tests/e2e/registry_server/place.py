@@ -18,7 +18,6 @@ from core.registry_server.garbage import Collected, collect
 from tests.own_registry import OwnRegistry
 
 NOISE = random.Random(7).randbytes(3 << 20)
-PROGRAM = Path(__file__).parents[3] / "bin/limpet"
 INSECURE = "--tls-verify=false"
 
 

@@ -21,9 +21,9 @@ from core.paths import Paths
 from core.registry.push import push
 from core.registry_server.garbage import Collected
 from core.registry_server.server import ServeOptions, serve
+from tests.e2e.command_line import LIMPET
 from tests.e2e.registry_server.place import (
     NOISE,
-    PROGRAM,
     blob_files,
     copy_in,
     do_pull,
@@ -156,7 +156,7 @@ def test_a_server_that_was_killed_goes_on_with_its_uploads(
 
     def start() -> subprocess.Popen[bytes]:
         server = subprocess.Popen(
-            [PROGRAM, "registry", "serve", "-a", f"127.0.0.1:{port}"],
+            [LIMPET, "registry", "serve", "-a", f"127.0.0.1:{port}"],
             env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert server.stdout is not None
@@ -188,7 +188,7 @@ def test_a_server_that_was_killed_goes_on_with_its_uploads(
         server.send_signal(signal.SIGINT)
         server.communicate()
     assert server.returncode == 0
-    swept = run(PROGRAM, "registry", "gc", "--keep", "0.001", **environment)
+    swept = run(LIMPET, "registry", "gc", "--keep", "0.001", **environment)
     assert f"Deleted: {digest}" in swept
 
 
@@ -217,11 +217,11 @@ def test_a_push_that_was_killed_goes_on(
     near = {"LIMPET_DATA_ROOT": f"{tmp_path}/near", "LIMPET_RUN_ROOT": f"{tmp_path}/near-run"}
     environment = {**os.environ, **near}
     loaded = subprocess.run(
-        [PROGRAM, "load", "-q", "-i", str(layout)], env=environment, capture_output=True, text=True
+        [LIMPET, "load", "-q", "-i", str(layout)], env=environment, capture_output=True, text=True
     )
     digest = loaded.stdout.strip()
     name = f"{registry.host}/app:1"
-    push_it = [str(PROGRAM), "push", "-q", digest, name]
+    push_it = [LIMPET, "push", "-q", digest, name]
     killed = subprocess.Popen(
         push_it, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

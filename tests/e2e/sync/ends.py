@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 NOISE = random.Random(8).randbytes(3 << 20)
-PROGRAM = Path(__file__).parents[3] / "bin/limpet"
 ARM = "linux/s390x"
 
 

@@ -20,8 +20,8 @@ from core.paths import Paths
 from core.registry import upload
 from core.registry.sync.rules import read_rules
 from core.registry.sync.runs import check_reports, rule_states, run_rules
+from tests.e2e.command_line import LIMPET
 from tests.e2e.sync.ends import (
-    PROGRAM,
     actions,
     check_whole,
     cut_answer,
@@ -227,12 +227,12 @@ def test_a_sync_that_was_killed_goes_on_and_the_program_tells(
 
     def limpet(*words: str) -> str:
         done = subprocess.run(
-            [PROGRAM, *words], env=environment, capture_output=True, text=True, timeout=60
+            [LIMPET, *words], env=environment, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    killed = subprocess.Popen([PROGRAM, "sync", "run"], env=environment, stderr=subprocess.DEVNULL,
+    killed = subprocess.Popen([LIMPET, "sync", "run"], env=environment, stderr=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL)  # fmt: skip
     time.sleep(after_s)
     killed.send_signal(signal.SIGKILL)

@@ -24,6 +24,7 @@ from core.registry.client import RegistryClient
 from core.registry.credentials import login, logout
 from core.registry.pull import find, pull
 from core.registry.status import known_registries, probe_registries
+from tests.e2e.command_line import LIMPET
 from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
 
 TYPE_CHECKING = False
@@ -374,11 +375,10 @@ def test_silent_registry_does_not_hold_the_table_up(store: ImageStore) -> None:
 
 def test_the_program_pulls(registry: Registry, paths: Paths) -> None:
     environment = {**os.environ, "LIMPET_DATA_ROOT": paths.data, "LIMPET_RUN_ROOT": paths.run}
-    program = Path(__file__).parent.parent.parent / "bin/limpet"
 
     def limpet(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(program), *words], env=environment, capture_output=True, text=True, timeout=60
+            [LIMPET, *words], env=environment, capture_output=True, text=True, timeout=60
         )
 
     result = limpet("pull", "-q", f"{registry.host}/app:oci")

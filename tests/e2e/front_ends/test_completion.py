@@ -12,7 +12,7 @@ import pytest
 from core.paths import Paths
 from tests.e2e.command_line import environment, limpet
 
-BIN = Path(__file__).parents[2] / "bin"
+BIN = Path(__file__).parents[3] / "bin"
 SHELLS = {
     "bash": (["--norc", "--noprofile"], 'eval "$(limpet completion bash)"'),
     "zsh": (["-f"], 'autoload -U compinit; compinit -D; eval "$(limpet completion zsh)"'),

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from core.paths import Paths
+from tests.e2e.command_line import LIMPET
 from tests.e2e.terminal import TABLES, Terminal, Tmux
 
-LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
 LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l"
 
 

@@ -16,13 +16,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.e2e.command_line import LIMPET
 from tests.fixture_images import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
 
 
 class Host:

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.commands import load_all
 from tests.e2e.terminal import Terminal
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def shell(tmp_path: Path, script: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,7 @@ from core.engine import Engine
 from core.errors import Cancelled, HostError, ImageError, NotFound
 from core.images.store import ImageStore
 from core.paths import Paths
+from tests.e2e.command_line import LIMPET
 from tests.fixture_images import write_oci_layout
 from tests.hostile_registry import layer_tar
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from core.images.archive.send import Sent
 
 NOISE = random.Random(9).randbytes(2 << 20)
-PROGRAM = Path(__file__).parent.parent.parent / "bin/limpet"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def host(tmp_path: Path, isolated: None) -> Iterator[Host]:
 
 def program(store: ImageStore) -> str:
     data = store.blobs.path("sha256:" + "0" * 64).partition("/blobs/")[0]
-    return f"env LIMPET_DATA_ROOT={data} LIMPET_RUN_ROOT={data}-run {PROGRAM}"
+    return f"env LIMPET_DATA_ROOT={data} LIMPET_RUN_ROOT={data}-run {LIMPET}"
 
 
 def test_only_the_layers_that_are_missing_go(engine: Engine, far: ImageStore, host: Host) -> None:
@@ -148,7 +148,7 @@ def test_what_is_in_the_way_is_named(engine: Engine, far: ImageStore, host: Host
     with pytest.raises(HostError, match="Welcome"):
         engine.archives.send(["app:1"], "root@127.0.0.1", host.options, "echo Welcome #").result()
     # What goes wrong there is told here.
-    blocked = f"env LIMPET_DATA_ROOT=/dev/null/x LIMPET_RUN_ROOT=/dev/null/x {PROGRAM}"
+    blocked = f"env LIMPET_DATA_ROOT=/dev/null/x LIMPET_RUN_ROOT=/dev/null/x {LIMPET}"
     with pytest.raises(HostError, match=r"root@127\.0\.0\.1: .*/dev/null/x"):
         engine.archives.send(["app:1"], "root@127.0.0.1", host.options, blocked).result()
 
@@ -168,7 +168,7 @@ def test_a_bundle_holds_what_is_new(
     def limpet(data: str, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "LIMPET_DATA_ROOT": data, "LIMPET_RUN_ROOT": f"{data}-run"}
         return subprocess.run(
-            [PROGRAM, *words], env=environment, capture_output=True, text=True, timeout=60
+            [LIMPET, *words], env=environment, capture_output=True, text=True, timeout=60
         )
 
     whole, update = str(tmp_path / "whole.tar"), str(tmp_path / "update.tar")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from core.containers.lifecycle import Containers
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(params=["fork", "spawner"])

@@ -13,6 +13,7 @@ from core.config import Config
 from core.images.digest import digest_of
 from core.registry.client import RegistryClient
 from core.registry.upload import put_manifest
+from tests.e2e.command_line import LIMPET
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import HostileRegistry, layer_tar
 
@@ -20,8 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
-
-PROGRAM = Path(__file__).parent.parent.parent / "bin/limpet"
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def limpet(
     environment: dict[str, str], *words: str, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
     ran = subprocess.run(
-        [str(PROGRAM), *words], env=environment, capture_output=True, text=True, timeout=60
+        [LIMPET, *words], env=environment, capture_output=True, text=True, timeout=60
     )
     assert ran.returncode == code, ran.stderr + ran.stdout
     return ran

@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 
 from core.paths import Paths
+from tests.e2e.command_line import LIMPET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-LIMPET = str(Path(__file__).parent.parent.parent / "bin/limpet")
 TOKEN = "sesame"
 
 

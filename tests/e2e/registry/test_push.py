@@ -22,6 +22,7 @@ from core.registry import upload, upload_notes
 from core.registry.credentials import login
 from core.registry.pull import pull
 from core.registry.push import Pushed, push
+from tests.e2e.command_line import LIMPET
 from tests.fault_proxy import FaultProxy, TokenGate, cut, late, silent
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import layer_tar
@@ -343,11 +344,10 @@ def test_what_cannot_be_pushed_is_named(
 
 def test_the_program_pushes(source: Registry, target: Registry, paths: Paths) -> None:
     environment = {**os.environ, "LIMPET_DATA_ROOT": paths.data, "LIMPET_RUN_ROOT": paths.run}
-    program = Path(__file__).parent.parent.parent / "bin/limpet"
 
     def limpet(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(program), *words], env=environment, capture_output=True, text=True, timeout=60
+            [LIMPET, *words], env=environment, capture_output=True, text=True, timeout=60
         )
 
     image = f"{source.host}/app:oci"

@@ -16,14 +16,13 @@ from core.jobs import Job
 from core.paths import Paths
 from core.registry.pull import pull
 from core.registry.updates import User, check_updates
+from tests.e2e.command_line import LIMPET
 from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
 from tests.hostile_registry import HostileRegistry, layer_tar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-PROGRAM = Path(__file__).parent.parent.parent / "bin/limpet"
 
 
 @pytest.fixture
@@ -88,7 +87,7 @@ def test_a_container_takes_a_newer_image_and_goes_back(tmp_path: Path) -> None:
 
     def limpet(*words: str) -> str:
         done = subprocess.run(
-            [PROGRAM, *words], env=environment, capture_output=True, text=True, timeout=60
+            [LIMPET, *words], env=environment, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
