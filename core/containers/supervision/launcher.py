@@ -38,10 +38,9 @@ class Launcher:
 
         self._directory = directory
         self._lock = allocate_lock()
-        self._door: _socket.socket | None = None
-        """A connection whose request has not been made yet: a fork is getting ready for it."""
-        self._kind = ""
-        """What is to be asked for at that door."""
+        self._door: tuple[_socket.socket, str] | None = None
+        """A connection whose request has not been made yet, and what is to be asked for there: a
+        fork is getting ready for it."""
         self._again = True
         self._pid = 0
         """Of the process between, which starts a spawner that is nobody's child."""
@@ -52,9 +51,9 @@ class Launcher:
         Only for a process with one thread, and early: what is in memory now stays in the
         memory of every monitor.
         """
-        self._again, self._kind = False, kind
+        self._again = False
         path = self._path()
-        self._door = _knock(path, kind) or self._open(path, kind, _fork_spawner)
+        self._door = (_knock(path, kind) or self._open(path, kind, _fork_spawner)), kind
 
     def launch(
         self,
@@ -87,14 +86,14 @@ class Launcher:
         finally:
             if self._again:
                 with self._lock:
-                    if self._door is None:
-                        self._kind, self._door = kind, _knock(self._path(), kind + LATER)
+                    if self._door is None and (door := _knock(self._path(), kind + LATER)):
+                        self._door = door, kind
 
     def close(self) -> None:
         """Let go of the spawner; containers go on, and it for as long as they do."""
         with self._lock:
             if self._door is not None:
-                self._door.close()
+                self._door[0].close()
                 self._door = None
             self._reap()
 
@@ -106,12 +105,12 @@ class Launcher:
         `anew`: of a spawner that this process starts now.
         """
         with self._lock:
-            door, self._door = self._door, None
-        if door is not None and (anew or kind != self._kind):
-            door.close()
-        elif door is not None:
+            ready, self._door = self._door, None
+        if ready is not None and (anew or kind != ready[1]):
+            ready[0].close()
+        elif ready is not None:
             try:
-                return self._try_send(door, request, fds)
+                return self._try_send(ready[0], request, fds)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # somebody killed it; containers do not depend on it
         with self._lock:
