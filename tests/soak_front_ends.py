@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -24,6 +25,7 @@ LINES = (
     "image find passwd", "run --network none --rm starter sh -c 'echo a | tee /b'",
 )  # fmt: skip
 PROBE = "version"
+SETTLE_S = 0.3
 
 
 class App:
@@ -44,12 +46,26 @@ class App:
                 self.terminal.type(part)
             else:
                 self.terminal.keys(part)
-            self.terminal.settle(0.3)
+            self._settle()
         for _ in range(4):
             self.terminal.keys("escape")
-            self.terminal.settle(0.3)
+            self._settle()
         self.terminal.until(DASHBOARD)
         self.terminal.output.clear()
+
+    def _settle(self) -> None:
+        """Wait as a person does who sees what a key has done: on a busy host that takes a while."""
+        self.terminal.settle(SETTLE_S)
+        while self._is_at_work():
+            self.terminal.settle(SETTLE_S)
+
+    def _is_at_work(self) -> bool:
+        """Tell whether a thread of it has, or waits for, a processor or the disk."""
+        for task in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with contextlib.suppress(FileNotFoundError):
+                if task.read_text().rpartition(")")[2].split()[0] in "RD":
+                    return True
+        return False
 
     def close(self) -> None:
         """Quit, as a person does; AssertionError when it does not end well."""
