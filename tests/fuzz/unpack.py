@@ -84,7 +84,7 @@ class Fuzzer:
             raise Finding(f"{type(error).__name__}: {error}") from error
         else:
             self.unpacked += 1
-            read_index(str(index))
+            self._read_index(index)
         took = time.monotonic() - start
         shutil.rmtree(target)
         for file in (blob, index):
@@ -98,6 +98,13 @@ class Fuzzer:
                 raise Finding(f"outside of the layer changed: {', '.join(sorted(changed))}")
         if took > LONGEST_S:
             raise Finding(f"took {took:.1f} s")
+
+    @staticmethod
+    def _read_index(index: Path) -> None:
+        try:
+            read_index(str(index))
+        except Exception as error:
+            raise Finding(f"its index cannot be read: {error}") from error
 
 
 def _headers(tar: bytearray) -> list[int]:

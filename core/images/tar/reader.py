@@ -77,9 +77,9 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
                 elif kind == b"g":
                     shared.update(_pax(content))
                 elif kind == b"L":
-                    long_name = content.rstrip(b"\0")
+                    long_name = _text(content)
                 else:
-                    long_link = content.rstrip(b"\0")
+                    long_link = _text(content)
                 continue
             break
         if shared:
@@ -221,7 +221,7 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
         if length > len(content) or not record.endswith(b"\n") or b"=" not in record:
             raise Corrupt("a PAX record that does not end where it says")
         key, _, value = record[:-1].partition(b"=")
-        if key in (b"path", b"linkpath") and b"\0" in value:
+        if key in (b"path", b"linkpath", b"GNU.sparse.name") and b"\0" in value:
             raise Corrupt("a NUL byte in a PAX name")
         if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
             # Format 0.0 repeats these in turn; 0.1 has the same numbers in one list.

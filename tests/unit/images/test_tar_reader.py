@@ -36,7 +36,7 @@ def members(draw: st.DrawFn) -> tuple[tarfile.TarInfo, bytes]:
     if info.type in (HARDLINK, SYMLINK):
         info.linkname = draw(names())
     if info.type in (b"3", b"4"):
-        info.devmajor, info.devminor = draw(st.integers(0, 4095)), draw(st.integers(0, 2**20))
+        info.devmajor, info.devminor = draw(st.integers(0, 4095)), draw(st.integers(0, 2**20 - 1))
     return info, content
 
 
@@ -143,6 +143,23 @@ def test_a_global_header_counts_for_all_that_follow() -> None:
     shared[148:156] = b"%06o\0 " % sum(shared[:512])
     found = read(archive(bytes(shared), entry("a"), entry("b", uid=3)))
     assert [got.uid for got, _ in found] == [77, 77]
+
+
+def test_a_long_name_ends_at_its_first_nul() -> None:
+    """As names of C do; an index of files keeps them apart by that byte."""
+    body = b"n" * 120 + b"\0hidden"
+    long = [raw_header(b"long", kind, size=b"%011o" % len(body)) + body.ljust(512, b"\0")
+            for kind in (b"L", b"K")]  # fmt: skip
+    [(got, _)] = read(archive(*long, raw_header(b"l", b"2")))
+    assert (got.name, got.link) == (b"n" * 120, b"n" * 120)
+
+
+@pytest.mark.parametrize("key", [b"path", b"linkpath", b"GNU.sparse.name"])
+def test_a_nul_in_a_pax_name_is_refused(key: bytes) -> None:
+    sparse = b"".join(pax_record(b"GNU.sparse." + name, value)
+                      for name, value in ((b"size", b"0"), (b"map", b"0,0")))  # fmt: skip
+    with pytest.raises(Corrupt, match="NUL"):
+        read(archive(pax_header(sparse + pax_record(key, b"a\0b")), entry("a")))
 
 
 def test_numbers_in_base_256() -> None:
