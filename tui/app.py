@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 from textual import on
@@ -14,7 +15,7 @@ from textual.filter import Monochrome, NoColor
 
 from core import garbage
 from core.linux.heap import limit_arenas
-from tui import gone_widgets, key_sequences
+from tui import gone_widgets, key_sequences, line_noise
 from tui.bridge import Answered, Bridge, Changed
 from tui.hang_up import on_hang_up
 from tui.keymap import Keymap, named
@@ -29,7 +30,7 @@ from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from textual.events import Event
@@ -207,6 +208,14 @@ class LimpetApp(OpensScreens):
 
             self._driver.write(notification("limpet", words))
 
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Give the terminal away for a while, and its keys' signals with it."""
+        from tui.host_programs import keyboard_given_away
+
+        with keyboard_given_away(), super().suspend():
+            yield
+
     # Leaving
 
     def action_leave(self) -> None:
@@ -306,6 +315,7 @@ def show(app: LimpetApp) -> int | None:
     garbage.put_off()
     limit_arenas(1)
     key_sequences.teach()
+    line_noise.bear()
     gone_widgets.let_go()
     return app.run(mouse=bool(app.engine.config["tui", "mouse"]))
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import termios
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from core.commands.lines import split_pipe
 from core.commands.result import Document, Foreground, Lines, Result, Running, Table, Text
@@ -32,6 +32,7 @@ FULL_SCREEN = frozenset((
 ))  # fmt: skip
 """Programs that are given the terminal; the output of others becomes a block."""
 KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
+"""What a terminal's keys send to everybody in its foreground, a limpet that waits included."""
 
 
 class OnHost(Foreground):
@@ -108,7 +109,6 @@ def _relay(foreground: Foreground, fd: int) -> None:
 def _terminal(argv: list[str], fds: tuple[int, ...], feed: Feed | None) -> int:
     """Run a program on the terminal; HostError when it does not exist."""
     stdin, stdout, stderr = fds
-    before = [signal.signal(number, _let_pass) for number in KEYBOARD]
     modes = _make_sane(stdin)
     try:
         program = subprocess.Popen(
@@ -123,8 +123,6 @@ def _terminal(argv: list[str], fds: tuple[int, ...], feed: Feed | None) -> int:
     finally:
         if modes:
             termios.tcsetattr(stdin, termios.TCSADRAIN, modes)
-        for number, handler in zip(KEYBOARD, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _make_sane(fd: int) -> list[Any]:
@@ -141,8 +139,19 @@ def _make_sane(fd: int) -> list[Any]:
     return before
 
 
+@contextmanager
+def keyboard_given_away() -> Iterator[None]:
+    """Take no notice of what keys send as signals: they are for who has the terminal."""
+    before = [signal.signal(number, _let_pass) for number in KEYBOARD]
+    try:
+        yield
+    finally:
+        for number, handler in zip(KEYBOARD, before, strict=True):
+            signal.signal(number, handler)
+
+
 def _let_pass(*_: object) -> None:
-    """Take no notice: the signal is for the program.  (An ignored one it would inherit.)"""
+    """Do nothing.  (A signal that is ignored would be so in the program, too.)"""
 
 
 def _pour(feed: Feed, pipe: IO[bytes]) -> None:

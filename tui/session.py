@@ -6,8 +6,10 @@ The bridge carries lines out in threads; here is what the app does with what the
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+from contextlib import suppress
 
 from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error, UsageError
@@ -190,13 +192,18 @@ class Session:
             leaving = "" if isinstance(foreground, OnHost) else f"  ({keys} leaves it running)"
             tell(f"limpet: {foreground.title}{leaving}\n")
             started = time.monotonic()
+            if not isinstance(foreground, OnHost):
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 code = foreground.relay(0, 1, 2)
+            except KeyboardInterrupt:  # as a command of its own ends
+                code = 128 + signal.SIGINT
             except Exception as caught:  # noqa: BLE001 - shown in the session, bugs included
                 error = caught
             if error is None and code > 0 and time.monotonic() - started < QUICK_S:
                 tell(f"\nlimpet: it ended with {code}; enter goes back ")
-                sys.stdin.readline()
+                with suppress(KeyboardInterrupt):
+                    sys.stdin.readline()
         self.foreground_ended(number, code, error)
 
     def foreground_ended(self, number: int, code: int, error: Exception | None) -> None:

@@ -98,6 +98,10 @@ class Terminal:
         """Type text as it is."""
         self._child.send(text.encode())
 
+    def send(self, data: bytes) -> None:
+        """Send what no key sends."""
+        self._child.send(data)
+
     def resize(self, columns: int, rows: int) -> None:
         """Change the window's size, as dragging its corner does."""
         self.screen.resize(rows, columns)
@@ -162,12 +166,17 @@ class Terminal:
         cut = data.rfind(b"\x1b")
         whole = cut < 0 or COMPLETE.match(data, cut)
         data, self._half = (data, b"") if whole else (data[:cut], data[cut:])
-        self._stream.feed(FOREIGN.sub(_keep_known, data))
+        self._stream.feed(readable(data))
 
     def _framed(self) -> str:
         edge = "+" + "-" * self.screen.columns + "+"
         lines = [f"|{line:{self.screen.columns}}|" for line in self.screen.display]
         return "\n".join([edge, *lines, edge])
+
+
+def readable(data: bytes) -> bytes:
+    """Return whole sequences without what pyte would print."""
+    return FOREIGN.sub(_keep_known, data)
 
 
 def _keep_known(found: re.Match[bytes]) -> bytes:

@@ -50,3 +50,10 @@ async def test_nothing_to_name_needs_no_list() -> None:
     app = host([])
     async with app.run_test(size=(60, 18)):
         assert not app.shown.query_one(LineList).display
+
+
+async def test_the_smallest_window_is_large_enough_to_say_no() -> None:
+    app = host(["container web", "日本語 " * 30])
+    async with app.run_test(size=(2, 1)) as pilot:
+        await pilot.press("n")
+        assert app.answers == [False]

@@ -140,9 +140,13 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         self.dismiss(yes)
 
 
+NARROWEST = 10
+"""Lines are wrapped to that at least, however small the window is."""
+
+
 def _wrapped(line: str, columns: int) -> list[list[Part]]:
     """Return a line of the plan whole, however long: nobody says yes to half of it."""
-    parts = textwrap.wrap(line, columns - 2, subsequent_indent="  ") or [""]
+    parts = textwrap.wrap(line, max(columns - 2, NARROWEST), subsequent_indent="  ") or [""]
     return [[("  ", ""), (part, "")] for part in parts]
 
 

@@ -159,9 +159,13 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
         self.dismiss(None)
 
 
+NARROWEST = 10
+"""Lines are wrapped to that at least, however small the window is."""
+
+
 def _line(line: str, room: int) -> list[list[Part]]:
     """Return a line, wrapped; keys stand in a column of their own."""
     before, tab, after = line.partition("\t")
     keys, words = (f"{before:<{KEYS}}", after) if tab else ("", before)
-    first, *others = textwrap.wrap(words, room - len(keys)) or [""]
+    first, *others = textwrap.wrap(words, max(room - len(keys), NARROWEST)) or [""]
     return [[(keys, "accent"), (first, "")], *([(" " * len(keys) + more, "")] for more in others)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import _signal
 import os
 import select
+import time
 
 from core.containers.attach.detach_keys import DetachScanner
 from core.containers.attach.session import lost
@@ -24,6 +25,11 @@ PROXIED = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM,
 """Signals that a front end without a raw terminal passes on to the container."""
 FATAL = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 """Signals that end a front end with a raw terminal, once the terminal is restored."""
+ASKING = (_signal.SIGINT, _signal.SIGTERM)
+AGAIN_S = 2.0
+TIMES = 3
+"""So many of SIGINT and SIGTERM, each so soon after the other, leave what takes no notice."""
+ONCE_MORE = b"limpet: ctrl-c once more leaves it running\r\n"
 SIZE_POLL_MS = 250
 """How often a thread that cannot have signal handlers looks at the terminal's size."""
 DETACHED = -1
@@ -55,11 +61,14 @@ class Relay:
         self._size = (0, 0)
         numbers = FATAL if self._raw else PROXIED if proxy else ()
         self._signals = _Signals(numbers)
+        self._asked = 0
+        """How often in a row the container was asked to end, last at `_asked_at`."""
+        self._asked_at = 0.0
         self._poll = select.poll()
         self._reading = False
 
     def run(self) -> int:
-        """Relay until the exit code (returned) or the detach keys (-1)."""
+        """Relay until the exit code (returned), or until the person leaves (-1)."""
         saved = terminal.make_raw(self._stdin_fd) if self._raw else None
         try:
             self._signals.install()
@@ -130,10 +139,7 @@ class Relay:
             self._send(b"0" + data)
             self._unanswered += 1
             self._watch_stdin()
-        if detach:
-            self._send(bytes((protocol.DETACH,)))
-            return DETACHED
-        return None
+        return self._detach() if detach else None
 
     def _take_signals(self) -> int | None:
         for number in self._signals.read():
@@ -144,7 +150,22 @@ class Relay:
                 raise InterruptedError(f"signal {number}")
             else:
                 self._send(protocol.signal(number))
+                if number in ASKING and self._insists():
+                    return self._detach()
         return None
+
+    def _insists(self) -> bool:
+        """Tell whether the person asks again and again what does not hear it; say how to leave."""
+        now = time.monotonic()
+        self._asked = self._asked + 1 if now - self._asked_at < AGAIN_S else 1
+        self._asked_at = now
+        if self._asked == TIMES - 1 and os.isatty(self._fds[2]):
+            _write_all(self._fds[2], ONCE_MORE)
+        return self._asked >= TIMES
+
+    def _detach(self) -> int:
+        self._send(bytes((protocol.DETACH,)))
+        return DETACHED
 
     def _send_size(self) -> None:
         if self._size_fd < 0:

@@ -49,7 +49,8 @@ class Session:
     ) -> int:
         """Join these descriptors with the container until it ends or the person leaves.
 
-        Returns the exit code, or -1 when `detach_keys` (`ctrl-p,ctrl-q`) were typed.  The
+        Returns the exit code, or -1 when the person left: by `detach_keys` (`ctrl-p,ctrl-q`), or,
+        where the container has no terminal, by ctrl-c three times in a row.  The
         terminal is raw meanwhile, if both sides have one, and is restored whatever
         happens.  Without `stdin` nothing is read, without `proxy` no signal passed on.
         Raises HostError when the monitor is gone, BrokenPipeError when the reader of our output

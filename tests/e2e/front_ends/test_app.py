@@ -58,6 +58,52 @@ def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> Non
         assert terminal.wait() == 0
 
 
+def test_the_app_goes_on_after_what_is_no_text(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(TABLES)
+        terminal.keys(":")
+        for noise in (b"caf\xe9 ", b"\xff\xfe", b"\x1b[1114112u", b"\x1b[55296u"):
+            terminal.send(noise)
+        terminal.until(r"caf\ufffd")
+        terminal.keys("ctrl-u")
+        terminal.type("version | tr a-z A-Z\r")
+        terminal.until(r"LIMPET \d")
+
+
+def test_an_editor_has_the_keys_that_are_signals(env: dict[str, str], tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\ntrap '' INT QUIT\nkill -INT 0\nkill -QUIT 0\necho version > $1\n")
+    editor.chmod(0o755)
+    with Terminal([LIMPET], env={**env, "EDITOR": f"exec {editor}"}) as terminal:
+        terminal.until(TABLES)
+        terminal.keys(":")
+        terminal.send(b"\x1bOS")  # f4
+        terminal.until(r"› +version$")
+        terminal.keys("f5")
+        terminal.until(r"limpet 0\.")
+
+
+@pytest.mark.parametrize("words", ["", "--sig-proxy=false "])
+def test_what_hears_no_signal_can_be_left(words: str, env: dict[str, str]) -> None:
+    """A container without a terminal takes ctrl-p ctrl-q for its own."""
+    limpet(env, "image", "starter")
+    limpet(env, "run", "-d", "--name", "deaf", "--network", "none", "starter", "sleep", "1000")
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(r"deaf +starter +up")
+        terminal.type(f":attach {words}deaf\r")
+        terminal.until(r"limpet: attach deaf")
+        terminal.settle(0.3)
+        if not words:
+            terminal.keys("ctrl-c")
+            terminal.settle(0.3)
+            terminal.keys("ctrl-c")
+            terminal.until(r"ctrl-c once more leaves it running")
+        terminal.keys("ctrl-c")
+        terminal.until(r"ended with 130" if words else r"left running")
+        terminal.keys("escape")
+        terminal.until(r"deaf +starter +up")
+
+
 def test_the_app_ends_with_its_terminal_though_nobody_says_so(env: dict[str, str]) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
