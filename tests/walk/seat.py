@@ -1,0 +1,188 @@
+"""The seat at the terminal: sends bytes, reads what the app writes down of itself, looks seldom."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+from pathlib import Path
+
+import pyte
+
+from tests.e2e.terminal import readable
+from tests.walk.hands import FOCUS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PATIENCE_S = 30.0
+"""An app that has not answered by then hangs."""
+AGAIN_S = 1.0
+"""A broken sequence may have swallowed the question."""
+
+
+class Finding(Exception):
+    """Something is not as it should be; says what."""
+
+
+class Seat:
+    """One app on a terminal."""
+
+    def __init__(self, argv: Sequence[str], env: dict[str, str], told: Path, cwd: Path) -> None:
+        told.write_text("")
+        self._told = told.open(encoding="utf-8", errors="replace")
+        self.columns, self.rows = 80, 24
+        self.away = False
+        self.guest = ""
+        """What has the terminal meanwhile."""
+        self.ended = False
+        self.keys: list[tuple[str, str, str]] = []
+        """(key, screen, what has the focus), as the app got them; taken by who reads them."""
+        self.screen, self.focus, self.address = "", "", ""
+        self.active: list[str] = []
+        """The keys that do something here."""
+        self.sent_bytes = 0
+        self._answers = 0
+        self._tail = b""
+        self._picture: pyte.ByteStream | None = None
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execve(argv[0], list(argv), env)
+        os.set_blocking(self._fd, False)
+        self.resize(80, 24)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the window's size."""
+        self.columns, self.rows = columns, rows
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def send(self, data: bytes) -> None:
+        """Type; what nobody reads within a few seconds is dropped, as a terminal does."""
+        deadline = time.monotonic() + 3
+        while data and not self.ended and time.monotonic() < deadline:
+            if self._wait(0.1, writing=True):
+                with contextlib.suppress(OSError):
+                    data = data[os.write(self._fd, data[:1024]) :]
+
+    def settle(self, seconds: float) -> None:
+        """Take in what comes for a time."""
+        deadline = time.monotonic() + seconds
+        while not self.ended and (left := deadline - time.monotonic()) > 0:
+            self._wait(left)
+        self._read_told()
+
+    def _wait(self, seconds: float, *, writing: bool = False) -> bool:
+        """Read what is there, after a while at most; tell whether writing is possible."""
+        wanted = [self._fd] if writing else []
+        reads, writes, _ = select.select([self._fd], wanted, [], seconds)
+        if reads:
+            try:
+                data = os.read(self._fd, 1 << 16)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                data = b""
+            self.ended = not data
+            self.sent_bytes += len(data)
+            self._tail = (self._tail + data)[-4000:]
+            if self._picture:
+                self._picture.feed(readable(data))
+        return bool(writes)
+
+    def _read_told(self) -> None:
+        for line in self._told:
+            kind, *words = line.rstrip("\n").split("\t")
+            if kind == "key":
+                self.keys.append((words[0], words[1], words[2]))
+            elif kind == "here":
+                self.screen, self.focus, self.address, *self.active = words
+                self._answers += 1
+            elif kind in ("away", "back"):
+                self.away = kind == "away"
+                self.guest = words[0] if words else ""
+            elif kind == "bug":
+                raise Finding(words[0].replace("\\n", "\n"))
+
+    def ask(self) -> float:
+        """Wait until all that was typed is done; return how long that took, in seconds.
+
+        It may end, or give the terminal away, instead.
+        """
+        begun = time.monotonic()
+        before = self._answers
+        asked = 0.0
+        while not (self.ended or self.away or self._answers > before):
+            now = time.monotonic()
+            if now - begun > PATIENCE_S:
+                raise Finding(f"no answer within {PATIENCE_S:g} s\n{self.stacks()}")
+            if now - asked > AGAIN_S:
+                asked = now
+                self.send(FOCUS)
+            self._wait(0.01)
+            self._read_told()
+        return time.monotonic() - begun
+
+    def stacks(self) -> str:
+        """Return where each thread of the app is."""
+        os.kill(self.pid, signal.SIGUSR1)
+        self.settle(0.5)
+        return Path(f"{self._told.name}.stacks").read_text()
+
+    def picture(self) -> str:
+        """Have the app paint anew, and return what the terminal then shows."""
+        screen = pyte.Screen(self.columns, self.rows)
+        self._picture = pyte.ByteStream(screen)
+        self.send(b"\x0c")
+        self.settle(0.5)
+        self._picture = None
+        return "\n".join(line.rstrip() for line in screen.display)
+
+    def until(self, words: str, seconds: float) -> float:
+        """Wait for words to be painted by the app; return how long that took, in seconds."""
+        screen = pyte.Screen(self.columns, self.rows)
+        self._picture = pyte.ByteStream(screen)
+        begun = time.monotonic()
+        while not any(words in line for line in screen.display):
+            if self.ended or time.monotonic() - begun > seconds:
+                shown = self.picture()
+                raise Finding(f"{words!r} did not show within {seconds:g} s:\n{shown}")
+            self._wait(0.02)
+        self._picture = None
+        return time.monotonic() - begun
+
+    def wait(self) -> int:
+        """Read to the end; return the exit code, negative for a signal."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.ended:
+            if time.monotonic() > deadline:
+                raise Finding(f"it does not end:\n{self.words}")
+            self._wait(0.1)
+        self._read_told()
+        os.close(self._fd)
+        self._told.close()
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+    @property
+    def words(self) -> str:
+        """What was written last, as it is."""
+        return self._tail.decode("utf-8", "replace")
+
+    def memory_kb(self) -> int:
+        """Return how much memory the app has."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
