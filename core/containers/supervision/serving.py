@@ -9,7 +9,6 @@ from __future__ import annotations
 import _socket
 import marshal
 import os
-import select
 
 from core.containers.runtime import enter, init
 from core.containers.supervision import (
@@ -28,35 +27,29 @@ if TYPE_CHECKING:
 
     from core.containers.supervision.child import Forked
 
-LATER = b" later"
-MONITOR = (b"monitor", b"monitor later")
-"""What a front end says that will want a container started, soon or later."""
-START_MS = 40
-"""What a start may take."""
+MONITOR = b"monitor"
+"""What a front end says that will want a container started."""
 TAKEN = b"t"
 """The first byte of a report: the request has been read, whoever asked must not ask again."""
 
 
-def serve(door: int, life: int, terminated: int) -> NoReturn:
-    """Take one request from the socket `door` and become what it asks for.
+def serve(kind: bytes, door: int, life: int, terminated: int) -> NoReturn:
+    """Take one request, of that kind, from the socket `door` and become what it asks for.
 
     What it will start is forked ahead, and waits for its plan.  `life` is open as long as
     this process, `terminated` is a signalfd of SIGTERM.
     """
     os.setsid()
     child.keep_only((door, life, terminated))
-    asked = os.read(door, 32)
-    principal = deputy.fork({}) if asked in MONITOR else None
+    principal = deputy.fork({}) if kind == MONITOR else None
     if isinstance(principal, deputy.Deputy):
         os.close(door)
         watch.keep(principal, (life, terminated), monitor.go_on)
-    if asked.endswith(LATER):
-        _give_way(door)
     channel = _socket.socket(fileno=door)
     if surroundings.has_new_code():
         os._exit(0)  # whoever asked starts a spawner that has it, too
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    first = _try_fork(asked, own)
+    first = _try_fork(kind, own)
     received = request.receive(channel)
     channel.close()
     if received is None:
@@ -68,7 +61,7 @@ def serve(door: int, life: int, terminated: int) -> NoReturn:
     shared = job.get("pid_namespace", 0)
     if shared and isinstance(first, child.Forked):
         child.abandon(first)
-        first = _try_fork(asked, own, shared)
+        first = _try_fork(kind, own, shared)
     if not isinstance(first, child.Forked):
         os.write(report, marshal.dumps(("error", "pid namespace", *first, 125)))
         os._exit(0)
@@ -77,20 +70,13 @@ def serve(door: int, life: int, terminated: int) -> NoReturn:
     exec_session.run(job, first, report, owner)
 
 
-def _give_way(door: int) -> None:
-    """Leave the processors to what has just been started, unless the next request is there."""
-    poll = select.poll()
-    poll.register(door, select.POLLIN)
-    poll.poll(START_MS)
-
-
-def _try_fork(asked: bytes, own: int, shared: int = 0) -> Forked | tuple[int, str]:
+def _try_fork(kind: bytes, own: int, shared: int = 0) -> Forked | tuple[int, str]:
     """Fork a container's first process, in the pid namespace it is to have, or an exec's.
 
     `own` and `shared` as in `child.fork_first`.  Returns errno and text where the host does
     not let us.
     """
-    if asked not in MONITOR:
+    if kind not in MONITOR:
         return child.fork(enter.run)
     try:
         return child.fork_first(init.run, own, shared)

@@ -1,8 +1,9 @@
 """Forks monitors and exec sessions; run by file path, ends with the last of them.
 
 It imports everything they need once, so that all it forks share that memory.  Whoever
-connects gets a fork, which makes ready what it can and waits for its request: this process
-reads none itself, so nothing of one container is in the memory of the next.  It keeps no
+connects and says what kind of thing it will want gets a fork, which makes ready what it can
+and waits for its request: this process reads none itself, so nothing of one container is in the
+memory of the next.  It keeps no
 descriptor but its socket and the ends of pipes by which it sees those it forked end.
 """
 
@@ -14,17 +15,25 @@ import gc
 import os
 import select
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    Serve = Callable[[int, int], NoReturn]
+    Serve = Callable[[bytes, int, int], NoReturn]
 
 BACKLOG = 128
 ALONE_MS = 200
 """A container that runs so long will be neither the only one nor the last."""
+GIVE_WAY_S = 0.004
+"""So long the processors are left to what has just been started."""
+LATER = b" later"
+"""Behind the kind of what a front end will want: it has just made a request, and may not soon
+make another."""
+MAX_KIND = 32
+NEVER = float("inf")
 
 
 def main(path: str, first: _socket.socket) -> None:
@@ -47,10 +56,10 @@ def main(path: str, first: _socket.socket) -> None:
     terminated = process.signalfd(_signal.SIGTERM)  # for those that are forked
     alive: dict[int, int] = {}
 
-    def serve(door: int, life: int) -> NoReturn:
-        serving.serve(door, life, terminated)
+    def serve(kind: bytes, door: int, life: int) -> NoReturn:
+        serving.serve(kind, door, life, terminated)
 
-    _fork(first.detach(), serve, alive)
+    _fork(os.read(first.fileno(), MAX_KIND), first.detach(), serve, alive)
     surroundings.note_code()
     try:
         listener = _listen(path)
@@ -117,24 +126,49 @@ def _serve_all(
     poll.register(listener.fileno(), select.POLLIN)
     for fd in alive:
         poll.register(fd, 0)  # no more than hang-ups
+    doors: dict[int, tuple[float, bytes]] = {}
+    """What nothing has been forked for yet: when that is due, and what will be wanted."""
     while True:
-        ready = poll.poll(0 if not alive else None if prepared else ALONE_MS)
-        if not ready and not alive:
+        otherwise = 0 if not alive else -1 if prepared else ALONE_MS
+        ready = poll.poll(_left_ms(doors) if doors else otherwise)
+        if not (ready or alive or doors):
             return
-        if not prepared and (not ready or listener.fileno() in dict(ready)):
-            prepare()
-            prepared = True
         for fd, _ in ready:
             if fd == listener.fileno():
-                accepted, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
-                poll.register(_fork(accepted, serve, alive), 0)
+                door, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - all that the lean socket module has
+                poll.register(door, select.POLLIN)
+                doors[door] = NEVER, b""
+            elif fd in doors:
+                doors[fd] = _hear(fd, doors[fd][1])
             else:
                 poll.unregister(fd)
                 os.close(fd)
                 os.waitpid(alive.pop(fd), 0)
+        due = [door for door, (when, _) in doors.items() if when <= time.monotonic()]
+        if not prepared and (due or not ready):
+            prepare()
+            prepared = True
+        for door in due:
+            poll.unregister(door)
+            poll.register(_fork(doors.pop(door)[1], door, serve, alive), 0)
 
 
-def _fork(door: int, serve: Serve, alive: dict[int, int]) -> int:
+def _hear(door: int, kind: bytes) -> tuple[float, bytes]:
+    """Read what will be wanted, unless that is known already and the request has come."""
+    if kind:
+        return 0, kind
+    kind = os.read(door, MAX_KIND)
+    in_haste = not kind.endswith(LATER)
+    return 0 if in_haste else time.monotonic() + GIVE_WAY_S, kind.removesuffix(LATER)
+
+
+def _left_ms(doors: dict[int, tuple[float, bytes]]) -> int:
+    """Return the time until something is due; -1 if nobody can say."""
+    first = min(when for when, _ in doors.values())
+    return -1 if first == NEVER else max(0, int((first - time.monotonic()) * 1000) + 1)
+
+
+def _fork(kind: bytes, door: int, serve: Serve, alive: dict[int, int]) -> int:
     """Fork for a connection; returns the pipe that hangs up when the fork has ended.
 
     That goes into `alive` with its PID.
@@ -143,7 +177,7 @@ def _fork(door: int, serve: Serve, alive: dict[int, int]) -> int:
     alive[read] = os.fork()
     if not alive[read]:
         try:
-            serve(door, write)
+            serve(kind, door, write)
         finally:
             os._exit(1)
     os.close(door)
