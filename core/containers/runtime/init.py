@@ -11,7 +11,7 @@ import marshal
 import os
 import sys
 
-from core.containers.runtime import becoming, plan, program, steps, users
+from core.containers.runtime import becoming, copies, plan, program, steps, users
 from core.linux import path, process, terminal
 from core.network import hot
 
@@ -37,6 +37,7 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
     channel = _socket.socket(fileno=sync)
     stage = "start"
     try:
+        pages = copies.open_map(copies.FIRST)
         becoming.forget_imports()
         os.setsid()
         becoming.default_signals()
@@ -56,7 +57,7 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
             elif context.root_fd >= 0 and "identity" not in launch:
                 launch["identity"] = _identity(launch, context.root_fd)
         stage = "run " + launch["argv"][0]
-        _become(launch, stdio, context, channel)
+        _become(launch, stdio, context, channel, pages)
     except program.CannotRun as error:
         fail(channel, stage, error.errno, error.text, error.exit_code)
     except LookupError as error:
@@ -102,6 +103,7 @@ def _become(
     stdio: tuple[int, int, int] | None,
     context: steps.Context,
     channel: _socket.socket,
+    pages: int,
 ) -> None:
     """Take on the program's user, descriptors and directory, and execve it."""
     becoming.enter_directory(launch["cwd"])
@@ -117,6 +119,7 @@ def _become(
     opened = program.open_program(program.find(launch["argv"][0], environment), launch["argv"])
     becoming.set_rlimits(launch["rlimits"])
     becoming.take_identity(identity, launch["capabilities"])
+    copies.note(copies.FIRST, pages)
     process.close_range(3, flags=process.CLOSE_RANGE_CLOEXEC)
     _end_with_monitor(channel)
     program.execute(opened, launch["argv"], environment)

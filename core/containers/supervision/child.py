@@ -12,6 +12,7 @@ import marshal
 import os
 import select
 
+from core.containers.runtime import copies
 from core.containers.runtime.init import FAILED, GO, MAX_MESSAGE, READY, TTY
 from core.containers.supervision import protocol, request
 from core.linux import process
@@ -99,7 +100,7 @@ def fork_first(program: Program, own: int, shared: int) -> Forked:
         return _fork_between(program, shared)
     process.setns(own, process.CLONE_NEWPID)  # what was chosen last may take no more
     _choose_pid_namespace(shared)
-    return fork(program, process.clone_parent)
+    return fork(program, process.clone_parent, copies.FIRST)
 
 
 def _choose_pid_namespace(shared: int) -> None:
@@ -121,7 +122,7 @@ def _fork_between(program: Program, shared: int) -> Forked:
             _choose_pid_namespace(shared)
             pid = process.clone_parent()
             if pid == 0:
-                _wait_for_plan(program, theirs)
+                _wait_for_plan(program, theirs, copies.FIRST)
             os.write(write, marshal.dumps((pid, 0, "")))
         except OSError as error:
             os.write(write, marshal.dumps((0, error.errno or 0, str(error.strerror))))
@@ -137,19 +138,23 @@ def _fork_between(program: Program, shared: int) -> Forked:
     return Forked(pid, ours)
 
 
-def fork(program: Program, fork: Callable[[], int] = os.fork) -> Forked:
-    """Fork a process that runs `program` once `start` tells it what; it ends with this one."""
+def fork(program: Program, fork: Callable[[], int] = os.fork, kind: int = -1) -> Forked:
+    """Fork a process that runs `program` once `start` tells it what; it ends with this one.
+
+    `kind` is what it is to `copies`, if anything.
+    """
     ours, theirs = protocol.pair()
     pid = fork()
     if pid == 0:
-        _wait_for_plan(program, theirs)
+        _wait_for_plan(program, theirs, kind)
     theirs.close()
     return Forked(pid, ours)
 
 
-def _wait_for_plan(program: Program, channel: _socket.socket) -> NoReturn:
+def _wait_for_plan(program: Program, channel: _socket.socket, kind: int) -> NoReturn:
     try:
         _settle((channel.fileno(),))
+        copies.take(kind)
         received = request.receive(channel)
         if received is not None:
             plan, stdio = received

@@ -21,7 +21,7 @@ import time
 
 from core.containers import state
 from core.containers.log.writer import LineWriter, open_log
-from core.containers.runtime import cgroups, init, plan
+from core.containers.runtime import cgroups, copies, init, plan
 from core.containers.state import State
 from core.containers.supervision import child, protocol
 from core.containers.supervision.health import STARTING, Health
@@ -172,6 +172,7 @@ class Monitor:
         self._linger()
         if self._job["auto_remove"]:
             self._remove()
+        copies.note(copies.DEPUTY)
         os._exit(0)
 
     def _make_health(self) -> Health | None:
@@ -232,6 +233,7 @@ class Monitor:
         try:
             os.write(book, marshal.dumps(known))
             self._principal.hand_over(to_watch, fds)
+            copies.note(copies.DEPUTY)
             os._exit(0)
         finally:
             os.close(book)

@@ -10,7 +10,7 @@ import _socket
 import marshal
 import os
 
-from core.containers.runtime import enter, init
+from core.containers.runtime import copies, enter, init
 from core.containers.supervision import (
     child,
     deputy,
@@ -50,6 +50,8 @@ def serve(kind: bytes, door: int, life: int, terminated: int) -> NoReturn:
         os._exit(0)  # whoever asked starts a spawner that has it, too
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     first = _try_fork(kind, own)
+    if kind == MONITOR:
+        copies.take(copies.DEPUTY)
     received = request.receive(channel)
     channel.close()
     if received is None:

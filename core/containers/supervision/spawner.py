@@ -104,6 +104,7 @@ def _listen(path: str) -> _socket.socket:
 
 
 def _rehearse(path: str) -> None:
+    from core.containers.runtime import copies
     from core.containers.supervision import rehearsal
 
     try:
@@ -112,6 +113,7 @@ def _rehearse(path: str) -> None:
         pass  # a full /run: it only saves memory
     gc.collect()
     gc.freeze()
+    copies.prepare()
 
 
 def _serve_all(
