@@ -107,13 +107,13 @@ def _rehearse(path: str) -> None:
     from core.containers.runtime import copies
     from core.containers.supervision import rehearsal
 
+    copies.prepare()
     try:
         rehearsal.rehearse(f"{path}.rehearsal")
     except OSError:
         pass  # a full /run: it only saves memory
     gc.collect()
     gc.freeze()
-    copies.prepare()
 
 
 def _serve_all(

@@ -169,6 +169,7 @@ def test_the_monitor_is_killed_while_its_container_ends(
         dying.containers.stop(container, 1)
     dying.close()
     monkeypatch.undo()
+    until(lambda: not spawners(paths))
     info = left.containers.resolve(container)
     assert info.state == "exited"
     assert info.exit_code in (0, 137)
@@ -218,6 +219,7 @@ def test_the_monitor_is_killed_when_its_settled_container_is_stopped(
         dying.containers.stop(container, 1)
     dying.close()
     monkeypatch.undo()
+    until(lambda: not spawners(paths))
     assert left.containers.resolve(container).state == "exited"
     check(left, container)
 
