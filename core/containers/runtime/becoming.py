@@ -27,9 +27,14 @@ def forget_imports() -> None:
 
 
 def default_signals() -> None:
-    """Take back what Python does to signals: the program would inherit that."""
-    for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
-        _signal.signal(number, _signal.SIG_DFL)
+    """Take back what Python, nohup or a job in the background does to signals.
+
+    Those that are ignored would stay so through execve, and a shell cannot trap them.
+    """
+    for number in _signal.valid_signals():
+        if _signal.getsignal(number) == _signal.SIG_IGN:
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 

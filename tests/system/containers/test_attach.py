@@ -199,6 +199,20 @@ def test_an_exec_ends_with_its_front_end(containers: Containers) -> None:
     until(lambda: _pids(containers, container) == 1)
 
 
+def test_what_the_front_end_ignores_no_program_does(threaded: Containers) -> None:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        container = threaded.create(options("sleep", "1000"))
+        threaded.start(container)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    look = ("grep", "-h", "SigIgn", "/proc/1/status", "/proc/self/status")
+    code, said, _ = run(threaded.exec(container, look))
+    assert code == 0
+    ignored = [int(line.rpartition(b":")[2], 16) for line in said.splitlines()]
+    assert [signals >> signal.SIGUSR1 - 1 & 1 for signals in ignored] == [0, 0]
+
+
 def test_a_detached_exec_goes_on(containers: Containers) -> None:
     container = containers.create(shell("exec sleep 1000"))
     containers.start(container)
