@@ -33,14 +33,14 @@ def render(result: Result) -> int:
     """Show an answer and return the exit code."""
     if isinstance(result, Text):
         if result.text:
-            out(result.text + "\n")
+            out(as_shown(result.text + "\n"))
     elif isinstance(result, Table):
         out(table_text(result))
         if isinstance(result, Live) and _is_screen():
             _keep_looking(result.again)
         return result.code
     elif isinstance(result, Document):
-        out(document_text(result))
+        out(as_shown(document_text(result)))
     elif isinstance(result, Lines):
         _stream(result)
     elif isinstance(result, Building):
@@ -80,6 +80,17 @@ def out(text: str) -> None:
     write(1, data)
 
 
+def harmless(text: str) -> str:
+    """Return text with its control characters made visible, but for tabs and line ends."""
+    lines = ("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+    return "\n".join(lines)
+
+
+def as_shown(text: str) -> str:
+    """Return text as stdout may have it: a terminal is given no orders, a pipe every byte."""
+    return harmless(text) if os.isatty(1) else text
+
+
 def write(fd: int, data: bytes) -> None:
     """Write all of it; HostError when the output takes no more (a full disk)."""
     try:
@@ -96,8 +107,8 @@ def write(fd: int, data: bytes) -> None:
 def report(error: Error) -> None:
     """Write an error and its next step to stderr."""
     red, plain = ("\033[31m", "\033[0m") if _colour(2) else ("", "")
-    lines = [f"{red}limpet: {error.message}{plain}"]
-    lines += [f"  {line}" for line in error.hint.splitlines()]
+    lines = [f"{red}limpet: {harmless(error.message)}{plain}"]
+    lines += [f"  {harmless(line)}" for line in error.hint.splitlines()]
     sys.stderr.write("\n".join(lines) + "\n")
 
 
@@ -106,7 +117,7 @@ def table_text(table: Table) -> str:
     if table.quiet:
         kind = next((c.kind for c in table.columns if c.key == table.quiet), "text")
         shown = (cell(row[table.quiet], kind, full=table.full) for row in table.rows)
-        return "".join(line + "\n" for line in dict.fromkeys(shown))
+        return as_shown("".join(line + "\n" for line in dict.fromkeys(shown)))
     if table.format == "json":
         import json
 
@@ -177,7 +188,7 @@ def _templated(table: Table) -> str:
         for row in table.rows
     ]
     if words == table.format:
-        return "".join(line + "\n" for line in lines)
+        return as_shown("".join(line + "\n" for line in lines))
     titles = {column.key: column.title for column in table.columns}
     head = template.render(
         {key: titles.get(key, key.upper()) for row in table.rows[:1] for key in row} or titles

@@ -75,10 +75,10 @@ def raw_header(name: bytes, kind: bytes = b"0", **fields: bytes) -> bytes:
     return bytes(header)
 
 
-def pax_header(content: bytes) -> bytes:
-    """Return a PAX extended header with that very body, well formed or not."""
+def pax_header(content: bytes, kind: bytes = b"x") -> bytes:
+    """Return a PAX extended (or, `g`, global) header with that very body, well formed or not."""
     size = b"%011o" % len(content)
-    return raw_header(b"pax", b"x", size=size) + content + bytes(-len(content) % 512)
+    return raw_header(b"pax", kind, size=size) + content + bytes(-len(content) % 512)
 
 
 def pax_record(key: bytes, value: bytes) -> bytes:

@@ -139,8 +139,7 @@ def parse_config(content: bytes, what: str = "image config") -> dict[str, Any]:
     for name in ("os", "architecture", "variant", "created"):
         if not isinstance(document.get(name) or "", str):
             raise Corrupt(f"{what}: {name} is not a string")
-    if not isinstance(document.get("config") or {}, dict):
-        raise Corrupt(f"{what}: config is not an object")
+    _check_settings(document.get("config") or {}, f"{what}: config")
     rootfs = document.get("rootfs") or {}
     if not isinstance(rootfs, dict):
         raise Corrupt(f"{what}: rootfs is not an object")
@@ -153,6 +152,33 @@ def parse_config(content: bytes, what: str = "image config") -> dict[str, Any]:
     if not isinstance(history, list) or not all(isinstance(item, dict) for item in history):
         raise Corrupt(f"{what}: history is not a list of objects")
     return document
+
+
+def _check_settings(settings: Any, what: str) -> None:
+    """Check what containers get of an image; Corrupt for a field of another type than Go's."""
+    if not isinstance(settings, dict):
+        raise Corrupt(f"{what} is not an object")
+    for name in ("User", "WorkingDir", "StopSignal"):
+        if not isinstance(settings.get(name), str | None):
+            raise Corrupt(f"{what}.{name} is not a string")
+    for name in ("Env", "Cmd", "Entrypoint", "Shell", "OnBuild"):
+        _check_strings(settings.get(name), f"{what}.{name}")
+    for name in ("Labels", "ExposedPorts", "Volumes", "Healthcheck"):
+        if not isinstance(settings.get(name), dict | None):
+            raise Corrupt(f"{what}.{name} is not an object")
+    if not all(isinstance(text, str) for text in (settings.get("Labels") or {}).values()):
+        raise Corrupt(f"{what}.Labels is not an object of strings")
+    health = settings.get("Healthcheck") or {}
+    _check_strings(health.get("Test"), f"{what}.Healthcheck.Test")
+    for name in ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"):
+        number = health.get(name) or 0
+        if not isinstance(number, int) or not -(1 << 63) <= number < 1 << 63:
+            raise Corrupt(f"{what}.Healthcheck.{name} is not a number of 64 bits")
+
+
+def _check_strings(value: Any, what: str) -> None:
+    if not isinstance(value, list | None) or not all(isinstance(text, str) for text in value or ()):
+        raise Corrupt(f"{what} is not a list of strings")
 
 
 def diff_ids(config: dict[str, Any]) -> tuple[str, ...]:
@@ -168,14 +194,17 @@ def platform_of(config: dict[str, Any]) -> str:
 
 
 def created_at(text: Any) -> float:
-    """Return an RFC 3339 time as seconds since the epoch; 0 for one that is missing or odd."""
+    """Return an RFC 3339 time as seconds since the epoch; 0 for one that is missing or odd.
+
+    What comes back is in the years 1 to 9999 of UTC.
+    """
     from datetime import UTC, datetime
 
     try:
         when = datetime.fromisoformat(str(text))
-    except ValueError:
+        return (when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return 0.0
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _document(content: bytes, what: str) -> dict[str, Any]:
@@ -184,9 +213,12 @@ def _document(content: bytes, what: str) -> dict[str, Any]:
     if len(content) > MAX_SIZE:
         raise Corrupt(f"{what}: {len(content)} bytes, {MAX_SIZE} are the limit")
     try:
-        document = json.loads(content)
+        text = content.decode()  # json.loads would take UTF-16 and a mark before UTF-8, too
+        document = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(document, ensure_ascii=False).encode()  # not with half a surrogate pair
     except (ValueError, RecursionError) as error:
-        raise Corrupt(f"{what} is not JSON: {error}") from error
+        raise Corrupt(f"{what} is not JSON in UTF-8: {error}") from error
     if not isinstance(document, dict):
         raise Corrupt(f"{what} is not a JSON object")
     return document

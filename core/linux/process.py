@@ -129,14 +129,17 @@ def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
 def open_process(pid: int, ticks: int) -> int:
     """Return an O_PATH descriptor of /proc/PID; OSError (ESRCH) unless it started at `ticks`."""
     folder = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    stat = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
     try:
-        started = int(os.read(stat, 4096).rpartition(b")")[2].split()[19])
-    finally:
-        os.close(stat)
-    if started != ticks:
+        stat = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            started = int(os.read(stat, 4096).rpartition(b")")[2].split()[19])
+        finally:
+            os.close(stat)
+        if started != ticks:
+            raise OSError(errno.ESRCH, "the process has ended", f"process {pid}")
+    except BaseException:
         os.close(folder)
-        raise OSError(errno.ESRCH, "the process has ended", f"process {pid}")
+        raise
     return folder
 
 

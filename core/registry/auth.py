@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _thread
 import time
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from core.errors import ConfigError, ProtocolError, Unauthorized
 from core.record import Record
@@ -198,7 +198,7 @@ class Authorizer:
 
     def _bearer(self, challenge: Challenge, scope: str) -> str:
         realm = challenge.get("realm")
-        if urlsplit(realm).scheme != "https" and self._transport.secure:
+        if not realm.lower().startswith("https://") and self._transport.secure:
             raise ProtocolError(
                 f"{self._host} wants credentials sent without TLS, to {realm[:200]!r}",
                 subject=self._host,
@@ -244,4 +244,4 @@ class Authorizer:
             )
         if not isinstance(life_s, int | float):
             life_s = DEFAULT_LIFE_S
-        return token, min(max(float(life_s), 0), 86400)
+        return token, min(max(life_s, 0), 86400)

@@ -174,8 +174,10 @@ def _shown(tree: Tree, args: Browse) -> str:
 
 def _steps(tree: Tree) -> dict[int, str]:
     """Return the instructions by layer, counted from 1."""
+    from core.commands.show import printable
+
     words = [
-        " ".join(str(step.get("created_by") or "").split())
+        printable(" ".join(str(step.get("created_by") or "").split()))
         for step in tree.config.get("history") or []
         if not step.get("empty_layer")
     ]

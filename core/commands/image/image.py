@@ -252,7 +252,7 @@ def inspect_image(engine: Engine, name: str) -> dict[str, object]:
 
     info = engine.store.resolve(name)
     config = engine.store.config(info.digest)
-    os, arch, *variant = info.platform.split("/")
+    os, arch, variant, *_ = [*info.platform.split("/"), "", ""]
     repositories = sorted({tag.rpartition(":")[0] for tag in info.tags})
     return {
         "Id": info.config_digest,
@@ -261,7 +261,7 @@ def inspect_image(engine: Engine, name: str) -> dict[str, object]:
         "Created": datetime.fromtimestamp(info.created, UTC).isoformat().replace("+00:00", "Z"),
         "Author": config.get("author", ""),
         "Architecture": arch,
-        "Variant": "".join(variant),
+        "Variant": variant,
         "Os": os,
         "Size": info.size_bytes,
         "Config": config.get("config") or {},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # moby: daemon/health.go
 INTERVAL_S, TIMEOUT_S, START_INTERVAL_S, RETRIES = 30.0, 30.0, 5.0, 3
+SHORTEST_S = 0.001
 NS = 1_000_000_000
 
 
@@ -49,7 +50,7 @@ def make_healthcheck(options: ContainerOptions, settings: dict[str, Any]) -> dic
         "start_interval_s": options.health_start_interval_s
         or _seconds(image, "StartInterval")
         or START_INTERVAL_S,
-        "retries": options.health_retries or int(image.get("Retries") or 0) or RETRIES,
+        "retries": options.health_retries or max(image.get("Retries") or 0, 0) or RETRIES,
     }
 
 
@@ -74,5 +75,6 @@ def _argv(test: list[str], settings: dict[str, Any]) -> list[str]:
 
 
 def _seconds(image: dict[str, Any], name: str) -> float:
-    value = image.get(name) or 0
-    return float(value) / NS if isinstance(value, int | float) else 0.0
+    """Return a time of the image's, 0 for none or one that no clock can count."""
+    nanoseconds: int = image.get(name) or 0
+    return max(nanoseconds / NS, SHORTEST_S) if nanoseconds > 0 else 0.0

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 IN, OUT = select.POLLIN, select.POLLOUT
 END_OF_INPUT = b"\x04"
 """What a person types to end the input of a program on a terminal."""
+LONGEST_MS = 1 << 30
+"""Of one poll(2), which counts in an int."""
 
 
 class Loop:
@@ -72,7 +74,8 @@ class Loop:
         if not self._timers:
             return None
         left = min(self._timers.values()) - time.monotonic()
-        return max(0, int(left * 1000) + 1)  # never early, which would turn in circles
+        # Never early, which would turn in circles, but for what poll(2) cannot count.
+        return min(max(0, int(left * 1000) + 1), LONGEST_MS)
 
 
 class Client:

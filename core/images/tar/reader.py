@@ -22,6 +22,8 @@ ZERO = bytes(BLOCK)
 ADLER_MODULUS = 65521
 MAX_HEADER = 1 << 20
 """Bytes of the largest PAX header or long name."""
+MAX_SHARED = 64 << 10
+"""Bytes of all PAX headers together that speak for every entry after them."""
 MAX_NUMBER = (1 << 63) - 1
 """What the kernel's sizes and times can hold."""
 MAX_MAJOR, MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
@@ -57,6 +59,7 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
     stream may end without its two empty blocks: some tools leave them out.  Raises Corrupt.
     """
     shared: dict[bytes, bytes] = {}
+    told = 0
     while not ended():
         pax: dict[bytes, bytes] = {}
         long_name = long_link = b""
@@ -75,6 +78,9 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
                 if kind == b"x":
                     pax = _pax(content)
                 elif kind == b"g":
+                    told += size
+                    if told > MAX_SHARED:
+                        raise Corrupt(f"global extension headers of more than {MAX_SHARED} bytes")
                     shared.update(_pax(content))
                 elif kind == b"L":
                     long_name = _text(content)
@@ -212,22 +218,28 @@ def _read_header(read: Read, size: int) -> bytes:
 def _pax(content: bytes) -> dict[bytes, bytes]:
     """Parse records `LENGTH KEY=VALUE\\n`; the length counts itself."""
     found: dict[bytes, bytes] = {}
-    while content:
-        digits, blank, _ = content.partition(b" ")
-        if not blank or not digits.isdigit() or len(digits) > 8:
+    pieces: list[bytes] = []
+    start = 0
+    while start < len(content):
+        blank = content.find(b" ", start, start + 9)
+        digits = content[start:blank]
+        if blank < 0 or not digits.isdigit():
             raise Corrupt("a PAX record without a length")
-        length = int(digits)
-        record = content[len(digits) + 1 : length]
-        if length > len(content) or not record.endswith(b"\n") or b"=" not in record:
+        end = start + int(digits)
+        record = content[blank + 1 : end]
+        if end > len(content) or not record.endswith(b"\n") or b"=" not in record:
             raise Corrupt("a PAX record that does not end where it says")
         key, _, value = record[:-1].partition(b"=")
         if key in (b"path", b"linkpath", b"GNU.sparse.name") and b"\0" in value:
             raise Corrupt("a NUL byte in a PAX name")
         if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
-            # Format 0.0 repeats these in turn; 0.1 has the same numbers in one list.
-            key, value = b"GNU.sparse.map", b",".join((found.get(b"GNU.sparse.map", b""), value))
-        found[key] = value
-        content = content[length:]
+            pieces.append(value)
+        else:
+            found[key] = value
+        start = end
+    if pieces:
+        # Format 0.0 repeats two keys in turn; 0.1 has the same numbers in one list.
+        found[b"GNU.sparse.map"] = b",".join(pieces)
     return found
 
 
@@ -290,6 +302,8 @@ def _listed_sparse(entry: TarEntry, pax: dict[bytes, bytes]) -> None:
 
 
 def _check_sparse(entry: TarEntry) -> None:
+    if entry.size < 0:
+        raise Corrupt(f"{shown(entry.name)}: a negative size")
     end = 0
     for offset, length in entry.sparse or ():
         if offset < end or length < 0 or offset + length > entry.size:

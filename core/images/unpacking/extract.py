@@ -72,7 +72,8 @@ class Extractor:
         self._inherits = False
         """Whether a directory may pass on its group or an ACL to what is made in it."""
         self._parents: dict[bytes, int] = {}
-        self._directories: list[tuple[bytes, int]] = []
+        self._directories: dict[bytes, int] = {}
+        """Their times, which are given last: what is made in one changes its own."""
         self._xattr = "user.overlay.opaque" if rootless else "trusted.overlay.opaque"
         self._rootless = rootless
         self.index = IndexWriter()
@@ -104,7 +105,7 @@ class Extractor:
                 if shown(entry.name) not in error.message:
                     raise Corrupt(f"{shown(entry.name)}: {error.message}") from error
                 raise
-        for path, mtime in reversed(self._directories):
+        for path, mtime in self._directories.items():
             self._set_directory_time(path, mtime)
 
     def _entries(self) -> Iterator[TarEntry]:
@@ -124,7 +125,7 @@ class Extractor:
         if not parts:
             if entry.kind == DIRECTORY:
                 self._dress(self._root, entry)
-                self._directories.append((b".", entry.mtime_ns))
+                self._directories[b"."] = entry.mtime_ns
             self._skip(entry)
             return
         *folders, name = parts
@@ -233,7 +234,7 @@ class Extractor:
         return summer.hexdigest()
 
     def _directory(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> None:
-        self._directories.append((path, entry.mtime_ns))
+        self._directories[path] = entry.mtime_ns
         mode = entry.mode & 0o777
         try:
             os.mkdir(name, mode, dir_fd=parent)

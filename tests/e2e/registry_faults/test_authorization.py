@@ -135,3 +135,16 @@ def test_garbage_for_a_token(registry: HostileRegistry, token: dict[str, Any] | 
     with_tokens(registry, token, "t1")
     with pytest.raises(ProtocolError, match="no token"):
         find_app(registry)
+
+
+@pytest.mark.parametrize("life", ["1" + "0" * 400, "NaN", "-Infinity", '"soon"', "true"])
+def test_a_token_that_lives_for_no_time_one_can_count(registry: HostileRegistry, life: str) -> None:
+    with_tokens(registry, b'{"token": "t1", "expires_in": %s}' % life.encode(), "t1")
+    assert find_app(registry).layers
+
+
+def test_a_token_server_at_no_address(registry: HostileRegistry) -> None:
+    challenge = {"WWW-Authenticate": 'Bearer realm="http://[::1/token"'}
+    registry.rules[""] = lambda handler: handler.answer(401, b"", challenge)
+    with pytest.raises(ProtocolError, match="no web address"):
+        find_app(registry)

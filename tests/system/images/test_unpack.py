@@ -102,6 +102,12 @@ def test_nanoseconds(tmp_path: Path) -> None:
         assert os.stat(target / name).st_mtime_ns == 1700000000123456789
 
 
+def test_the_last_time_of_a_directory_counts(tmp_path: Path) -> None:
+    later = [directory(name, mtime=MTIME + 60) for name in (".", "d")]
+    target = unpack(tmp_path, archive(directory("."), directory("d"), entry("d/f"), *later))
+    assert {os.stat(target / name).st_mtime for name in (".", "d")} == {MTIME + 60}
+
+
 def test_whiteouts_hide_what_is_below(tmp_path: Path) -> None:
     below, above = tmp_path / "1", tmp_path / "2"
     below.mkdir()

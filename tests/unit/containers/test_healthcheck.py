@@ -53,3 +53,10 @@ def test_no_check() -> None:
     assert make_healthcheck(options(), {"Healthcheck": {"Test": ["NONE"]}}) is None
     assert make_healthcheck(options(health_interval_s=5.0), {}) is None
     assert make_healthcheck(options(no_healthcheck=True), IMAGE) is None
+
+
+def test_times_of_an_image_that_no_clock_can_count() -> None:
+    image = {"Healthcheck": {"Test": ["CMD", "x"], "Interval": -5, "Timeout": 1, "Retries": -1}}
+    check = make_healthcheck(options(), image)
+    assert check is not None
+    assert (check["interval_s"], check["timeout_s"], check["retries"]) == (30.0, 0.001, 3)

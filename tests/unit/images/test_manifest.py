@@ -23,6 +23,7 @@ from core.images.manifest import (
     Index,
     Manifest,
     choose,
+    created_at,
     join_platform,
     parse,
     parse_config,
@@ -131,11 +132,41 @@ def test_any_json_is_read_or_refused(value: object) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"rootfs": [1]}, {"rootfs": "x"}, {"rootfs": {"diff_ids": ["x"]}}, {"history": [1]},
-     {"os": 1}, {"config": [1]}],
+     {"os": 1}, {"config": [1]}, {"config": {"Cmd": "sh"}}, {"config": {"Env": [1]}},
+     {"config": {"User": {}}}, {"config": {"Labels": {"a": 1}}}, {"config": {"Volumes": ["/v"]}},
+     {"config": {"Healthcheck": {"Test": "x"}}}, {"config": {"Healthcheck": {"Retries": 1 << 64}}}],
 )  # fmt: skip
 def test_refused_configs(wrong: dict[str, object]) -> None:
     with pytest.raises(Corrupt, match=r"^thing: "):
         parse_config(json.dumps(wrong).encode(), "thing")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"os": "linux"}'.encode("utf-16"), b'\xef\xbb\xbf{"os": "linux"}', b'{"author": "\\ud83d"}',
+     b'{"config": {"Labels": {"\\uDE00": ""}}}', b'{"os": "\xff"}'],
+)  # fmt: skip
+def test_a_document_that_is_no_utf8_is_refused(content: bytes) -> None:
+    with pytest.raises(Corrupt, match="UTF-8"):
+        parse_config(content)
+
+
+def test_a_whole_surrogate_pair_is_one_character() -> None:
+    assert parse_config(b'{"author": "\\ud83d\\ude00"}') == {"author": "\N{GRINNING FACE}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:10Z", 10),
+        ("0001-01-01T00:00:00Z", -62135596800),
+        ("0001-01-01T00:00:00+23:59", 0),
+        ("9999-12-31T23:59:59-23:59", 0),
+        ({"a": 1}, 0),
+    ],
+)
+def test_times_stay_within_what_can_be_shown(text: object, seconds: float) -> None:
+    assert created_at(text) == seconds
 
 
 def index_of(*platforms: str) -> Index:

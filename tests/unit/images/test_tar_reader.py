@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Corrupt
-from core.images.tar.reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry, read_entries
+from core.images.tar.reader import (
+    DIRECTORY,
+    FILE,
+    HARDLINK,
+    MAX_HEADER,
+    SYMLINK,
+    TarEntry,
+    read_entries,
+)
 from tests.layers import END, archive, as_members, entry, pax_header, pax_record, raw_header
 
 
@@ -136,12 +145,8 @@ def test_an_extended_header_counts_for_one_entry_only() -> None:
 
 
 def test_a_global_header_counts_for_all_that_follow() -> None:
-    header = pax_header(pax_record(b"uid", b"77"))
-    shared = bytearray(header)
-    shared[156:157] = b"g"
-    shared[148:156] = b" " * 8
-    shared[148:156] = b"%06o\0 " % sum(shared[:512])
-    found = read(archive(bytes(shared), entry("a"), entry("b", uid=3)))
+    shared = pax_header(pax_record(b"uid", b"77"), b"g")
+    found = read(archive(shared, entry("a"), entry("b", uid=3)))
     assert [got.uid for got, _ in found] == [77, 77]
 
 
@@ -160,6 +165,31 @@ def test_a_nul_in_a_pax_name_is_refused(key: bytes) -> None:
                       for name, value in ((b"size", b"0"), (b"map", b"0,0")))  # fmt: skip
     with pytest.raises(Corrupt, match="NUL"):
         read(archive(pax_header(sparse + pax_record(key, b"a\0b")), entry("a")))
+
+
+def test_global_headers_do_not_pile_up() -> None:
+    heap = [
+        pax_header(b"".join(pax_record(b"%d" % (n * 900 + i), b"") for i in range(900)), b"g")
+        for n in range(12)
+    ]
+    with pytest.raises(Corrupt, match="global extension headers"):
+        read(archive(*heap, entry("a")))
+
+
+def test_a_header_of_many_records_takes_no_longer_by_the_byte() -> None:
+    header = pax_header(b"6 a=b\n" * (MAX_HEADER // 6))
+    start = time.process_time()
+    read(archive(header, entry("a")))
+    assert time.process_time() - start < 1
+
+
+def test_a_sparse_file_of_negative_size_is_refused() -> None:
+    header = bytearray(raw_header(b"hole", b"S", magic=b"ustar  \0"))
+    header[483:495] = b"\xff" * 12
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(Corrupt, match="negative size"):
+        read(archive(bytes(header)))
 
 
 def test_numbers_in_base_256() -> None:
