@@ -94,12 +94,16 @@ def _hits(body: bytes, host: str) -> list[Hit]:
         Hit(
             printable(str(result.get("name") or "")),
             printable(str(result.get("description") or "")),
-            int(result.get("star_count") or 0),
+            _stars(result.get("star_count")),
             bool(result.get("is_official")),
         )
         for result in results
         if isinstance(result, dict)
     ]
+
+
+def _stars(count: object) -> int:
+    return count if isinstance(count, int) else 0
 
 
 def describe_tags(client: RegistryClient, path: str, tags: Iterable[str]) -> list[RemoteTag]:

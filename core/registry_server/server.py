@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.1
 READ_BUFFER = 256 << 10
+IDLE_S = 60.0
+"""A connection that asks nothing, or not to the end of its headers, may stay so long: each holds
+one of a limited number of descriptors."""
 GRACE_S = 2.0
 """Requests that are under way when the server ends get so long."""
 
@@ -81,6 +84,7 @@ async def _serve(
         service.answer,
         access_log=None,
         auto_decompress=False,
+        keepalive_timeout=IDLE_S,
         read_bufsize=READ_BUFFER,
         logger=_logger(job),
     )

@@ -9,6 +9,7 @@ from core.record import Record
 from core.registry_server.refusals import Refusal
 
 KINDS = ("blobs", "manifests", "referrers")
+MAX_PLACE = (1 << 63) - 1
 
 
 class Target(Record):
@@ -78,11 +79,12 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
         return None
     if not all(word.isascii() and word.isdigit() for word in (first, last) if word):
         return None
-    if first and (not last or int(first) <= int(last)) and int(first) < size:
-        end = min(int(last), size - 1) if last else size - 1
-        return int(first), end - int(first) + 1
-    if not first and last and int(last) and size:
-        length = min(int(last), size)
+    start, stop = _place(first), _place(last)
+    if first and (not last or start <= stop) and start < size:
+        end = min(stop, size - 1) if last else size - 1
+        return start, end - start + 1
+    if not first and stop and size:
+        length = min(stop, size)
         return size - length, length
     raise Refusal(
         "RANGE_INVALID", f"there are {size} bytes", headers={"Content-Range": f"bytes */{size}"}
@@ -95,7 +97,12 @@ def parse_span(header: str) -> tuple[int, int]:
     words = (first.strip(), last.strip())
     if not dash or not all(word.isascii() and word.isdigit() for word in words):
         raise Refusal("BLOB_UPLOAD_INVALID", f"Content-Range {header[:100]!r} is not FIRST-LAST")
-    return int(words[0]), int(words[1])
+    return _place(words[0]), _place(words[1])
+
+
+def _place(digits: str) -> int:
+    """Return a place in a file; beyond all files for more digits than int() takes."""
+    return int(digits or "0") if len(digits) < 20 else MAX_PLACE
 
 
 def names_etag(header: str, etag: str) -> bool:

@@ -68,13 +68,13 @@ def test_search_goes_through_the_catalog(registry: Registry, environment: dict[s
 def test_search_of_a_registry_that_has_one(environment: dict[str, str]) -> None:
     def answer(handler: Any) -> None:
         found = {"name": "found\x1b[31m", "description": "it", "star_count": 3, "is_official": True}
-        body = json.dumps({"results": [found]}).encode()
+        body = json.dumps({"results": [found, {"name": "odd", "star_count": "many"}]}).encode()
         handler.answer(200, body, {"Content-Type": "application/json"})
 
     with HostileRegistry() as hostile:
         hostile.rules["/v1/search?q=it&n=25"] = answer
-        (row,) = rows(environment, "search", f"{hostile.host}/it")
-    assert row["StarCount"] == 3
+        row, odd = rows(environment, "search", f"{hostile.host}/it")
+    assert (row["StarCount"], odd["StarCount"]) == (3, 0)
     assert "\x1b" not in row["Name"]
 
 

@@ -130,6 +130,17 @@ def test_a_broken_connection_keeps_what_came(registry: OwnRegistry) -> None:
     assert registry.ask("PATCH", place, rest, span).status == 202
 
 
+def test_a_connection_that_asks_nothing_is_closed(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.registry_server.server.IDLE_S", 0.3)
+    with OwnRegistry(paths) as registry:
+        for said in (b"", b"GET /v2/ HTTP/1.1\r\nHost: "):
+            with socket.create_connection(("127.0.0.1", registry.port), 10) as idle:
+                idle.sendall(said)
+                assert idle.recv(100) == b""
+
+
 def test_a_client_that_hangs_up_is_not_worth_a_word(
     registry: OwnRegistry, layout: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

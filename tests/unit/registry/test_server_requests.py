@@ -102,6 +102,15 @@ def test_a_range_is_what_is_there_of_what_was_asked(first: int, last: int, size:
                 parse_range(header, size)
 
 
+def test_places_beyond_all_files() -> None:
+    far = "9" * 5000  # more digits than int() reads
+    assert parse_range(f"bytes=5-{far}", 10) == (5, 5)
+    assert parse_range(f"bytes=-{far}", 10) == (0, 10)
+    with pytest.raises(Refusal, match="10 bytes"):
+        parse_range(f"bytes={far}-", 10)
+    assert parse_span(f"0-{far}")[1] > 1 << 60
+
+
 @given(JSON)
 def test_no_document_breaks_the_reader_of_manifests(document: object) -> None:
     try:
