@@ -11,7 +11,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 class PatternError(ValueError):
@@ -113,42 +113,83 @@ class Ignore:
 
 
 def to_regex(pattern: str) -> str:
-    """Return a pattern as a regular expression for whole paths.
+    """Return a pattern as a regular expression for whole paths; ValueError if it is none.
 
     Go's filepath.Match (`*` and `?` stop at `/`, `[a-z]`, `[^a]`, `\\` escapes) and `**`.
+    What stands between two of those is taken where it is found first, `(?>…)`: a later place
+    leaves less to the rest of the pattern.  So none takes longer than the product of its length
+    and the path's.
     """
-    result, at, length = "", 0, len(pattern)
+    tokens = list(_tokens(pattern))
+    twice = [n for n in range(1, len(tokens)) if tokens[n - 1][0] == tokens[n][0] == DIRECTORIES]
+    return _regex([token for n, token in enumerate(tokens) if n not in twice])
+
+
+ONE, SLASH, STAR, DIRECTORIES, REST = range(5)
+"""What a pattern is made of: a letter, `/`, `*`, `**` with its slash, `**` at the end."""
+MAX_LOOSE = 2
+
+
+def _regex(tokens: list[tuple[int, str]]) -> str:
+    result, at, loose = "", 0, 0
+    while at < len(tokens):
+        kind, text = tokens[at]
+        before = tokens[at - 1][0] if at else SLASH
+        at += 1
+        if kind == STAR:
+            end = next((n for n in range(at, len(tokens)) if tokens[n][0] != ONE), len(tokens))
+            if end < len(tokens) and tokens[end][0] == STAR:
+                text = f"(?>[^/]*?{''.join(one for _, one in tokens[at:end])})"
+                at = end
+        elif kind == DIRECTORIES:
+            kinds = [each for each, _ in tokens[at:]]
+            end = at + kinds.index(DIRECTORIES) if DIRECTORIES in kinds else len(tokens)
+            if end < len(tokens) and before == tokens[end - 1][0] == SLASH:
+                text = f"(?>(?:[^\0]*?/)??{_regex(tokens[at:end])})"
+                at = end
+            elif end < len(tokens):
+                loose += 1
+                if loose > MAX_LOOSE:
+                    raise ValueError(f"more than {MAX_LOOSE} ** that are not between slashes")
+        result += text
+    return result
+
+
+def _tokens(pattern: str) -> Iterator[tuple[int, str]]:
+    at, length = 0, len(pattern)
     while at < length:
         letter = pattern[at]
+        if pattern.startswith("**", at):
+            at += 3 if pattern.startswith("/", at + 2) else 2
+            yield (DIRECTORIES, "(?:[^\0]*/)?") if at < length else (REST, "[^\0]*")
+            continue
         if letter == "*":
-            if pattern.startswith("**", at):
-                at += 2
-                if pattern.startswith("/", at):
-                    at += 1
-                result += ".*" if at >= length else "(?:.*/)?"
-                continue
-            result += "[^/]*"
+            yield STAR, "[^/]*"
+        elif letter == "/":
+            yield SLASH, letter
         elif letter == "?":
-            result += "[^/]"
+            yield ONE, "[^/]"
         elif letter == "[":
-            end = at + 1
-            if pattern[end : end + 1] == "^":
-                end += 1
-            if pattern[end : end + 1] == "]":
-                raise ValueError("an empty [] matches nothing")
-            while end < length and pattern[end] != "]":
-                end += 2 if pattern[end] == "\\" else 1
-            if end >= length:
-                raise ValueError("[ is not closed")
+            end = _end_of_class(pattern, at)
             body = pattern[at + 1 : end].replace("[", "\\[").replace("&&", "&\\&")
-            result += f"(?!/)[{body}]"
+            yield ONE, f"(?!/)[{body}]"
             at = end
-        elif letter == "\\":
-            at += 1
+        else:
+            at += letter == "\\"
             if at >= length:
                 raise ValueError("a \\ at the end escapes nothing")
-            result += re.escape(pattern[at])
-        else:
-            result += re.escape(letter)
+            yield ONE, re.escape(pattern[at])
         at += 1
-    return result
+
+
+def _end_of_class(pattern: str, start: int) -> int:
+    end = start + 1
+    if pattern[end : end + 1] == "^":
+        end += 1
+    if pattern[end : end + 1] == "]":
+        raise ValueError("an empty [] matches nothing")
+    while end < len(pattern) and pattern[end] != "]":
+        end += 2 if pattern[end] == "\\" else 1
+    if end >= len(pattern):
+        raise ValueError("[ is not closed")
+    return end

@@ -198,7 +198,7 @@ class Tree:
                     ]  # fmt: skip
                 else:
                     step.append(f"{folder}/{part}".lstrip("/"))
-            found = step
+            found = list(dict.fromkeys(step))
         return [
             path for path in found
             if self._facts(path) is not None and not (self.ignore and self.ignore.excludes(path))

@@ -233,21 +233,27 @@ class _Expander:
 
 
 def _pattern(pattern: str, *, greedy: bool) -> str:
-    """Return a shell pattern as a regular expression."""
-    result, at = "", 0
+    """Return a shell pattern as a regular expression.
+
+    What stands between two `*` is taken where it is found first: see `to_regex` of the context.
+    """
+    runs, at = [""], 0
     while at < len(pattern):
         letter = pattern[at]
         if letter == "*":
-            result += ".*" if greedy else ".*?"
+            runs.append("")
         elif letter == "?":
-            result += "."
-        elif letter == "\\" and at + 1 < len(pattern):
-            at += 1
-            result += re.escape(pattern[at])
+            runs[-1] += "."
         else:
-            result += re.escape(letter)
+            at += letter == "\\" and at + 1 < len(pattern)
+            runs[-1] += re.escape(pattern[at])
         at += 1
-    return result
+    first, *between = runs
+    if not between:
+        return first
+    last = between.pop()
+    stars = "".join(f"(?>.*?{run})" for run in between)
+    return f"{first}{stars}{'.*' if greedy else '.*?'}{last}"
 
 
 def trimmed(value: str, pattern: str, modifier: str) -> str:

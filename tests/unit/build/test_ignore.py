@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from core.build.context.ignore import Ignore, PatternError, read_patterns
@@ -47,7 +49,23 @@ def test_the_last_match_counts() -> None:
     assert not ignore.excludes("docs/keep/deeper")
 
 
-@pytest.mark.parametrize("pattern", ["[", "[]a]", "a\\", "[a"])
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 24 + "b", "a" * 200),
+        ("?*" * 30 + "b", "a" * 200),
+        ("**/" * 20 + "x", "a/" * 100 + "a"),
+        ("**/a/" * 20 + "b", "a/" * 300 + "a"),
+        ("**/*a*a*a/" * 9 + "b", "aaaaaa/" * 80 + "c"),
+    ],
+)
+def test_no_pattern_takes_for_ever(pattern: str, path: str) -> None:
+    start = time.process_time()
+    assert not Ignore([pattern]).excludes(path)
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("pattern", ["[", "[]a]", "a\\", "[a", "a**a**a**a**a"])
 def test_what_is_no_pattern(pattern: str) -> None:
     with pytest.raises(PatternError):
         Ignore([pattern])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -77,3 +78,12 @@ def test_modifiers_are_those_of_bash(value: str, pattern: str, modifier: str) ->
         ["bash", "-c", f'printf %s "{word}"'], env={"v": value}, capture_output=True, text=True
     )
     assert expand(word, {"v": value}) == ran.stdout
+
+
+@pytest.mark.parametrize("modifier", ["#", "##", "%", "%%", "/"])
+def test_no_pattern_takes_for_ever(modifier: str) -> None:
+    values, pattern = {"v": "a" * 2000}, "*a" * 20 + "b"
+    start = time.process_time()
+    tail = "/c" if modifier == "/" else ""
+    assert expand(f"${{v{modifier}{pattern}{tail}}}", values) == values["v"]
+    assert time.process_time() - start < 2
