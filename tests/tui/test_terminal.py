@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     Make = Callable[..., LimpetApp]
 
 
+MOUSE = b"\x1b[?1002h\x1b[?1006htold"
+"""A program asks for the mouse."""
+
+
 def echo(stdin: int, stdout: int, _: int) -> int:
-    """Say the size, then give back what is typed, until a q."""
+    """Say the size, then give back what is typed, until a q; m asks for the mouse."""
     os.write(stdout, b"size %d %d\r\n" % termios.tcgetwinsize(stdout)[::-1])
     while (data := os.read(stdin, 100)) != b"q":
-        os.write(stdout, b"<" + data.replace(b"\x1b", b"^") + b">")
+        os.write(stdout, MOUSE if data == b"m" else b"<" + data.replace(b"\x1b", b"^") + b">")
     return 3
 
 
@@ -57,6 +61,43 @@ async def test_terminals_beside_the_tables(make_app: Make) -> None:
         await until(pilot, lambda: not board.panes.terminals)
         assert board.table.has_focus
         assert not board.panes.deck.display  # type: ignore[union-attr]
+
+
+async def test_the_mouse_marks_what_is_copied_or_is_the_programs(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        board = app.dashboard
+        for number in (1, 2):
+            block = board.output.begin(f"exec {number}")
+            await board.show_terminal(block, Foreground(f"exec {number}", echo))
+        pane = board.panes.terminals[1]
+        await until(pilot, lambda: "size 80" in pane.text)
+        await pilot.press("h", "i")
+        await until(pilot, lambda: "<h><i>" in pane.text)
+        await pilot.mouse_down(pane, offset=(5, 0))
+        await pilot.hover(pane, offset=(2, 1))
+        await pilot.mouse_up(pane, offset=(2, 1))
+        await until(pilot, lambda: app.clipboard == f"80 {pane.size.height}\n<h>")
+        await until(pilot, lambda: "copied 2 lines" in screen_text(app))
+
+        await pilot.press("shift+pageup")
+        await until(pilot, lambda: "y copies this" in screen_text(app))
+        await pilot.press("y")
+        await until(pilot, lambda: app.clipboard.startswith("size 80"))
+        await until(pilot, lambda: "y copies this" not in screen_text(app))
+
+        await pilot.press("m")
+        await until(pilot, lambda: "told" in pane.text)
+        await pilot.mouse_down(pane, offset=(4, 0))
+        await pilot.hover(pane, offset=(5, 0))
+        await pilot.mouse_up(pane, offset=(5, 0))
+        await until(pilot, lambda: "^[<0;5;1M" in pane.text)
+        await until(pilot, lambda: "^[<32;6;1M" in pane.text)
+        await until(pilot, lambda: "^[<0;6;1m" in pane.text)
+
+        await pilot.click("#terminals", offset=(3, 0))
+        await until(pilot, lambda: board.panes.terminals[0].has_focus)
 
 
 async def test_a_terminal_that_cannot_be_had_says_why(make_app: Make) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tui.terminal.pane import TerminalPane
     from tui.widgets.rows import Row
 
+SAID_S = 3
 STATES = ("", "-s running", "-s exited", "-s paused")
 """Filters that a key goes through."""
 
@@ -139,6 +140,11 @@ class DashboardScreen(Screen[None], inherit_bindings=False):
         panes.session, panes.deck.empty = True, False
         self._arrange()  # before it begins: it is told its size but once
         await panes.deck.add(number, foreground)
+
+    def on_terminal_pane_copied(self, event: TerminalPane.Copied) -> None:
+        """Copy it, and say so for a while: a terminal's keys are not seen here."""
+        self._copy(event.text)
+        self.set_timer(SAID_S, lambda: self.say(""))
 
     def end_terminal(self, pane: TerminalPane) -> None:
         """Take a terminal away whose program has ended."""

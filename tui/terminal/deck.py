@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tui.theme import Part
 
 WORDS = "ctrl-] tables  "
+BACK_WORDS = "y copies this  shift-pgdn newer  any other key goes in "
 
 
 class Deck(Vertical):
@@ -78,9 +79,22 @@ class Deck(Vertical):
     def _chosen(self, event: TerminalPane.Chosen) -> None:
         self.choose((self._shown + event.by) % len(self.panes) + 1)
 
+    @on(StatusLine.Clicked)
+    def _clicked(self, event: StatusLine.Clicked) -> None:
+        """A number here is a terminal's, not a key."""
+        event.stop()
+        self.choose(int(event.sign))
+
+    @on(TerminalPane.LookedBack)
+    def _looked_back(self) -> None:
+        self._tell()
+
     def _tell(self) -> None:
         parts: list[Part] = [(" ", "")]
         for place, pane in enumerate(self.panes):
             tone = "accent" if place == self._shown else "dim"
             parts.append((f"{place + 1} {pane.title}  ", tone))
-        self._head.show(parts, [(f"{WORDS}{self._detach_keys} leaves it running ", "faint")])
+        words = f"{WORDS}{self._detach_keys} leaves it running "
+        if self.shown is not None and self.shown.looks_back:
+            words = BACK_WORDS
+        self._head.show(parts, [(words, "faint")])

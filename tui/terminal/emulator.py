@@ -1,8 +1,8 @@
 """What a terminal shows: bytes in, cells out.
 
 The pane knows only `Emulator`; pyte stands behind it, with what pyte lacks: the alternate
-screen, lines that were scrolled away, line-drawing characters beside UTF-8, and deafness to
-sequences that pyte takes for others.
+screen, lines that were scrolled away, line-drawing characters beside UTF-8, sequences that
+terminfo's xterm has, and deafness to those that pyte takes for others.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
         @property
         def cursor(self) -> tuple[int, int] | None:
             """Column and row of the cursor, None while it is hidden."""
+
+        @property
+        def is_alternate(self) -> bool:
+            """Whether a program has the screen that nothing scrolls away from."""
 
         def is_on(self, mode: int) -> bool:
             """Tell whether a private mode (DECSET) is on: 1 application keys, 2004 paste."""
@@ -87,7 +91,7 @@ class PyteEmulator:
         return dirty
 
     def _new_stream(self) -> pyte.Stream:
-        stream = pyte.Stream(self._screen)
+        stream = _Stream(self._screen)
         # Line-drawing sets are for containers without a UTF-8 locale; decoding is done here.
         stream.use_utf8 = False
         return stream
@@ -116,9 +120,21 @@ class PyteEmulator:
         cursor = self._screen.cursor
         return None if cursor.hidden else (min(cursor.x, self._screen.columns - 1), cursor.y)
 
+    @property
+    def is_alternate(self) -> bool:
+        """Whether a program has the screen that nothing scrolls away from."""
+        return self._screen.is_alternate
+
     def is_on(self, mode: int) -> bool:
         """Tell whether a private mode (DECSET) is on: 1 application keys, 2004 paste."""
         return mode << PRIVATE_SHIFT in self._screen.mode
+
+
+class _Stream(pyte.Stream):
+    """pyte's parser with what programs send that have looked up xterm in terminfo."""
+
+    csi = {**pyte.Stream.csi, "b": "repeat", "S": "scroll_up", "T": "scroll_down",
+           "Z": "tab_back", "s": "keep_cursor", "u": "take_cursor"}  # fmt: skip
 
 
 class _Screen(pyte.Screen):
@@ -128,7 +144,50 @@ class _Screen(pyte.Screen):
         self.gone: deque[Any] = deque(maxlen=MOST_SCROLLED)
         self._other: tuple[Any, Any] | None = None
         self._answer = answer
+        self._drawn = ""
+        """The last sign that was drawn."""
         super().__init__(columns, rows)
+
+    @property
+    def is_alternate(self) -> bool:
+        """Whether a program has the screen that nothing scrolls away from."""
+        return self._other is not None
+
+    def draw(self, data: str) -> None:
+        """Also keep the sign that `repeat` is about."""
+        self._drawn = data[-1:]
+        super().draw(data)
+
+    def repeat(self, count: int = 0) -> None:
+        """Draw the last sign again (REP)."""
+        self.draw(self._drawn * min(count or 1, self.columns * self.lines))
+
+    def scroll_up(self, count: int = 0, *_: int) -> None:
+        """Move the lines between the margins up, the cursor stays (SU)."""
+        self._scroll(self.index, (self.margins or (0, self.lines - 1))[1], count)
+
+    def scroll_down(self, count: int = 0, *_: int) -> None:
+        """Move the lines between the margins down, the cursor stays (SD)."""
+        self._scroll(self.reverse_index, (self.margins or (0, 0))[0], count)
+
+    def _scroll(self, step: Callable[[], None], edge: int, count: int) -> None:
+        before, self.cursor.y = self.cursor.y, edge
+        for _ in range(min(count or 1, self.lines)):
+            step()
+        self.cursor.y = before
+
+    def keep_cursor(self, *_: int) -> None:
+        """Save the cursor (SCOSC)."""
+        self.save_cursor()
+
+    def take_cursor(self, *_: int) -> None:
+        """Restore the cursor (SCORC)."""
+        self.restore_cursor()
+
+    def tab_back(self, count: int = 0) -> None:
+        """Go to the tab stop before (CBT)."""
+        for _ in range(min(count or 1, self.columns)):
+            self.cursor.x = max((at for at in self.tabstops if at < self.cursor.x), default=0)
 
     def set_mode(self, *modes: int, **kwargs: Any) -> None:
         """Also go to the alternate screen."""

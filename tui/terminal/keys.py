@@ -1,4 +1,4 @@
-"""What a terminal sends for a key, as xterm does (ctlseqs, "PC-Style Function Keys")."""
+"""What a terminal sends for a key or the mouse, as xterm does (ctlseqs)."""
 
 from __future__ import annotations
 
@@ -29,3 +29,21 @@ def sequence(key: str, character: str | None, *, application: bool) -> bytes:
     if held == ["alt"] and len(name) == 1:
         return b"\x1b" + name.encode()
     return character.encode() if character else b""
+
+
+MOST_OLD = 223
+"""Columns and lines that the first way to tell of the mouse has numbers for."""
+MOVED = 32
+WHEEL_UP, WHEEL_DOWN = 64, 65
+
+
+def mouse(button: int, x: int, y: int, *, sgr: bool, pressed: bool = True) -> bytes:
+    """Return the bytes of a button at a cell, both from 0; `sgr`: mode 1006 is on.
+
+    To a button, MOVED is added while it is held and the mouse moves.
+    """
+    if sgr:
+        return f"\x1b[<{button};{x + 1};{y + 1}{'M' if pressed else 'm'}".encode()
+    if max(x, y) >= MOST_OLD:
+        return b""
+    return b"\x1b[M" + bytes((32 + (button if pressed else 3), 33 + x, 33 + y))

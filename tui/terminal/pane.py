@@ -1,8 +1,9 @@
 """Terminals in the app: each runs on a pty of its own, the app is that pty's terminal.
 
 All keys go in, but for `ctrl-]`, which gives them back to the tables, ctrl with page up or
-down, which goes to another terminal, and shift with them, which scrolls.  The detach keys are
-the relay's own matter.
+down, which goes to another terminal, and shift with them, which scrolls; what is looked back
+at, `y` copies.  The detach keys are the relay's own matter.  The mouse is the program's if it
+asks for it; else it marks what is copied, and its wheel scrolls.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.terminal.emulator import PyteEmulator
-from tui.terminal.keys import sequence
+from tui.terminal.keys import MOVED, WHEEL_DOWN, WHEEL_UP, mouse, sequence
+from tui.terminal.selection import Selection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual import events
 
     from core.commands.result import Foreground
@@ -40,6 +44,9 @@ FRAME_S = 1 / 30
 LEAVE = "ctrl+right_square_bracket"
 STEP = 3
 """Lines that the mouse's wheel scrolls."""
+SGR_MOUSE = 1006
+TELLS_BUTTONS, TELLS_MOVES = (1000, 1002, 1003), (1002, 1003)
+"""Modes in which a program is told of the mouse."""
 
 
 class TerminalPane(Widget, can_focus=True):
@@ -69,6 +76,16 @@ class TerminalPane(Widget, can_focus=True):
     class Arrived(Message):
         """There is output to show."""
 
+    class LookedBack(Message):
+        """What is shown scrolls now, or the newest is shown again."""
+
+    class Copied(Message):
+        """This is to be copied."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     def __init__(self, number: int, foreground: Foreground) -> None:
         super().__init__()
         self.number = number
@@ -83,6 +100,11 @@ class TerminalPane(Widget, can_focus=True):
         self._told = False
         self._back = 0
         """Lines that are scrolled back."""
+        self.looks_back = False
+        """Whether `y` copies what is shown."""
+        self._marked: Selection | None = None
+        self._held = -1
+        """The mouse's button that the program knows to be held."""
         self._begun = False
 
     def on_resize(self) -> None:
@@ -176,6 +198,10 @@ class TerminalPane(Widget, can_focus=True):
             for segment in self._emulator.row(number)
         ]
         strip = Strip(segments).adjust_cell_length(width, base)
+        if self._marked:
+            at = self._marked.on_line(self._emulator.scrolled + number, width)
+            marked = strip.crop(at.start, at.stop).apply_style(Style(reverse=True))
+            strip = Strip.join([strip.crop(0, at.start), marked, strip.crop(at.stop)])
         cursor = self._emulator.cursor
         if cursor and cursor[1] == number and self.has_focus and not self._back:
             x = cursor[0]
@@ -200,13 +226,16 @@ class TerminalPane(Widget, can_focus=True):
         if event.key == LEAVE:
             self.post_message(self.Left())
         elif event.key == "shift+pageup":
-            self._scroll(self.size.height - 1)
+            self._look_back(self.size.height - 1)
         elif event.key == "shift+pagedown":
-            self._scroll(1 - self.size.height)
+            self._look_back(1 - self.size.height)
         elif event.key in ("ctrl+pageup", "ctrl+pagedown"):
             self.post_message(self.Chosen(1 if event.key == "ctrl+pagedown" else -1))
+        elif event.key == "y" and self.looks_back:
+            self.post_message(self.Copied(self.text))
+            self._come_back()
         else:
-            self._scroll(-self._back)
+            self._come_back()
             application = self._emulator.is_on(1)
             self.send(sequence(event.key, event.character, application=application))
 
@@ -216,15 +245,102 @@ class TerminalPane(Widget, can_focus=True):
         data = event.text.replace("\n", "\r").encode()
         self.send(b"\x1b[200~" + data + b"\x1b[201~" if self._emulator.is_on(2004) else data)
 
+    # The mouse
+
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Look at what was scrolled away."""
-        event.stop()
-        self._scroll(STEP)
+        self._wheel(event, -1)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Come back from it."""
+        self._wheel(event, 1)
+
+    def _wheel(self, event: events.MouseEvent, by: int) -> None:
+        """Turn the wheel for the program, which may know arrow keys only, or scroll."""
         event.stop()
-        self._scroll(-STEP)
+        if self._tells(TELLS_BUTTONS):
+            self._send_mouse(WHEEL_UP if by < 0 else WHEEL_DOWN, event)
+        elif self._emulator.is_alternate:
+            key = "up" if by < 0 else "down"
+            self.send(sequence(key, None, application=self._emulator.is_on(1)) * STEP)
+        elif by < 0 or self._back:
+            self._look_back(-by * STEP)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Press a button for the program, or begin to mark."""
+        event.stop()
+        self.capture_mouse()
+        if self._tells(TELLS_BUTTONS):
+            self._held = event.button - 1
+            self._send_mouse(self._held, event)
+        elif event.button == 1:
+            self._mark(Selection(self._place(event), self._place(event)))
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Go on with either."""
+        if self._held >= 0:
+            if self._tells(TELLS_MOVES):
+                self._send_mouse(self._held + MOVED, event)
+        elif self._marked:
+            self._mark(self._marked.replace(end=self._place(event)))
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """Let the button go for the program, or copy what is marked."""
+        event.stop()
+        self.release_mouse()
+        if self._held >= 0:
+            self._send_mouse(self._held, event, pressed=False)
+            self._held = -1
+        elif self._marked:
+            marked = self._marked
+            self._mark(None)
+            if marked.start != marked.end:
+                self.post_message(self.Copied(self._marked_text(marked)))
+
+    def _tells(self, modes: Sequence[int]) -> bool:
+        return not self._back and any(map(self._emulator.is_on, modes))
+
+    def _send_mouse(self, button: int, event: events.MouseEvent, *, pressed: bool = True) -> None:
+        x, y = self._inside(event)
+        self.send(mouse(button, x, y, sgr=self._emulator.is_on(SGR_MOUSE), pressed=pressed))
+
+    def _inside(self, event: events.MouseEvent) -> tuple[int, int]:
+        """Return the cell where the mouse is, or the nearest one."""
+        x, y = int(event.x), int(event.y)
+        return max(0, min(x, self.size.width - 1)), max(0, min(y, self.size.height - 1))
+
+    def _place(self, event: events.MouseEvent) -> tuple[int, int]:
+        x, y = self._inside(event)
+        return self._emulator.scrolled + y - self._back, x
+
+    def _mark(self, marked: Selection | None) -> None:
+        if marked != self._marked:
+            self._marked = marked
+            self.refresh()
+
+    def _marked_text(self, marked: Selection) -> str:
+        width, scrolled = self.size.width, self._emulator.scrolled
+        found = []
+        for line in marked.lines:
+            at = marked.on_line(line, width)
+            found.append(Strip(self._emulator.row(line - scrolled)).crop(at.start, at.stop).text)
+        return "\n".join(text.rstrip() for text in found)
+
+    # Looking back
+
+    def _look_back(self, by: int) -> None:
+        """Scroll, and let `y` copy what is shown."""
+        self._scroll(by)
+        self._looks(by > 0 or bool(self._back))
+
+    def _come_back(self) -> None:
+        self._scroll(-self._back)
+        self._looks(False)
+
+    def _looks(self, back: bool) -> None:
+        if back != self.looks_back:
+            self.looks_back = back
+            self.post_message(self.LookedBack())
 
     def _scroll(self, by: int) -> None:
         back = max(0, min(self._back + by, self._emulator.scrolled))

@@ -65,6 +65,23 @@ def test_boxes_of_programs_without_utf8() -> None:
     assert lines(screen)[0] == "┌─┐ ┌日"
 
 
+def test_what_terminfo_promises_of_xterm() -> None:
+    screen, _ = emulator()
+    screen.feed(b"|\x1b[5b*\x1b[H\x1b[20b")  # htop's meters; nothing was drawn at home since
+    assert lines(screen)[0].startswith("****")
+    screen, _ = emulator()
+    screen.feed(b"one\r\ntwo\r\nthree\x1b[S")
+    assert lines(screen) == ["two", "three", "", ""]
+    assert screen.cursor == (5, 2)
+    assert screen.scrolled == 1
+    screen.feed(b"\x1b[2;3r\x1b[H\x1b[2T\x1b[r")
+    assert lines(screen) == ["two", "", "", ""]
+    screen.feed(b"\x1b[1;19H\x1b[2Zx\x1b[s\x1b[3;3Hy\x1b[uz")
+    assert lines(screen)[0] == "two     xz"
+    screen.feed(b"\x1b[9999b\x1b[9999S\x1b[9999T\x1b[9999Z")
+    assert screen.cursor is not None
+
+
 @given(st.lists(st.integers(1, 9), max_size=30))
 def test_cut_anywhere_it_shows_the_same(cuts: list[int]) -> None:
     data = "\x1b[1;32m日本\x1b[0m\x1b[2;3Hx\x1b]0;t\x07\x1b[?1049h\x1b[?1049l\x1b[>1uä".encode()
@@ -82,6 +99,7 @@ def test_cut_anywhere_it_shows_the_same(cuts: list[int]) -> None:
 PIECES = st.sampled_from([
     b"\x1b[", b"\x1b", b"\x1b]", b"\x1b[?", b"\x1b(", b"\x1bP", b";", b"1", b"99999", b"h", b"l",
     b"m", b"H", b"r", b"A", b"J", b"K", b"L", b"M", b"P", b"@", b"X", b"g", b"c", b"n", b"\n",
+    b"b", b"S", b"T", b"Z", b"u",
     b"\r", b"\t", b"\x0f", b"\xff", "日".encode(), b"text", b"1049", b"38;5;300", b"48;2;1",
     b"\x08", b"D", b"\x07", b"E", b"0",
 ])  # fmt: skip
