@@ -155,11 +155,11 @@ class Bridge:
         from tui.host_programs import host, piped
 
         if line.startswith("!"):
-            if self._read_only:
-                raise UsageError("a read-only limpet starts no host programs")
+            self._may_start()
             return host(line[1:].strip())
         line, command = split_pipe(line)
         if command is not None:
+            self._may_start()
             return piped(self._carry_out(line), command)
         verb, rest = find(split(line))
         args = parse(verb, rest)
@@ -170,6 +170,12 @@ class Bridge:
                 subject=verb.word,
             )
         return verb.run(self.engine, args)
+
+    def _may_start(self) -> None:
+        """Raise UsageError where no host program is started: any may change something."""
+        if self._read_only:
+            hint = "leave with q and start limpet without --read-only"
+            raise UsageError("a read-only limpet starts no host programs", hint=hint)
 
     # Watching
 

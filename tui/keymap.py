@@ -11,8 +11,8 @@ from core.commands.keys import (
     REGISTRIES,
     SIGNS,
     Key,
+    changes,
     sign,
-    verb_of,
 )
 
 TYPE_CHECKING = False
@@ -102,12 +102,11 @@ class Keymap:
                 return key
         return None
 
-    def _changes(self, key: Key) -> bool:
-        """Tell whether the key would be refused by a limpet that only reads."""
+    def refuses(self, command: str) -> bool:
+        """Tell whether a key's command is refused, as this limpet only reads."""
         from core.commands import load_all
 
-        verb = verb_of(key.command, load_all())
-        return key.command.startswith("!") or (verb is not None and verb.changes)
+        return self._read_only and changes(command, load_all())
 
     def hints(self, place: str, state: str) -> list[tuple[str, str]]:
         """Return key signs and words for the line of hints, most useful first."""
@@ -116,7 +115,7 @@ class Keymap:
             fits = not key.states or state in key.states
             if not (key.hint and fits and key.place in (place, "") and key.key not in shown):
                 continue
-            if not (self._read_only and self._changes(key)):
+            if not self.refuses(key.command):
                 shown[key.key] = (sign(key.key), key.help)
         return list(shown.values())
 

@@ -101,7 +101,9 @@ JOB_COLUMNS = (
 )
 
 
-def listing(engine: Engine, name: str, run: Callable[[str], None]) -> ListingScreen | None:
+def listing(
+    engine: Engine, name: str, run: Callable[[str], None], refuses: Callable[[str], bool]
+) -> ListingScreen | None:
     """Return the screen of that name; None where limpet has no such command."""
     if name == "jobs":
         return ListingScreen(
@@ -124,7 +126,7 @@ def listing(engine: Engine, name: str, run: Callable[[str], None]) -> ListingScr
         command = reading(line)
     except UsageError:
         return None
-    return _table(engine, command, (name, line, empty), actions, run)
+    return _table(engine, command, (name, line, empty), actions, run, refuses)
 
 
 def answer_screen(engine: Engine, line: str, run: Callable[[str], None]) -> Screen[None]:
@@ -174,6 +176,7 @@ def _table(
     words: tuple[str, str, str],
     actions: Sequence[Action],
     run: Callable[[str], None],
+    refuses: Callable[[str], bool] = lambda _: False,
 ) -> ListingScreen:
     from core.commands import load_all
 
@@ -195,7 +198,9 @@ def _table(
         return answer
 
     slow = CALM_S if _asks_far(verb.name) else BRISK_S
-    return ListingScreen(title, read, empty=empty, actions=shown, run=run, kind=kind, every_s=slow)
+    return ListingScreen(
+        title, read, empty=empty, actions=shown, run=run, kind=kind, every_s=slow, refuses=refuses
+    )
 
 
 def _asks_far(name: str) -> bool:

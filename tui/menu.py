@@ -5,7 +5,7 @@ A verb that is declared tomorrow is in the menu, so nothing is out of reach of k
 
 from __future__ import annotations
 
-from core.commands.keys import ACTION, CONTAINERS, FILL, SOURCES, sign, verb_of
+from core.commands.keys import ACTION, CONTAINERS, FILL, PANE, SOURCES, sign, verb_of
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -42,10 +42,10 @@ def entries(
         verb = verb_of(key.command, by_word)
         if key.command.startswith(ACTION):
             word, words = key.help, ""
-        elif verb is not None:
-            word, words = verb.word, verb.summary
-        else:
+        elif verb is None or key.command.startswith(PANE):
             word, words = key.help, key.command
+        else:
+            word, words = verb.word, verb.summary
         taken.add(key.key)
         if verb is not None and not (command_of(verb, kind, state) and (verb.changes <= write)):
             continue

@@ -76,6 +76,8 @@ class OpensScreens(FrameDiffApp):
             "d": ("rm", back_to(f"rm {name}")),
             "m": ("all actions", self._menu(CONTAINERS, container)),
         }
+        if self.read_only:
+            keys = {key: keys[key] for key in ("l", "v", "m")}
         screen = views.container(self.engine, container, keys, tab)
         self.show_screen(screen, f"containers {name} {tab}".rstrip())
 
@@ -150,7 +152,7 @@ class OpensScreens(FrameDiffApp):
         if name == "events":
             self.show_screen(views.events(self.engine), name)
             return True
-        screen = listing(self.engine, name, self.submit)
+        screen = listing(self.engine, name, self.submit, self.dashboard.keymap.refuses)
         if screen is not None:
             self.show_screen(screen, name)
         return screen is not None
@@ -173,7 +175,8 @@ class OpensScreens(FrameDiffApp):
                 self.pop_screen()
             self.submit(line)
 
-        self.show_screen(registry(self.engine, place, run), f"registries {place}")
+        screen = registry(self.engine, place, run, self.dashboard.keymap.refuses)
+        self.show_screen(screen, f"registries {place}")
 
     def open_job(self, number: int) -> bool:
         """Show how far a job is and what it said; False for a job that there is not."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import termios
+from functools import cache
+
+from core.privileges import outer_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J\x1b[H"
 """The alternate screen, without a cursor, empty (xterm's control sequences)."""
 LEAVE = "\x1b[?1049l\x1b[?25h"
-NAME, IMAGE = (12, 32), (14, 36)
-"""Least and most columns of the two, as in the app's table."""
+MOST_NAME, MOST_IMAGE = 32, 36
+"""Most columns of the two, as in the app's table."""
 
 
 class Opening:
@@ -58,16 +61,13 @@ class Opening:
 
 def picture(containers: list[ContainerInfo], columns: int) -> list[str]:
     """Return the screen's first lines, with colours; none is wider than `columns`."""
-    host = os.uname().nodename
-    user = os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
     running = sum(info.state == "running" for info in containers)
-    told = f"  {running} running" if running else ""
-    title = f"─ 1 Containers{f'  {len(containers)}' if containers else ''}{told} "
-    lines = [f" limpet {user}@{host}"[:columns], title[:columns].ljust(columns, "─")]
+    title = f"─ 1 Containers{f'  {running} running' if running else ''} "
+    lines = [f" limpet {host_name()}"[:columns], title[:columns].ljust(columns, "─")]
     if not containers:
         return lines
-    name = _width(NAME, [f"● {info.name}" for info in containers])
-    image = _width(IMAGE, [info.image for info in containers])
+    name = min(MOST_NAME, max(len(f"● {info.name}") for info in containers))
+    image = min(MOST_IMAGE, max(len("IMAGE"), *(len(info.image) for info in containers)))
     lines.append(f"   {'NAME':{name}}  {'IMAGE':{image}}  STATE"[:columns])
     for info in containers:
         sign = "●" if info.state == "running" else "○"
@@ -76,6 +76,13 @@ def picture(containers: list[ContainerInfo], columns: int) -> list[str]:
     return lines
 
 
-def _width(bounds: tuple[int, int], texts: list[str]) -> int:
-    least, most = bounds
-    return min(most, max(least, *map(len, texts)))
+@cache
+def host_name() -> str:
+    """Return `user@host` as the prompt of the shell shows it that limpet was started from."""
+    import pwd
+
+    try:
+        user = pwd.getpwuid(outer_uid()).pw_name
+    except KeyError:
+        user = str(outer_uid())
+    return f"{user}@{os.uname().nodename.partition('.')[0]}"

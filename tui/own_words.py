@@ -205,7 +205,7 @@ def _theme(app: LimpetApp, words: Sequence[str]) -> str:
             app.choose_theme(names[picked.number])
 
     choices = [Choice(name, "*" if name == app.theme else "") for name in names]
-    app.push_screen(PickScreen("theme", choices), act)
+    app.push_screen(PickScreen("theme", choices, at=names.index(app.theme)), act)
     return ""
 
 

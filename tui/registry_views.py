@@ -5,6 +5,8 @@ Nothing is pulled for them.  They are read anew when asked to, and every few min
 
 from __future__ import annotations
 
+from functools import partial
+
 from core.commands.result import Column, Table
 from tui.screens.listing import Action, ListingScreen
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tui.details import Line, Tab
 
     Run = Callable[[str], None]
+    Refuses = Callable[[str], bool]
 
 CALM_S = 300.0
 REPOSITORIES = (Column("Repository", "REPOSITORY"), Column("Here", "HERE"), Column("Sync", "SYNC"))
@@ -33,17 +36,17 @@ TAGS = (
 )
 
 
-def registry(engine: Engine, place: str, run: Run) -> Screen[None]:
+def registry(engine: Engine, place: str, run: Run, refuses: Refuses) -> Screen[None]:
     """Return the screen of `HOST`, `HOST/NAME` or `HOST/NAME:TAG`."""
     if "/" not in place:
-        return _repositories(engine, place, run)
+        return _repositories(engine, place, run, refuses)
     last = place.rpartition("/")[2]
     if ":" in last or "@" in last:
-        return _image(engine, engine.reference(place), run)
-    return _tags(engine, engine.reference(place), run)
+        return _image(engine, engine.reference(place), run, refuses)
+    return _tags(engine, engine.reference(place), run, refuses)
 
 
-def _repositories(engine: Engine, host: str, run: Run) -> ListingScreen:
+def _repositories(engine: Engine, host: str, run: Run, refuses: Refuses) -> ListingScreen:
     def read() -> Table:
         from core.registry.client import RegistryClient
 
@@ -73,11 +76,12 @@ def _repositories(engine: Engine, host: str, run: Run) -> ListingScreen:
             Action("p", "pull", f"pull {host}/{{name}}"),
         ),
         run=run,
+        refuses=refuses,
         every_s=CALM_S,
     )
 
 
-def _tags(engine: Engine, reference: Reference, run: Run) -> ListingScreen:
+def _tags(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> ListingScreen:
     name = reference.repository
 
     def read() -> Table:
@@ -116,11 +120,12 @@ def _tags(engine: Engine, reference: Reference, run: Run) -> ListingScreen:
             Action("d", "delete there", f"registry rm {name}:{{name}}"),
         ),
         run=run,
+        refuses=refuses,
         every_s=CALM_S,
     )
 
 
-def _image(engine: Engine, reference: Reference, run: Run) -> Screen[None]:
+def _image(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> Screen[None]:
     from tui.screens.detail import DetailScreen
     from tui.views import answer_tab
 
@@ -141,10 +146,15 @@ def _image(engine: Engine, reference: Reference, run: Run) -> Screen[None]:
             Tab("Inspect", data=document),
         ]
 
+    lines = {
+        "v": ("layers, files", f"go registries {reference.familiar} layers"),
+        "p": ("pull", f"pull {name}"),
+        "d": ("delete there", f"registry rm {name}"),
+    }
     keys = {
-        "v": ("layers, files", lambda: run(f"go registries {reference.familiar} layers")),
-        "p": ("pull", lambda: run(f"pull {name}")),
-        "d": ("delete there", lambda: run(f"registry rm {name}")),
+        key: (words, partial(run, line))
+        for key, (words, line) in lines.items()
+        if not refuses(line)
     }
     return DetailScreen(name, read, keys=keys, read_every_s=CALM_S)
 

@@ -105,7 +105,7 @@ class Session:
         elif isinstance(event.result, Foreground):
             self._run_foreground(event.number, event.result)
         elif isinstance(event.result, Plan):
-            self._ask(event.number, event.result)
+            self._plan(event.number, event.result)
         elif isinstance(event.result, Lines):
             self._output.track(event.number, Tail(event.result.source))
             if not hasattr(event.result.source, "stop"):  # a program mostly ends by itself
@@ -215,13 +215,21 @@ class Session:
         self._output.finish(number, (), note=note, tone="bad" if code > 0 else "faint")
         self._ended(number, well=code <= 0)
 
-    def _ask(self, number: int, plan: Plan) -> None:
+    def _apply(self, number: int, plan: Plan) -> None:
+        self._pending.add(number)
+        self._bridge.apply(number, plan)
+
+    def _plan(self, number: int, plan: Plan) -> None:
+        """Ask before a plan is applied; one that does nothing says so itself."""
         from tui.screens.confirm import ConfirmScreen, word_to_type
+
+        if not plan.lines:
+            self._apply(number, plan)
+            return
 
         def decide(yes: bool | None) -> None:
             if yes:
-                self._pending.add(number)
-                self._bridge.apply(number, plan)
+                self._apply(number, plan)
             else:
                 self._output.finish(number, (), note="not done")
                 self._ended(number, well=False)

@@ -19,6 +19,8 @@ CONTAINERS, IMAGES, REGISTRIES = "containers", "images", "registries"
 """The tables in which a key may work."""
 FILL = "…"
 ACTION = "@"
+PANE = "pane "
+"""Before a command whose terminal is to be beside the tables."""
 
 
 class Key(Record):
@@ -128,7 +130,7 @@ def sign(key: str) -> str:
 
 def verb_of(command: str, verbs: dict[str, Verb]) -> Verb | None:
     """Return the verb that a key's command begins with; `verbs` is by name and alias."""
-    words = command.split()
+    words = command.removeprefix(PANE).split()
     return verbs.get(" ".join(words[:2])) or verbs.get(words[0] if words else "")
 
 
@@ -140,6 +142,14 @@ SHOWS = {
     "@listing('updates')": "container updates", "@listing('events')": "events",
 }  # fmt: skip
 """Actions whose screen shows what a command answers."""
+
+
+def changes(command: str, verbs: dict[str, Verb]) -> bool:
+    """Tell whether a limpet that only reads would refuse a key's command."""
+    verb = verb_of(SHOWS.get(command, command), verbs)
+    return command.startswith("!") or (verb is not None and verb.changes)
+
+
 SOURCES = {
     CONTAINERS: ("container", "running", "stopped"),
     IMAGES: ("image", "remote-image"),
@@ -156,11 +166,11 @@ def keys_of(verb: Verb, keys: Iterable[Key], verbs: dict[str, Verb]) -> list[str
     Of a verb without a key of its own: those of the menus that it is in.
     """
     keys = list(keys)
-    found = []
-    for key in keys:
-        command = SHOWS.get(key.command, key.command).removeprefix("pane ")
-        if verb_of(command, verbs) is verb:
-            found.append(f"{sign(key.key)} on {key.place}" if key.place else sign(key.key))
+    found = [
+        f"{sign(key.key)} on {key.place}" if key.place else sign(key.key)
+        for key in keys
+        if verb_of(SHOWS.get(key.command, key.command), verbs) is verb
+    ]
     if not found:
         takes = {arg.complete for arg in verb.args.declared if not arg.flags}
         menu = next((sign(key.key) for key in keys if key.command == "@menu"), "")

@@ -242,6 +242,8 @@ def prune(engine: Engine, args: Prune) -> Result:
         and (args.all or is_random(volume.name))
         and all(test(volume, ()) for test in args.filter)
     ]
+    if not found:
+        return Text("Total reclaimed space: 0B")
     return _removal(engine, "remove volumes that nothing uses", found, ask=not args.force).unless(
         args.dry_run
     )

@@ -305,7 +305,7 @@ REMOTE = {
 
 def registry(name: str, place: str, words: str) -> Show:
     async def show(app: LimpetApp, pilot: Pilot[int]) -> None:
-        screen = registry_views.registry(app.engine, place, lambda _: None)
+        screen = registry_views.registry(app.engine, place, lambda _: None, lambda _: False)
         await shown(app, pilot, screen, words)
         await settled(app, pilot)
 

@@ -86,7 +86,9 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
 
     def _fit(self) -> None:
         width, height = self.app.size
-        widest = max(map(cell_len, (self._title, *self._lines)), default=0) + 2
+        answers = f"type {self._word} and enter: {self._word}_   esc {self._no}  999 more below"
+        shown = (self._title, *self._lines, *([answers] if self._word else []))
+        widest = max(map(cell_len, shown)) + 2
         columns = max(LEAST, min(widest, MOST, width - 8))
         self.query_one("#question").styles.width = columns + 4 + edges(self)
         lines = [shown for line in self._lines for shown in _wrapped(line, columns)]
@@ -106,7 +108,9 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         if self._word:
             left = [
                 ("type ", ""), (visible(self._word), "bad"), (" and enter: ", ""),
-                (f"{visible(self._typed)}_", "accent"), ("    esc ", "accent"), (self._no, ""),
+                (f"{visible(self._typed)}_", "accent"),
+                (" " * (len(self._word) - len(self._typed) + 3), ""), ("esc ", "accent"),
+                (self._no, ""),
             ]  # fmt: skip
         more = f"{self._list.below} more below" if self._list.below else ""
         right: list[Part] = [(more, "accent")]
@@ -152,12 +156,17 @@ def _wrapped(line: str, columns: int) -> list[list[Part]]:
 
 LASTING = "volume "
 """How a plan's line begins for what holds data that is nowhere else."""
+LONGEST = 16
+"""Letters of a name that is typed, twice of which stand in a line of 60 columns."""
 
 
 def word_to_type(plan: Plan) -> str:
     """Return what must be typed before the plan is done, nothing for most plans.
 
-    Volumes are what people cannot make again: the name of the one, or how many they are.
+    Volumes are what people cannot make again: the name of the one, or as much of it as there
+    is room for, or how many they are.
     """
     names = [line.split()[1] for line in plan.lines if line.startswith(LASTING)]
+    if len(names) == 1 and len(names[0]) > LONGEST:
+        return names[0][:LONGEST]
     return names[0] if len(names) == 1 else f"{len(names)} volumes" if names else ""

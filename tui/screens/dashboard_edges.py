@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tui.answers import summary
+from tui.opening import host_name
 from tui.places import PLACES
-from tui.widgets.status import StatusLine, hint_parts, host_name, that_fit
+from tui.widgets.status import StatusLine, hint_parts, that_fit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

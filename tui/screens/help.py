@@ -61,7 +61,7 @@ def key_sections(keymap: Keymap) -> list[Section]:
         rows = [
             (sign(key.key), key.help, "" if key.command.startswith(ACTION) else key.command)
             for key in keymap.keys
-            if key.place == place
+            if key.place == place and not keymap.refuses(key.command)
         ]
         found.append(Section(f"keys {title}", tuple(rows)))
     return [*found, Section("keys in every table", TABLE_KEYS)]
@@ -143,7 +143,8 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
             right = self._lines(self._commands, VERB)
             lines = beside(left, right, half)
         else:
-            lines = [*self._lines(self._keys, KEY), *self._lines(self._commands, VERB)]
+            keys, commands = self._lines(self._keys, KEY), self._lines(self._commands, VERB)
+            lines = [*keys, *([[]] if keys and commands else []), *commands]
         self._list.show_lines(lines)
         self._tell()
 

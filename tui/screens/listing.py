@@ -55,6 +55,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
 
     The column of the names, or the first, is a row's name.  `run(line)` is called when an
     action is chosen, after the screen was left; an action without `{names}` needs no row.
+    One whose line `refuses()` refuses is not offered, and says so.
     """
 
     DEFAULT_CSS = """
@@ -89,6 +90,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         every_s: float = 5,
         kind: str = "",
         rows: str = "",
+        refuses: Callable[[str], bool] = lambda _: False,
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
@@ -98,6 +100,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._read = read
         self._empty = empty
         self._actions = actions
+        self._refused = {action.key for action in actions if refuses(action.line)}
         self._run = run
         self._every = every_s
         self._kind = kind
@@ -106,7 +109,8 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._columns: tuple[Column, ...] = (Column("name", "NAME", 8, 60),)
         self.table = LineTable(rows or title, self._columns, id="table")
         for action in actions:
-            self._bindings.bind(action.key, f"act({action.key!r})", action.words)
+            words = "" if action.key in self._refused else action.words
+            self._bindings.bind(action.key, f"act({action.key!r})", words)
 
     def compose(self) -> ComposeResult:
         """Place head, table and foot."""
@@ -171,7 +175,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
             parts += [("  ", ""), *cause(self._error)]
         self._head.show(parts)
         self._detail.show(self._last_words())
-        own = [(action.key, action.words) for action in self._actions]
+        own = [(one.key, one.words) for one in self._actions if one.key not in self._refused]
         words: list[Part] = [(f" {self._note}", "accent")]
         hints = screen_hints([*own, *HINTS], self.app.size.width)
         self._foot.show(words if self._note else hints)
@@ -239,6 +243,9 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         from core.commands.scan import quote
 
         action = next(action for action in self._actions if action.key == key)
+        if key in self._refused:
+            self._say(f"{action.words} changes things, and this limpet is read-only")
+            return
         names = self.table.chosen
         if "{names}" in action.line and not names:
             return

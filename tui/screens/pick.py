@@ -87,6 +87,7 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
         edits: bool = False,
         on: Callable[[int], bool] | None = None,
         toggle: Callable[[int], object] = lambda _: None,
+        at: int = 0,
     ) -> None:
         super().__init__()
         self._title = visible(title)
@@ -94,6 +95,8 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
         self._edits = edits
         self._on = on
         self._toggle = toggle
+        self._at = at
+        """The line to begin on."""
         self._typed = ""
         self._box = 0
         self._shown = list(range(len(choices)))
@@ -111,6 +114,7 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
     def on_mount(self) -> None:
         """Fill the list."""
         self._fit()
+        self._list.go(self._at)
 
     def on_resize(self) -> None:
         """Fit the box to the screen."""

@@ -397,14 +397,16 @@ class LineTable(Wheel, ScrollView, can_focus=True):
             self.sort_by(self.sort)
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the row, sort by the column name, open the row on a double click."""
+        """Choose the row, sort by the column name, fold a group; a double click opens the row."""
         if event.y == 1:
             column = self.widths.at(event.x)
             if column is not None:
                 self.sort_by(column)
-        elif event.y >= HEAD:
-            self._go(round(self.scroll_y) + event.y - HEAD)
+        elif event.y >= HEAD and (place := round(self.scroll_y) + event.y - HEAD) < len(self._view):
+            self._go(place)
             if event.button == RIGHT:
                 self.post_message(self.Asked())
+            elif self.on_head:
+                self.fold()
             elif event.chain == 2 and self.cursor:
                 self.post_message(self.Opened(self))

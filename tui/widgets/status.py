@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from functools import cache
-
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from core.privileges import outer_uid
 from tui.theme import Tones
 
 TYPE_CHECKING = False
@@ -130,15 +126,3 @@ def hint_parts(hints: Sequence[tuple[str, str]], width: int, kept: int = 1) -> l
 def screen_hints(hints: Sequence[tuple[str, str]], width: int) -> list[Part]:
     """Return the keys of a screen that can be left, which is always said, as is help."""
     return hint_parts([*hints, *BACK], width, len(BACK))
-
-
-@cache
-def host_name() -> str:
-    """Return `user@host` as the prompt of the shell shows it that limpet was started from."""
-    import pwd
-
-    try:
-        user = pwd.getpwuid(outer_uid()).pw_name
-    except KeyError:
-        user = str(outer_uid())
-    return f"{user}@{os.uname().nodename.partition('.')[0]}"

@@ -59,6 +59,8 @@ def empty(engine: Engine, args: Nothing) -> Result:
     from core.commands.show import size
 
     batches = engine.trash.batches()
+    if not batches:
+        return Text("Total reclaimed space: 0B")
     lines = tuple(name for batch in batches for name in batch.names)
 
     def apply() -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.model import ContainerInfo
-from tui.opening import picture
+from tui.opening import host_name, picture
 
 
 def container(name: str, image: str, state: str) -> ContainerInfo:
@@ -23,7 +23,8 @@ FOUND = [
 
 def test_the_containers_stand_in_the_columns_of_the_table() -> None:
     lines = picture(FOUND, 100)
-    assert lines[1].startswith("─ 1 Containers  2  1 running ─")
+    assert lines[0] == f" limpet {host_name()}"
+    assert lines[1].startswith("─ 1 Containers  1 running ─")
     assert lines[2].split() == ["NAME", "IMAGE", "STATE"]
     assert lines[3].split() == ["●", "web", "nginx", "running"]
     image = lines[2].index("IMAGE")
