@@ -160,6 +160,8 @@ def chart(values: Sequence[float], top: float, rows: int, bars: str = BARS) -> l
 
 LEGIBLE = 4.5
 """The least contrast of text, by WCAG 2.1's success criterion 1.4.3."""
+MIDDLE = 0.179
+"""The luminance of a ground on which black and white are read equally well."""
 TONES = ("", "dim", "faint", "good", "warn", "bad", "accent", "primary", "bold")
 
 
@@ -177,10 +179,25 @@ def _luminance(colour: Color) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def legible(colour: Color, toward: Color, *grounds: Color) -> Color:
-    """Return the colour, as far `toward` another one as it takes to be read on all grounds."""
-    steps = (colour.blend(toward, step / 10) for step in range(10))
-    return next((c for c in steps if all(contrast(c, g) >= LEGIBLE for g in grounds)), toward)
+STEPS = 20
+DARKEST, LIGHTEST = 0.12, 0.88
+"""The lightness beyond which a hue can hardly be told."""
+
+
+def legible(colour: Color, *grounds: Color) -> Color:
+    """Return the colour, as much lighter or darker as it takes to be read on all grounds.
+
+    Its hue stays, and is seen: toward the words' own colour, many a theme's red and green would meet.
+    """
+    hue, lightness, saturation = colour.hsl
+    dark = sum(map(_luminance, grounds)) / len(grounds) < MIDDLE
+    way = (max(lightness, LIGHTEST) if dark else min(lightness, DARKEST)) - lightness
+    shade = colour
+    for step in range(1, STEPS + 1):
+        if all(contrast(shade, ground) >= LEGIBLE for ground in grounds):
+            break
+        shade = Color.from_hsl(hue, lightness + way * step / STEPS, saturation)
+    return shade
 
 
 def lit(variables: Mapping[str, str]) -> str:
@@ -219,14 +236,13 @@ class Tones:
 
 
 def _styles(variables: Mapping[str, str]) -> dict[str, Style]:
-    names = ("foreground", "background", "panel")
-    foreground, background, panel = (Color.parse(variables[name]) for name in names)
+    background, panel = (Color.parse(variables[name]) for name in ("background", "panel"))
     beside = (background, panel, Color.parse(lit(variables)))
 
     def colour(name: str, toward_background: float = 0.0) -> Style:
         shade = Color.parse(variables[name]).blend(background, toward_background)
         grounds = beside[:2] if toward_background else beside
-        return Style(color=legible(shade, foreground, *grounds).rich_color)
+        return Style(color=legible(shade, *grounds).rich_color)
 
     return {
         "": Style(),

@@ -67,7 +67,7 @@ def test_a_menu_offers_what_the_state_and_read_only_allow() -> None:
     assert not {"stop", "exec"} & words
     reading = {e.word for e in entries(CONTAINERS, "running", DEFAULT, verbs, read_only=True)}
     assert "inspect" in reading
-    assert not {"rm", "stop", "kill", "rename"} & reading
+    assert not {"rm", "stop", "kill", "rename", "terminal in a pane"} & reading
 
 
 def test_commands_have_places_for_names() -> None:

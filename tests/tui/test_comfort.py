@@ -27,7 +27,9 @@ from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import PickScreen
 from tui.screens.tour import PAGES, TourScreen
+from tui.theme import Tones
 from tui.visits import Visits
+from tui.widgets.line_list import LineList
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,6 +160,24 @@ async def test_every_theme_paints(paths: Paths, theme: str) -> None:
         assert "web-1" in screen_text(app)
 
 
+async def test_in_every_theme_good_and_bad_are_told_apart(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("theme nord")
+        app.submit("theme")
+        await until(pilot, lambda: bool(app.screen.query(LineList)))
+        assert app.screen.query_one(LineList).cursor > 0  # on the one in use
+        tones = Tones(app.dashboard.table)
+        for theme in sorted(app.available_themes):
+            app.theme = theme
+            if app.native_ansi_color:
+                continue
+            good, bad = (tones[tone].color.get_truecolor() for tone in ("good", "bad"))  # type: ignore[union-attr]
+            assert good.green > good.red, theme
+            assert bad.red > max(bad.green, bad.blue) + 20, theme
+            assert abs(good.red - bad.red) + abs(good.blue - bad.blue) > 60, theme
+
+
 async def test_ascii_only_sends_nothing_else(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMPET_ASCII", "0")
     app = LimpetApp(Engine(paths, Config({("tui", "ascii"): True})))
@@ -240,14 +260,14 @@ async def test_volumes_are_removed_only_after_typing_their_name(make_app: Make) 
         plan = Plan("remove 1 volume", ("volume data (3 files, 5MB)",), apply)
         answered(app, "volume rm data", plan)
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
-        assert "type data and enter" in screen_text(app)
+        assert "type data, enter" in screen_text(app)
         await pilot.press("y", "enter")
         assert not done
         await pilot.press("backspace", *"data", "enter")
         await until(pilot, lambda: "gone" in session(app))
         plan = Plan("prune", ("volume a", "volume b", "image c"), apply)
         answered(app, "prune", plan)
-        await until(pilot, lambda: "type 2 volumes and enter" in screen_text(app))
+        await until(pilot, lambda: "type 2 volumes, enter" in screen_text(app))
         await pilot.press(*"nqj", "escape")
         await until(pilot, lambda: "not done" in session(app))
         assert done == ["gone"]

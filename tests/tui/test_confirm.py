@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from core.commands.result import Plan, Text
 from tests.tui.screen_host import ScreenHost
-from tui.screens.confirm import ConfirmScreen
+from tui.screens.confirm import ConfirmScreen, word_to_type
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
@@ -44,6 +45,21 @@ async def test_a_long_list_can_be_read_to_its_end(size: tuple[int, int]) -> None
         seen |= {pane.render_line(y).text.strip() for y in range(pane.size.height)}
         assert seen == {f"image {n} \\x1b[31m" for n in range(200)}
         assert "more below" not in foot.render_line(0).text
+
+
+@pytest.mark.parametrize("size", [(60, 18), (80, 24)])
+async def test_what_is_to_be_typed_is_never_cut(size: tuple[int, int]) -> None:
+    name = "0123456789abcdef" * 4
+    plan = Plan("remove volumes", (f"volume {name}",), lambda: Text(""))
+    word = word_to_type(plan)
+    app = ScreenHost(ConfirmScreen(plan.heading(), plan.lines, "remove", word=word))
+    async with app.run_test(size=size) as pilot:
+        foot = app.shown.query_one("#answers", StatusLine)
+        await pilot.press(*name)
+        assert f"type {word}, enter: {word}_" in foot.render_line(0).text
+        assert "esc keep" in foot.render_line(0).text
+        await pilot.press("enter")
+        assert app.answers == [True]
 
 
 async def test_nothing_to_name_needs_no_list() -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tui.app import LimpetApp
 
+    Make = Callable[..., LimpetApp]
+
 CHANGED = {"containers.x": "", "Z": "system df"}
 
 
@@ -57,7 +59,23 @@ async def test_wide_screens_have_two_columns() -> None:
     assert "commands" in first
 
 
-async def test_every_screen_tells_its_own_keys(make_app: Callable[..., LimpetApp]) -> None:
+async def test_a_read_only_app_offers_no_key_that_it_refuses(make_app: Make) -> None:
+    app = make_app(read_only=True)
+    async with app.run_test(size=(100, 40)) as pilot:
+        keys = " ".join(row[1] for one in key_sections(app.dashboard.keymap) for row in one.rows)
+        assert "logs" in keys
+        assert not {"kill", "undo", "starter"} & set(keys.split())
+        app.open_listing("volumes")
+        await until(pilot, lambda: "inspect" in screen_text(app))
+        assert "prune" not in screen_text(app)
+        await pilot.press("P")
+        assert "prune changes things" in screen_text(app)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "keys here" in screen_text(app))
+        assert "prune" not in screen_text(app)
+
+
+async def test_every_screen_tells_its_own_keys(make_app: Make) -> None:
     app = make_app()
     async with app.run_test(size=(100, 40)) as pilot:
         app.open_listing("volumes")

@@ -107,8 +107,22 @@ async def test_a_pipe_and_a_host_command_answer_in_the_session(
 async def test_a_read_only_app_starts_no_host_program(make_app: Callable[..., LimpetApp]) -> None:
     app = make_app(read_only=True)
     async with app.run_test(size=(80, 24)) as pilot:
-        app.submit("!true")
-        await until(pilot, lambda: "starts no host programs" in session(app))
+        for line in ("!true", "version | cat"):
+            app.submit("clear")
+            app.submit(line)
+            await until(pilot, lambda: "starts no host programs" in session(app))
+
+
+async def test_a_plan_that_does_nothing_is_not_asked_for(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        for line in ("volume prune", "trash empty"):
+            app.submit("clear")
+            app.submit(line)
+            await until(pilot, lambda: "Total reclaimed space: 0B" in session(app))
+        assert app.screen is app.dashboard
 
 
 async def _answers(app: LimpetApp, pilot: Pilot[int]) -> None:

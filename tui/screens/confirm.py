@@ -86,7 +86,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
 
     def _fit(self) -> None:
         width, height = self.app.size
-        answers = f"type {self._word} and enter: {self._word}_   esc {self._no}  999 more below"
+        answers = f"type {self._word}, enter: {self._word}_   esc {self._no}  999 more below"
         shown = (self._title, *self._lines, *([answers] if self._word else []))
         widest = max(map(cell_len, shown)) + 2
         columns = max(LEAST, min(widest, MOST, width - 8))
@@ -107,7 +107,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         ]  # fmt: skip
         if self._word:
             left = [
-                ("type ", ""), (visible(self._word), "bad"), (" and enter: ", ""),
+                ("type ", ""), (visible(self._word), "bad"), (", enter: ", ""),
                 (f"{visible(self._typed)}_", "accent"),
                 (" " * (len(self._word) - len(self._typed) + 3), ""), ("esc ", "accent"),
                 (self._no, ""),
@@ -156,7 +156,7 @@ def _wrapped(line: str, columns: int) -> list[list[Part]]:
 
 LASTING = "volume "
 """How a plan's line begins for what holds data that is nowhere else."""
-LONGEST = 16
+LONGEST = 12
 """Letters of a name that is typed, twice of which stand in a line of 60 columns."""
 
 

@@ -37,6 +37,11 @@ MOST_CELLS = 60
 MARGIN = 3
 NAMES = ("Names", "Name")
 """Columns that name a row better than its first does."""
+STATE = "State"
+STATE_TONES = {
+    "ok": "good", "done": "good", "current": "good", "running": "accent", "cancelled": "warn",
+    "newer pulled": "warn", "newer upstream": "warn", "WRONG": "bad", "failed": "bad",
+}  # fmt: skip
 
 
 class Action(Record):
@@ -318,7 +323,9 @@ def rows_of(table: Table) -> list[Row]:
         )
         named = next((key for key in NAMES if key in row), table.columns[0].key)
         name = str(row[named])
-        rows.append(
-            Row("\0".join(cells[:2]), cells, ("", *("dim",) * (len(cells) - 1)), sorts, name)
+        tones = tuple(
+            STATE_TONES.get(cell, "dim") if column.key == STATE else "dim" if place else ""
+            for place, (column, cell) in enumerate(zip(table.columns, cells, strict=True))
         )
+        rows.append(Row("\0".join(cells[:2]), cells, tones, sorts, name))
     return rows
