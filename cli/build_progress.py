@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from cli.screen import is_screen
 from core.build import board as states
 from core.commands.show import seconds
 
@@ -128,8 +129,7 @@ def _choose(kind: str, board: Board) -> _Plain:
         return _Json(board)
     if kind == "quiet":
         return _Quiet(board)
-    terminal = os.isatty(2) and os.environ.get("TERM") != "dumb"
-    if kind == "tty" or (kind == "auto" and terminal):
+    if kind == "tty" or (kind == "auto" and is_screen(2)):
         return _Painted(board)
     return _Plain(board)
 

@@ -17,7 +17,7 @@ FILES = (
 VARIABLES = (
     ("LIMPET_DATA_ROOT, LIMPET_RUN_ROOT", "Other places for data and for sockets."),
     ("LIMPET_ASCII", "1: the app draws with ASCII signs only."),
-    ("LIMPET_PLAIN", "1: tables are written as sentences, for screen readers."),
+    ("LIMPET_PLAIN", "1: tables as sentences, progress as lines: for screen readers."),
     ("LIMPET_FRAME_DIFF", "0: the app paints whole regions, as Textual does."),
     ("NO_COLOR", "Set: no colours."),
 )

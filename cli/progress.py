@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from cli.screen import is_screen
 from core.commands.show import printable, size
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ def follow(job: Job, *, quiet: bool = False) -> Any:
     """
     show: _Bars | _Plain | None = None
     if not quiet:
-        show = _Bars() if os.isatty(2) and os.environ.get("TERM") != "dumb" else _Plain()
+        show = _Bars() if is_screen(2) else _Plain()
     log = _Log(job)
     try:
         while not job.wait(EVERY_S):

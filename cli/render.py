@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from cli.screen import is_screen
 from core.commands.result import (
     Building,
     Document,
@@ -36,7 +37,7 @@ def render(result: Result) -> int:
             out(as_shown(result.text + "\n"))
     elif isinstance(result, Table):
         out(table_text(result))
-        if isinstance(result, Live) and _is_screen():
+        if isinstance(result, Live) and is_screen(1):
             _keep_looking(result.again)
         return result.code
     elif isinstance(result, Document):
@@ -56,11 +57,6 @@ def render(result: Result) -> int:
     elif isinstance(result, Foreground):
         return _give_terminal(result)
     return 0
-
-
-def _is_screen() -> bool:
-    """Whether stdout is a terminal whose cursor can be moved, of a person who sees it."""
-    return os.isatty(1) and os.environ.get("TERM") != "dumb" and "LIMPET_PLAIN" not in os.environ
 
 
 def _keep_looking(again: Callable[[], Table]) -> None:
@@ -131,7 +127,7 @@ def table_text(table: Table) -> str:
         *([cell(row[c.key], c.kind, full=table.full) for c in table.columns] for row in table.rows),
     ]
     words = [place for place, column in enumerate(table.columns) if column.kind == "words"]
-    if words and _is_screen() and (width := os.get_terminal_size(1).columns):
+    if words and is_screen(1) and (width := os.get_terminal_size(1).columns):
         from cli.folding import fold
 
         rows = fold(rows, words, width, len(GAP))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from bisect import bisect_left
@@ -22,6 +23,12 @@ SETTLE_S = 0.15
 MOST_WAITING = 20_000
 COLOURS = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)
 """SGR foregrounds of the names."""
+HEAD = re.compile(rb"\x1b\[\d+m([^\x1b]*)\x1b\[0m")
+
+
+def colourless(line: bytes | bytearray) -> bytes | bytearray:
+    """Return a line of a merged log with its name as it is in a file; the rest as it came."""
+    return line[:STAMP] + HEAD.sub(rb"\1", line[STAMP:], count=1)
 
 
 class MergedLog:

@@ -187,16 +187,16 @@ DARKEST, LIGHTEST = 0.12, 0.88
 def legible(colour: Color, *grounds: Color) -> Color:
     """Return the colour, as much lighter or darker as it takes to be read on all grounds.
 
-    Its hue stays, and is seen: toward the words' own colour, many a theme's red and green would meet.
+    Its hue stays, and is seen: toward the colour of words, a theme's red and green would meet.
     """
-    hue, lightness, saturation = colour.hsl
+    hue, saturation, lightness = colour.hsl
     dark = sum(map(_luminance, grounds)) / len(grounds) < MIDDLE
     way = (max(lightness, LIGHTEST) if dark else min(lightness, DARKEST)) - lightness
     shade = colour
     for step in range(1, STEPS + 1):
         if all(contrast(shade, ground) >= LEGIBLE for ground in grounds):
             break
-        shade = Color.from_hsl(hue, lightness + way * step / STEPS, saturation)
+        shade = Color.from_hsl(hue, saturation, lightness + way * step / STEPS)
     return shade
 
 

@@ -9,8 +9,9 @@ from core.build import board as states
 from core.commands.show import seconds
 from tui.answers import failure, visible
 from tui.theme import glyphs
+from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList
-from tui.widgets.status import StatusLine, screen_hints
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ class BuildScreen(Screen[None], inherit_bindings=False):
     BuildScreen #steps { height: 1fr; }
     BuildScreen #middle { height: 1; background: $panel; }
     BuildScreen #log { height: 1fr; }
-    BuildScreen #foot { height: 1; dock: bottom; }
     """
     app: LimpetApp
     BINDINGS = [
@@ -66,10 +66,9 @@ class BuildScreen(Screen[None], inherit_bindings=False):
         self._job = job
         self._board = board
         self._watch = watch
-        self._note = ""
         self._head = StatusLine(id="head")
         self._middle = StatusLine(id="middle")
-        self._foot = StatusLine(id="foot")
+        self._foot = Foot()
         self._steps = LineList(id="steps")
         self._log = LineList(cursor=False, id="log")
         self._rows: list[StepBoard | None] = []
@@ -101,8 +100,7 @@ class BuildScreen(Screen[None], inherit_bindings=False):
             self._go_to_current()
         self._show_head()
         self._show_output()
-        words: list[Part] = [(f" {self._note}", "accent")]
-        self._foot.show(words if self._note else screen_hints(HINTS, self.app.size.width))
+        self._foot.offer(HINTS)
 
     def _take(self, job: Job) -> None:
         """Show the build that a change has brought about."""
@@ -208,7 +206,7 @@ class BuildScreen(Screen[None], inherit_bindings=False):
 
     def on_key(self) -> None:
         """Whoever moves the cursor wants it to stay."""
-        self._note = ""
+        self._foot.forget()
         if self._steps.has_focus:
             self._following = False
 
@@ -240,5 +238,4 @@ class BuildScreen(Screen[None], inherit_bindings=False):
             self.dismiss(None)
             self.app.submit("debug")
         else:
-            self._note = "no step has failed"
-            self._look()
+            self._foot.say("no step has failed")

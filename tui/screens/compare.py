@@ -15,8 +15,9 @@ from tui.layer_lines import LETTERS, TONES, file_facts
 from tui.screens.file_view import FileScreen
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import FileTree
+from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList
-from tui.widgets.status import StatusLine, screen_hints
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +69,6 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
     CompareScreen #head { height: 1; background: $panel; }
     CompareScreen #detail { height: 1; }
     CompareScreen #settings { display: none; }
-    CompareScreen #foot { height: 1; dock: bottom; }
     """
     BINDINGS = [
         Binding("escape", "back", "Back"),
@@ -94,7 +94,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         super().__init__()
         self._head = StatusLine(id="head")
         self._detail = StatusLine(id="detail")
-        self._foot = StatusLine(id="foot")
+        self._foot = Foot()
         self._names = names
         self._read = read
         self._sides: tuple[Side, Side] | None = None
@@ -104,7 +104,6 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         self._grown = 0
         self._statuses = frozenset((ADDED, CHANGED, REMOVED))
         self._wanted = ""
-        self._note = ""
         self._error: Exception | None = None
         self.file_list = FileTree(id="files")
         self._setting_list = LineList(id="settings")
@@ -183,8 +182,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
             ]
         self._head.show(left, right)
         self._detail.show(self._detail_parts())
-        words: list[Part] = [(f" {self._note}", "accent")]
-        self._foot.show(words if self._note else screen_hints(HINTS, self.app.size.width))
+        self._foot.offer(HINTS)
 
     def _detail_parts(self) -> list[Part]:
         row = self.file_list.row
@@ -198,14 +196,9 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
             words = changed_words(old, new)
         return file_facts(row, words)
 
-    def _say(self, words: str) -> None:
-        self._note = words
-        self._tell()
-
     def on_key(self) -> None:
         """Forget what was said about the key before."""
-        if self._note:
-            self._say("")
+        self._foot.forget()
 
     def on_resize(self) -> None:
         """Fit the edges."""
@@ -224,7 +217,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
         side = self._sides[event.row.node.status != REMOVED]
         opener = side.opener(event.row.path)
         if opener is None:
-            self._say("there is no content to show")
+            self._foot.say("there is no content to show")
         else:
             self.app.push_screen(FileScreen(event.row.path, opener, where=f"of {side.name}"))
 
@@ -235,7 +228,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
             return
         old, new = (side.opener(row.path) for side in self._sides)
         if old is None or new is None:
-            self._say("only one of the two has it as a file")
+            self._foot.say("only one of the two has it as a file")
             return
 
         def lines() -> list[list[Part]]:
@@ -269,7 +262,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
     def action_copy(self) -> None:
         """Copy the path under the cursor."""
         if self.file_list.row is not None:
-            self._say(copy(self.app, f"/{self.file_list.row.path}"))
+            self._foot.say(copy(self.app, f"/{self.file_list.row.path}"))
 
     def action_find(self) -> None:
         """Begin to type a part of a name."""
@@ -285,7 +278,7 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
     def action_next(self, by: int) -> None:
         """Go to the next file whose name holds what was typed, or to the one before."""
         if self._wanted and not self.file_list.find(self._wanted, by):
-            self._say(f"no file's name holds {self._wanted}")
+            self._foot.say(f"no file's name holds {self._wanted}")
 
 
 STATUSES = {"A": ADDED, "C": CHANGED, "D": REMOVED}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TERMINAL_WORDS = (
     "all keys go in", "ctrl-] back to the tables", "shift-pgup scrolls", "ctrl-pgdn others",
+    "marked with the mouse: copied",
 )  # fmt: skip
 TYPING = ("enter runs it", "tab completes", "esc back", "up, ctrl-r history", "| PROGRAM")
 FILTERING = ("enter keeps it", "esc shows all", "!WORD without", "-s state", "-l label",

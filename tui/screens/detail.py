@@ -15,8 +15,9 @@ from tui.clipboard import copy
 from tui.details import Meter, Tab
 from tui.theme import Part, glyphs, plain
 from tui.widgets.foldable import Foldable
+from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList
-from tui.widgets.status import StatusLine, screen_hints
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ class DetailScreen(Screen[None], inherit_bindings=False):
     DEFAULT_CSS = """
     DetailScreen { background: $background; }
     DetailScreen #head { height: 1; background: $panel; }
-    DetailScreen #foot { height: 1; dock: bottom; }
     DetailScreen LineList { margin: 1 1 0 1; }
     """
     BINDINGS = [
@@ -90,7 +90,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
-        self._foot = StatusLine(id="foot")
+        self._foot = Foot()
         self._keys = keys or {}
         for key, (words, _) in self._keys.items():
             self._bindings.bind(key, f"do({key!r})", words)
@@ -106,7 +106,6 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         """The tab to begin with, by its word."""
         self._meter = Meter()
         self._history: Callable[[], Sequence[Sample]] | None = history
-        self._note = ""
         self._error: Exception | None = None
         self._lines = LineList(id="lines")
         self._tree = Foldable(id="tree")
@@ -233,12 +232,9 @@ class DetailScreen(Screen[None], inherit_bindings=False):
             parts.append((f"  {key}{words}", "accent" if number == self._at else "dim"))
         gone: list[Part] = cause(self._error) if self._error and self._tabs else []
         self._head.show(parts, gone)
-        if self._note:
-            self._foot.show([(f" {self._note}", "accent")])
-        else:
-            hints = TREE_HINTS if self._tree.display else HINTS
-            own = [(key, words) for key, (words, _) in self._keys.items()]
-            self._foot.show(screen_hints([hints[0], *own, *hints[1:]], self.app.size.width))
+        hints = TREE_HINTS if self._tree.display else HINTS
+        own = [(key, words) for key, (words, _) in self._keys.items()]
+        self._foot.offer([hints[0], *own, *hints[1:]])
 
     def on_resize(self) -> None:
         """Fit the graphs and the edges."""
@@ -251,9 +247,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
 
     def on_key(self) -> None:
         """Forget what was said about the key before."""
-        if self._note:
-            self._note = ""
-            self._tell()
+        self._foot.forget()
 
     def action_back(self) -> None:
         """Go back to the tables."""
@@ -285,23 +279,22 @@ class DetailScreen(Screen[None], inherit_bindings=False):
             return
         if self._tree.display:
             value = self._tree.selected
-            self._say(value if isinstance(value, str) else json.dumps(value, indent=2))
+            self._copy(value if isinstance(value, str) else json.dumps(value, indent=2))
         else:
             lines = self._body()
-            self._say(plain(lines[self._lines.cursor]).strip() if lines else "")
+            self._copy(plain(lines[self._lines.cursor]).strip() if lines else "")
 
     def action_copy_all(self) -> None:
         """Copy the whole tab."""
         if not self._tabs:
             return
         if self._tree.display:
-            self._say(json.dumps(self._tabs[self._at].data, indent=2))
+            self._copy(json.dumps(self._tabs[self._at].data, indent=2))
         else:
-            self._say("\n".join(plain(line) for line in self._body()))
+            self._copy("\n".join(plain(line) for line in self._body()))
 
-    def _say(self, text: str) -> None:
-        self._note = copy(self.app, text)
-        self._tell()
+    def _copy(self, text: str) -> None:
+        self._foot.say(copy(self.app, text))
 
 
 def word_of(tab: Tab) -> str:

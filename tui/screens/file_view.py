@@ -14,9 +14,10 @@ from tui.clipboard import copy
 from tui.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines
 from tui.theme import plain
 from tui.widgets.ask_line import AskingScreen, AskLine
+from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList
 from tui.widgets.log_ring import Matches
-from tui.widgets.status import StatusLine, screen_hints
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ class FileScreen(AskingScreen, inherit_bindings=False):
     DEFAULT_CSS = """
     FileScreen { background: $background; }
     FileScreen #head { height: 1; background: $panel; }
-    FileScreen #foot { height: 1; dock: bottom; }
     """
     BINDINGS = [
         Binding("escape,q", "back", "Back"),
@@ -67,7 +67,7 @@ class FileScreen(AskingScreen, inherit_bindings=False):
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
-        self._foot = StatusLine(id="foot")
+        self._foot = Foot()
         self._path = path
         self._open = open_file
         self._where = where
@@ -77,7 +77,6 @@ class FileScreen(AskingScreen, inherit_bindings=False):
         self._text: Sequence[Sequence[Part]] = ()
         self._hex = False
         self._searched: Matches | None = None
-        self._note = ""
         self._error: Exception | None = None
         self._ready = False
         self._lines = LineList(id="lines")
@@ -146,20 +145,11 @@ class FileScreen(AskingScreen, inherit_bindings=False):
         found = f"/{self._searched.wanted}  " if self._searched else ""
         right: list[Part] = [(found, "accent"), (f"{size(self._total)}{cut}{mode}", "dim")]
         self._head.show(left, right if self._ready else [("… ", "dim")])
-        if self._note:
-            self._foot.show([(f" {self._note}", "accent")])
-        else:
-            self._foot.show(screen_hints(HINTS, self.app.size.width))
-
-    def _say(self, words: str) -> None:
-        self._note = words
-        if self.is_attached:
-            self._tell()
+        self._foot.offer(HINTS)
 
     def on_key(self) -> None:
         """Forget what was said about the key before."""
-        if self._note:
-            self._say("")
+        self._foot.forget()
 
     def on_resize(self) -> None:
         """Fit the dump and the edges."""
@@ -200,7 +190,7 @@ class FileScreen(AskingScreen, inherit_bindings=False):
             if self._searched(plain(self._content(number))):
                 self._lines.go(number)
                 return
-        self._say(f"nothing matches {self._searched.wanted}")
+        self._foot.say(f"nothing matches {self._searched.wanted}")
 
     def _next_bytes(self, wanted: bytes, by: int) -> None:
         data, width, line = self._data.lower(), self._width, self._lines.cursor
@@ -211,20 +201,20 @@ class FileScreen(AskingScreen, inherit_bindings=False):
             place = data.rfind(wanted, 0, line * width)
             place = data.rfind(wanted) if place < 0 else place
         if place < 0:
-            self._say(f"no bytes are {wanted.decode()}")
+            self._foot.say(f"no bytes are {wanted.decode()}")
         else:
             self._lines.go(place // width)
 
     def action_copy(self) -> None:
         """Copy the line under the cursor."""
         if self._lines.count and self._error is None:
-            self._say(copy(self.app, plain(self._content(self._lines.cursor))))
+            self._foot.say(copy(self.app, plain(self._content(self._lines.cursor))))
 
     def action_copy_all(self) -> None:
         """Copy all that is shown."""
         if self._error is None:
             lines = (plain(self._content(number)) for number in range(self._lines.count))
-            self._say(copy(self.app, "\n".join(lines)))
+            self._foot.say(copy(self.app, "\n".join(lines)))
 
     def action_extract(self) -> None:
         """Let the person say where to write the file."""
@@ -248,7 +238,7 @@ class FileScreen(AskingScreen, inherit_bindings=False):
             said = f"{size(write_from(self._open(), target))} written to {target}"
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             said = plain(failure(error)[0])
-        self.app.call_from_thread(self._say, said)
+        self.app.call_from_thread(self._foot.say, said)
 
 
 def visible_lines(data: bytes) -> list[str]:

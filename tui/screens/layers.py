@@ -23,8 +23,9 @@ from tui.screens.pick import Choice, Picked, PickScreen
 from tui.theme import glyphs, plain
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import WIDE, FileTree, name_test
+from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList
-from tui.widgets.status import StatusLine, screen_hints
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     LayersScreen #left { width: 2fr; max-width: 64; }
     LayersScreen #right { width: 3fr; margin-left: 1; }
     LayersScreen #left-title, LayersScreen #right-title, LayersScreen #detail { height: 1; }
-    LayersScreen #foot { height: 1; dock: bottom; }
     """
     BINDINGS = [
         Binding("escape", "back", "Back"),
@@ -90,7 +90,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self._left_title = StatusLine(id="left-title")
         self._right_title = StatusLine(id="right-title")
         self._detail = StatusLine(id="detail")
-        self._foot = StatusLine(id="foot")
+        self._foot = Foot()
         self._source = source
         self._contents = LayerContents(source)
         self._error: Exception | None = None
@@ -103,7 +103,6 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         self._wanted = ""
         self._finds_later = False
         """Whether something is looked for that may stand in what is not read yet."""
-        self._note = ""
         self._glyphs = glyphs()
         self._left = threading.Event()
         """Set when nobody looks any more."""
@@ -204,7 +203,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             self._show_tree(tree)
             self._tell()
             if self._finds_later:
-                self._note = ""
+                self._foot.forget()
                 self.action_next(1)
 
     def _refresh_layers(self) -> None:
@@ -231,11 +230,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
             line: list[Part] = [(f"{rule} ", "faint"), (f"{words} ", tone), (rule * 200, "faint")]
             title.show(line)
         self._detail.show(self._detail_parts())
-        if self._note:
-            done = self._source.reading() if self._working else ""
-            self._foot.show([(f" {self._note}", "accent"), (f"  {done}", "dim")])
-        else:
-            self._foot.show(screen_hints(HINTS, self.app.size.width))
+        self._foot.offer(HINTS, beside=self._source.reading() if self._working else "")
 
     def _totals(self) -> list[Part]:
         parts: list[Part] = [(f" {visible(self._source.title)} ", "bold")]
@@ -290,9 +285,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def on_key(self) -> None:
         """Forget what was said about the key before."""
-        if self._note:
-            self._note = ""
-            self._tell()
+        self._foot.forget()
 
     # Keys
 
@@ -339,13 +332,9 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def action_copy(self) -> None:
         """Copy the path under the cursor, or what made the layer."""
         if self.layer_list.has_focus and self._contents.layers:
-            self._say(copy(self.app, step_words(self._contents.layers[self._number])))
+            self._foot.say(copy(self.app, step_words(self._contents.layers[self._number])))
         elif self.file_list.row is not None:
-            self._say(copy(self.app, f"/{self.file_list.row.path}"))
-
-    def _say(self, words: str) -> None:
-        self._note = words
-        self._tell()
+            self._foot.say(copy(self.app, f"/{self.file_list.row.path}"))
 
     # Files
 
@@ -355,13 +344,13 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         if entry is not None and entry.kind == "symlink" and event.row.node.status != REMOVED:
             target = link_target(event.row.path, entry.link)
             if not self.file_list.reveal(target):
-                self._say(f"it leads to /{target}, which is not in this tree; t: whole image")
+                self._foot.say(f"it leads to /{target}, which is not in this tree; t: whole image")
             return
         found = self._contents.holders(event.row.path, self._number)
         if found:
             self.app.push_screen(self._file_screen(event.row.path, found[-1]))
         else:
-            self._say("there is no content to show")
+            self._foot.say("there is no content to show")
 
     def _file_screen(self, path: str, number: int) -> FileScreen:
         return FileScreen(
@@ -380,14 +369,14 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         path, self._whole = row.path, False
         self.action_layer(number - self._number)
         self.file_list.reveal(path)
-        self._say(f"layer {number + 1}; versions in layers {words}")
+        self._foot.say(f"layer {number + 1}; versions in layers {words}")
 
     def action_diff(self) -> None:
         """Show how the file differs from the version before it."""
         row = self.file_list.row
         found = self._contents.holders(row.path, self._number) if row else []
         if row is None or len(found) < 2:
-            self._say("there is no earlier version of it")
+            self._foot.say("there is no earlier version of it")
             return
         old, new = found[-2:]
         path, contents = row.path, self._contents
@@ -408,11 +397,11 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def _start(self, words: str, work: Callable[[], Callable[[], None]]) -> None:
         """Do something in a thread; what that returns is called here when it has ended."""
         if self._working:
-            self._say("something still goes on; escape ends it")
+            self._foot.say("something still goes on; escape ends it")
             return
         self._working = True
         self._halt.clear()
-        self._say(words)
+        self._foot.say(words)
         ticks = self.set_interval(0.2, self._tell)
 
         def end(then: Callable[[], None]) -> None:
@@ -425,14 +414,14 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
                 then = work()
             except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
                 said = "stopped" if self._halt.is_set() else plain(failure(error)[0])
-                then = partial(self._say, said)
+                then = partial(self._foot.say, said)
             if not self._left.is_set():
                 self.app.call_from_thread(end, then)
 
         self.run_worker(run, thread=True)
 
     def _extract(self, row: Row, target: str) -> Callable[[], None]:
-        return partial(self._say, self._contents.extract(row, self._number, target))
+        return partial(self._foot.say, self._contents.extract(row, self._number, target))
 
     # Finding
 
@@ -454,7 +443,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
 
     def _offer(self, hits: list[Hit], wanted: str) -> None:
         if not hits:
-            self._say(f"no file holds {wanted}")
+            self._foot.say(f"no file holds {wanted}")
             return
 
         def go(picked: Picked | None) -> None:
@@ -462,7 +451,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
                 self._whole, self._goal = True, hits[picked.number].path
                 self._build()
 
-        self._say("")
+        self._foot.say("")
         choices = [Choice(hit.path, words=visible(hit.words)) for hit in hits]
         many = f"{len(hits)}{' or more' * (len(hits) == MOST_HITS)}"
         title = f"{many} file{'s' * (len(hits) != 1)} up to layer {self._number + 1} with {wanted}"
@@ -487,7 +476,7 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         """Go to the next file whose name holds what was typed, or to the one before."""
         self._finds_later = bool(self._wanted) and not self.file_list.is_ready
         if self._finds_later:
-            self._say("still reading the layer")
+            self._foot.say("still reading the layer")
         elif self._wanted and not self.file_list.find(self._wanted, by):
             self._find_elsewhere()
 
@@ -495,13 +484,13 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
         """Go to another layer for a file that the one shown has not."""
         found = self._contents.stack.find(name_test(self._wanted))
         if found is None:
-            self._say(f"no file's name holds {self._wanted}")
+            self._foot.say(f"no file's name holds {self._wanted}")
             return
         self._goal, number = found
         self._statuses, self._whole = frozenset(), False
         self.layer_list.go(number)
         self._choose(number)
-        self._say(f"it is in layer {number + 1}; v: its versions")
+        self._foot.say(f"it is in layer {number + 1}; v: its versions")
 
 
 def link_target(path: str, link: str) -> str:

@@ -15,9 +15,10 @@ from tui.table_choices import choose_columns, choose_group
 from tui.theme import plain
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.columns import Column
+from tui.widgets.foot import Foot
 from tui.widgets.line_table import LineTable
 from tui.widgets.rows import Row
-from tui.widgets.status import StatusLine, screen_hints
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
     ListingScreen { background: $background; }
     ListingScreen #head { height: 1; background: $panel; }
     ListingScreen #detail { height: 1; }
-    ListingScreen #foot { height: 1; dock: bottom; }
     """
     app: LimpetApp
 
@@ -100,7 +100,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         super().__init__()
         self._head = StatusLine(id="head")
         self._detail = StatusLine(id="detail")
-        self._foot = StatusLine(id="foot")
+        self._foot = Foot()
         self._title = title
         self._read = read
         self._empty = empty
@@ -109,7 +109,6 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._run = run
         self._every = every_s
         self._kind = kind
-        self._note = ""
         self._error: Exception | None = None
         self._columns: tuple[Column, ...] = (Column("name", "NAME", 8, 60),)
         self.table = LineTable(rows or title, self._columns, id="table")
@@ -181,9 +180,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._head.show(parts)
         self._detail.show(self._last_words())
         own = [(one.key, one.words) for one in self._actions if one.key not in self._refused]
-        words: list[Part] = [(f" {self._note}", "accent")]
-        hints = screen_hints([*own, *HINTS], self.app.size.width)
-        self._foot.show(words if self._note else hints)
+        self._foot.offer([*own, *HINTS])
 
     def _last_words(self) -> list[Part]:
         """Return the last of what a row tells, whole: a cause, a path; the table may cut it."""
@@ -203,12 +200,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
 
     def on_key(self) -> None:
         """Forget what was said about the key before."""
-        if self._note:
-            self._say("")
-
-    def _say(self, words: str) -> None:
-        self._note = words
-        self._tell()
+        self._foot.forget()
 
     # Keys
 
@@ -237,11 +229,11 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
 
     def action_copy(self) -> None:
         """Copy the names of the marked rows, or of the one under the cursor."""
-        self._say(copy(self.app, "\n".join(self.table.chosen)))
+        self._foot.say(copy(self.app, "\n".join(self.table.chosen)))
 
     def action_copy_rows(self) -> None:
         """Copy the marked rows, or the one under the cursor."""
-        self._say(copy(self.app, self.table.chosen_text()))
+        self._foot.say(copy(self.app, self.table.chosen_text()))
 
     def action_act(self, key: str) -> None:
         """Run a key's command line for the chosen rows."""
@@ -249,7 +241,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
 
         action = next(action for action in self._actions if action.key == key)
         if key in self._refused:
-            self._say(f"{action.words} changes things, and this limpet is read-only")
+            self._foot.say(f"{action.words} changes things, and this limpet is read-only")
             return
         names = self.table.chosen
         if "{names}" in action.line and not names:
@@ -277,7 +269,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         """Choose from all that can be done with the rows."""
         row = self.table.selected
         if row is None or not self._kind:
-            self._say("nothing can be done with these rows")
+            self._foot.say("nothing can be done with these rows")
         else:
             self.app.open_menu(self._kind, row.name, self.table.chosen, "")
 

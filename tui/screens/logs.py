@@ -14,10 +14,12 @@ from textual.message import Message
 from core.commands.show import size as shown_size
 from tui.answers import cause
 from tui.clipboard import copy
+from tui.merged_log import colourless
 from tui.widgets.ask_line import AskingScreen, AskLine
+from tui.widgets.foot import Foot
 from tui.widgets.log_levels import ERROR, WORDS
 from tui.widgets.log_view import LogView
-from tui.widgets.status import StatusLine, screen_hints
+from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +114,6 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     DEFAULT_CSS = """
     LogsScreen { background: $background; }
     LogsScreen #head { height: 1; background: $panel; }
-    LogsScreen #foot { height: 1; dock: bottom; }
     LogsScreen LogView { height: 1fr; }
     """
     BINDINGS = [
@@ -138,10 +139,9 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
-        self._foot = StatusLine(id="foot")
+        self._foot = Foot()
         self._title = title
         self._source = source
-        self._note = ""
         self._calm = 0
         self._reader: Reader | None = None
         self._timer: Timer | None = None
@@ -191,12 +191,11 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     def _tell(self) -> None:
         self._head.show(self._state(), self._facts())
         self.view.empty = self._empty_words()
-        words = self._note or self.view.note
-        if words:
-            self._foot.show([(f" {words}", "accent")])
-        else:
-            hints = SELECTING if self.view.selecting else HINTS
-            self._foot.show(screen_hints(hints, self.app.size.width))
+        self._foot.offer(SELECTING if self.view.selecting else HINTS)
+
+    @on(LogView.Missed)
+    def _missed(self, event: LogView.Missed) -> None:
+        self._foot.say(f"nothing matches {event.wanted}")
 
     def _empty_words(self) -> str:
         if len(self.view.ring):
@@ -249,7 +248,6 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
 
     def action_back(self) -> None:
         """End selecting; then the search; then the filter; then leave."""
-        self._note = ""
         view = self.view
         if view.leave_selection():
             return
@@ -265,9 +263,7 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
 
     def on_key(self) -> None:
         """Forget what was said about the key before."""
-        if self._note or self.view.note:
-            self._note = self.view.note = ""
-            self._tell()
+        self._foot.forget()
 
     def action_ask(self, question: str, sign: str) -> None:
         """Let the person type what to search or to keep."""
@@ -295,24 +291,20 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
 
     def _save(self, path: str, lines: list[Line]) -> None:
         """Write the lines as they came; a file that is there already is left alone."""
+        named = bool(self.view.rows.named)
         try:
             with open(os.path.expanduser(path), "xb") as file:
-                file.writelines(line for _, line in lines)
+                file.writelines(colourless(line) if named else line for _, line in lines)
             said = f"saved {len(lines):,} line{'s' * (len(lines) != 1)} to {path}"
         except OSError as error:
             said = f"{error.strerror}: {path}"
-        self.app.call_from_thread(self._say, said)
-
-    def _say(self, words: str) -> None:
-        self._note = words
-        if self.is_attached:
-            self._tell()
+        self.app.call_from_thread(self._foot.say, said)
 
     def action_copy(self) -> None:
         """Copy the selected lines, or those on the screen."""
         said = copy(self.app, "\n".join(self.view.shown()))
         self.view.leave_selection()
-        self._say(said)
+        self._foot.say(said)
 
     def on_resize(self) -> None:
         """Fit the edges."""

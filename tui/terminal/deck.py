@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual import on
 from textual.containers import Vertical
 
 from tui.terminal.pane import TerminalPane
+from tui.theme import plain
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
@@ -39,6 +41,10 @@ class Deck(Vertical):
     def compose(self) -> ComposeResult:
         """Place the line."""
         yield self._head
+
+    def on_resize(self) -> None:
+        """Name the terminals in the room that there is."""
+        self._tell()
 
     @property
     def shown(self) -> TerminalPane | None:
@@ -97,4 +103,6 @@ class Deck(Vertical):
         words = f"{WORDS}{self._detach_keys} leaves it running "
         if self.shown is not None and self.shown.looks_back:
             words = BACK_WORDS
+        elif cell_len(plain(parts) + words) > self.app.size.width:
+            words = WORDS
         self._head.show(parts, [(words, "faint")])

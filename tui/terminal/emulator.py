@@ -206,9 +206,31 @@ class _Screen(pyte.Screen):
             self.buffer.clear()
             self.buffer.update(lines)
             self._other = None
-            self.cursor.y = min(self.cursor.y, self.lines - 1)
             self.cursor.x = min(self.cursor.x, self.columns - 1)
-            self.dirty.update(range(self.lines))
+            self._fit(0)
+
+    def resize(self, lines: int | None = None, columns: int | None = None) -> None:
+        """Keep the cursor's line, as xterm does; pyte would drop the first lines, full or not."""
+        rows, y, x = dict(self.buffer), self.cursor.y, self.cursor.x
+        grown = (lines or self.lines) - self.lines
+        super().resize(lines, columns)
+        self.buffer.clear()
+        self.buffer.update(rows)
+        self.cursor.y, self.cursor.x = y, min(x, self.columns - 1)
+        self._fit(grown)
+
+    def _fit(self, grown: int) -> None:
+        """Let lines leave at the top that the cursor's line has no room for, or come back."""
+        gone = max(0, self.cursor.y + 1 - self.lines)
+        back: list[Any] = []
+        if self._other is None:
+            self.gone.extend(self.buffer[y] for y in range(gone))
+            back = [self.gone.pop() for _ in range(min(grown, len(self.gone)))][::-1]
+        rows = [*back, *(self.buffer[y] for y in range(gone, gone + self.lines - len(back)))]
+        self.buffer.clear()
+        self.buffer.update(enumerate(rows))
+        self.cursor.y += len(back) - gone
+        self.dirty.update(range(self.lines))
 
     def index(self) -> None:
         """Also keep the line that leaves the screen at the top."""

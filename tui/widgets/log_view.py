@@ -62,6 +62,13 @@ class LogView(Wheel, Widget, can_focus=True):
     class Changed(Message):
         """Where it stands, what it keeps or how much there is has changed."""
 
+    class Missed(Message):
+        """No line has what is searched."""
+
+        def __init__(self, wanted: str) -> None:
+            super().__init__()
+            self.wanted = wanted
+
     def __init__(
         self,
         max_bytes: int,
@@ -72,8 +79,6 @@ class LogView(Wheel, Widget, can_focus=True):
         super().__init__(id=id)
         self.ring = LogRing(max_bytes)
         self.following = True
-        self.note = ""
-        """What the last key could not do."""
         self.empty = ""
         """What is said when there is no line to show."""
         self._kept: Kept | None = None
@@ -446,7 +451,7 @@ class LogView(Wheel, Widget, can_focus=True):
                 continue  # there are no lines, or those that were shown fell out
             number = self._number(place)
             if self.rows.searched(self.rows.text(number)):
-                self.note, self._hit = "", number
+                self._hit = number
                 self._reveal(number)
                 return
-        self.note = f"nothing matches {self.rows.searched.wanted}"
+        self.post_message(self.Missed(self.rows.searched.wanted))

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tui.merged_log import MergedLog
+from tui.merged_log import MergedLog, colourless
 from tui.theme import plain
 from tui.widgets.log_levels import (
     DEBUG,
@@ -74,6 +74,8 @@ def test_merged_logs_are_in_the_order_of_their_times() -> None:
     lines = [text.decode() for _, text in merged(lambda: False)]
     assert [line.rpartition(" ")[2].strip() for line in lines] == ["1", "2", "3", "4", "5"]
     assert "Z \x1b[36mweb   \x1b[0m at 1\n" in lines[0]
+    assert b"Z web    at 1\n" in colourless(lines[0].encode())
+    assert colourless(_line(1, "\x1b[31mweb")[1]) == _line(1, "\x1b[31mweb")[1]
     assert merged.named == len("worker ")
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from cli.screen import is_screen
 from core.commands import load_all
 from tests.e2e.terminal import Terminal
 
@@ -78,3 +82,19 @@ def test_what_a_terminal_shows_is_recorded(tmp_path: Path) -> None:
     assert cast.stat().st_mode & 0o777 == 0o600
     ran = shell(tmp_path, "", "--record", str(cast), "version")
     assert "only what a terminal shows" in ran.stderr
+
+
+def test_nothing_is_painted_over_for_those_who_do_not_see_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    master, terminal = os.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("LIMPET_PLAIN", raising=False)
+    assert is_screen(terminal)
+    monkeypatch.setenv("LIMPET_PLAIN", "1")
+    assert not is_screen(terminal)
+    monkeypatch.delenv("LIMPET_PLAIN")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not is_screen(terminal)
+    os.close(master)
+    os.close(terminal)

@@ -50,6 +50,27 @@ def test_what_scrolls_away_is_kept() -> None:
     assert lines(screen) == ["line 7", "line 8", "line 9", ""]
 
 
+def test_what_a_smaller_screen_has_no_room_for_comes_back() -> None:
+    screen, _ = emulator()
+    screen.feed(b"one\r\n$ ")
+    screen.resize(20, 2)
+    assert lines(screen, 2) == ["one", "$"]
+    screen.resize(20, 4)
+    screen.feed(b"two\r\nthree\r\nfour")
+    screen.resize(20, 2)
+    assert lines(screen, 2) == ["three", "four"]
+    assert (screen.scrolled, screen.cursor) == (2, (4, 1))
+    screen.feed(b"\x1b[?1049h\x1b[Hvim")
+    screen.resize(20, 3)
+    assert lines(screen, 3)[0] == "vim"
+    screen.resize(20, 1)
+    screen.feed(b"\x1b[?1049l")
+    assert (lines(screen, 1), screen.scrolled) == (["four"], 3)
+    screen.resize(20, 4)
+    assert lines(screen) == ["one", "$ two", "three", "four"]
+    assert screen.scrolled == 0
+
+
 def test_sequences_that_are_not_for_it_leave_no_trace() -> None:
     screen, answers = emulator()
     screen.feed(b"\x1b[>4;2m\x1b[?u\x1b[=1u\x1b[4 q\x1b[?2026$pa\x1bP1$r0m\x1b\\b\x1b]0;title\x07c")
