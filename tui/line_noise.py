@@ -34,7 +34,7 @@ class PatientParser(XTermParser):
 
     def parse_mouse_code(self, code: str) -> Message | None:
         """Return what a mouse did; a terminal that does not know its pixels counts cells."""
-        if 0 in (*(self.terminal_pixel_size or ()), *(self.terminal_size or ())):
+        if not (self.terminal_pixel_size and self.terminal_size):  # a size of nothing is false
             self.mouse_pixels = False
         return super().parse_mouse_code(code)
 
