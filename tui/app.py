@@ -15,7 +15,7 @@ from textual.filter import Monochrome, NoColor
 
 from core import garbage
 from core.linux.heap import limit_arenas
-from tui import gone_widgets, key_sequences, line_noise
+from tui import gone_widgets, key_parser
 from tui.bridge import Answered, Bridge, Changed
 from tui.hang_up import on_hang_up
 from tui.keymap import Keymap, named
@@ -314,8 +314,7 @@ def show(app: LimpetApp) -> int | None:
     sys.setswitchinterval(SWITCH_S)
     garbage.put_off()
     limit_arenas(1)
-    key_sequences.teach()
-    line_noise.bear()
+    key_parser.take()
     gone_widgets.let_go()
     return app.run(mouse=bool(app.engine.config["tui", "mouse"]))
 

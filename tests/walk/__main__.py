@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from tests import isolation
@@ -56,6 +57,8 @@ def _first_process(args: argparse.Namespace) -> int:
         code = 3
         try:
             code = _walk(args)
+        except BaseException:  # noqa: BLE001 - this child has nobody above it
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             os._exit(code)

@@ -45,18 +45,28 @@ def sequences() -> dict[str, bytes]:
 
 
 SEQUENCES = sequences()
+MODIFIERS = {"shift": 1, "alt": 2, "ctrl": 4, "super": 8}
+ARROWS = {"up": "A", "down": "B", "right": "C", "left": "D", "home": "H", "end": "F"}
+CODES = {"enter": 13, "tab": 9, "backspace": 127, "escape": 27, "space": 32}
 
 
 def key(name: str) -> bytes:
-    """Return what a terminal sends for a key; empty for one that it cannot send."""
+    """Return what a terminal sends for a key; empty for one that it cannot send.
+
+    As xterm does, and where it has nothing as kitty does: see ctlseqs, and CSI u.
+    """
     if name in SEQUENCES:
         return SEQUENCES[name]
-    if name.startswith("alt+"):
-        inner = key(name[4:])
-        return b"\x1b" + inner if inner else b""
-    if name.startswith("shift+") and len(name) == len("shift+a"):
-        return name[-1].upper().encode()
-    return (key_to_character(name) or "").encode()
+    *held, last = name.split("+")
+    if not held:
+        return (key_to_character(name) or "").encode()
+    modifier = 1 + sum(MODIFIERS.get(one, 0) for one in held)
+    if last in ARROWS:
+        return f"\x1b[1;{modifier}{ARROWS[last]}".encode()
+    if held == ["alt"] and len(key(last)) == 1:
+        return b"\x1b" + key(last)
+    code = CODES.get(last) or (ord(last) if len(last) == 1 else 0)
+    return f"\x1b[{code};{modifier}u".encode() if code else b""
 
 
 def mouse(choice: random.Random, columns: int, rows: int) -> bytes:

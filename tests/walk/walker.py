@@ -148,7 +148,7 @@ class Walker:
         screen = self.seat.screen
         keys = [name for name in self.seat.active if hands.key(name)] or ["escape"]
         for _ in range(self.choice.choice((1, 1, 2, 3))):
-            some = self.choice.sample(keys, min(len(keys), self.choice.choice((1, 4, 8))))
+            some = self.choice.sample(keys, min(len(keys), self.choice.choice((1, 8, 99))))
             name = min(some, key=lambda name: self.used[screen, name])
             if name in LEAVING and self.choice.random() < 0.5:
                 continue

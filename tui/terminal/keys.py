@@ -26,8 +26,8 @@ def sequence(key: str, character: str | None, *, application: bool) -> bytes:
         return (b"\x1bO" if application else b"\x1b[") + ARROWS[name].encode()
     if name in FUNCTIONS and not modifier:
         return b"\x1bO" + FUNCTIONS[name].encode()
-    if held == ["alt"] and len(name) == 1:
-        return b"\x1b" + name.encode()
+    if held in (["alt"], ["alt", "shift"]) and len(name) == 1:
+        return b"\x1b" + (name.upper() if len(held) > 1 else name).encode()
     return character.encode() if character else b""
 
 

@@ -1,35 +1,18 @@
-"""Keys as terminals send them: in bursts, some under names that others have, too."""
+"""Keys that come in bursts, before the first has been acted upon."""
 
 from __future__ import annotations
 
 import pytest
-from textual._xterm_parser import XTermParser
 from textual.events import Key
 
 from tests.tui.conftest import facts
 from tests.tui.test_app import until
-from tui.key_sequences import teach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tui.app import LimpetApp
-
-
-@pytest.mark.parametrize(
-    ("sent", "keys"),
-    [
-        ("\x1b\r", ["alt+enter"]),
-        ("\x1b[13;3u", ["alt+enter"]),
-        ("\x1b[13;2u", ["shift+enter"]),
-        ("\r", ["enter"]),
-        ("a\x1b\rb", ["a", "alt+enter", "b"]),
-    ],
-)
-def test_alt_enter_is_a_key_of_its_own(sent: str, keys: list[str]) -> None:
-    teach()
-    assert [event.key for event in XTermParser().feed(sent) if isinstance(event, Key)] == keys
 
 
 BURSTS = {
