@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 
+from rich.style import Style
 from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import TextArea
@@ -55,6 +56,14 @@ class Script(KeysInOrder, TextArea):
         self.cursor_blink = False
         self._bar = bar
         self._tones = Tones(self)
+
+    @property
+    def rich_style(self) -> Style:
+        """Have a ground at any time: TextArea else takes the theme's, and Rich does not know
+        the terminal's own by Textual's name.
+        """
+        style = super().rich_style
+        return style if style.bgcolor else style + Style(bgcolor="default")
 
     def get_line(self, line_index: int) -> Text:
         """Return a line in its colours."""

@@ -1,4 +1,4 @@
-"""The soak and the faults, for a short while: each is a program of its own that judges itself."""
+"""The soak, the faults and a walk, for a short while: each is a program that judges itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 RUNS = {
     "soak": ["tests.soak", "--minutes", "3"],
     "faults": ["tests.faults", "--runs", "17", "--seed", "7"],
+    "walk": ["tests.walk", "--keys", "500", "--seed", "7"],
 }
 
 

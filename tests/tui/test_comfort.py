@@ -27,6 +27,7 @@ from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import PickScreen
 from tui.screens.tour import PAGES, TourScreen
+from tui.script import Script
 from tui.theme import Tones
 from tui.visits import Visits
 from tui.widgets.line_list import LineList
@@ -399,3 +400,15 @@ async def test_a_terminal_of_few_colours_or_none_has_its_own(
     assert 7 in numbers  # the cursor's row is turned round
     colours = {number for number in numbers if 30 <= number % 60 <= 47} - {39}
     assert bool(colours) is ("TERM" in settings)
+
+
+async def test_lines_are_painted_on_no_ground_in_the_terminals_own_colours(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.choose_theme("limpet-terminal")
+        await pilot.press("colon", "p", "s", "ctrl+j", "p")
+        script = app.query_one(Script)
+        for node in script.ancestors_with_self:
+            node.styles.background = "transparent"
+        await pilot.pause()
+        assert "ps" in "".join(script.render_line(y).text for y in range(2))

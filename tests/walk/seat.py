@@ -38,7 +38,8 @@ class Seat:
 
     def __init__(self, argv: Sequence[str], env: dict[str, str], told: Path, cwd: Path) -> None:
         told.write_text("")
-        self._told = told.open(encoding="utf-8", errors="replace")
+        self._told = told.open(encoding="utf-8", errors="replace", newline="\n")
+        self._half = ""
         self.columns, self.rows = 80, 24
         self.away = False
         self.guest = ""
@@ -99,8 +100,9 @@ class Seat:
         return bool(writes)
 
     def _read_told(self) -> None:
-        for line in self._told:
-            kind, *words = line.rstrip("\n").split("\t")
+        *lines, self._half = (self._half + self._told.read()).split("\n")
+        for line in lines:
+            kind, *words = line.split("\t")
             if kind == "key":
                 self.keys.append((words[0], words[1], words[2]))
             elif kind == "here":
