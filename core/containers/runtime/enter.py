@@ -7,6 +7,7 @@ nothing inside can look into it or reach the host's interpreter through /proc/PI
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import sys
 
@@ -36,7 +37,7 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
         process.prctl(process.PR_SET_DUMPABLE, 0)
         target = plan.make_target(**made_of, host=plan.this_host())
         cgroups.join(target["cgroup"])
-        join_namespaces(target["pid"], target["ticks"])
+        _join(target["pid"], target["ticks"])
         child = os.fork()
         if child:
             channel.close()
@@ -78,6 +79,13 @@ def join_namespaces(pid: int, ticks: int, kinds: tuple[tuple[str, int], ...] = K
         os.close(fd)
     os.close(folder)
     return [kind for _, kind in found]
+
+
+def _join(pid: int, ticks: int) -> None:
+    try:
+        join_namespaces(pid, ticks)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise ProcessLookupError(errno.ESRCH, "the container has ended") from error
 
 
 def _follow(child: int, stdio: tuple[int, int, int] | None) -> NoReturn:

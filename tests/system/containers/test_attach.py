@@ -141,7 +141,7 @@ def test_a_front_end_that_does_not_read_slows_the_container(
     time.sleep(0.3)
     assert not done.exists()
     session.close()
-    until(done.exists)
+    until(done.exists, 60)
 
 
 def test_a_front_end_that_breaks_the_rules_is_dropped(
@@ -225,9 +225,24 @@ def test_a_detached_exec_goes_on(containers: Containers) -> None:
 
 
 def test_an_exec_ends_with_the_container(containers: Containers) -> None:
-    container = containers.create(shell("exec sleep 0.3"))
+    container = containers.create(shell("exec sleep 1000"))
     containers.start(container)
-    assert run(containers.exec(container, ("sleep", "999")))[0] == 137
+    session = containers.exec(container, ("sleep", "999"))
+    containers.kill(container, signal.SIGKILL)
+    assert run(session)[0] == 137
+
+
+def test_an_exec_in_what_has_just_ended_says_so(containers: Containers, paths: Paths) -> None:
+    container = containers.create(shell("exec sleep 1000"))
+    containers.start(container)
+    found = read_state(paths.container(container))
+    os.kill(found.monitor, signal.SIGSTOP)  # so that it reaps nobody
+    try:
+        os.kill(found.pid, signal.SIGKILL)
+        with pytest.raises(RunError, match="the container has ended"):
+            containers.exec(container, ("true",))
+    finally:
+        os.kill(found.monitor, signal.SIGCONT)
 
 
 def _pids(containers: Containers, container: str) -> int:

@@ -78,7 +78,7 @@ def test_a_check_that_hangs_is_killed_with_what_it_started(containers: Container
 def test_failures_of_the_start_period_do_not_count(containers: Containers) -> None:
     container = start(
         containers, "false", health_retries=1, health_interval_s=60.0,
-        health_start_period_s=2.0, health_start_interval_s=0.05,
+        health_start_period_s=30.0, health_start_interval_s=0.05,
     )  # fmt: skip
     until(lambda: len(log(containers, container)) == 5)
     assert health(containers, container) == "starting"

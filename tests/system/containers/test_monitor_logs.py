@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -136,11 +137,15 @@ def test_the_journal_is_followed(containers: Containers, journald: None) -> None
 
 
 def test_until_and_since_cut_both_ends(containers: Containers) -> None:
-    container = finished(containers, "echo one; sleep 0.3; echo two; sleep 0.3; echo three")
-    end = containers.resolve(container).finished
-    assert output(containers, container, until=end - 0.45) == [b"one\n"]
-    assert output(containers, container, since=end - 0.45, until=end - 0.15) == [b"two\n"]
-    assert output(containers, container, since=end - 0.15) == [b"three\n"]
+    container = finished(containers, "echo one; sleep 0.1; echo two; sleep 0.1; echo three")
+    lines = output(containers, container, timestamps=True)
+    one, two, three = (
+        datetime.fromisoformat(line.split()[0].decode()).timestamp() for line in lines
+    )
+    first, second = (one + two) / 2, (two + three) / 2
+    assert output(containers, container, until=first) == [b"one\n"]
+    assert output(containers, container, since=first, until=second) == [b"two\n"]
+    assert output(containers, container, since=second) == [b"three\n"]
 
 
 def test_grep_finds_lines_and_tail_counts_those(containers: Containers) -> None:
