@@ -19,6 +19,7 @@ from core.errors import (
     UnsupportedMedia,
     UsageError,
 )
+from core.images.digest import digest_of
 from core.images.manifest import (
     MAX_SIZE,
     Entry,
@@ -139,7 +140,7 @@ def _bring(
     with RegistryClient(place.host, config, check=job.check) as client:
         try:
             found = find(client, place, platform, job.say)
-            _Layers(store, config, client, place.path, job).bring(found.layers)
+            _Layers(store, config, client, place.path, job).bring(found)
         except RegistryError as error:
             note_use(store.database, client, error)
             raise
@@ -221,9 +222,9 @@ class _Layers:
         self._missing = 0
         self._failure: BaseException | None = None
 
-    def bring(self, layers: tuple[Layer, ...]) -> None:
+    def bring(self, found: Found) -> None:
         """Return when all layers are unpacked; raises the first failure of any of them."""
-        wanted = {layer.diff_id: layer for layer in layers}
+        wanted = {layer.diff_id: layer for layer in found.layers}
         missing = []
         for layer in wanted.values():
             if self._store.layers.has(layer.diff_id):
@@ -237,8 +238,10 @@ class _Layers:
         # The largest first, here and in unpacking: started last, it would run on alone.
         self._to_fetch.extend(sorted(missing, key=_size, reverse=True))
         self._missing = len(missing)
-        work = [self._fetch_all] * min(self._parallel, len(missing))
-        work += [self._unpack_all] * min(_unpackers(), len(missing))
+        # What unpacks is started first: it takes a moment until it can.
+        work = [self._unpack_all] * min(_unpackers(), len(missing))
+        work += [self._fetch_all] * min(self._parallel, len(missing))
+        work.append(lambda: self._keep(found))
         threads = [threading.Thread(target=self._run, args=(step,), daemon=True) for step in work]
         for thread in threads:
             thread.start()
@@ -258,6 +261,12 @@ class _Layers:
                 self._changed.notify_all()
         finally:
             self._store.database.close()
+
+    def _keep(self, found: Found) -> None:
+        """Store manifest and config now: at the end the disk would bring all files there first."""
+        blobs = self._store.blobs
+        blobs.write(found.manifest.config.digest, [found.config])
+        blobs.write(digest_of(found.content), [found.content])
 
     def _fetch_all(self) -> None:
         while layer := self._next_to_fetch():

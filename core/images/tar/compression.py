@@ -18,6 +18,13 @@ if TYPE_CHECKING:
             """Return at most `size` bytes."""
             ...
 
+    class Layer(Reader, Protocol):
+        """A layer's tar, which can be had without a new object for every part."""
+
+        def readinto(self, buffer: bytearray | memoryview) -> int:
+            """Fill the buffer, or some of it; returns how many bytes, 0 at the end."""
+            ...
+
     class Source(Protocol):
         """A layer's blob, which knows how much of it was read."""
 
@@ -40,10 +47,13 @@ def import_codec(media_type: str) -> None:
     if "zstd" in media_type:
         import zstandard  # noqa: F401
     else:
+        import gzip  # noqa: F401 - isal takes its exception from there
+
         _import_zlib()
 
 
 def _import_zlib() -> Any:
+    """Return isal's counterpart of zlib, zlib where that is missing."""
     try:
         from isal import isal_zlib
     except ImportError:
@@ -51,6 +61,20 @@ def _import_zlib() -> Any:
 
         return zlib
     return isal_zlib
+
+
+class Copied:
+    """Gives bytes into a buffer, by way of `read`."""
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, b"" at the end."""
+        raise NotImplementedError
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill the buffer, or some of it; returns how many bytes, 0 at the end."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class Hashed:
@@ -70,7 +94,31 @@ class Hashed:
 
 
 class Gzip:
-    """Decompresses gzip members one after the other; zero padding behind them is ignored."""
+    """Decompresses gzip members one after the other, with isal; zeros behind them are ignored."""
+
+    def __init__(self, source: Rest, reader: Any, error: type[Exception]) -> None:
+        from gzip import BadGzipFile
+
+        self._reader = reader(source, CHUNK)
+        self._errors = (error, BadGzipFile)
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, b"" at the end; Corrupt for damaged data."""
+        buffer = bytearray(size)
+        return bytes(memoryview(buffer)[: self.readinto(buffer)])
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill the buffer, or some of it; returns how many bytes, 0 at the end; or Corrupt."""
+        try:
+            return int(self._reader.readinto(buffer))
+        except EOFError as error:
+            raise Corrupt("the gzip data is cut off") from error
+        except self._errors as error:
+            raise Corrupt(f"the gzip data is damaged: {error}") from error
+
+
+class ZlibGzip(Copied):
+    """The same with zlib, or an isal that has no reader for it."""
 
     def __init__(self, source: Reader) -> None:
         zlib = _import_zlib()
@@ -133,6 +181,13 @@ class Zstd:
         """Return at most `size` bytes, b"" at the end; Corrupt for damaged data."""
         try:
             return self._reader.read(size)
+        except self._error as error:
+            raise Corrupt(f"the zstd data is damaged: {error}") from error
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill the buffer, or some of it; returns how many bytes, 0 at the end; or Corrupt."""
+        try:
+            return int(self._reader.readinto(buffer))
         except self._error as error:
             raise Corrupt(f"the zstd data is damaged: {error}") from error
 
@@ -203,7 +258,7 @@ class Exact:
         return not self._ahead
 
 
-class Rest:
+class Rest(Copied):
     """A stream whose first bytes have been looked at."""
 
     def __init__(self, head: bytes, source: Reader) -> None:
@@ -218,7 +273,13 @@ class Rest:
         return self._source.read(size)
 
 
-def open_layer(source: Reader, media_type: str) -> Reader:
+def _gzip(stream: Rest) -> Layer:
+    zlib = _import_zlib()
+    reader = getattr(zlib, "_GzipReader", None)
+    return Gzip(stream, reader, zlib.error) if reader else ZlibGzip(stream)
+
+
+def open_layer(source: Reader, media_type: str) -> Layer:
     """Return the tar bytes of a layer; the content's first bytes tell the compression.
 
     Registries are full of layers whose media type lies, so it only serves the message.
@@ -226,7 +287,7 @@ def open_layer(source: Reader, media_type: str) -> Reader:
     head = source.read(4)
     stream = Rest(head, source)
     if head.startswith(GZIP_MAGIC):
-        return Gzip(stream)
+        return _gzip(stream)
     if head == ZSTD_MAGIC:
         return Zstd(stream)
     if "gzip" in media_type or "zstd" in media_type:
@@ -239,7 +300,7 @@ def open_archive(source: Reader) -> Reader:
     head = source.read(6)
     stream = Rest(head, source)
     if head.startswith(GZIP_MAGIC):
-        return Gzip(stream)
+        return _gzip(stream)
     if head.startswith(ZSTD_MAGIC):
         return Zstd(stream)
     if head.startswith(XZ_MAGIC):

@@ -32,7 +32,9 @@ MAX_SPARSE = 1 << 20
 """Pieces of the largest sparse map."""
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 XATTR = b"SCHILY.xattr."
-KNOWN = (FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO)
+KNOWN = frozenset((FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO))
+EXTENSIONS = frozenset((b"x", b"g", b"L", b"K"))
+"""Headers that say something of the entry behind them."""
 
 
 class TarEntry:
@@ -72,13 +74,12 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
                 return
             _check_sum(header)
             kind = header[156:157]
-            size = _number(header[124:136])
-            if kind in b"xgLK" and kind != b"\0":
-                content = _read_header(read, size)
+            if kind in EXTENSIONS:
+                content = _read_header(read, _number(header[124:136]))
                 if kind == b"x":
                     pax = _pax(content)
                 elif kind == b"g":
-                    told += size
+                    told += len(content)
                     if told > MAX_SHARED:
                         raise Corrupt(f"global extension headers of more than {MAX_SHARED} bytes")
                     shared.update(_pax(content))
@@ -115,9 +116,10 @@ def _entry(header: bytes, pax: dict[bytes, bytes], long_name: bytes, long_link: 
     entry.name = pax.get(b"path") or long_name or _ustar_name(header)
     entry.link = pax.get(b"linkpath") or long_link or _text(header[157:257])
     entry.mode = _number(header[100:108]) & 0o7777
-    entry.uid = _pax_number(pax, b"uid", header[108:116])
-    entry.gid = _pax_number(pax, b"gid", header[116:124])
-    entry.size = entry.stored = _pax_number(pax, b"size", header[124:136])
+    entry.uid = _pax_number(pax, b"uid") if b"uid" in pax else _number(header[108:116])
+    entry.gid = _pax_number(pax, b"gid") if b"gid" in pax else _number(header[116:124])
+    entry.size = _pax_number(pax, b"size") if b"size" in pax else _number(header[124:136])
+    entry.stored = entry.size
     entry.mtime_ns = _time(pax[b"mtime"]) if b"mtime" in pax else _number(header[136:148]) * 10**9
     if kind in (b"\0", b"7", b"S"):
         # Old tars mark a directory only by its name.
@@ -160,9 +162,13 @@ def _text(field: bytes) -> bytes:
 
 def _number(field: bytes) -> int:
     """Read octal digits, or GNU's base-256 for what does not fit."""
-    digits = field.rstrip(b"\0 ")
-    if digits.isdigit() and b"8" not in digits and b"9" not in digits:
-        return int(digits, 8)
+    try:
+        return int(field.rstrip(b"\0 "), 8)
+    except ValueError:
+        return _odd_number(field)
+
+
+def _odd_number(field: bytes) -> int:
     if field[0] & 0x80:
         return _binary_number(field)
     digits = _text(field).strip()
@@ -182,9 +188,7 @@ def _binary_number(field: bytes) -> int:
     return value
 
 
-def _pax_number(pax: dict[bytes, bytes], name: bytes, field: bytes) -> int:
-    if name not in pax:
-        return _number(field)
+def _pax_number(pax: dict[bytes, bytes], name: bytes) -> int:
     if not pax[name].isdigit() or len(pax[name]) > 20:
         raise Corrupt(f"PAX {name.decode()} is {pax[name][:40]!r}, not a number")
     return int(pax[name])
@@ -202,10 +206,10 @@ def _time(value: bytes) -> int:
 
 
 def _check_sum(header: bytes) -> None:
-    stored = _number(header[148:156])
+    field = header[148:156]
     # The sum of all bytes, its own field taken as blanks; adler32 begins with that sum.
-    actual = (zlib.adler32(header, 0) & 0xFFFF) - sum(header[148:156]) + 8 * 32
-    if (stored - actual) % ADLER_MODULUS:
+    actual = (zlib.adler32(header, 0) & 0xFFFF) - (zlib.adler32(field, 0) & 0xFFFF) + 8 * 32
+    if (_number(field) - actual) % ADLER_MODULUS:
         raise Corrupt("a tar header's checksum is wrong")
 
 
@@ -227,9 +231,9 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
             raise Corrupt("a PAX record without a length")
         end = start + int(digits)
         record = content[blank + 1 : end]
-        if end > len(content) or not record.endswith(b"\n") or b"=" not in record:
+        key, equals, value = record[:-1].partition(b"=")
+        if end > len(content) or not record.endswith(b"\n") or not equals:
             raise Corrupt("a PAX record that does not end where it says")
-        key, _, value = record[:-1].partition(b"=")
         if key in (b"path", b"linkpath", b"GNU.sparse.name") and b"\0" in value:
             raise Corrupt("a NUL byte in a PAX name")
         if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
@@ -269,7 +273,7 @@ def _new_sparse(entry: TarEntry, pax: dict[bytes, bytes], read: Read) -> None:
     if pax[b"GNU.sparse.major"] != b"1":
         raise Corrupt(f"{shown(entry.name)}: sparse format {pax[b'GNU.sparse.major']!r}")
     entry.name = pax.get(b"GNU.sparse.name", entry.name)
-    entry.size = _pax_number(pax, b"GNU.sparse.realsize", b"0")
+    entry.size = _pax_number(pax, b"GNU.sparse.realsize") if b"GNU.sparse.realsize" in pax else 0
     numbers: list[int] = []
     text, wanted = b"", 1
     while len(numbers) < wanted:
@@ -293,7 +297,7 @@ def _new_sparse(entry: TarEntry, pax: dict[bytes, bytes], read: Read) -> None:
 def _listed_sparse(entry: TarEntry, pax: dict[bytes, bytes]) -> None:
     """Read PAX sparse formats 0.0 and 0.1: the map stands in the header."""
     entry.name = pax.get(b"GNU.sparse.name", entry.name)
-    entry.size = _pax_number(pax, b"GNU.sparse.size", b"0")
+    entry.size = _pax_number(pax, b"GNU.sparse.size") if b"GNU.sparse.size" in pax else 0
     words = pax[b"GNU.sparse.map"].strip(b",").split(b",")
     if len(words) % 2 or not all(word.isdigit() and len(word) <= 20 for word in words):
         raise Corrupt(f"{shown(entry.name)}: its sparse map is no list of pairs")

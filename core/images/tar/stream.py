@@ -7,8 +7,8 @@ the other makes files.
 from __future__ import annotations
 
 import sys
-from queue import Queue
-from threading import Thread
+from _queue import SimpleQueue
+from _thread import start_new_thread
 
 from core.errors import Corrupt, ImageError
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from core.images.tar.compression import Reader, Source
+    from core.images.tar.compression import Layer, Source
 
 CHUNK = 256 << 10
 """Fits a processor's cache."""
 AHEAD = 16
-"""Chunks that may wait: what the two processors differ by at most."""
+"""Chunks that may wait: what the two processors differ by at most.  They are filled again and
+again, for new memory would cost a page fault every 4 KiB.
+"""
 SWITCH_S = 0.0005
 """How long one thread may keep the interpreter's lock from the other."""
 PROGRESS_EVERY = 1 << 20
@@ -37,7 +39,7 @@ class TarStream:
 
     def __init__(
         self,
-        layer: Reader,
+        layer: Layer,
         source: Source,
         summer: Any,
         ceiling: int,
@@ -50,40 +52,43 @@ class TarStream:
         self._progress = progress
         self._abandoned = False
         self._over = False
-        self._buffer = b""
-        self._place = 0
-        self._chunks: Queue[bytes | Exception] = Queue(AHEAD)
+        self._chunk = bytearray()
+        self._buffer = memoryview(self._chunk)
+        self._place = self._end = 0
+        self._filled: SimpleQueue[tuple[bytearray, int] | Exception] = SimpleQueue()
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        for _ in range(AHEAD):
+            self._free.put(bytearray(CHUNK))
         sys.setswitchinterval(SWITCH_S)
-        Thread(target=self._produce, daemon=True).start()
+        start_new_thread(self._produce, ())
 
     def read(self, count: int) -> bytes:
         """Return exactly `count` bytes; Corrupt when fewer are left."""
         end = self._place + count
-        if end <= len(self._buffer):
-            data = self._buffer[self._place : end]
+        if end <= self._end:
+            data = bytes(self._buffer[self._place : end])
             self._place = end
             return data
-        parts = [self._buffer[self._place :]]
-        count -= len(parts[0])
+        parts = []
         while count > 0:
-            if not self._next():
-                raise Corrupt("the layer ends in the middle of an entry")
-            parts.append(self._buffer[:count])
-            self._place = min(count, len(self._buffer))
-            count -= self._place
+            parts.append(bytes(self.some(count)))
+            count -= len(parts[-1])
         return b"".join(parts)
 
     def some(self, count: int) -> memoryview:
-        """Return at least one byte and at most `count`, without a copy; Corrupt at the end."""
-        if self._place >= len(self._buffer) and not self._next():
+        """Return at least one byte and at most `count`, without a copy; Corrupt at the end.
+
+        They are good until the next call of any method.
+        """
+        if self._place >= self._end and not self._next():
             raise Corrupt("the layer ends in the middle of an entry")
-        data = memoryview(self._buffer)[self._place : self._place + count]
+        data = self._buffer[self._place : self._place + count]
         self._place += len(data)
         return data
 
     def ended(self) -> bool:
         """Tell whether no byte is left."""
-        return self._place >= len(self._buffer) and not self._next()
+        return self._place >= self._end and not self._next()
 
     def finish(self) -> None:
         """Let the rest pass, so that the digests are those of all bytes.  Raises as `read`."""
@@ -104,35 +109,40 @@ class TarStream:
         """Take the next chunk; False at the end."""
         if self._over:
             return False
-        chunk = self._chunks.get()
-        if isinstance(chunk, Exception):
+        if self._end:
+            self._free.put(self._chunk)
+        filled = self._filled.get()
+        self._place = self._end = 0
+        if isinstance(filled, Exception):
             self._over = True
-            raise chunk
-        self._over = not chunk
-        self._buffer, self._place = chunk, 0
-        return bool(chunk)
+            raise filled
+        self._chunk, self._end = filled
+        self._buffer = memoryview(self._chunk)[: self._end]
+        self._over = not self._end
+        return not self._over
 
     def _produce(self) -> None:
         try:
             self._read_ahead()
         except Exception as error:  # noqa: BLE001 - it is raised where the bytes are wanted
-            self._chunks.put(error)
+            self._filled.put(error)
         else:
-            self._chunks.put(b"")
+            self._filled.put((bytearray(), 0))
 
     def _read_ahead(self) -> None:
         total = told = 0
         while not self._abandoned:
-            data = self._layer.read(CHUNK)
-            if not data:
+            chunk = self._free.get()
+            count = self._layer.readinto(chunk)
+            if not count:
                 break
-            self._summer.update(data)
-            total += len(data)
+            self._summer.update(memoryview(chunk)[:count])
+            total += count
             if total > self._ceiling:
                 raise ImageError(f"more than {self._ceiling} bytes uncompressed")
             if self._source.position - told > PROGRESS_EVERY:
                 told = self._source.position
                 self._progress(told)
-            self._chunks.put(data)
+            self._filled.put((chunk, count))
         while self._source.read():
             pass

@@ -28,6 +28,7 @@ from core.images.tar.reader import (
     shown,
 )
 from core.linux.path import make_dirs, open_in_root
+from core.trees import remove_tree_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,12 +129,12 @@ class Extractor:
                 self._directories[b"."] = entry.mtime_ns
             self._skip(entry)
             return
-        *folders, name = parts
-        parent = self._parent(b"/".join(folders))
         path = b"/".join(parts)
+        folder, _, name = path.rpartition(b"/")
+        parent = self._parent(folder)
         if name.startswith(WHITEOUT):
             self._skip(entry)
-            self._white_out(parent, folders, name)
+            self._white_out(parent, folder, name)
             return
         digest = self._make(parent, path, name, entry)
         link = entry.link
@@ -167,8 +168,9 @@ class Extractor:
         if self._rootless and kind in (CHAR, BLOCKDEV):
             return ""
         self._retry(parent, path, name, lambda: self._special(parent, name, entry))
-        with _Owner(entry):
-            os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+        if kind != SYMLINK or not self._is_dressed(entry):
+            with _Owner(entry):
+                os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
         if kind != SYMLINK:
             os.chmod(name, entry.mode, dir_fd=parent)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
@@ -269,17 +271,17 @@ class Extractor:
 
         self._retry(parent, path, name, link)
 
-    def _white_out(self, parent: int, folders: list[bytes], name: bytes) -> None:
+    def _white_out(self, parent: int, folder: bytes, name: bytes) -> None:
         if name == OPAQUE:
             self._make_opaque(parent, b".")
-            self.index.add(os.fsdecode(b"/".join(folders)), "opaque", 0, 0, 0, 0, 0, "", "")
+            self.index.add(os.fsdecode(folder), "opaque", 0, 0, 0, 0, 0, "", "")
             return
         hidden = name[len(WHITEOUT) :]
         if hidden.startswith(WHITEOUT):
             return  # aufs's own book-keeping
         if hidden in (b"", b".", b".."):
             raise UnsafePath(f"{shown(name)}: a whiteout of nothing")
-        path = b"/".join([*folders, hidden])
+        path = folder + b"/" + hidden if folder else hidden
         self._hide_below(parent, hidden)
         self.index.add(os.fsdecode(path), "whiteout", 0, 0, 0, 0, 0, "", "")
 
@@ -407,9 +409,7 @@ class Extractor:
     def _remove(self, parent: int, path: bytes, name: bytes) -> None:
         self._forget(path)
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            import shutil
-
-            shutil.rmtree(name, dir_fd=parent)
+            remove_tree_at(parent, name)
         else:
             os.unlink(name, dir_fd=parent)
 
@@ -426,8 +426,11 @@ class Extractor:
 
 def split_path(name: bytes) -> list[bytes]:
     """Return the parts of an entry's name; UnsafePath for one that leaves the layer."""
-    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
-    if b".." in parts or b"\0" in name:
+    parts = name.split(b"/")
+    if b"" in parts or b"." in parts:
+        parts = [part for part in parts if part not in (b"", b".")]
+    # Not by `in`: for bytes in bytes it raises and catches something first.
+    if b".." in parts or name.find(b"\0") >= 0:
         raise UnsafePath(f"{shown(name)} leads out of the layer")
     if len(parts) > MAX_DEPTH or len(name) > MAX_PATH:
         raise UnsafePath(f"{shown(name)}: too deep or too long")

@@ -74,8 +74,6 @@ def say(line: str) -> None:
 
 def _import_all() -> None:
     """Import what an unpack takes: before the root changes, and once for all layers."""
-    import shutil  # noqa: F401 - used by the extractor when a directory gives way
-
     import core.images.tar.stream
     import core.images.unpacking.extract
     import core.privileges  # noqa: F401
