@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from benchmarks import dockerd
 from benchmarks.cases.pulling import fresh_filesystem
 from benchmarks.measure import Aim, Case, Failure, Figure, Figures, interleave, run
 from tests.fixture_images import write_oci_layout
@@ -61,7 +62,7 @@ def _cut(rootfs: Path, work: Path) -> list[Path]:
 
 
 def pull_big(host: BenchHost, rounds: int) -> Measurement:
-    """Pull the big image, gzip and zstd, beside podman and skopeo with umoci."""
+    """Pull the big image, gzip and zstd, beside podman, dockerd, and skopeo with umoci."""
     layout, reference = big(host)
     zstd = _as_zstd(layout, reference.replace("big:", "big-zstd:"))
 
@@ -81,6 +82,10 @@ def pull_big(host: BenchHost, rounds: int) -> Measurement:
             unpack = ["umoci", "unpack", "--image", f"{place}/layout:big", f"{place}/bundle"]
             return _timed(copy, host.podman_env) + _timed(unpack, host.podman_env)
 
+    def docker() -> float:
+        with fresh_filesystem(host.work) as place, dockerd.Dockerd(place / "docker") as peer:
+            return peer.pull(reference)
+
     cases = [
         Case("limpet", lambda: limpet(reference)),
         Case("podman", podman),
@@ -93,6 +98,9 @@ def pull_big(host: BenchHost, rounds: int) -> Measurement:
         Aim("limpet", "podman", 0.28), Aim("limpet", "skopeo + umoci", 0.22),
         Aim("limpet, zstd", "limpet", 1.0),
     ]  # fmt: skip
+    if dockerd.is_here():
+        cases.insert(2, Case("dockerd", docker))
+        aims.insert(1, Aim("limpet", "dockerd", 0.28))
     return interleave("`pull` of a big image, cold", cases, max(3, rounds // 5), note, aims)
 
 
