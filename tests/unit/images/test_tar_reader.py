@@ -126,6 +126,15 @@ def test_any_extended_header_body_is_read_or_refused(body: bytes) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"0 a=b\n", b"2 a=b\n", b"6 a=b\n0 a=b\n", b"7 a=b\n", b"6 a=bc\n", b"5 ab\n", b"-6 a=b\n"],
+)
+def test_pax_records_with_a_wrong_length_are_refused(body: bytes) -> None:
+    with pytest.raises(Corrupt, match="PAX record"):
+        read(archive(pax_header(body), entry("a")))
+
+
 def test_times_are_exact_to_the_nanosecond() -> None:
     for text, wanted in ((b"1700000000.123456789", 1700000000123456789), (b"-1.5", -1500000000),
                          (b"0.000000001", 1), (b"5", 5 * 10**9)):  # fmt: skip
