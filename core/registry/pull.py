@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from core.model import ImageInfo
 
 MAX_UNPACKERS = 4
-"""Layers that are unpacked at once: one more than there are processors, for one waits for the
-disk.
+"""Layers that are unpacked at once: two more than there are processors.  One waits for the disk,
+and the more of the last ones run side by side, the shorter one of them runs alone.
 """
 SHORT_DIGEST = 12
 
@@ -196,7 +196,7 @@ def _size(layer: Layer) -> int:
 
 
 def _unpackers() -> int:
-    return min(len(os.sched_getaffinity(0)) + 1, MAX_UNPACKERS)
+    return min(len(os.sched_getaffinity(0)) + 2, MAX_UNPACKERS)
 
 
 class _Stopped(Exception):

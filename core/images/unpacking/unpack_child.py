@@ -7,6 +7,7 @@ bytes of length and the fields of an `Order`, with NUL bytes between them.  Line
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import sys
@@ -24,6 +25,9 @@ CHUNK = 256 << 10
 def main() -> None:
     """Unpack what is asked for until stdin ends; the argument is where our modules are."""
     sys.path[:0] = sys.argv[1].split(os.pathsep)
+    # Nothing here refers to itself; a search for such garbage would only cost time, and copy
+    # the memory that forks share.
+    gc.disable()
     _import_all()
     from core.images.tar.compression import import_codec
 
