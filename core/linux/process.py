@@ -93,15 +93,16 @@ def setdomainname(name: str) -> None:
     check(_setdomainname(address(text) if text else 0, len(text)), "setdomainname", name)
 
 
-def set_title(title: str) -> None:
-    """Show `title` as this process's command line, cut off where there is no room.
+def set_title(title: str, pid: int = 0) -> None:
+    """Show `title` as the command line of this process, cut off where there is no room.
 
-    What the words and the environment were is gone from /proc/PID afterwards; of the
-    environment PATH is kept, for programs that are started.  proc_pid_stat(5), fields 48 to 51
+    Or as that of process `pid`, of which this one is a fork.  What the words and the environment
+    were is gone from /proc/PID afterwards; of the environment PATH is kept, for programs that
+    are started.  proc_pid_stat(5), fields 48 to 51
     """
     start, end = _title or _clear_title()
     text = title.encode("utf-8", "surrogateescape")[: end - start - 1]
-    memory = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
+    memory = os.open(f"/proc/{pid or 'self'}/mem", os.O_WRONLY | os.O_CLOEXEC)
     os.pwrite(memory, text.ljust(end - start, b"\0"), start)
     os.close(memory)
 

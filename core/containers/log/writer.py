@@ -54,6 +54,8 @@ class LineWriter:
         """Of each stream, the line that has not ended yet."""
         self.lost = 0
         """Entries that could not be kept; that never stops a container."""
+        self.fd = -1
+        """Of the file that is written to, if there is one."""
 
     def _entry(self, stream: int, text: bytes, stamp: bytes) -> bytes:
         raise NotImplementedError
@@ -106,17 +108,18 @@ class LogWriter(LineWriter):
     `max_bytes` 0 means no limit.  A full disk loses lines; what is on disk stays whole lines.
     """
 
-    def __init__(self, path: str, max_bytes: int, max_files: int) -> None:
+    def __init__(self, path: str, max_bytes: int, max_files: int, fd: int = -1) -> None:
+        """`fd` is the descriptor of the file where that is open already."""
         super().__init__()
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max(1, max_files)
-        self._open()
+        self.fd = fd if fd >= 0 else self._open()
+        self._size = os.lseek(self.fd, 0, os.SEEK_END)
 
-    def _open(self) -> None:
+    def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self._path, flags, 0o600)
-        self._size = os.fstat(self._fd).st_size
+        return os.open(self._path, flags, 0o600)
 
     def _entry(self, stream: int, text: bytes, stamp: bytes) -> bytes:
         return entry(stream, text, stamp)
@@ -124,7 +127,7 @@ class LogWriter(LineWriter):
     def close(self) -> None:
         """Log the lines that never ended, and close the file."""
         super().close()
-        os.close(self._fd)
+        os.close(self.fd)
 
     def _append(self, entries: list[bytes]) -> None:
         limit = self._max_bytes
@@ -140,14 +143,14 @@ class LogWriter(LineWriter):
     def _put(self, entries: list[bytes]) -> None:
         data = b"".join(entries)
         try:
-            written = os.write(self._fd, data)
+            written = os.write(self.fd, data)
             if written < len(data):
                 raise OSError("disk full")
             self._size += written
         except OSError:
             self.lost += len(entries)
             try:
-                os.ftruncate(self._fd, self._size)  # no half line stays behind
+                os.ftruncate(self.fd, self._size)  # no half line stays behind
             except OSError:
                 pass
 
@@ -163,15 +166,20 @@ class LogWriter(LineWriter):
                     pass
         except OSError:
             return  # go on in the same file: a log too large is better than none
-        os.close(self._fd)
-        self._open()
+        os.close(self.fd)
+        self.fd = self._open()
+        self._size = os.lseek(self.fd, 0, os.SEEK_END)
 
 
-def open_log(log: tuple[Any, ...]) -> LineWriter:
-    """Return the writer of a container's log; `log` is from `drivers.make_log`."""
+def open_log(log: tuple[Any, ...], fd: int = -1) -> LineWriter:
+    """Return the writer of a container's log; `log` is from `drivers.make_log`.
+
+    `fd` is what another writer of the same log left off with.
+    """
     driver, *values = log
     if driver == JSON_FILE:
-        return LogWriter(*values)
+        path, max_bytes, max_files = values
+        return LogWriter(path, max_bytes, max_files, fd)
     if driver == JOURNALD:
         from core.containers.log.journal import JournalLog
 

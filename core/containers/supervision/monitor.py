@@ -225,18 +225,27 @@ class Monitor:
             "checks": self._health.values() if self._health is not None else (),
         }
         to_watch = (
-            self._job["run"], self._job["log"], tuple(self._log.partial.values()),
+            self._job["run"], self._job["log"],
+            place(self._log.fd) if self._log.fd >= 0 else -1, tuple(self._log.partial.values()),
             [(place(fd), stream) for fd, stream in outputs.items()],
-            self._pid, self._sampler.values(),
+            self._pid, self._sampler.values(place),
             self._health.due if self._health is not None else 0.0,
         )  # fmt: skip
         try:
             os.write(book, marshal.dumps(known))
+            self._name_principal()
             self._principal.hand_over(to_watch, fds)
             copies.note(copies.DEPUTY)
             os._exit(0)
         finally:
             os.close(book)
+
+    def _name_principal(self) -> None:
+        """Show what the monitor is for: here, as a page of memory is what that takes of it."""
+        try:
+            process.set_title(f"limpet: monitor at {self._job['run']}", os.getppid())
+        except OSError:
+            pass  # a host that forbids it: ptrace(2), /proc/sys/kernel/yama/ptrace_scope
 
     def take_over(self, known: dict[str, Any], watch: Watch) -> None:
         """Go on with what `_hand_over` has written down, and with what has come since."""

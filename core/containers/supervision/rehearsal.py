@@ -11,7 +11,10 @@ import os
 import time
 
 from core.containers.log.drivers import JSON_FILE
+from core.containers.log.writer import open_log
+from core.containers.runtime import cgroups
 from core.containers.supervision import deputy, watch
+from core.containers.supervision.samples import FILE, Sampler
 from core.linux import process
 
 TYPE_CHECKING = False
@@ -45,8 +48,6 @@ def _play(directory: str) -> None:
     played = watch.Watch(*handed, quiet)
     forked.dismiss()
     played.run()
-    played.log.close()
-    played.sampler.end()
     for fd in (*played.fds, quiet, other):
         os.close(fd)
 
@@ -57,12 +58,20 @@ def _hand_over(principal: deputy.Principal, directory: str) -> NoReturn:
         (read, write), (listener, book) = os.pipe(), os.pipe()
         os.write(write, b"a line\n")
         own = os.getppid()
-        fds = [book, listener, process.pidfd_open(own), read, write]
         log = (JSON_FILE, f"{directory}/log", 1 << 20, 2)
-        due = time.monotonic() + CALM_S
+        fds = [book, listener, process.pidfd_open(own), read, write, open_log(log).fd]
+
+        def place(fd: int) -> int:
+            fds.append(fd)
+            return len(fds) - 1
+
+        sampler = Sampler(f"{directory}/{FILE}")
+        mounts = [mount for _, mount in cgroups.layout()] or [cgroups.ROOT]
+        sampler.begin(own, tuple(f"{mount}/" for mount in mounts))
+        sampler.take()
+        due = sampler.due = time.monotonic() + CALM_S
         outputs = [(3, 1)]
-        sampled = (f"/proc/{own}/net/dev", (), due, 0, [0, 0])
-        values = (directory, log, (b"", b""), outputs, own, sampled, due)
+        values = (directory, log, 5, (b"", b""), outputs, own, sampler.values(place), due)
         principal.hand_over(values, fds)
     finally:
         os._exit(0)

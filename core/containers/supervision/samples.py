@@ -15,7 +15,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 FILE = "stats"
@@ -62,13 +62,19 @@ class Sampler:
         self._dirs = dirs
         self.due = time.monotonic() + PERIOD_S
 
-    def values(self) -> tuple[Any, ...]:
-        """Return what another process's `go_on` takes."""
-        return self._net, self._dirs, self.due, self._minute, self._peak
+    def values(self, place: Callable[[int], int]) -> tuple[Any, ...]:
+        """Return what another process's `go_on` takes; `place` says where it finds a descriptor."""
+        file = place(self._file) if self._file >= 0 else -1
+        gauges = {name: place(fd) for name, fd in self._gauges.items()}
+        return self._net, self._dirs, self.due, self._minute, self._peak, file, gauges
 
-    def go_on(self, values: tuple[Any, ...]) -> None:
-        """Do so where another process has left off."""
-        self._net, self._dirs, self.due, self._minute, self._peak = values
+    def go_on(self, values: tuple[Any, ...], fds: list[int]) -> None:
+        """Do so where another process has left off; `fds` has what it gave to `place`."""
+        self._net, self._dirs, self.due, self._minute, self._peak, file, gauges = values
+        if file >= 0:
+            self._file = fds[file]
+        for name in gauges:
+            self._gauges[name] = fds[gauges[name]]
 
     def _open(self) -> None:
         """Open file and gauges, once there is something to write: most runs are short."""

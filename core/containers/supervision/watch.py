@@ -39,7 +39,6 @@ def keep(at_work: deputy.Deputy, kept: tuple[int, int], go_on: GoOn) -> NoReturn
             handed = at_work.attend(kept[-1])
             if handed is None:
                 os._exit(0)  # the container ends with us, if it has not
-            process.set_title(f"limpet: monitor at {handed[0][0]}")
             watch = Watch(*handed, kept[-1])
             at_work.dismiss()
             deputy.reap(watch.pid, ended)
@@ -60,17 +59,17 @@ class Watch:
 
     def __init__(self, values: tuple[Any, ...], fds: list[int], terminated: int) -> None:
         """`values` is what `core.containers.supervision.monitor` hands over, `run` at first."""
-        run, log, lines, outputs, self.pid, sampled, self.due = values
+        run, log, log_place, lines, outputs, self.pid, sampled, self.due = values
         self.fds = fds
         self._terminated = terminated
         self.is_terminated = False
         self.outputs: dict[int, int] = {}
         for place, stream in outputs:
             self.outputs[fds[place]] = stream
-        self.log = open_log(log)
+        self.log = open_log(log, fds[log_place] if log_place >= 0 else -1)
         self.log.partial = {1: lines[0], 2: lines[1]}
         self.sampler = Sampler(f"{run}/{FILE}")
-        self.sampler.go_on(sampled)
+        self.sampler.go_on(sampled, fds)
         self.failure: Exception | None = None
 
     def run(self) -> None:
