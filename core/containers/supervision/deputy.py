@@ -28,6 +28,10 @@ class Principal:
     def __init__(self, channel: _socket.socket) -> None:
         self._channel = channel
 
+    def fileno(self) -> int:
+        """Return the descriptor by which it is reached."""
+        return self._channel.fileno()
+
     def wait(self, pid: int) -> int:
         """Return the wait status of one of the monitor's children; it is reaped then."""
         request.send(self._channel, pid)

@@ -40,11 +40,11 @@ def serve(kind: bytes, door: int, life: int, terminated: int) -> NoReturn:
     this process, `terminated` is a signalfd of SIGTERM.
     """
     os.setsid()
-    child.keep_only((door, life, terminated))
     principal = deputy.fork({}) if kind == MONITOR else None
     if isinstance(principal, deputy.Deputy):
-        os.close(door)
-        watch.keep(principal, (life, terminated), monitor.go_on)
+        watch.keep(principal, life, terminated, monitor.go_on)
+    of_principal = (principal.fileno(),) if principal is not None else ()
+    child.keep_only((door, life, terminated, *of_principal))
     channel = _socket.socket(fileno=door)
     if surroundings.has_new_code():
         os._exit(0)  # whoever asked starts a spawner that has it, too

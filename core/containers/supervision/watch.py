@@ -27,19 +27,20 @@ BOOK, LISTENER, PIDFD = range(3)
 """The first of a container's descriptors: all that is known of it, its socket, its end."""
 
 
-def keep(at_work: deputy.Deputy, kept: tuple[int, int], go_on: GoOn) -> NoReturn:
+def keep(at_work: deputy.Deputy, life: int, terminated: int, go_on: GoOn) -> NoReturn:
     """Be the monitor of one container, and watch over it whenever its deputy has settled it.
 
-    What is to be done then is done by `go_on` in another deputy.  `kept` are descriptors
-    that stay open as long as this process, the last a signalfd of SIGTERM.
+    What is to be done then is done by `go_on` in another deputy.  `life` and `terminated`, a
+    signalfd of SIGTERM, are the descriptors that stay open as long as this process.
     """
     ended: dict[int, int] = {}
     try:
         while True:
-            handed = at_work.attend(kept[-1])
+            child.keep_three(at_work.fileno(), life, terminated)
+            handed = at_work.attend(terminated)
             if handed is None:
                 os._exit(0)  # the container ends with us, if it has not
-            watch = Watch(*handed, kept[-1])
+            watch = Watch(*handed, terminated)
             at_work.dismiss()
             deputy.reap(watch.pid, ended)
             watch.run()
@@ -49,7 +50,6 @@ def keep(at_work: deputy.Deputy, kept: tuple[int, int], go_on: GoOn) -> NoReturn
             at_work = forked
             ended = {}
             del watch
-            child.keep_only((at_work.fileno(), *kept))
     finally:
         os._exit(1)
 
