@@ -8,6 +8,7 @@ import tempfile
 
 from rich.style import Style
 from textual.binding import Binding
+from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -64,6 +65,12 @@ class Script(KeysInOrder, TextArea):
         """
         style = super().rich_style
         return style if style.bgcolor else style + Style(bgcolor="default")
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Show where the cursor is, unless an undo has just taken its line and not yet moved it."""
+        if self.cursor_location[0] >= self.document.line_count:
+            return Offset()
+        return super().scroll_cursor_visible(center, animate)
 
     def get_line(self, line_index: int) -> Text:
         """Return a line in its colours."""

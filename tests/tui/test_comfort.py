@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from textual.events import Paste
 
 from core.commands.result import Column, Plan, Running, Table, Text
 from core.config import Config
@@ -412,3 +413,16 @@ async def test_lines_are_painted_on_no_ground_in_the_terminals_own_colours(make_
             node.styles.background = "transparent"
         await pilot.pause()
         assert "ps" in "".join(script.render_line(y).text for y in range(2))
+
+
+async def test_lines_that_do_not_fit_can_be_undone(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon", "p", "s", "ctrl+j")
+        script = app.query_one(Script)
+        app.post_message(Paste("line\n" * 40))
+        await until(pilot, lambda: script.document.line_count > 40)
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: script.document.line_count < 3)
+        await pilot.press("ctrl+y")
+        await until(pilot, lambda: script.document.line_count > 40)
