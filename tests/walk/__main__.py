@@ -123,6 +123,7 @@ def _report(walker: Walker, args: argparse.Namespace, memory: list[int]) -> None
     kinds = {name.partition("(")[0] for name in walker.screens}
     _say(f"screens: {', '.join(screens)}")
     _say(f"never pressed where they do something: {sorted(walker.offered - pressed)}")
+    _say(f"slowest: {walker.slowest_s:.1f} s, {walker.slowest}")
     _say(f"done: {dict(walker.doings)}; memory in KB: {memory}")
     _say(
         f"seed {args.seed}, {args.size}, {args.term}: {walker.pressed} keys "

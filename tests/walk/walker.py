@@ -59,7 +59,8 @@ class Walker:
         self.screens: Counter[str] = Counter()
         self.doings: Counter[str] = Counter()
         self.starts = 0
-        self.slowest_s = 0.0
+        self.slowest_s, self.slowest = 0.0, ""
+        """How long an answer took at most, and to what."""
         self.last: deque[str] = deque(maxlen=KEPT)
         self.addresses: Counter[str] = Counter(dict.fromkeys(lines.addresses(place.names), 0))
         self._env = {**place.env, "TERM": term}
@@ -95,7 +96,8 @@ class Walker:
         self.doings[doing.__name__.strip("_")] += 1
         doing()
         took = seat.ask()
-        self.slowest_s = max(self.slowest_s, took)
+        if took > self.slowest_s:
+            self.slowest_s, self.slowest = took, f"{self._where()}: {' '.join([*self.last][-4:])}"
         for name, screen, _ in seat.keys:
             self.keys[name] += 1
             self.used[screen, name] += 1
