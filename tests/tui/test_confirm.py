@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from textual.app import App
 
 from core.commands.result import Plan, Text
 from tests.tui.screen_host import ScreenHost
 from tui.screens.confirm import ConfirmScreen, word_to_type
+from tui.screens.pick import Choice, PickScreen
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
@@ -73,3 +75,18 @@ async def test_the_smallest_window_is_large_enough_to_say_no() -> None:
     async with app.run_test(size=(2, 1)) as pilot:
         await pilot.press("n")
         assert app.answers == [False]
+
+
+@pytest.mark.parametrize(
+    "screen", [ConfirmScreen("t", ["a"], "x", "y"), PickScreen("t", [Choice("a", "b", "c")])]
+)
+async def test_a_question_whose_parts_are_gone_already(
+    screen: ConfirmScreen | PickScreen,
+) -> None:
+    """As when it is left before it was shown: keys that come all at once do that."""
+    app = App[None]()
+    async with app.run_test():
+        await app.push_screen(screen)
+        await screen.remove_children()
+        screen.on_mount()
+        screen.on_resize()

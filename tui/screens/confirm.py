@@ -58,6 +58,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         self, title: str, lines: Sequence[str], yes: str, no: str = "keep", *, word: str = ""
     ) -> None:
         super().__init__()
+        self._frame = Vertical(id="question")
         self._answers = StatusLine(id="answers")
         self._word = word
         self._typed = ""
@@ -69,7 +70,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Make the box."""
-        with Vertical(id="question"):
+        with self._frame:
             yield Static(self._title, id="title", markup=False)
             yield self._list
             yield self._answers
@@ -90,7 +91,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         shown = (self._title, *self._lines, *([answers] if self._word else []))
         widest = max(map(cell_len, shown)) + 2
         columns = max(LEAST, min(widest, MOST, width - 8))
-        self.query_one("#question").styles.width = columns + 4 + edges(self)
+        self._frame.styles.width = columns + 4 + edges(self)
         lines = [shown for line in self._lines for shown in _wrapped(line, columns)]
         self._list.show_lines(lines)
         self._list.styles.height = max(1, min(len(lines), height - EDGES))

@@ -90,6 +90,7 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
         at: int = 0,
     ) -> None:
         super().__init__()
+        self._frame = Vertical(id="box")
         self._title = visible(title)
         self._choices = choices
         self._edits = edits
@@ -106,7 +107,7 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Make the box."""
-        with Vertical(id="box"):
+        with self._frame:
             yield self._head
             yield self._list
             yield self._foot
@@ -129,7 +130,7 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
         columns = self._names + self._signs + words + switch + 7
         columns = max(columns, cell_len(self._title) + 16, 40)
         self._box = min(columns, MOST, width - edges(self))
-        self.query_one("#box").styles.width = self._box + edges(self)
+        self._frame.styles.width = self._box + edges(self)
         self._list.styles.height = max(1, min(len(self._choices), height - EDGES))
         self._show()
 
