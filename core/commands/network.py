@@ -8,10 +8,11 @@ from core.commands.result import Column, Document, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from core.engine import Engine
+    from core.model import ContainerInfo
     from core.network.definition import BridgeNetwork
 
 MODES = {"host": "host", "none": "null"}
@@ -125,7 +126,7 @@ class Disconnect(Args):
 @verb("network ls", List, "List networks", "network list", changes=False)
 def networks(engine: Engine, args: List) -> Result:
     """List all there are, with how many run on each."""
-    running = _running(engine)
+    running = [name for info in _running(engine) for name in info.networks]
     rows: list[dict[str, Any]] = [
         {"Name": one.name, "Driver": "bridge", "ID": one.id, "Subnet": _subnets(one),
          "Device": one.device, "Internal": one.internal, "IPv6": bool(one.subnet6),
@@ -180,7 +181,9 @@ def create(engine: Engine, args: Create) -> Result:
 )
 def inspect(engine: Engine, args: Inspect) -> Result:
     """Ask the database what is wanted and the kernel what is there."""
-    return Document([network_document(engine, name) for name in args.networks], args.format)
+    running = _running(engine)
+    documents = [network_document(engine, name, running) for name in args.networks]
+    return Document(documents, args.format)
 
 
 @verb("network rm", Remove, "Remove networks that no container names", "network remove")
@@ -261,16 +264,20 @@ NETWORK_COLUMNS = (
 )
 
 
-def _running(engine: Engine) -> list[str]:
-    return [name for info in engine.containers.list() if info.state in ("running", "paused")
-            for name in info.networks]  # fmt: skip
+def _running(engine: Engine) -> list[ContainerInfo]:
+    return [info for info in engine.containers.list() if info.state in ("running", "paused")]
 
 
-def network_document(engine: Engine, name: str) -> dict[str, Any]:
-    """Return docker's document of a network, with what the kernel has of it."""
+def network_document(
+    engine: Engine, name: str, running: Sequence[ContainerInfo] | None = None
+) -> dict[str, Any]:
+    """Return docker's document of a network, with what the kernel has of it.
+
+    `running` are the containers that run, when they have been asked for already.
+    """
+    running = _running(engine) if running is None else running
     if name in MODES:
-        users = {info.id: {"Name": info.name} for info in engine.containers.list()
-                 if name in info.networks and info.state in ("running", "paused")}  # fmt: skip
+        users = {info.id: {"Name": info.name} for info in running if name in info.networks}
         return {"Name": name, "Driver": MODES[name], "Scope": "local", "Containers": users}
     from core.containers.log.writer import timestamp
     from core.network.inspection import inspect_bridge
@@ -291,7 +298,7 @@ def network_document(engine: Engine, name: str) -> dict[str, Any]:
         "IPAM": {"Driver": "default", "Config": pools},
         "Internal": one.internal,
         "MTU": one.mtu,
-        "Containers": _members(engine, one),
+        "Containers": _members(engine, one, running),
         "Options": dict(one.options),
         "Labels": dict(one.labels),
         "Subnet": one.subnet,
@@ -300,7 +307,9 @@ def network_document(engine: Engine, name: str) -> dict[str, Any]:
     }
 
 
-def _members(engine: Engine, network: BridgeNetwork) -> dict[str, dict[str, Any]]:
+def _members(
+    engine: Engine, network: BridgeNetwork, running: Sequence[ContainerInfo]
+) -> dict[str, dict[str, Any]]:
     """Return who is on a network now, by ID."""
     from core.network import names
     from core.network.addresses import Subnet
@@ -308,8 +317,8 @@ def _members(engine: Engine, network: BridgeNetwork) -> dict[str, dict[str, Any]
     prefix = Subnet(network.subnet).prefix
     found = {}
     places = {one.container: one for one in names.members(engine.network.zones, network.name)}
-    for info in engine.containers.list():
-        if info.state not in ("running", "paused") or network.name not in info.networks:
+    for info in running:
+        if network.name not in info.networks:
             continue
         place = places.get(info.id)
         address = place.address if place else info.address

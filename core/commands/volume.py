@@ -259,7 +259,7 @@ def _removal(engine: Engine, title: str, found: Sequence[Volume], *, ask: bool) 
 
     def apply() -> Result:
         for volume in found:
-            engine.volumes.remove(volume.name, engine.containers.volume_users)
+            engine.volumes.remove(volume.name, engine.containers.users_of_volume)
         return Text("\n".join(volume.name for volume in found))
 
     lines = tuple(f"volume {volume.name}" for volume in found)

@@ -17,7 +17,7 @@ from core.privileges import require_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from core.containers.configuration.options import ContainerOptions
@@ -58,9 +58,17 @@ class Connections(OnHost):
         """Return the names of the containers that are on a network, running or not."""
         return [
             row.name
-            for row in stored.all_rows(self._database)
+            for row in stored.rows_with(self._database, network)
             if network in networking.names_of(row.document)
         ]
+
+    def users(self) -> Mapping[str, Sequence[str]]:
+        """Return the names of containers, running or not, by the network that they are on."""
+        users: dict[str, list[str]] = {}
+        for row in stored.all_rows(self._database):
+            for network in networking.names_of(row.document):
+                users.setdefault(network, []).append(row.name)
+        return users
 
     def _connect(self, row: Row, found: State, endpoint: Endpoint) -> dict[str, Any]:
         """Return what is different of the way out of a running container."""

@@ -75,6 +75,11 @@ class Looking(OnHost):
         """Return the names of containers by the named volume that they use."""
         return stored.volume_users(self._database)
 
+    def users_of_volume(self, name: str) -> Sequence[str]:
+        """Return the names of the containers that use a named volume."""
+        rows = stored.rows_with(self._database, name)
+        return [row.name for row in rows if name in row.volumes]
+
     def usage(self, reference: str) -> Usage | None:
         """Return what a container uses now; None when it does not run or is gone."""
         from core.containers.runtime import cgroups

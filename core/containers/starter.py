@@ -116,9 +116,11 @@ class Starter(OnHost):
         from core.network.holders import Holder
 
         holders = {}
-        for row in stored.all_rows(self._database):
-            found = repair.current_state(self._paths, self._network, row.id)
-            holder = Holder(row.name, found.address, found.address6, found.table)
+        for container_id, name in self._database.query("SELECT id, name FROM containers"):
+            if not os.path.exists(self._paths.container_run(container_id)):
+                continue  # nor has it a monitor
+            found = repair.current_state(self._paths, self._network, container_id)
+            holder = Holder(name, found.address, found.address6, found.table)
             holders.update(dict.fromkeys(found.ports, holder))
         return holders
 

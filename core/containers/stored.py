@@ -104,12 +104,21 @@ def find(database: Database, reference: str) -> Row:
     return _row(found[0])
 
 
-def volume_users(database: Database) -> dict[str, tuple[str, ...]]:
+def rows_with(database: Database, text: str) -> list[Row]:
+    """Return those of all rows in whose options a text occurs, wherever that is."""
+    found = database.query(
+        f"SELECT {COLUMNS} FROM containers WHERE instr(options, ?) ORDER BY created DESC, id",  # noqa: S608
+        (text,),
+    )
+    return [_row(values) for values in found]
+
+
+def volume_users(database: Database) -> dict[str, list[str]]:
     """Return the names of containers by the named volume that they use."""
-    users: dict[str, tuple[str, ...]] = {}
+    users: dict[str, list[str]] = {}
     for row in all_rows(database):
-        for name in row.volumes:
-            users[name] = (*users.get(name, ()), row.name)
+        for name in dict.fromkeys(row.volumes):
+            users.setdefault(name, []).append(row.name)
     return users
 
 

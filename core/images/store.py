@@ -371,9 +371,11 @@ class ImageStore:
         return None
 
     def _by_id(self, text: str, start: str) -> ImageInfo | None:
-        like = f"sha256:{start}%"
+        bounds = f"sha256:{start}", f"sha256:{start}g"
         rows = self.database.query(
-            SELECT + " WHERE i.digest LIKE ? OR i.config_digest LIKE ? LIMIT 3", (like, like)
+            SELECT + " WHERE (i.digest>=? AND i.digest<?)"
+            " OR (i.config_digest>=? AND i.config_digest<?) LIMIT 3",
+            (*bounds, *bounds),
         )
         if len(rows) > 1:
             found = ", ".join(_info(row).config_digest[7:19] for row in rows)

@@ -39,9 +39,7 @@ def _ask(device: str) -> BridgeState:
             for message in route.get_addr(index=indexes[0])
         ]
         members = sorted(
-            str(message.get_attr("IFLA_IFNAME"))
-            for message in route.get_links()
-            if message.get_attr("IFLA_MASTER") == indexes[0]
+            str(message.get_attr("IFLA_IFNAME")) for message in route.get_links(master=indexes[0])
         )
         return BridgeState(
             device,

@@ -34,6 +34,13 @@ class Images:
             users.setdefault(digest, []).append(name)
         return {digest: tuple(names) for digest, names in users.items()}
 
+    def users_of(self, digest: str) -> Sequence[str]:
+        """Return the names of the containers that are made from an image."""
+        rows = self._engine.database.query(
+            "SELECT name FROM containers WHERE image_digest=? ORDER BY name", (digest,)
+        )
+        return [name for (name,) in rows]
+
     def history(self, image: str) -> Sequence[LayerInfo]:
         """Return an image's history, oldest step first; NotFound for an unknown image."""
         store = self._engine.store

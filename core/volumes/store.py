@@ -88,16 +88,16 @@ class VolumeStore:
         except FileExistsError:
             pass
 
-    def remove(self, name: str, users: Callable[[], Mapping[str, Sequence[str]]]) -> None:
+    def remove(self, name: str, users: Callable[[str], Sequence[str]]) -> None:
         """Remove a volume and all in it; InUse while a container is made with it.
 
-        `users()` returns names of containers by volume; it is asked when nobody can make one
+        `users(name)` returns the names of those containers; it is asked when nobody can make one
         any more.  The directory is renamed before the row goes, so that no later volume of
         the name finds what a removal cut short has left.
         """
         volume = self.find(name)
         with self._database.write() as sql:
-            if held := users().get(name):
+            if held := users(name):
                 raise InUse(
                     f"volume {name} is used by {', '.join(held)}",
                     hint=f"limpet rm {' '.join(held)} first",

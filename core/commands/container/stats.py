@@ -55,8 +55,8 @@ def stats(engine: Engine, args: Stats) -> Result:
     if args.history:
         from core.commands.container.stats_history import show_history
 
-        running = [info for info in engine.containers.list() if info.state in ALIVE]
-        return show_history(engine, named or running, args.history, args.format)
+        chosen = named or [info for info in engine.containers.list() if info.state in ALIVE]
+        return show_history(engine, chosen, args.history, args.format)
 
     def look() -> Table:
         found = [engine.containers.resolve(info.id) for info in named]

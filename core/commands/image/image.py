@@ -268,7 +268,7 @@ def inspect_image(engine: Engine, name: str) -> dict[str, object]:
         "RootFS": {"Type": "layers", "Layers": config.get("rootfs", {}).get("diff_ids", [])},
         "Digest": info.digest,
         "ShortId": short(info.config_digest),
-        "UsedBy": list(engine.images.users().get(info.digest, ())),
+        "UsedBy": engine.images.users_of(info.digest),
     }
 
 

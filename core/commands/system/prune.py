@@ -215,10 +215,11 @@ def unused_networks(engine: Engine, gone: Collection[str], filters: Sequence[str
     from core.commands.options.values import moment
 
     before = [moment(word[6:]) for word in filters if word.startswith("until=")]
+    users = engine.connections.users()
 
     def goes(one: BridgeNetwork) -> bool:
         young = bool(before) and one.created >= min(before)
-        used = set(engine.connections.users_of(one.name)) - set(gone)
+        used = set(users.get(one.name, ())) - set(gone)
         return bool(one.id) and not young and not used and _labels_fit(dict(one.labels), filters)
 
     return [one.name for one in engine.network.all() if goes(one)]
@@ -256,7 +257,7 @@ def _remove_volumes(engine: Engine, names: Sequence[str]) -> list[str]:
     done = []
     for name in names:
         try:
-            engine.volumes.remove(name, engine.containers.volume_users)
+            engine.volumes.remove(name, engine.containers.users_of_volume)
         except (InUse, NotFound):
             continue
         done.append(f"volume {name}")

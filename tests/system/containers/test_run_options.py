@@ -74,9 +74,9 @@ def test_nocopy_and_read_only(inside: Inside) -> None:
 def test_a_used_volume_stays_and_an_unused_goes(engine: Engine) -> None:
     container = background(engine, "-v", "data:/data", "--name", "user")
     with pytest.raises(InUse, match="user"):
-        engine.volumes.remove("data", engine.containers.volume_users)
+        engine.volumes.remove("data", engine.containers.users_of_volume)
     engine.containers.rm(container, force=True)
-    engine.volumes.remove("data", engine.containers.volume_users)
+    engine.volumes.remove("data", engine.containers.users_of_volume)
     assert engine.volumes.list() == []
     assert os.listdir(engine.paths.volumes) == []
 

@@ -19,7 +19,16 @@ from core.model import Endpoint, Port
 from core.network import hot, names
 from core.network.definition import NetworkOptions
 from core.paths import Paths
-from tests.containers import make_engine, options, processes_named, reap, run, shell, until
+from tests.containers import (
+    make_engine,
+    options,
+    processes_named,
+    reap,
+    run,
+    shell,
+    spawners,
+    until,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -218,6 +227,7 @@ def test_a_monitor_killed_while_it_plugs_in_leaves_nothing(
     assert list(Path("/sys/fs/cgroup").rglob(f"{web}*")) == []
     assert processes_named("sleep\01000") == []
     engine.close()
+    until(lambda: not spawners(paths))  # the one that kills
     again = make_engine(paths, "fork", SETTINGS)
     again.containers.start(web)
     assert hosts(again.containers, web, "web")
