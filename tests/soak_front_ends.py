@@ -57,7 +57,7 @@ class App:
         """Wait as a person does who sees what a key has done: on a busy host that takes a while."""
         self.terminal.settle(SETTLE_S)
         while self._is_at_work():
-            self.terminal.settle(SETTLE_S)
+            self.terminal.settle(SETTLE_S / 10)
 
     def _is_at_work(self) -> bool:
         """Tell whether a thread of it has, or waits for, a processor or the disk."""
