@@ -3,71 +3,101 @@
 from __future__ import annotations
 
 import os
-import random
 import resource
 import statistics
 import subprocess
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 from benchmarks.cases.app import line
-from benchmarks.cases.image_files import make_layer, make_rows
+from benchmarks.cases.full_host import LAYER_FILES, Amounts, filled, paths_of
 from benchmarks.measure import Figure, Figures, run
 from core.config import load_config
-from core.containers.configuration.options import ContainerOptions
 from core.engine import Engine
-from core.images.assemble import make_image
-from core.images.manifest import Descriptor
-from core.paths import Paths
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from benchmarks.bench_host import BenchHost
 
-DEFINED, RUNNING, TAGGED, LAYERS = 1000, 200, 5000, 80
-LAYER_FILES = 25_000
+    Work = Callable[[Path], Callable[[], object]]
+
+ALL = Amounts()
 SHARE = 10
 """The other host has one of so many."""
 GROWTH = 14.0
 """What ten times as much may cost: ten times, and what looking it up in longer lists adds."""
-LAYERS_EACH = 3
+GROWTH_OF_ONE = 3.0
+"""What one thing among ten times as many may cost: a name is looked up in longer lists."""
 APP_KEYS = 20
 
 COMMANDS = (
-    "ps -a", "ps -a --size", "ps -a --filter name=load-1", "ps -a --filter label=tier=3",
-    "ps -a --filter ancestor=app0:1", "container inspect load-7", "container prune",
+    "ps", "ps -a --size", "ps -a --filter name=load-1", "ps -a --filter label=tier=3",
+    "ps -a --filter ancestor=app0:1", "ps -a --filter volume=volume-7",
+    "ps -a --filter network=net-2", "ps -a --filter publish=80", "ps -a --filter status=exited",
+    "stats --no-stream", "stats --history 5m", "logs load-0", "diff load-1",
+    "container prune", "container updates",
     "images", "images app7", "images --filter label=tier=3", "images --filter reference=app1*",
-    "images --filter dangling=true", "image inspect app7:1", "history app7:1",
+    "images --filter dangling=true", "images --filter before=app7:1",
     "image find module_77.py", "image find *e_7777.py", "image find sha256:0123456789ab",
-    "image prune", "image prune -a", "image prune --keep 3", "system df", "system df -v",
-    "system prune -a", "image check app7:1",
-    "volume ls", "network ls", "container updates", "trash ls", "info",
+    "image prune", "image prune -a", "image prune --keep 3", "image fsck --quick",
+    "system df", "system df -v", "system prune -a", "build cache", "build prune -a",
+    "volume ls", "volume prune -a", "network ls", "network prune", "trash ls", "info",
     "events --since 1h --until 0s",
 )  # fmt: skip
-"""What only looks; a removal is planned, and nobody says yes to it."""
+"""What only looks at all there is; a removal is planned, and nobody says yes to it."""
+EACH = (
+    ("container inspect", "ps -aq"), ("image inspect", "images -q"),
+    ("volume inspect", "volume ls -q"), ("network inspect", "network ls -q"),
+)  # fmt: skip
+"""Commands that are given all names, and what tells them."""
+ONE = (
+    "container inspect load-7", "container command load-7", "port load-5", "logs -n 10 load-0",
+    "top load-7", "diff load-7", "stats --no-stream load-7", "stats --history 5m load-7",
+    "exec load-7 true", "restart -t 0 load-7", "restart -t 0 load-5",
+    "run --rm --network none starter true", "run --rm starter true",
+    "run --rm --network net-2 starter true", "run --rm -p 127.0.0.1::80 starter true",
+    "run --rm --network none -v volume-7:/data starter true",
+    "image inspect app7:1", "history app7:1", "image files app7:1", "image check app7:1",
+    "image hints app7:1", "image diff app7:1 app8:1",
+    "volume inspect volume-7", "network inspect net-2",
+)  # fmt: skip
+"""Commands about one thing: what else there is shall not matter."""
 
 
 def load(host: BenchHost, rounds: int) -> Figures:
     """Measure every kind of command on both hosts, interleaved, least against least."""
     rounds = max(3, rounds // 4)
-    with _filled(host, "small", SHARE) as small, _filled(host, "large", 1) as large:
+    places = [host.work / "load-small", host.work / "load-large"]
+    with filled(places[0], ALL.part(SHARE)), filled(places[1], ALL):
         figures: list[Figure] = []
-        nothing = _compare(rounds, _command(host, small, "version"))[0].processor
+
+        def compare(name: str, work: Work, most: float, nothing: float) -> None:
+            works = [work(place) for place in places]
+            figures.extend(_figures(name, _compare(rounds, *works), most, nothing))
+
+        def command(words: str, names: str = "") -> Work:
+            return lambda place: _command(host, place, words, names)
+
+        nothing = _compare(rounds, _command(host, places[0], "version"))[0].processor
         for words in COMMANDS:
-            taken = _compare(rounds, *(_command(host, one, words) for one in (small, large)))
-            figures += _figures(f"`{words}`", taken, nothing)
-        for name, work in (("`tag` and `rmi` of a name", _tag), ("a name completed", _complete)):
-            figures += _figures(name, _compare(rounds, work(host, small), work(host, large)))
-        figures += _app(host, small, large)
+            compare(f"`{words}`", command(words), GROWTH, nothing)
+        for words, names in EACH:
+            compare(f"`{words} $({names})`", command(words, names), GROWTH, 2 * nothing)
+        for words in ONE:
+            compare(f"`{words}`", command(words), GROWTH_OF_ONE, nothing)
+        compare("`tag` and `rmi` of a name", lambda place: _tag(host, place), GROWTH_OF_ONE,
+                2 * nothing)  # fmt: skip
+        compare("a name completed", lambda place: _complete(place), GROWTH, 0)
+        figures += _app(host, *places)
     note = (
-        f"{DEFINED:,} containers of which {RUNNING} run, {TAGGED:,} images with a name each, "
-        f"{LAYERS * LAYER_FILES:,} files in the indexes; and a host with a tenth of all. Whole "
-        "commands, the shortest of the rounds. Growth is that of the processor's time, without "
-        f"the {nothing * 1000:.0f} ms of a command that does nothing."
+        f"{ALL.containers:,} containers of which {ALL.running} run, {ALL.images:,} images with a "
+        f"name each, {ALL.layers * LAYER_FILES:,} files in the indexes, {ALL.volumes} volumes, "
+        f"{ALL.networks} networks; and a host with a tenth of all. Whole commands, the shortest of "
+        "the rounds. Growth is that of the processor's time, without the "
+        f"{nothing * 1000:.0f} ms of a command that does nothing."
     )
     return Figures("A full host", note, tuple(figures))
 
@@ -79,11 +109,11 @@ class Taken(Record):
     processor: float
 
 
-def _figures(name: str, taken: Sequence[Taken], nothing: float = 0) -> list[Figure]:
+def _figures(name: str, taken: Sequence[Taken], most: float, nothing: float) -> list[Figure]:
     little, much = (max(one.processor - nothing, 1e-3) for one in taken)
     return [
         Figure(name, taken[1].seconds * 1000, "ms", 0),
-        Figure(f"{name}, times a tenth's", much / little, "", GROWTH),
+        Figure(f"{name}, times a tenth's", much / little, "", most),
     ]
 
 
@@ -105,14 +135,17 @@ def _processor() -> float:
     return times.user + times.system + children.ru_utime + children.ru_stime
 
 
-def _command(host: BenchHost, place: Path, words: str) -> Callable[[], object]:
+def _command(host: BenchHost, place: Path, words: str, names: str = "") -> Callable[[], object]:
     argv, env = host.limpet(*words.split()), host.limpet_env(place)
 
     def once() -> None:
+        more = run(host.limpet(*names.split()), env).split() if names else []
         done = subprocess.run(
-            argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        if done.returncode and "needs a yes" not in done.stderr:
+            [*argv, *more], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        finds = "fsck" in words  # the layers here were never pulled
+        if done.returncode and not finds and "needs a yes" not in done.stderr:
             raise RuntimeError(f"{words}: {done.returncode}: {done.stderr[-400:]}")
 
     return once
@@ -128,13 +161,13 @@ def _tag(host: BenchHost, place: Path) -> Callable[[], object]:
     return once
 
 
-def _complete(host: BenchHost, place: Path) -> Callable[[], object]:
+def _complete(place: Path) -> Callable[[], object]:
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
 
     from core.commands.complete import LimpetCompleter
 
-    engine = Engine(_paths(place), load_config())
+    engine = Engine(paths_of(place), load_config())
 
     def once() -> None:
         completer = LimpetCompleter(engine)
@@ -160,56 +193,8 @@ def _app(host: BenchHost, *places: Path) -> list[Figure]:
             figures += [
                 Figure(f"the app on {name}: rows", rows * 1000, "ms", 0),
                 Figure("- a key among the images, median", statistics.median(keys) * 1000, "ms",
-                       15 if images > TAGGED // 2 else 0),
+                       15 if images > ALL.images // 2 else 0),
                 Figure("- a letter of a filter, longest", max(keys_of_filter) * 1000, "ms", 0),
                 Figure("- resident memory", program.memory_mib(), "MiB", 0),
             ]  # fmt: skip
     return figures
-
-
-@contextmanager
-def _filled(host: BenchHost, name: str, share: int) -> Iterator[Path]:
-    """Make a host with one of `share` of everything; its containers go at the end."""
-    place = host.work / f"load-{name}"
-    engine = Engine(_paths(place), load_config())
-    engine.images.make_starter().result()
-    noise = random.Random(8)
-    layers = LAYERS // share
-    for number in range(100, 100 + layers):
-        make_layer(engine, number, make_rows(noise, number - 99, LAYER_FILES))
-    blobs = {
-        number: Descriptor("application/vnd.oci.image.layer.v1.tar", _digest(number), 1)
-        for number in range(100, 100 + layers)
-    }
-    for number in range(TAGGED // share):
-        chosen = noise.sample(sorted(blobs), LAYERS_EACH)
-        described = [(blobs[one], _digest(one)) for one in chosen]
-        config = {"author": str(number), "config": {"Labels": {"tier": str(number % 50)}}}
-        reference = engine.reference(f"app{number // 5}:{number % 5}").canonical
-        make_image(engine.store, config, described, [reference])
-    for number in range(DEFINED // share):
-        made = engine.containers.create(
-            ContainerOptions(
-                "starter",
-                ("sleep", "3600"),
-                name=f"load-{number}",
-                network="none",
-                labels=(("tier", str(number % 50)),),
-            )
-        )  # fmt: skip
-        if number < RUNNING // share:
-            engine.containers.start(made)
-    try:
-        yield place
-    finally:
-        for info in engine.containers.list():
-            engine.containers.rm(info.id, force=True)
-        engine.close()
-
-
-def _paths(place: Path) -> Paths:
-    return Paths(f"{place}/data", f"{place}/run")
-
-
-def _digest(number: int) -> str:
-    return f"sha256:{number:064x}"
