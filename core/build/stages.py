@@ -8,6 +8,8 @@ from core.build.dockerfile.words import WordError, expand
 from core.errors import NotFound
 from core.record import Record
 
+MAX_STAGES = 500
+"""Each is a thread, and a chain of them is followed by recursion."""
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,6 +89,9 @@ def make_stages(
         elif parts:
             parts[-1][1].append(step)
     numbers: dict[str, int] = {}
+    if len(parts) > MAX_STAGES:
+        start = parts[MAX_STAGES][0]
+        raise _at(source, start, start.at.keyword, f"more than {MAX_STAGES} stages")
     for index, (start, _) in enumerate(parts):
         if start.name:
             if start.name in numbers:

@@ -46,6 +46,12 @@ class LayerStore:
             raise NotFound(f"there is no layer {diff_id} here", subject=diff_id)
         return read_index(index_path(self._paths, row[0][0]))
 
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of files that one layer may hold."""
+        limit: int = self._config["image", "max_layer_bytes"]
+        return limit
+
     def has(self, diff_id: str) -> bool:
         """Return whether a layer is unpacked here."""
         return bool(self._database.query("SELECT 1 FROM layers WHERE diff_id=?", (diff_id,)))
@@ -119,7 +125,7 @@ class LayerStore:
             size, files = unpacker.unpack(
                 blob, home, index, media_type=descriptor.media_type,
                 digest=descriptor.digest, diff_id=diff_id,
-                max_bytes=self._config["image", "max_layer_bytes"],
+                max_bytes=self.max_bytes,
                 max_files=self._config["image", "max_layer_files"],
                 progress=progress, check=check, arriving=arriving, size=descriptor.size,
             )  # fmt: skip

@@ -225,7 +225,9 @@ def find_ignore(root: str, dockerfile: str) -> tuple[Ignore, str]:
         if not path:
             continue
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            with open(path, encoding="utf-8", errors="surrogateescape", opener=_at_once) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise UsageError(f"{path} is no file of patterns", subject=path)
                 text = file.read()
         except (FileNotFoundError, NotADirectoryError):
             continue
@@ -236,3 +238,8 @@ def find_ignore(root: str, dockerfile: str) -> tuple[Ignore, str]:
         except PatternError as error:
             raise UsageError(f"{path}: {error}", subject=path) from None
     return Ignore(()), ""
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file that may be a pipe, which would be waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)

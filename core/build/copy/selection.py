@@ -191,7 +191,10 @@ class Tree:
                     step.append(folder)
                     step += [path for path, _ in self._directories(folder)]
                 elif GLOB.search(part):
-                    compiled = re.compile(to_regex(part))
+                    try:
+                        compiled = re.compile(to_regex(part))
+                    except (ValueError, re.error) as error:
+                        raise SelectionError(f"{part!r} is no pattern: {error}") from None
                     step += [
                         f"{folder}/{name}".lstrip("/")
                         for name in self._names(folder) if compiled.fullmatch(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from core.errors import Error
 from core.record import Record
 
+SHOWN = 400
+"""Characters of a line that an error shows, around the place it is about."""
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,10 +51,12 @@ class Source:
         self, line: int, column: int, problem: str, *, expected: str = "", width: int = 1
     ) -> DockerfileError:
         """Return an error that shows the line and what was expected there; both count from 1."""
-        shown = self.shown[line - 1] if 0 < line <= len(self.shown) else ""
-        number = str(line)
-        marks = " " * (column - 1) + "^" * max(1, min(width, len(shown) - column + 1))
-        hint = f"{number} | {shown.expandtabs(1)}\n{' ' * len(number)} | {marks}"
+        whole = self.shown[line - 1] if 0 < line <= len(self.shown) else ""
+        start = max(0, column - 1 - SHOWN // 2) if len(whole) > SHOWN else 0
+        shown = whole[start : start + SHOWN].expandtabs(1)
+        number, place = str(line), column - 1 - start
+        marks = " " * place + "^" * max(1, min(width, len(shown) - place))
+        hint = f"{number} | {shown}\n{' ' * len(number)} | {marks}"
         if expected:
             hint += f"\nexpected {expected}"
         return DockerfileError(

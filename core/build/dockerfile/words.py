@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+MAX_DEPTH = 50
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*|[0-9]+|[@*#?\-$!]")
 MODIFIERS = (":-", ":+", ":?", "-", "+", "?", "##", "#", "%%", "%", "//", "/")
 
@@ -95,6 +96,7 @@ class _Expander:
         self._words: list[str] = []
         self._word = ""
         self._begun = False
+        self._depth = 0
 
     def whole(self) -> list[str]:
         """Return the words; without `split` there is one."""
@@ -188,6 +190,14 @@ class _Expander:
         return self._modified(name, modifier, start)
 
     def _modified(self, name: str, modifier: str, start: int) -> str:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise WordError(f"more than {MAX_DEPTH} ${{ within each other", start)
+        found = self._by_modifier(name, modifier, start)
+        self._depth -= 1
+        return found
+
+    def _by_modifier(self, name: str, modifier: str, start: int) -> str:
         if modifier in ("/", "//"):
             pattern = self._part("/", start)
             if self._text[self._at : self._at + 1] != "/":

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from core.images.store import ImageStore
 
 CHUNK = 1 << 20
+HOLE = 64 << 20
+"""Bytes of a hole that are summed up between two looks whether to go on."""
 UNTRANSLATABLE = ("overlay.redirect", "overlay.metacopy")
 """Attributes of entries whose content lies in a layer below."""
 PLAIN_ROOT = (0o755, 0, 0)
@@ -79,7 +81,10 @@ def write_layer(
         os.mkdir(staged, 0o755)
         with store.blobs.new() as blob:
             sink = LayerSink(blob.fd, compression)
-            packer = _Packer(sink, None if is_here else staged, is_here, newest_ns, progress, check)
+            packer = _Packer(
+                sink, None if is_here else staged, is_here, newest_ns, store.layers.max_bytes,
+                progress, check,
+            )  # fmt: skip
             try:
                 packer.pack(source, left_out)
                 packer.index.finish()
@@ -111,6 +116,7 @@ class _Packer:
         copy: str | None,
         in_place: bool,
         newest_ns: int | None,
+        max_bytes: int,
         progress: Callable[[int], None],
         check: Callable[[], None],
     ) -> None:
@@ -118,6 +124,7 @@ class _Packer:
         self._mirror = Mirror(copy) if copy else None
         self._in_place = in_place
         self._newest = newest_ns
+        self._max_bytes = max_bytes
         self._progress = progress
         self._check = check
         self.index = FileIndex()
@@ -157,8 +164,13 @@ class _Packer:
             return
         self._write_header(found)
         if entry.kind == FILE:
-            self._content(found)
             self.size += entry.size
+            if self.size > self._max_bytes:
+                raise ImageError(
+                    f"{shown(entry.name)}: more than {self._max_bytes} bytes of files",
+                    hint="no limpet would unpack it: raise image.max_layer_bytes in config.toml",
+                )
+            self._content(found)
             self._progress(self.size)
         if entry.name:
             self.index.add(
@@ -200,9 +212,10 @@ class _Packer:
         entry, mirror, index = found.entry, self._mirror, self.index
         reached = 0
         for start, length in entry.sparse if entry.sparse is not None else [(0, entry.size)]:
-            index.zeros(start - reached)
+            self._hole(start - reached)
             place, reached = start, start + length
             while place < reached:
+                self._check()
                 wanted = min(CHUNK, reached - place)
                 # What a program took away meanwhile reads as zeros: the header has the size.
                 data = os.pread(found.fd, wanted, place) or bytes(wanted)
@@ -211,10 +224,16 @@ class _Packer:
                 if mirror:
                     mirror.write(data, place)
                 place += len(data)
-        index.zeros(entry.size - reached)
+        self._hole(entry.size - reached)
         self._write(bytes(padding(entry.stored)))
         if mirror:
             mirror.end_file(found)
+
+    def _hole(self, size: int) -> None:
+        while size > 0:
+            self._check()
+            self.index.zeros(min(size, HOLE))
+            size -= HOLE
 
 
 def _refuse(found: Found) -> None:

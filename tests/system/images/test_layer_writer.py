@@ -235,6 +235,21 @@ def test_cancelled_and_full(store: ImageStore, upper: Path, tmp_path: Path) -> N
     assert os.listdir(store._paths.layers) == os.listdir(store._paths.partial) == []
 
 
+def test_a_file_of_nothing_but_holes_is_bounded_and_can_be_given_up(
+    store: ImageStore, tmp_path: Path
+) -> None:
+    (tmp_path / "upper").mkdir()
+    hole = tmp_path / "upper/hole"
+    hole.touch()
+    os.truncate(hole, 4 << 40)
+    with pytest.raises(ImageError, match=r"'hole': more than \d+ bytes"):
+        write_layer(store, str(tmp_path / "upper"))
+    os.truncate(hole, 60 << 30)
+    looks = iter(range(10))
+    with pytest.raises(StopIteration):
+        write_layer(store, str(tmp_path / "upper"), check=lambda: (next(looks), None)[1])
+
+
 def test_a_stack_of_both_looks_as_it_did(store: ImageStore, tmp_path: Path) -> None:
     """What a container saw over its image is what the committed image shows."""
     lower, upper, work, merged = (tmp_path / name for name in ("l", "u", "w", "m"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.build.dockerfile.instruction_parser import parse_steps
 from core.build.dockerfile.instructions import Copy, From, Healthcheck, Pairs, Run, Step
 from core.build.dockerfile.reader import KEYWORDS, parse
-from core.build.dockerfile.source import DockerfileError
+from core.build.dockerfile.source import DockerfileError, Source
 
 
 def steps(text: str) -> list[Step]:
@@ -26,6 +26,14 @@ def refused(text: str) -> DockerfileError:
     with pytest.raises(DockerfileError) as caught:
         steps(text)
     return caught.value
+
+
+def test_of_a_long_line_an_error_shows_what_is_around_the_place() -> None:
+    source = Source("Dockerfile", "x" * 50_000 + " here " + "y" * 50_000)
+    shown, marks = source.error(1, 50_002, "wrong", width=4).hint.splitlines()
+    assert len(shown) < 500
+    assert shown[marks.index("^") :].startswith("here y")
+    assert marks.count("^") == 4
 
 
 def test_continuations_comments_and_blank_lines() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
 
+from core.build.context.files import find_ignore
 from core.build.context.ignore import Ignore, PatternError, read_patterns
 from core.build.copy.selection import SelectionError, Tree
+from core.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +117,8 @@ def test_roots(tree: Path) -> None:
     [
         ("outside/passwd", "outside the context"), ("absolute", "outside the context"),
         ("../nope", "outside the context"), ("b.md", "left out by .dockerignore"),
-        ("nope", "does not exist"), ("*.nope", "nothing matches"), ("src/../../x", "outside"),
+        ("nope", "does not exist"), ("*.nope", "nothing matches"), ("a*[", "is no pattern"),
+        ("?\\", "is no pattern"), ("src/../../x", "outside"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_copied(tree: Path, source: str, words: str) -> None:
@@ -142,3 +146,9 @@ def test_an_open_tree_follows_links_as_its_root_does(tree: Path) -> None:
     made = Tree(str(tree), Ignore(()), closed=False)
     assert made.roots("absolute", parents=False)[0].path == "etc/passwd"
     assert made.roots("../../etc/passwd", parents=False)[0].path == "etc/passwd"
+
+
+def test_what_is_no_file_of_patterns_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".dockerignore")
+    with pytest.raises(UsageError, match="no file of patterns"):
+        find_ignore(str(tmp_path), "")

@@ -52,6 +52,15 @@ def test_only_what_the_target_needs() -> None:
         find_target(found, "f")
 
 
+def test_stages_without_end_are_refused() -> None:
+    chain = "".join(f"FROM s{n} AS s{n + 1}\n" for n in range(3000))
+    with pytest.raises(DockerfileError, match="more than 500 stages"):
+        stages("FROM scratch AS s0\n" + chain)
+    longest = "".join(f"FROM s{n} AS s{n + 1}\n" for n in range(499))
+    found = stages("FROM scratch AS s0\n" + longest)
+    assert len(needed(found, find_target(found, ""))) == 500
+
+
 def test_from_takes_args_and_earlier_stages() -> None:
     found = stages(
         "ARG V=1\nARG N=img:$V\nFROM --platform=$BUILDPLATFORM $N AS b\n"

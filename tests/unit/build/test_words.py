@@ -87,3 +87,9 @@ def test_no_pattern_takes_for_ever(modifier: str) -> None:
     tail = "/c" if modifier == "/" else ""
     assert expand(f"${{v{modifier}{pattern}{tail}}}", values) == values["v"]
     assert time.process_time() - start < 2
+
+
+def test_words_within_words_have_an_end() -> None:
+    with pytest.raises(WordError, match="within each other"):
+        expand("${a:-" * 3000 + "}" * 3000, {})
+    assert expand("${z:-" * 40 + "x" + "}" * 40, {}) == "x"
