@@ -9,6 +9,7 @@ program takes to repeat it.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import resource
@@ -175,13 +176,13 @@ def _add_records(chance: random.Random, tar: bytearray) -> None:
 CHANGES = (_change_field, _change_byte, _splice, _cut, _add_records)
 
 
-def run(seconds: float, seed: int, keep: Path) -> Fuzzer:
-    """Try layers for that long; Finding, when its layer has been kept in the directory `keep`."""
+def run(seed: int, keep: Path, *, seconds: float = math.inf, layers: float = math.inf) -> Fuzzer:
+    """Try so many layers, or for that long; a Finding's layer is kept in the directory `keep`."""
     place = Path(tempfile.mkdtemp(prefix="limpet-fuzz-"))
     fuzzer = Fuzzer(place, seed)
     end = time.monotonic() + seconds
     try:
-        while time.monotonic() < end:
+        while time.monotonic() < end and fuzzer.tried < layers:
             tar = fuzzer.layer()
             try:
                 fuzzer.try_one(tar)
@@ -212,7 +213,7 @@ def main() -> None:
                     fuzzer.try_one(file.read_bytes())
                 fuzzer.close()
         else:
-            fuzzer = run(words.seconds, words.seed, words.keep)
+            fuzzer = run(words.seed, words.keep, seconds=words.seconds)
     except Finding as found:
         sys.exit(f"found: {found}")
     sys.stdout.write(f"{fuzzer.tried} layers, {fuzzer.unpacked} of them unpacked\n")

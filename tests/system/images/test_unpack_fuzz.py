@@ -1,4 +1,4 @@
-"""A few seconds of what `python3 -m tests.fuzz.unpack` does for hours."""
+"""A few layers of what `python3 -m tests.fuzz.unpack` does for hours."""
 
 from __future__ import annotations
 
@@ -11,6 +11,4 @@ from tests.fuzz.unpack import run
 def test_changed_layers_are_unpacked_or_refused(tmp_path: Path) -> None:
     # As hypothesis does it: what is new is found where somebody is there to look at it.
     seed = 1 if "CI" in os.environ else int.from_bytes(os.urandom(4), "little")
-    fuzzer = run(3, seed, tmp_path)
-    assert fuzzer.tried > 20
-    assert fuzzer.unpacked
+    assert run(seed, tmp_path, layers=150).unpacked > 10
