@@ -79,7 +79,7 @@ class VirtualMachine:
                 self._make()
                 done.write_text(made_of)
 
-    def run(self, script: str, timeout_s: float = 240, *, systemd: bool = False) -> str:
+    def run(self, script: str, timeout_s: float = 600, *, systemd: bool = False) -> str:
         """Boot, run a script in which `limpet` is this checkout's, and return what it said.
 
         With `systemd` the script is a service of its, which is started at each boot; it may
