@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from core.errors import Corrupt
 from core.images.digest import hasher, split_digest
 from core.images.tar.compression import CHUNK, Hashed, open_layer
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.images.blobs import BlobStore
+    from core.images.manifest import Descriptor
+    from core.images.store import ImageStore
 
 
 def blob_is_whole(blobs: BlobStore, digest: str, check: Callable[[], None]) -> bool:
@@ -37,3 +40,26 @@ def content_digest(
             check()
             summer.update(data)
     return f"sha256:{summer.hexdigest()}"
+
+
+def is_known_content(store: ImageStore, blob: Descriptor, diff_id: str) -> bool:
+    """Return whether an image that is here has that layer in that blob."""
+    return bool(
+        store.database.query(
+            "SELECT 1 FROM image_layers WHERE diff_id=? AND blob_digest=?", (diff_id, blob.digest)
+        )
+    )
+
+
+def compare_content(
+    store: ImageStore, blob: Descriptor, diff_id: str, check: Callable[[], None]
+) -> None:
+    """Refuse another blob for a layer that is here: it is not unpacked, and so not seen.
+
+    Raises Corrupt, and what `check` raises.
+    """
+    if is_known_content(store, blob, diff_id):
+        return
+    actual = content_digest(store.blobs, blob.digest, blob.media_type, check)
+    if actual != diff_id:
+        raise Corrupt(f"layer {diff_id}: the content of {blob.digest} has digest {actual}")

@@ -218,29 +218,28 @@ class _Layers:
         self._to_fetch: deque[Layer] = deque()
         self._to_unpack: list[Layer] = []
         """Layers of which bytes have come."""
+        self._only_blobs: set[Layer] = set()
+        """Layers that are not to be unpacked, or not twice."""
         self._whole: set[Layer] = set()
         self._missing = 0
         self._failure: BaseException | None = None
 
     def bring(self, found: Found) -> None:
-        """Return when all layers are unpacked; raises the first failure of any of them."""
-        wanted = {layer.diff_id: layer for layer in found.layers}
-        missing = []
-        for layer in wanted.values():
-            if self._store.layers.has(layer.diff_id):
-                self._note(layer, layer.descriptor.size, "exists")
-            else:
-                self._note(layer, bytes_present(self._store.blobs, layer.descriptor), "waiting")
-                missing.append(layer)
-        if not missing:
+        """Return when all layers are unpacked, and here in the blobs that this image names.
+
+        Raises the first failure of any of them.
+        """
+        new = self._sort(found)
+        wanted = [*new, *self._only_blobs]
+        if not wanted:
             return
-        self._check_space(missing)
+        self._check_space(wanted)
         # The largest first, here and in unpacking: started last, it would run on alone.
-        self._to_fetch.extend(sorted(missing, key=_size, reverse=True))
-        self._missing = len(missing)
+        self._to_fetch.extend(sorted(wanted, key=_size, reverse=True))
+        self._missing = len(new)
         # What unpacks is started first: it takes a moment until it can.
-        work = [self._unpack_all] * min(_unpackers(), len(missing))
-        work += [self._fetch_all] * min(self._parallel, len(missing))
+        work = [self._unpack_all] * min(_unpackers(), len(new))
+        work += [self._fetch_all] * min(self._parallel, len(wanted))
         work.append(lambda: self._keep(found))
         threads = [threading.Thread(target=self._run, args=(step,), daemon=True) for step in work]
         for thread in threads:
@@ -249,6 +248,28 @@ class _Layers:
             thread.join()
         if self._failure:
             raise self._failure
+
+    def _sort(self, found: Found) -> list[Layer]:
+        """Return the layers to unpack; notes those that are here, but came in another blob."""
+        from core.images.verify import is_known_content
+
+        new: dict[str, Layer] = {}
+        for layer in {(one.descriptor.digest, one.diff_id): one for one in found.layers}.values():
+            blob = layer.descriptor
+            is_here = self._store.layers.has(layer.diff_id)
+            if (
+                is_here
+                and self._store.blobs.has(blob.digest)
+                and is_known_content(self._store, blob, layer.diff_id)
+            ):
+                self._note(layer, blob.size, "exists")
+                continue
+            if is_here or layer.diff_id in new:
+                self._only_blobs.add(layer)
+            else:
+                new[layer.diff_id] = layer
+            self._note(layer, bytes_present(self._store.blobs, blob), "waiting")
+        return list(new.values())
 
     def _run(self, work: Callable[[], None]) -> None:
         try:
@@ -277,6 +298,9 @@ class _Layers:
             return self._to_fetch.popleft() if self._to_fetch else None
 
     def _fetch(self, layer: Layer) -> None:
+        if layer in self._only_blobs:
+            self._fetch_blob(layer)
+            return
         is_offered = False
 
         def report(done: int, note: str) -> None:
@@ -294,6 +318,18 @@ class _Layers:
             self._changed.notify_all()
         if not is_offered:
             self._offer(layer)
+
+    def _fetch_blob(self, layer: Layer) -> None:
+        from core.images.verify import compare_content
+
+        def report(done: int, note: str) -> None:
+            self._note(layer, done, note)
+
+        fetch_blob(
+            self._store.blobs, self._client, self._path, layer.descriptor, report, self._check
+        )
+        compare_content(self._store, layer.descriptor, layer.diff_id, self._check)
+        self._note(layer, layer.descriptor.size, "done")
 
     def _offer(self, layer: Layer) -> None:
         with self._changed:

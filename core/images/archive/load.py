@@ -24,7 +24,7 @@ from core.images.manifest import (
 )
 from core.images.reference import parse_reference
 from core.images.tar.compression import GZIP_MAGIC, ZSTD_MAGIC
-from core.images.verify import content_digest
+from core.images.verify import compare_content
 from core.record import Record
 from core.side_by_side import side_by_side
 
@@ -211,7 +211,7 @@ class Loader:
             if not self._store.layers.has(diff_id):
                 missing[diff_id] = blob
             elif (blob.digest, diff_id) not in self._compared:
-                self._compare(blob, diff_id)
+                compare_content(self._store, blob, diff_id, self._job.check)
 
         def work(blob: Descriptor, diff_id: str) -> Callable[[Callable[[], None]], None]:
             def told(done: int) -> None:
@@ -227,17 +227,6 @@ class Loader:
         ordered = sorted(missing.items(), key=lambda item: item[1].size, reverse=True)
         works = [work(blob, diff_id) for diff_id, blob in ordered]
         side_by_side(works, UNPACKERS, self._job.check, self._store.database.close)
-
-    def _compare(self, blob: Descriptor, diff_id: str) -> None:
-        """Refuse another blob for a layer that is here: it is not unpacked, and so not seen."""
-        known = self._store.database.query(
-            "SELECT 1 FROM image_layers WHERE diff_id=? AND blob_digest=?", (diff_id, blob.digest)
-        )
-        if known:
-            return
-        actual = content_digest(self._store.blobs, blob.digest, blob.media_type, self._job.check)
-        if actual != diff_id:
-            raise Corrupt(f"layer {diff_id}: the content of {blob.digest} has digest {actual}")
 
     def _add(self, found: Candidate) -> Loaded:
         digest = self._same_image(found)
