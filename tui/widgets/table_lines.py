@@ -104,15 +104,15 @@ class TableLines:
         return Strip.join([lit, self._strip(parts, width).crop(end)])
 
     def _lit_end(self, width: int) -> int:
-        """Return where the light on the cursor's row ends: behind a whole column."""
+        """Return where the light on the cursor's row ends: one blank behind a whole column."""
         if width <= LIT_WHOLE:
             return width
-        end = GUTTER + 1
+        end = GUTTER
         for cells in self._table.widths.cells:
             if cells and end + cells > LIT:
                 break
             end += cells + GAP if cells else 0
-        return end
+        return end - GAP + 1 if end > GUTTER else LIT
 
     def _head(self, head: Row) -> list[Part]:
         name = head.cells[0]
