@@ -415,6 +415,24 @@ async def test_lines_are_painted_on_no_ground_in_the_terminals_own_colours(make_
         assert "ps" in "".join(script.render_line(y).text for y in range(2))
 
 
+async def test_lines_that_are_gone_are_not_painted_until_the_rest_is_laid_out(
+    make_app: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon", "p", "s", "ctrl+j", "p")
+        script = app.query_one(Script)
+        where = script.region.offset
+        compositor = app.screen._compositor
+        assert compositor.get_widget_at(*where)[0] is script
+        with monkeypatch.context() as patch:
+            patch.setattr(app.screen, "_refresh_layout", lambda *_, **__: None)
+            await script.remove()
+            assert compositor.get_widget_at(*where)[0] is script
+            compositor.render_full_update().render_segments(app.console)
+            assert not compositor.get_style_at(*where)
+
+
 async def test_lines_that_do_not_fit_can_be_undone(make_app: Make) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
