@@ -37,7 +37,7 @@ OUT = (
 """Leaves whatever has the terminal: detaches, ends it, quits."""
 ESCAPED_S = 0.06
 """After so long an escape is a key of its own."""
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 KEPT = 400
 
 
