@@ -65,3 +65,25 @@ def make_raw(fd: int) -> list[Any]:
 def restore(fd: int, saved: list[Any]) -> None:
     """Put back what `make_raw` returned, after what is on its way out."""
     termios.tcsetattr(fd, termios.TCSADRAIN, saved)
+
+
+def ask_hidden(question: str, stdin: int, stdout: int) -> str:
+    """Ask for a line that is not shown while it is typed; `stdin` is a terminal.  termios(3)"""
+    saved = termios.tcgetattr(stdin)
+    mode = termios.tcgetattr(stdin)
+    mode[3] &= ~termios.ECHO
+    try:
+        termios.tcsetattr(stdin, termios.TCSAFLUSH, mode)
+        os.write(stdout, question.encode())
+        return read_line(stdin)
+    finally:
+        termios.tcsetattr(stdin, termios.TCSAFLUSH, saved)
+        os.write(stdout, b"\n")
+
+
+def read_line(fd: int) -> str:
+    """Return one line without its end, and read not a byte of what comes behind it."""
+    line = bytearray()
+    while (byte := os.read(fd, 1)) not in (b"", b"\n"):
+        line += byte
+    return line.decode("utf-8", "surrogateescape").removesuffix("\r")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.commands.grammar import Args, option, positional, verb
-from core.commands.result import Lines, Result, Running, Text
+from core.commands.result import Foreground, Result, Running, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,21 @@ def send(engine: Engine, args: Send) -> Result:
 )
 def receive(engine: Engine, args: Receive) -> Result:
     """Speak with it through stdin and stdout."""
-    return Lines((1, line) for line in engine.archives.receive(0))
+    import os
+
+    from core.errors import UsageError
+
+    def relay(stdin: int, stdout: int, _stderr: int) -> int:
+        if os.isatty(stdin):
+            raise UsageError(
+                "image receive: images do not come from a terminal",
+                hint="image send IMAGE USER@HOST, said on the other host, starts this",
+            )
+        for line in engine.archives.receive(stdin):
+            os.write(stdout, line)
+        return 0
+
+    return Foreground("image receive", relay)
 
 
 @verb(

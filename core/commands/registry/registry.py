@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from core.commands.grammar import Args, Listing, flag, option, positional, verb
-from core.commands.result import Column, Result, Table, Text
+from core.commands.result import Column, Foreground, Result, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Login(Args):
     password: str = option(
         "-p",
         "--password",
-        help="password; seen by others in ps, so better by stdin",
+        help="password; seen by others in ps: without it, it is asked for",
         metavar="PASSWORD",
     )
     password_stdin: bool = flag("--password-stdin", help="read the password from stdin")
@@ -128,21 +130,40 @@ def catalog(engine: Engine, args: Catalog) -> Result:
 def login(engine: Engine, args: Login) -> Result:
     """Check the credentials with the registry, then store them as docker does."""
     from core.errors import UsageError
+
+    host = args.host or engine.config["registry", "default"]
+    if not args.user:
+        raise UsageError("a user name is needed", hint=f"limpet login -u NAME {host}")
+    if args.password and not args.password_stdin:
+        return Text(_log_in(engine, host, args.user, args.password))
+
+    def relay(stdin: int, stdout: int, _stderr: int) -> int:
+        password = _read_password(stdin, stdout, args.password_stdin)
+        os.write(stdout, _log_in(engine, host, args.user, password).encode() + b"\n")
+        return 0
+
+    return Foreground(f"login {host}", relay)
+
+
+def _read_password(stdin: int, stdout: int, from_pipe: bool) -> str:
+    from core.errors import UsageError
+    from core.linux.terminal import ask_hidden, read_line
+
+    if os.isatty(stdin):
+        password = ask_hidden("Password: ", stdin, stdout)
+    else:
+        password = read_line(stdin) if from_pipe else ""
+    if not password:
+        hint = "limpet login -u NAME --password-stdin HOST < FILE"
+        raise UsageError("a password is needed", hint=hint)
+    return password
+
+
+def _log_in(engine: Engine, host: str, user: str, password: str) -> str:
     from core.registry.credentials import login as check_and_store
 
-    password = args.password
-    if args.password_stdin:
-        import sys
-
-        password = sys.stdin.readline().rstrip("\n")
-    if not args.user or not password:
-        raise UsageError(
-            "a user name and a password are needed",
-            hint="login -u NAME --password-stdin HOST < FILE",
-        )
-    host = args.host or engine.config["registry", "default"]
-    check_and_store(engine.config, host, args.user, password)
-    return Text(f"logged in to {host} as {args.user}")
+    check_and_store(engine.config, host, user, password)
+    return f"logged in to {host} as {user}"
 
 
 @verb("registry logout", Logout, "Forget a registry's credentials", "logout")

@@ -34,6 +34,21 @@ def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
         limpet(env, "rm", "-f", *names)
 
 
+def test_what_reads_stdin_takes_no_keys(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(TABLES)
+        terminal.keys(":")
+        terminal.type("image receive\r")
+        terminal.until("do not come from a terminal")
+        terminal.type("login -u me 127.0.0.1:1 --password-stdin\r")
+        terminal.until("Password:")
+        terminal.type("s3cret\r")
+        terminal.until("127.0.0.1:1.*refused")
+        assert b"s3cret" not in terminal.output
+        terminal.type("version | tr a-z A-Z\r")
+        terminal.until(r"LIMPET \d")
+
+
 @pytest.mark.parametrize(
     "term",
     ["linux", "screen", "screen-256color", "tmux-256color", "xterm", "xterm-256color", "vt100"],

@@ -24,7 +24,8 @@ from core.registry.client import RegistryClient
 from core.registry.credentials import login, logout
 from core.registry.pull import find, pull
 from core.registry.status import known_registries, probe_registries
-from tests.e2e.command_line import LIMPET
+from tests.e2e.command_line import LIMPET, environment, limpet
+from tests.e2e.terminal import Terminal
 from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
 from tests.layers import archive, entry
 
@@ -154,6 +155,24 @@ def describe(path: Path) -> str:
     elif stat.S_ISREG(status.st_mode):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
     return f"{status.st_mode:o} {status.st_uid}:{status.st_gid} {content}"
+
+
+def test_a_password_is_asked_for_or_read(
+    tmp_path: Path, paths: Paths, own_credentials: Path
+) -> None:
+    env = environment(paths, tmp_path) | {"DOCKER_CONFIG": str(own_credentials.parent)}
+    with Registry(tmp_path / "private", "me", "s3cret") as private:
+        words = ("login", "-u", "me", private.host)
+        with Terminal([LIMPET, *words], env=env) as terminal:
+            terminal.until("Password:")
+            terminal.type("s3cret\r")
+            assert terminal.wait() == 0
+        assert f"logged in to {private.host} as me" in terminal.text
+        assert b"s3cret" not in terminal.output
+        limpet(env, "logout", private.host)
+        limpet(env, *words, "--password-stdin", text="s3cret\n")
+        assert private.host in own_credentials.read_text()
+        assert "a password is needed" in limpet(env, *words, code=2, text="s3cret\n")
 
 
 @pytest.mark.parametrize("tag", FORMATS)
