@@ -30,6 +30,15 @@ def echo(stdin: int, stdout: int, _: int) -> int:
     return 3
 
 
+async def test_an_app_that_is_left_opens_no_terminal(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        app.exit()
+        await app.dashboard.show_terminal(1, Foreground("exec 1", lambda *_: 0))
+        assert app.dashboard.panes.deck is None
+
+
 async def test_terminals_beside_the_tables(make_app: Make) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -129,6 +129,9 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         """Run something in a terminal beside the tables; it belongs to the block `number`."""
         from tui.terminal.deck import Deck
 
+        if not self.is_attached:
+            return  # the app was left meanwhile
+
         panes = self.panes
         if panes.deck is None:
             keys = self._engine.config["container", "detach_keys"]
