@@ -105,6 +105,7 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
 
     def __init__(self) -> None:
         super().__init__()
+        self._title = Static("", id="title", markup=False)
         self._answers = StatusLine(id="answers")
         self._left: list[Part] = []
         self._at = 0
@@ -113,7 +114,7 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """Make the box."""
         with Vertical(id="page"):
-            yield Static("", id="title", markup=False)
+            yield self._title
             yield self._lines
             yield self._answers
 
@@ -123,7 +124,7 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
 
     def _show(self) -> None:
         title, lines = PAGES[self._at]
-        self.query_one("#title", Static).update(f"{self._at + 1}/{len(PAGES)}  {title}")
+        self._title.update(f"{self._at + 1}/{len(PAGES)}  {title}")
         room = min(WIDEST, self.app.size.width * 96 // 100) - 4 - edges(self)
         shown = [part for line in lines for part in _line(line, room)]
         most = self.app.size.height - OTHER_LINES - edges(self)
