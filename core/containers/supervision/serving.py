@@ -78,7 +78,7 @@ def _try_fork(kind: bytes, own: int, shared: int = 0) -> Forked | tuple[int, str
     `own` and `shared` as in `child.fork_first`.  Returns errno and text where the host does
     not let us.
     """
-    if kind not in MONITOR:
+    if kind != MONITOR:
         return child.fork(enter.run)
     try:
         return child.fork_first(init.run, own, shared)
