@@ -25,6 +25,13 @@ def environment(paths: Paths, home: Path) -> dict[str, str]:
     }
 
 
+def run(*command: str | Path) -> str:
+    """Run a program that has to succeed; return its stdout."""
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert result.returncode == 0, f"{command}: {result.stderr}"
+    return result.stdout
+
+
 def limpet(env: dict[str, str], *words: str, code: int = 0, text: str = "") -> str:
     """Run a command; return stdout, or stderr where it is to fail with another code."""
     done = subprocess.run(

@@ -24,6 +24,7 @@ from core.engine import Engine
 from core.errors import Conflict, Corrupt, HostError, NotFound, UnsafePath, UnsupportedMedia
 from core.images.archive.importing import ImportOptions
 from core.paths import Paths
+from tests.e2e.command_line import run
 from tests.fixture_images import write_oci_layout
 from tests.hostile_registry import layer_tar
 from tests.layers import archive, entry, symlink
@@ -34,12 +35,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 NOISE = random.Random(7).randbytes(5 << 20)
-
-
-def sh(*command: str | Path) -> str:
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    assert result.returncode == 0, f"{command}: {result.stderr}"
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +118,10 @@ def test_skopeo_reads_it_as_both(loaded: Engine, layout: Path, tmp_path: Path) -
     saved = save(loaded, tmp_path / "saved.tar", "localhost/app", "web:2")
     digest = manifest_digest(layout)
     for name in ("latest", "2"):
-        assert sh("skopeo", "inspect", "--format", "{{.Digest}}",
+        assert run("skopeo", "inspect", "--format", "{{.Digest}}",
                   f"oci-archive:{saved}:{name}").strip() == digest  # fmt: skip
-    sh("skopeo", "copy", "-q", f"docker-archive:{saved}:web:2", f"oci:{tmp_path}/copy:x")
-    config = sh("skopeo", "inspect", "--config", f"oci:{tmp_path}/copy:x")
+    run("skopeo", "copy", "-q", f"docker-archive:{saved}:web:2", f"oci:{tmp_path}/copy:x")
+    config = run("skopeo", "inspect", "--config", f"oci:{tmp_path}/copy:x")
     assert json.loads(config)["rootfs"] == loaded.store.config(digest)["rootfs"]
 
 
@@ -140,7 +135,7 @@ def short_path() -> Iterator[Path]:
 
 
 def podman(root: Path, *words: str | Path) -> str:
-    return sh("podman", f"--root={root}/root", f"--runroot={root}/run", "--storage-driver=vfs",
+    return run("podman", f"--root={root}/root", f"--runroot={root}/run", "--storage-driver=vfs",
               "--events-backend=none", *words)  # fmt: skip
 
 
@@ -158,15 +153,15 @@ def test_podmans_and_skopeos_archives(
     engine: Engine, layout: Path, tmp_path: Path, form: str
 ) -> None:
     made = tmp_path / "made.tar"
-    sh("skopeo", "copy", "-q", f"oci:{layout}:latest", f"{form}:{made}:team/app:7")
+    run("skopeo", "copy", "-q", f"oci:{layout}:latest", f"{form}:{made}:team/app:7")
     [found] = engine.archives.load(str(made)).result()
     assert found.image.tags == ("team/app:7",)
-    config = json.loads(sh("skopeo", "inspect", "--config", f"{form}:{made}"))
+    config = json.loads(run("skopeo", "inspect", "--config", f"{form}:{made}"))
     assert engine.store.config(found.image.digest)["rootfs"] == config["rootfs"]
     if form == "oci-archive":
         assert found.image.digest == manifest_digest(layout)
     out = save(engine, tmp_path / "out.tar", "team/app:7")
-    assert sh("skopeo", "inspect", "--format", "{{.Digest}}",
+    assert run("skopeo", "inspect", "--format", "{{.Digest}}",
               f"oci-archive:{out}:7").strip() == found.image.digest  # fmt: skip
 
 
@@ -185,11 +180,11 @@ def test_a_docker_archive_of_an_image_that_is_here_only_names_it(
 
 def test_umoci_layouts(engine: Engine, layout: Path, tmp_path: Path) -> None:
     place = tmp_path / "tools"
-    sh("cp", "-r", layout, place)
-    sh("umoci", "config", "--image", f"{place}:latest", "--tag", "v3", "--config.env", "A=b")
-    sh("umoci", "unpack", "--image", f"{place}:v3", tmp_path / "bundle")
+    run("cp", "-r", layout, place)
+    run("umoci", "config", "--image", f"{place}:latest", "--tag", "v3", "--config.env", "A=b")
+    run("umoci", "unpack", "--image", f"{place}:v3", tmp_path / "bundle")
     (tmp_path / "bundle/rootfs/new").write_text("new")
-    sh("umoci", "repack", "--image", f"{place}:v4", tmp_path / "bundle")
+    run("umoci", "repack", "--image", f"{place}:v4", tmp_path / "bundle")
     found = engine.archives.load(str(place)).result()
     assert {loaded.names for loaded in found} == {
         (f"localhost/tools:{tag}",) for tag in ("latest", "v3", "v4")
@@ -332,7 +327,7 @@ def test_import(engine: Engine, tmp_path: Path, pack: Callable[[bytes], bytes]) 
     assert config["config"] == {"Cmd": ["sh"], "Env": ["A=b"]}
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(tar).hexdigest()}"]
     assert (info.tags, info.layers) == (("flat:1",), 1)
-    sh("skopeo", "inspect", f"oci-archive:{save(engine, tmp_path / 'out', 'flat:1')}:1")
+    run("skopeo", "inspect", f"oci-archive:{save(engine, tmp_path / 'out', 'flat:1')}:1")
 
 
 def test_what_is_no_tar_is_not_imported(engine: Engine, tmp_path: Path) -> None:
@@ -353,7 +348,7 @@ def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) 
     (tmp_path / "tar").write_bytes(archive(entry("noise", content=NOISE)))
     small = tmp_path / "small"
     small.mkdir()
-    sh("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small)
+    run("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small)
     engine = Engine(Paths(f"{small}/data", f"{small}/run"), Config())
     try:
         engine.images.list()
@@ -370,7 +365,7 @@ def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) 
         assert engine.images.list() == []
     finally:
         engine.close()
-        sh("umount", "-l", small)  # a job's thread may still be closing its database
+        run("umount", "-l", small)  # a job's thread may still be closing its database
 
 
 @pytest.mark.parametrize("output", ["/dev/full", "/nowhere/x", "/proc"])

@@ -24,7 +24,7 @@ from core.registry.client import RegistryClient
 from core.registry.credentials import login, logout
 from core.registry.pull import find, pull
 from core.registry.status import known_registries, probe_registries
-from tests.e2e.command_line import LIMPET, environment, limpet
+from tests.e2e.command_line import LIMPET, environment, limpet, run
 from tests.e2e.terminal import Terminal
 from tests.fixture_images import Registry, busybox_rootfs, write_oci_layout
 from tests.layers import archive, entry
@@ -37,12 +37,6 @@ if TYPE_CHECKING:
     from core.model import ImageInfo, RegistryInfo
 
 FORMATS = ("oci", "docker", "zstd", "multi")
-
-
-def run(*command: str | Path) -> str:
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    assert result.returncode == 0, f"{command}: {result.stderr}"
-    return result.stdout
 
 
 @pytest.fixture(scope="module")

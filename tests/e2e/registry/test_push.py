@@ -22,7 +22,7 @@ from core.registry import upload, upload_notes
 from core.registry.credentials import login
 from core.registry.pull import pull
 from core.registry.push import Pushed, push
-from tests.e2e.command_line import LIMPET
+from tests.e2e.command_line import LIMPET, run
 from tests.fault_proxy import FaultProxy, TokenGate, cut, late, silent
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import layer_tar
@@ -33,12 +33,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 NOISE = random.Random(5).randbytes(3 << 20)
-
-
-def run(*command: str | Path) -> str:
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    assert result.returncode == 0, f"{command}: {result.stderr}"
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
