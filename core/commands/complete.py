@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-    from core.commands.grammar import Verb
+    from core.commands.grammar import Arg, Verb
     from core.commands.scan import Expected
     from core.engine import Engine
     from core.model import ContainerInfo, ImageInfo, RegistryInfo
@@ -34,6 +34,8 @@ KEEP_S = 1.0
 SHORT_ID = 12
 CONTAINERS = ("container", "running", "stopped")
 """Sources whose names are containers'."""
+HAVE_FILES = (*CONTAINERS, "image", "remote-image")
+"""Sources of names of what paths lie in."""
 
 
 class Facts(Protocol):
@@ -187,15 +189,21 @@ class LimpetCompleter(Completer):
             names = self._named("container")
             name, colon, path = typed.partition(":")
             if colon and name in names:
-                inside = self._far.inside(name, path or "/")
+                inside = self._far.in_container(name, path or "/")
                 return {f"{name}:{found}": "" for found in inside}
             return {**{f"{name}:": said for name, said in names.items()}, **dict(_paths(typed))}
         if arg.complete == "remote-image":
             return {**self._named("image"), **self._far.remote(typed)}
-        if arg.name in ("command", "workdir") and typed.startswith("/"):
-            container = _container(at_end)
-            return self._far.inside(container, typed) if container else {}
+        if arg.complete == "inside":
+            return self._paths_inside(at_end, typed) if typed.startswith("/") else {}
         return self._named(arg.complete)
+
+    def _paths_inside(self, at_end: Expected, typed: str) -> dict[str, str]:
+        holder, name = _holder(at_end)
+        if holder is None:
+            return {}
+        in_container = holder.complete in CONTAINERS
+        return (self._far.in_container if in_container else self._far.in_image)(name, typed)
 
     def _named(self, kind: str) -> dict[str, str]:
         try:
@@ -204,20 +212,14 @@ class LimpetCompleter(Completer):
             return {}  # the store cannot be read; running the command will say why
 
 
-def _container(at_end: Expected) -> str:
-    """Return the container that a line has named already, nothing when it names none."""
+def _holder(at_end: Expected) -> tuple[Arg | None, str]:
+    """Return the container or the image that a line has named already, and by which argument."""
     verb, count = find_verb(at_end.before)
     if verb is None:
-        return ""
-    roles = assign(verb, at_end.before[count:])
-    return next(
-        (
-            role.value
-            for role in roles
-            if role.arg and role.arg.complete in ("running", "container")
-        ),
-        "",
-    )
+        return None, ""
+    places = ((role.arg, role.value) for role in assign(verb, at_end.before[count:]))
+    holders = ((arg, name) for arg, name in places if arg and arg.complete in HAVE_FILES)
+    return next(((arg, name) for arg, name in holders if not arg.flags), (None, ""))
 
 
 def _verbs(before: tuple[str, ...]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Names that are not on this host's own lists: repositories and tags, paths in containers.
+"""Names that are not on this host's own lists: of repositories, of tags, of files in containers.
 
 Both are asked for while somebody types, so both are bounded in time and number, and an
 answer is kept for a while, also the answer that there is none.
@@ -6,7 +6,6 @@ answer is kept for a while, also the answer that there is none.
 
 from __future__ import annotations
 
-import os
 import time
 from itertools import islice
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 MOST = 1000
 TIMEOUT_S = 2.0
 KEEP_S = 60.0
+INSIDE_S = 2.0
+"""Files come and go."""
 FAILED_S = 10.0
 """How long nobody asks again after a failure."""
 
@@ -44,13 +45,21 @@ class FarNames:
             return {f"{host}/{name}": "" for name in self._repositories(host)}
         return {}
 
-    def inside(self, container: str, typed: str) -> dict[str, str]:
-        """Return paths in a running container that begin as typed; directories end in `/`."""
+    def in_container(self, container: str, typed: str) -> dict[str, str]:
+        """Return paths in a container, running or not, that begin as typed."""
+        return self._inside("container", container, typed, self._engine.files.names_in_container)
+
+    def in_image(self, image: str, typed: str) -> dict[str, str]:
+        """Return paths in an image that begin as typed."""
+        return self._inside("image", image, typed, self._engine.files.names_in_image)
+
+    def _inside(
+        self, kind: str, name: str, typed: str, names: Callable[[str, str], Iterable[str]]
+    ) -> dict[str, str]:
         folder = typed.rpartition("/")[0] + "/" if "/" in typed else ""
-        names = self._keep(
-            f"{container}:{folder}", lambda: self._folder(container, folder or "/"), KEEP_S / 30
-        )
-        return {folder + name: "" for name in names}
+        key = f"{kind} {name}:{folder}"
+        found = self._keep(key, lambda: islice(names(name, folder or "/"), MOST), INSIDE_S)
+        return {folder + one: "" for one in found}
 
     def _tags(self, repository: str) -> tuple[str, ...]:
         reference = self._engine.reference(repository)
@@ -72,28 +81,6 @@ class FarNames:
         from core.registry.client import RegistryClient
 
         return RegistryClient(host, self._engine.config, timeout_s=TIMEOUT_S, attempts=1)
-
-    def _folder(self, container: str, folder: str) -> Iterable[str]:
-        from core.linux.path import open_in_root
-
-        info = self._engine.containers.resolve(container)
-        if not info.pid:
-            return ()
-        root = os.open(f"/proc/{info.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            # No link leads out of the container's root.
-            here = open_in_root(root, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
-        finally:
-            os.close(root)
-        try:
-            with os.scandir(here) as entries:
-                found = list(islice(entries, MOST))
-                return [
-                    entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
-                    for entry in found
-                ]
-        finally:
-            os.close(here)
 
     def _keep(
         self, key: str, ask: Callable[[], Iterable[str]], seconds: float = KEEP_S

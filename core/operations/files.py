@@ -202,6 +202,21 @@ class Files:
             engine.paths, engine.database, lambda: engine.store, engine.network, check, progress
         )
 
+    def names_in_container(self, container: str, folder: str) -> Iterator[str]:
+        """Yield what is in a directory of a container, see `Copying.names`."""
+        from core.containers.copy.copying import Place
+
+        return self.copying().names(Place(container, folder))
+
+    def names_in_image(self, image: str, folder: str) -> Iterator[str]:
+        """Yield what is in a directory of what has a tree; directories end in `/`.
+
+        Raises NotFound, and OSError where there is no such directory.
+        """
+        from core.images.files.folder import names
+
+        return names(self.tree(image).layers, folder)
+
     def export(self, container: str, fd: int, check: Callable[[], None] = lambda: None) -> None:
         """Write a container's files as a tar to a descriptor; blocks until it is done."""
         from core.containers.files.export import export

@@ -108,14 +108,18 @@ class Exec(Args):
     env_file: tuple[str, ...] = option(
         "--env-file", help="a file of NAME=VALUE lines", many=True, metavar="FILE", complete="path"
     )
-    workdir: str = option("-w", "--workdir", help="working directory inside", metavar="PATH")
+    workdir: str = option(
+        "-w", "--workdir", help="working directory inside", metavar="PATH", complete="inside"
+    )
     user: str = option(
         "-u", "--user", help="user and group, names or numbers", metavar="USER[:GROUP]"
     )
     privileged: bool = flag("--privileged", help="with all capabilities")
     detach_keys: str = option("--detach-keys", help="keys that leave the terminal", metavar="KEYS")
     container: str = positional("name or ID", complete="running")
-    command: tuple[str, ...] = rest("command and its arguments", metavar="COMMAND")
+    command: tuple[str, ...] = rest(
+        "command and its arguments", metavar="COMMAND", complete="inside"
+    )
 
 
 class Wait(Named):

@@ -64,8 +64,9 @@ class Edit(Limits):
         "-u", "--user", help="user and group", default=None, metavar="USER[:GROUP]"
     )
     workdir: str | None = option(
-        "-w", "--workdir", help="working directory inside", default=None, metavar="PATH"
-    )
+        "-w", "--workdir", help="working directory inside", default=None, metavar="PATH",
+        complete="inside",
+    )  # fmt: skip
     network: tuple[Endpoint, ...] = option(
         "--network", help="these networks instead of its own", many=True, metavar="NETWORK",
         convert=network_values.endpoint, complete="network",

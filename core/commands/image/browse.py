@@ -43,7 +43,7 @@ class Browse(Args):
     image: str = positional(
         "image, container, or with --remote HOST/NAME:TAG", complete="remote-image"
     )
-    path: str = positional("only this, or below it", default="", metavar="PATH")
+    path: str = positional("only this, or below it", default="", metavar="PATH", complete="inside")
 
 
 @verb(

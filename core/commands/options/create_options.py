@@ -38,7 +38,9 @@ class Create(Networked):
     env_file: tuple[str, ...] = option(
         "--env-file", help="a file of NAME=VALUE lines", many=True, metavar="FILE", complete="path"
     )
-    workdir: str = option("-w", "--workdir", help="working directory inside", metavar="PATH")
+    workdir: str = option(
+        "-w", "--workdir", help="working directory inside", metavar="PATH", complete="inside"
+    )
     user: str = option(
         "-u", "--user", help="user and group, names or numbers", metavar="USER[:GROUP]"
     )
@@ -218,7 +220,7 @@ class Create(Networked):
     rm: bool = flag("--rm", help="remove it when it ends")
     image: str = positional("the image to make it from", complete="image")
     command: tuple[str, ...] = rest(
-        "command and arguments instead of the image's", metavar="COMMAND"
+        "command and arguments instead of the image's", metavar="COMMAND", complete="inside"
     )
 
 

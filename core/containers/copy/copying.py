@@ -18,6 +18,7 @@ from core.containers.copy.tree_walk import Walk
 from core.containers.files import root
 from core.containers.stored import Lock
 from core.errors import Conflict, HostError
+from core.linux.path import open_in_root
 from core.privileges import require_root
 from core.record import Record
 
@@ -122,6 +123,22 @@ class Copying:
             unpack(read, end.root, directory, target.path, self._check, self._count)
         return Copied(self._bytes, 0)
 
+    def names(self, place: Place) -> Iterator[str]:
+        """Yield what is in a directory of a container; directories end in `/`.
+
+        Raises OSError where there is no such directory, or while somebody changes the container.
+        """
+        require_root("reading a container's files")
+        with ExitStack() as stack:
+            row = stored.find(self._database, place.container)
+            inside = self._open(row, stack, wait=False)
+            stack.callback(os.close, inside)
+            # No link leads out of the container's root.
+            here = open_in_root(inside, place.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
+            stack.callback(os.close, here)
+            for entry in stack.enter_context(os.scandir(here)):
+                yield entry.name + "/" * entry.is_dir(follow_symlinks=False)
+
     def _count(self, count: int) -> None:
         self._check()
         self._bytes += count
@@ -148,11 +165,11 @@ class Copying:
                 for place in places
             ]
 
-    def _open(self, row: Row, stack: ExitStack) -> int:
+    def _open(self, row: Row, stack: ExitStack, *, wait: bool = True) -> int:
         found = repair.current_state(self._paths, self._network, row.id)
         if found.state not in state.ALIVE:
             # Nobody starts it while its file system is mounted here as well.
-            stack.enter_context(Lock(self._paths, row.id))
+            stack.enter_context(Lock(self._paths, row.id, wait=wait))
             found = repair.locked_state(self._paths, self._network, row.id)
         if found.state in state.WAITING:
             raise Conflict(

@@ -15,6 +15,7 @@ import pytest
 
 from core.containers.configuration.options import Mount
 from core.containers.copy.copying import Place
+from core.containers.stored import Lock
 from core.engine import Engine
 from core.errors import Conflict, Error, NotFound, UnsafePath
 from tests.containers import run, shell
@@ -416,3 +417,22 @@ def test_a_container_cannot_be_started_while_its_files_are_copied(
     started[0].join()
     assert seen[0] == "created"
     assert inside(engine, "wc -c < /big") == "3000000\n"
+
+
+def test_what_a_directory_of_a_container_holds(web: str, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a b").touch()
+    copy(engine, tmp_path / "here", "web:/etc/")
+    names = engine.files.names_in_container
+    assert {"here/", "passwd"} <= set(names("web", "/etc/"))
+    assert list(names("web", "/../etc/here")) == ["a b"]
+    with pytest.raises(NotADirectoryError):
+        list(names("web", "/etc/passwd"))
+    with pytest.raises(FileNotFoundError):
+        list(names("web", "/nosuch"))
+
+
+def test_names_do_not_wait_for_somebody_who_changes_the_container(engine: Engine) -> None:
+    make(engine, start=False)
+    with Lock(engine.paths, engine.containers.resolve("web").id), pytest.raises(BlockingIOError):
+        list(engine.files.names_in_container("web", "/"))

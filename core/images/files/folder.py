@@ -1,0 +1,55 @@
+"""One directory of an image, read off the indexes of its layers."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from core.images.files.compare import put_on
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from core.images.index import FileEntry
+
+MOST_LINKS = 40
+"""Linux follows no more of them for one path."""
+
+
+def names(layers: Sequence[tuple[str, Sequence[FileEntry]]], folder: str) -> Iterator[str]:
+    """Yield what a directory holds, its links followed; directories end in `/`.
+
+    `layers` are a Tree's, lowest first.  Raises OSError for what is no directory.
+    """
+    files: dict[str, FileEntry] = {}
+    for _, layer in layers:
+        put_on(files, layer)
+    path = _resolve(files, folder)
+    if path and (path not in files or files[path].kind != "dir"):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+    for entry in files.values():
+        parent, _, name = entry.path.rpartition("/")
+        if parent == path:
+            yield name + "/" * (entry.kind == "dir")
+
+
+def _resolve(files: Mapping[str, FileEntry], path: str) -> str:
+    """Return a path without links, `.` and `..`; nothing leads above the root."""
+    done: list[str] = []
+    todo = path.split("/")[::-1]
+    links = 0
+    while todo:
+        part = todo.pop()
+        if part == "..":
+            done = done[:-1]
+        elif part not in ("", "."):
+            done.append(part)
+            entry = files.get("/".join(done))
+            if entry is not None and entry.kind == "symlink":
+                links += 1
+                if links > MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                done = [] if entry.link.startswith("/") else done[:-1]
+                todo += entry.link.split("/")[::-1]
+    return "/".join(done)
