@@ -15,15 +15,15 @@ from textual.filter import Monochrome, NoColor
 
 from core import garbage
 from core.linux.heap import limit_arenas
-from tui import gone_widgets, key_parser
 from tui.bridge import Answered, Bridge, Changed
-from tui.hang_up import on_hang_up
 from tui.keymap import Keymap, named
 from tui.open_screens import OpensScreens
 from tui.remembered import recall, remember
 from tui.screens.dashboard import DashboardScreen
 from tui.session import Session, tell
 from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
+from tui.tty import gone_widgets, key_parser
+from tui.tty.hang_up import on_hang_up
 from tui.turns import Turns
 from tui.visits import Visits
 from tui.widgets.status import StatusLine
@@ -204,7 +204,7 @@ class LimpetApp(OpensScreens):
     def announce(self, words: str) -> None:
         """Have the terminal itself show something, whatever it has in front."""
         if self._driver is not None:
-            from tui.notify import notification
+            from tui.tty.notify import notification
 
             self._driver.write(notification("limpet", words))
 
@@ -304,7 +304,7 @@ class LimpetApp(OpensScreens):
 def _ascii_filters() -> list[LineFilter]:
     if glyphs() is not PLAIN:
         return []
-    from tui.ascii_only import AsciiOnly
+    from tui.tty.ascii_only import AsciiOnly
 
     return [AsciiOnly()]
 

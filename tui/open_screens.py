@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.commands.keys import CONTAINERS, IMAGES
 from tui import views
-from tui.frame_diff import FrameDiffApp
+from tui.tty.frame_diff import FrameDiffApp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,9 +18,7 @@ from tests.tui.conftest import RecordingDriver, facts
 from tests.tui.test_app import answered, screen_text, session, until
 from tests.tui.test_detail import CONTAINER
 from tui.app import LimpetApp
-from tui.ascii_only import INSTEAD
 from tui.keymap import Keymap
-from tui.notify import notification
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard import DashboardScreen
 from tui.screens.detail import DetailScreen
@@ -30,6 +28,8 @@ from tui.screens.pick import PickScreen
 from tui.screens.tour import PAGES, TourScreen
 from tui.script import Script
 from tui.theme import Tones
+from tui.tty.ascii_only import INSTEAD
+from tui.tty.notify import notification
 from tui.visits import Visits
 from tui.widgets.line_list import LineList
 

@@ -19,7 +19,7 @@ from textual.strip import Strip
 from tests.tui.conftest import RecordingDriver, cells, facts
 from tui import app
 from tui.app import LimpetApp
-from tui.frame_diff import Frame
+from tui.tty.frame_diff import Frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

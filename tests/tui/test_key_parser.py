@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.events import Key, MouseDown, Resize
 
-from tui.key_parser import KeyParser
+from tui.tty.key_parser import KeyParser
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,6 @@ class RowActions(Screen[None], inherit_bindings=False):
         self._copy(self.table.chosen_text())
 
     def _copy(self, text: str) -> None:
-        from tui.clipboard import copy
+        from tui.tty.clipboard import copy
 
         self.say(copy(self.app, text))

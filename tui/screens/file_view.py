@@ -10,9 +10,9 @@ from textual.binding import Binding
 from core.commands.show import size
 from core.images.files.extraction import write_from
 from tui.answers import failure, visible
-from tui.clipboard import copy
 from tui.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines
 from tui.theme import plain
+from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList

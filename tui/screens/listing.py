@@ -10,9 +10,9 @@ from textual.binding import Binding
 from core.commands.keys import FILL
 from core.record import Record
 from tui.answers import cause, failure, visible
-from tui.clipboard import copy
 from tui.table_choices import choose_columns, choose_group
 from tui.theme import plain
+from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.columns import Column
 from tui.widgets.foot import Foot

@@ -13,8 +13,8 @@ from textual.message import Message
 
 from core.commands.show import size as shown_size
 from tui.answers import cause
-from tui.clipboard import copy
 from tui.merged_log import colourless
+from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.foot import Foot
 from tui.widgets.log_levels import ERROR, WORDS

@@ -12,7 +12,7 @@ from textual.color import Color
 from core import garbage
 from core.jobs import KEPT, Jobs
 from tui import turns
-from tui.gone_widgets import let_go
+from tui.tty.gone_widgets import let_go
 from tui.turns import QUIET_S, RESTLESS_S, Turns
 
 TYPE_CHECKING = False
