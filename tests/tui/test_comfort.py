@@ -18,6 +18,7 @@ from tests.tui.conftest import RecordingDriver, facts
 from tests.tui.test_app import answered, screen_text, session, until
 from tests.tui.test_detail import CONTAINER
 from tui.app import LimpetApp
+from tui.bar.script import Script
 from tui.keymap import Keymap
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard import DashboardScreen
@@ -26,7 +27,6 @@ from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import PickScreen
 from tui.screens.tour import PAGES, TourScreen
-from tui.script import Script
 from tui.theme import Tones
 from tui.tty.ascii_only import INSTEAD
 from tui.tty.notify import notification

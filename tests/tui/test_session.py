@@ -16,8 +16,8 @@ from core.errors import UsageError
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
+from tui.bar.past_lines import PastLines
 from tui.host_programs import OnHost, Program, host, piped, wants_terminal
-from tui.past_lines import PastLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

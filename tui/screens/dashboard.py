@@ -6,7 +6,8 @@ from textual import on
 
 from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES
 from core.errors import Error
-from tui.command_bar import CommandBar
+from tui.bar.command_bar import CommandBar
+from tui.bar.completion_popup import CompletionPopup
 from tui.keymap import Keymap, fill, moves_keys
 from tui.places import (
     COLUMNS,
@@ -22,7 +23,6 @@ from tui.screens.dashboard_panes import OUTPUT, Panes
 from tui.screens.dashboard_rows import RowActions
 from tui.theme import glyphs
 from tui.tty.near_compositor import NearCompositor
-from tui.widgets.completion_popup import CompletionPopup
 from tui.widgets.line_table import LineTable
 from tui.widgets.output import Output
 

@@ -9,7 +9,7 @@ from textual.reactive import Reactive
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from tui.line_words import paint
+from tui.bar.line_words import paint
 from tui.theme import Tones
 from tui.widgets.keys_in_order import KeysInOrder
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.events import Key
 
-    from tui.command_bar import CommandBar
+    from tui.bar.command_bar import CommandBar
 
 
 class Ghost(Suggester):

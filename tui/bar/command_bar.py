@@ -15,12 +15,12 @@ from textual.widgets import Input, Static
 
 from core.commands.lines import last_part
 from core.errors import Error
-from tui.bar_line import BarInput
-from tui.line_words import meaning, own_part
+from tui.bar.completion_popup import CompletionPopup
+from tui.bar.line import BarInput
+from tui.bar.line_words import meaning, own_part
+from tui.bar.past_lines import PastLines, open_history
 from tui.own_words import completions
-from tui.past_lines import PastLines, open_history
 from tui.theme import glyphs
-from tui.widgets.completion_popup import CompletionPopup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from core.commands.complete import Facts, LimpetCompleter
     from core.engine import Engine
-    from tui.script import Script
+    from tui.bar.script import Script
 
 PLACEHOLDERS = {
     "filter": "a word, !not, -s state, -l label, -f letters",
@@ -133,7 +133,7 @@ class CommandBar(Horizontal):
 
     async def grow(self, text: str = "") -> None:
         """Edit several lines, from this text on, or from the lines that were left."""
-        from tui.script import Script
+        from tui.bar.script import Script
 
         self.popup.close()
         self._set_mode("")

@@ -12,7 +12,7 @@ from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import TextArea
 
-from tui.line_words import paint
+from tui.bar.line_words import paint
 from tui.theme import Tones
 from tui.widgets.keys_in_order import KeysInOrder
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from textual import events
 
-    from tui.command_bar import CommandBar
+    from tui.bar.command_bar import CommandBar
 
 MOST_LINES = 12
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from tui.command_bar import CommandBar
+    from tui.bar.command_bar import CommandBar
     from tui.theme import Tones
 
 TONE_OF = {
