@@ -7,14 +7,14 @@ import threading
 import time
 from bisect import bisect_left
 
-from tui.widgets.log_ring import LONGEST
-from tui.widgets.log_rows import STAMP
+from tui.widgets.log.ring import LONGEST
+from tui.widgets.log.rows import STAMP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tui.widgets.log_ring import Line
+    from tui.widgets.log.ring import Line
 
     Source = Callable[[Callable[[], bool]], Iterator[Line]]
 

@@ -11,8 +11,8 @@ from core.commands.keys import CONTAINERS, IMAGES, REGISTRIES
 from core.commands.show import short, size, span
 from tui.bridge import HISTORY
 from tui.theme import Glyphs, sparkline
-from tui.widgets.columns import Column
-from tui.widgets.rows import Row
+from tui.widgets.table.columns import Column
+from tui.widgets.table.rows import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tui.app import LimpetApp
-    from tui.widgets.line_table import LineTable
+    from tui.widgets.table.line_table import LineTable
 
 NAME = "app.json"
 

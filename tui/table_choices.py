@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.screens.pick import Choice, Picked, PickScreen
-from tui.widgets.rows import LABEL, STATE
+from tui.widgets.table.rows import LABEL, STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from textual.app import App
 
-    from tui.widgets.line_table import LineTable
+    from tui.widgets.table.line_table import LineTable
 
 PROJECT = "com.docker.compose.project"
 """Compose's label: what people most often group by."""

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
-from tui.widgets.columns import Column, fit
-from tui.widgets.line_table import HEAD, LineTable
-from tui.widgets.rows import Row, arrange, changed_lines, matches, window
+from tui.widgets.table.columns import Column, fit
+from tui.widgets.table.line_table import HEAD, LineTable
+from tui.widgets.table.rows import Row, arrange, changed_lines, matches, window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

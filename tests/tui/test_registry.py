@@ -16,8 +16,8 @@ from tui.app import LimpetApp
 from tui.screens.detail import DetailScreen
 from tui.screens.listing import ListingScreen
 from tui.widgets.line_list import LineList
-from tui.widgets.line_table import LineTable
 from tui.widgets.status import StatusLine
+from tui.widgets.table.line_table import LineTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

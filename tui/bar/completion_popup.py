@@ -9,7 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.theme import Tones, edges
-from tui.widgets.columns import pad
+from tui.widgets.table.columns import pad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

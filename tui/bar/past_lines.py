@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tui.bridge import state_directory
-from tui.widgets.rows import has_letters
+from tui.widgets.table.rows import has_letters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from tui.screens.dashboard_panes import OUTPUT, Panes
 from tui.screens.dashboard_rows import RowActions
 from tui.theme import glyphs
 from tui.tty.near_compositor import NearCompositor
-from tui.widgets.line_table import LineTable
-from tui.widgets.output import Output
+from tui.widgets.output.view import Output
+from tui.widgets.table.line_table import LineTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tui.app import LimpetApp
     from tui.bridge import Snapshot
     from tui.terminal.pane import TerminalPane
-    from tui.widgets.rows import Row
+    from tui.widgets.table.rows import Row
 
 SAID_S = 3
 

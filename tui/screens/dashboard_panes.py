@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from tui.terminal.deck import Deck
     from tui.terminal.pane import TerminalPane
-    from tui.widgets.line_table import LineTable
-    from tui.widgets.output import Output
+    from tui.widgets.output.view import Output
+    from tui.widgets.table.line_table import LineTable
 
 OUTPUT = "output"
 SESSION_LEFT = 4

@@ -7,7 +7,7 @@ from textual.screen import Screen
 
 from core.commands.keys import CONTAINERS, IMAGES
 from tui.table_choices import choose_columns, choose_group
-from tui.widgets.line_table import LineTable
+from tui.widgets.table.line_table import LineTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList
-from tui.widgets.log_ring import Matches
+from tui.widgets.log.ring import Matches
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False

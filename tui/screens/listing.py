@@ -14,11 +14,11 @@ from tui.table_choices import choose_columns, choose_group
 from tui.theme import plain
 from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
-from tui.widgets.columns import Column
 from tui.widgets.foot import Foot
-from tui.widgets.line_table import LineTable
-from tui.widgets.rows import Row
 from tui.widgets.status import StatusLine
+from tui.widgets.table.columns import Column
+from tui.widgets.table.line_table import LineTable
+from tui.widgets.table.rows import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from tui.merged_log import colourless
 from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.foot import Foot
-from tui.widgets.log_levels import ERROR, WORDS
-from tui.widgets.log_view import LogView
+from tui.widgets.log.levels import ERROR, WORDS
+from tui.widgets.log.view import LogView
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
     from tui.theme import Part
-    from tui.widgets.log_ring import Line
+    from tui.widgets.log.ring import Line
 
     Source = Callable[[Callable[[], bool]], Iterator[Line]]
 

@@ -11,10 +11,10 @@ from textual.screen import ModalScreen
 from core.record import Record
 from tui.answers import visible
 from tui.theme import edges, glyphs
-from tui.widgets.columns import pad
 from tui.widgets.line_list import LineList
-from tui.widgets.rows import has_letters
 from tui.widgets.status import StatusLine
+from tui.widgets.table.columns import pad
+from tui.widgets.table.rows import has_letters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

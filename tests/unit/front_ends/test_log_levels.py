@@ -9,7 +9,7 @@ import pytest
 
 from tui.merged_log import MergedLog, colourless
 from tui.theme import plain
-from tui.widgets.log_levels import (
+from tui.widgets.log.levels import (
     DEBUG,
     ERROR,
     INFO,

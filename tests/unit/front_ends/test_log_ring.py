@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from tui.widgets.ansi import breaks, cut, over, plain_text, spans
-from tui.widgets.log_ring import COST, Kept, LogRing, Matches
+from tui.widgets.log.ring import COST, Kept, LogRing, Matches
 
 BODIES = st.binary(max_size=40).map(lambda body: body.replace(b"\n", b" "))
 PIECES = st.lists(

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
-    from tui.widgets.rows import Row
+    from tui.widgets.table.rows import Row
 
 GAP = 2
 """Cells between two columns."""

@@ -8,16 +8,16 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tui.theme import Tones, glyphs
-from tui.widgets.columns import GAP, GUTTER, pad
-from tui.widgets.rows import LABEL
+from tui.widgets.table.columns import GAP, GUTTER, pad
+from tui.widgets.table.rows import LABEL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tui.theme import Part
-    from tui.widgets.line_table import LineTable
-    from tui.widgets.rows import Line, Row
+    from tui.widgets.table.line_table import LineTable
+    from tui.widgets.table.rows import Line, Row
 
 LIT, LIT_WHOLE = 64, 100
 """So much of the cursor's row is lit, or all of a narrow one: it is sent again at every move."""

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from tui.widgets.columns import Column
+    from tui.widgets.table.columns import Column
 
     Term = tuple[str, str, bool]
 

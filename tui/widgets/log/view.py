@@ -17,16 +17,16 @@ from textual.widget import Widget
 
 from tui.theme import Tones, glyphs
 from tui.widgets.ansi import Span
-from tui.widgets.log_levels import ERROR, WARN, find_level
-from tui.widgets.log_ring import Kept, LogRing, Matches
-from tui.widgets.log_rows import PRETTY, RAW, SHORT, STAMP, LogRows
+from tui.widgets.log.levels import ERROR, WARN, find_level
+from tui.widgets.log.ring import Kept, LogRing, Matches
+from tui.widgets.log.rows import PRETTY, RAW, SHORT, STAMP, LogRows
 from tui.widgets.moves import Wheel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tui.widgets.log_ring import Line
+    from tui.widgets.log.ring import Line
 
 GUTTER = 2
 STDERR = 2

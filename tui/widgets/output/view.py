@@ -17,8 +17,8 @@ from textual.strip import Strip
 
 from tui.theme import Tones, glyphs, plain
 from tui.widgets.ansi import over
-from tui.widgets.log_ring import Matches
-from tui.widgets.output_block import INDENT, Block, wrap
+from tui.widgets.log.ring import Matches
+from tui.widgets.output.block import INDENT, Block, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.widgets.columns import Widths
 from tui.widgets.moves import MOVES, Wheel
-from tui.widgets.rows import (
+from tui.widgets.table.columns import Widths
+from tui.widgets.table.lines import TableLines
+from tui.widgets.table.rows import (
     Line,
     Row,
     arrange,
@@ -24,7 +25,6 @@ from tui.widgets.rows import (
     grouped,
     window,
 )
-from tui.widgets.table_lines import TableLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from textual import events
 
     from tui.theme import Part
-    from tui.widgets.columns import Column
+    from tui.widgets.table.columns import Column
 
 HEAD = 2
 """Lines above the rows: the title and the column names."""

@@ -7,12 +7,12 @@ from itertools import pairwise
 from rich.style import Style
 
 from tui.widgets.ansi import ESCAPE, Span, breaks, cut, over, plain_text, spans
-from tui.widgets.log_levels import TONES, find_level, pretty_json, read_json, short_json
+from tui.widgets.log.levels import TONES, find_level, pretty_json, read_json, short_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tui.theme import Tones
-    from tui.widgets.log_ring import LogRing, Matches
+    from tui.widgets.log.ring import LogRing, Matches
 
 STAMP = 31
 """Bytes of a time and the blank after it: `2026-11-24T19:47:17.123456789Z `."""
