@@ -19,7 +19,7 @@ from tui.bridge import Answered, Bridge, Changed
 from tui.keymap import Keymap, named
 from tui.open_screens import OpensScreens
 from tui.remembered import recall, remember
-from tui.screens.dashboard import DashboardScreen
+from tui.screens.dashboard.screen import DashboardScreen
 from tui.session import Session, tell
 from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
 from tui.tty import gone_widgets, key_parser

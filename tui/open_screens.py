@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from tui.bridge import Bridge
-    from tui.screens.dashboard import DashboardScreen
+    from tui.screens.dashboard.screen import DashboardScreen
     from tui.session import Session
 
 

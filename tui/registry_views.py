@@ -206,7 +206,7 @@ def _sharing(engine: Engine, reference: Reference) -> list[Line]:
 def sync_words(engine: Engine, repository: str) -> str:
     """Return which sync rules name a repository as an end, and how they went last."""
     from core.errors import ConfigError
-    from tui.places import age
+    from tui.screens.dashboard.tables import age
 
     try:
         states = engine.sync.states()

@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 
 from tui.bridge import state_directory
-from tui.places import PLACES
+from tui.screens.dashboard.tables import PLACES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ LOG_TAIL = 50_000
 def layers(engine: Engine, image: str) -> Screen[None]:
     """Return the browser of an image's layers and files."""
     from tui.layer_sources import ImageSource
-    from tui.screens.layers import LayersScreen
+    from tui.screens.layers.screen import LayersScreen
 
     return LayersScreen(ImageSource(engine, image))
 
@@ -39,7 +39,7 @@ def layers(engine: Engine, image: str) -> Screen[None]:
 def container_layers(engine: Engine, container: str) -> Screen[None]:
     """Return the browser of a container's layers: its image's, and what it wrote, live."""
     from tui.layer_sources import ContainerSource
-    from tui.screens.layers import LayersScreen
+    from tui.screens.layers.screen import LayersScreen
 
     return LayersScreen(ContainerSource(engine, container))
 
@@ -47,7 +47,7 @@ def container_layers(engine: Engine, container: str) -> Screen[None]:
 def remote_layers(engine: Engine, image: str) -> Screen[None]:
     """Return the browser of an image that is in a registry: `HOST/NAME:TAG`."""
     from tui.layer_sources import RemoteSource
-    from tui.screens.layers import LayersScreen
+    from tui.screens.layers.screen import LayersScreen
 
     return LayersScreen(RemoteSource(engine, image))
 

@@ -21,7 +21,7 @@ from tui.app import LimpetApp
 from tui.bar.script import Script
 from tui.keymap import Keymap
 from tui.screens.confirm import ConfirmScreen
-from tui.screens.dashboard import DashboardScreen
+from tui.screens.dashboard.screen import DashboardScreen
 from tui.screens.detail import DetailScreen
 from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen

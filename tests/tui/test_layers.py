@@ -16,10 +16,10 @@ from core.errors import Corrupt
 from core.images.index import FileEntry
 from core.model import LayerInfo
 from tests.tui.screen_host import ScreenHost, until
-from tui import layer_contents
-from tui.file_text import is_text, text_lines
 from tui.layer_sources import ImageSource
-from tui.screens.layers import LayersScreen, link_target
+from tui.screens.file_text import is_text, text_lines
+from tui.screens.layers import contents
+from tui.screens.layers.screen import LayersScreen, link_target
 from tui.screens.pick import PickScreen
 from tui.theme import LIMPET, plain
 from tui.widgets.line_list import LineList

@@ -37,13 +37,13 @@ from tui import listings, registry_views, views
 from tui.bridge import Snapshot
 from tui.details import Tab, container_tabs, image_tabs
 from tui.keymap import Keymap
-from tui.screens import dashboard_edges
 from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.dashboard import edges
 from tui.screens.detail import DetailScreen
 from tui.screens.file_view import FileScreen
 from tui.screens.help import HelpScreen, Section, key_sections
-from tui.screens.layers import LayersScreen
+from tui.screens.layers.screen import LayersScreen
 from tui.screens.listing import ListingScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import Choice, PickScreen

@@ -19,8 +19,8 @@ from tests.tui.test_app import screen_text, until
 from tui.answers import failure
 from tui.app import LimpetApp
 from tui.details import Tab
-from tui.screens import dashboard_edges
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.dashboard import edges
 from tui.screens.detail import DetailScreen
 from tui.screens.logs import LogsScreen
 

@@ -8,10 +8,10 @@ from textual.binding import Binding
 from core.commands.show import size
 from core.images.files.compare import changed_words, config_changes
 from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, difference
-from tui import file_text
 from tui.answers import cause, visible
-from tui.layer_lines import LETTERS, TONES, file_facts
+from tui.screens import file_text
 from tui.screens.file_view import FileScreen
+from tui.screens.layers.lines import LETTERS, TONES, file_facts
 from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import FileTree

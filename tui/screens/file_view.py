@@ -10,7 +10,7 @@ from textual.binding import Binding
 from core.commands.show import size
 from core.images.files.extraction import write_from
 from tui.answers import failure, visible
-from tui.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines
+from tui.screens.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines
 from tui.theme import plain
 from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine

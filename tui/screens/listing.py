@@ -10,7 +10,7 @@ from textual.binding import Binding
 from core.commands.keys import FILL
 from core.record import Record
 from tui.answers import cause, failure, visible
-from tui.table_choices import choose_columns, choose_group
+from tui.screens.table_choices import choose_columns, choose_group
 from tui.theme import plain
 from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine

@@ -89,7 +89,7 @@ class LineTable(Wheel, ScrollView, can_focus=True):
         self.hidden: set[str] = set()
         """Keys of columns that are not to be shown."""
         self.group = ""
-        """What rows are grouped by, see `tui.widgets.rows.group_of`."""
+        """What rows are grouped by, see `rows.group_of`."""
         self.folded: set[str] = set()
         """Names of groups of which only the head is shown."""
         self._rows: dict[str, Row] = {}

@@ -14,7 +14,7 @@ from core.images.files.compare import changed_words
 from core.images.files.contents import place_of, search
 from core.images.files.layer_tree import Stack
 from core.record import Record
-from tui.file_text import difference, read_bytes
+from tui.screens.file_text import difference, read_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

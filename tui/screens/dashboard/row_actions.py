@@ -6,7 +6,7 @@ from textual import on
 from textual.screen import Screen
 
 from core.commands.keys import CONTAINERS, IMAGES
-from tui.table_choices import choose_columns, choose_group
+from tui.screens.table_choices import choose_columns, choose_group
 from tui.widgets.table.line_table import LineTable
 
 TYPE_CHECKING = False

@@ -9,7 +9,10 @@ from core.errors import Error
 from tui.bar.command_bar import CommandBar
 from tui.bar.completion_popup import CompletionPopup
 from tui.keymap import Keymap, fill, moves_keys
-from tui.places import (
+from tui.screens.dashboard.edges import Edges
+from tui.screens.dashboard.panes import OUTPUT, Panes
+from tui.screens.dashboard.row_actions import RowActions
+from tui.screens.dashboard.tables import (
     COLUMNS,
     EMPTY,
     PLACES,
@@ -18,9 +21,6 @@ from tui.places import (
     image_rows,
     registry_rows,
 )
-from tui.screens.dashboard_edges import Edges
-from tui.screens.dashboard_panes import OUTPUT, Panes
-from tui.screens.dashboard_rows import RowActions
 from tui.theme import glyphs
 from tui.tty.near_compositor import NearCompositor
 from tui.widgets.output.view import Output

@@ -14,10 +14,10 @@ from core.images.files.contents import MOST_HITS, Hit
 from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import cause, failure, visible
 from tui.details import step_words
-from tui.layer_contents import Change, Layer, LayerContents, Steps, Whole
-from tui.layer_lines import file_facts, layer_line, totals, waste_words
-from tui.layer_trees import LayerTrees, is_quick, make_tree
 from tui.screens.file_view import FileScreen
+from tui.screens.layers.contents import Change, Layer, LayerContents, Steps, Whole
+from tui.screens.layers.lines import file_facts, layer_line, totals, waste_words
+from tui.screens.layers.trees import LayerTrees, is_quick, make_tree
 from tui.screens.pick import Choice, Picked, PickScreen
 from tui.theme import glyphs, plain
 from tui.tty.clipboard import copy
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from core.images.files.layer_tree import Node, Row
     from tui.layer_sources import ImageSource
-    from tui.layer_trees import Which
+    from tui.screens.layers.trees import Which
     from tui.theme import Part
 
 NOTHING = "no file here"

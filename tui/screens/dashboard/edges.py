@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.answers import summary
 from tui.opening import host_name
-from tui.places import PLACES
+from tui.screens.dashboard.tables import PLACES
 from tui.widgets.status import StatusLine, hint_parts, that_fit
 
 TYPE_CHECKING = False
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.jobs import JobView
-    from tui.screens.dashboard import DashboardScreen
+    from tui.screens.dashboard.screen import DashboardScreen
     from tui.theme import Part
 
 TERMINAL_WORDS = (
