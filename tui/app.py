@@ -20,7 +20,7 @@ from tui.keymap import Keymap, named
 from tui.open_screens import OpensScreens
 from tui.remembered import recall, remember
 from tui.screens.dashboard.screen import DashboardScreen
-from tui.session import Session, tell
+from tui.session.session import Session, tell
 from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
 from tui.tty import gone_widgets, key_parser
 from tui.tty.hang_up import on_hang_up
@@ -211,7 +211,7 @@ class LimpetApp(OpensScreens):
     @contextmanager
     def suspend(self) -> Iterator[None]:
         """Give the terminal away for a while, and its keys' signals with it."""
-        from tui.host_programs import keyboard_given_away
+        from tui.session.host_programs import keyboard_given_away
 
         with keyboard_given_away(), super().suspend():
             yield

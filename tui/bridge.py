@@ -152,7 +152,7 @@ class Bridge:
         from core.commands.grammar import parse
         from core.commands.lines import split_pipe
         from core.commands.scan import split
-        from tui.host_programs import host, piped
+        from tui.session.host_programs import host, piped
 
         if line.startswith("!"):
             self._may_start()

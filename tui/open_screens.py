@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from tui.bridge import Bridge
     from tui.screens.dashboard.screen import DashboardScreen
-    from tui.session import Session
+    from tui.session.session import Session
 
 
 class OpensScreens(FrameDiffApp):

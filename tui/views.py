@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from core.event_stream import Event
     from core.jobs import Job
     from core.model import LayerInfo
-    from tui.build_watch import BuildWatch
     from tui.details import Line, Tab
+    from tui.session.build_watch import BuildWatch
 
     Keys = Mapping[str, tuple[str, Callable[[], None]]]
 

@@ -17,7 +17,7 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.bar.past_lines import PastLines
-from tui.host_programs import OnHost, Program, host, piped, wants_terminal
+from tui.session.host_programs import OnHost, Program, host, piped, wants_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

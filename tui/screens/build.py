@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from core.build.board import Board, StepBoard
     from core.jobs import Job
     from tui.app import LimpetApp
-    from tui.build_watch import BuildWatch
+    from tui.session.build_watch import BuildWatch
     from tui.theme import Part
 
 EVERY_S = 0.2

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tui.answers import Parts
-    from tui.live import Live, Look
+    from tui.session.live import Live, Look
 
 INDENT = "  "
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from textual import events
 
     from tui.answers import Parts
-    from tui.live import Live
+    from tui.session.live import Live
     from tui.theme import Part
 
 MOST_LINES = 5000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from tui.answers import progress, summary
-from tui.live import Look
+from tui.session.live import Look
 from tui.theme import glyphs
 
 TYPE_CHECKING = False

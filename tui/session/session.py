@@ -15,7 +15,7 @@ from core.commands.result import Building, Document, Foreground, Lines, Plan, Ru
 from core.errors import Error, UsageError
 from tui.answers import answer, failure
 from tui.bridge import record_bug
-from tui.live import JobLive, Tail
+from tui.session.live import JobLive, Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from core.jobs import Job
     from tui.app import LimpetApp
     from tui.bridge import Answered
-    from tui.build_watch import BuildWatch
-    from tui.live import Live
+    from tui.session.build_watch import BuildWatch
+    from tui.session.live import Live
 
 LIVE_EVERY_S = 0.2
 QUICK_S = 2.0
@@ -120,7 +120,7 @@ class Session:
         self._shows[number] = running
         live: Live = JobLive(running.job)
         if isinstance(running, Building) and running.again is not None:
-            from tui.build_watch import BuildWatch
+            from tui.session.build_watch import BuildWatch
 
             live = self._watches[number] = BuildWatch(running)
         self._output.track(number, live)
@@ -170,7 +170,7 @@ class Session:
         self._run(number, line)
 
     def _run_foreground(self, number: int, foreground: Foreground) -> None:
-        from tui.host_programs import OnHost
+        from tui.session.host_programs import OnHost
 
         wanted = number in self._in_panes or self._config["tui", "pane"]
         self._in_panes.discard(number)
@@ -183,7 +183,7 @@ class Session:
             self._give_terminal(number, foreground)
 
     def _give_terminal(self, number: int, foreground: Foreground) -> None:
-        from tui.host_programs import OnHost
+        from tui.session.host_programs import OnHost
 
         error: Exception | None = None
         code = 0
