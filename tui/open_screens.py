@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.commands.keys import CONTAINERS, IMAGES
-from tui import views
 from tui.tty.frame_diff import FrameDiffApp
+from tui.views import views
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class OpensScreens(FrameDiffApp):
     def open_menu(self, kind: str, name: str, names: Sequence[str], state: str) -> None:
         """Let the person choose from all that can be done with a thing, or with several."""
         from core.commands import load_all
-        from tui.menu import entries
         from tui.screens.pick import Choice, Picked, PickScreen
+        from tui.views.menu import entries
 
         verbs = set(load_all().values())
         keys = self.dashboard.keymap.keys
@@ -147,7 +147,7 @@ class OpensScreens(FrameDiffApp):
 
     def open_listing(self, name: str) -> bool:
         """Show a command's table on a screen of its own; False where there is none."""
-        from tui.listings import listing
+        from tui.views.listings import listing
 
         if name == "events":
             self.show_screen(views.events(self.engine), name)
@@ -162,13 +162,13 @@ class OpensScreens(FrameDiffApp):
 
         Raises UsageError for a line that is none, or that would change something.
         """
-        from tui.listings import answer_screen
+        from tui.views.listings import answer_screen
 
         self.show_screen(answer_screen(self.engine, line, self.submit), line)
 
     def open_registry(self, place: str) -> None:
         """Show a registry's repositories, a repository's tags, or an image: HOST[/NAME[:TAG]]."""
-        from tui.registry_views import registry
+        from tui.views.registries import registry
 
         def run(line: str) -> None:
             while not line.startswith("go ") and len(self.screen_stack) > 1:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui.listings import LISTINGS
 from tui.theme import THEMES
+from tui.views.listings import LISTINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.bridge import state_directory
-from tui.menu import command_of, entries
 from tui.screens.pick import PickScreen
+from tui.views.menu import command_of, entries
 from tui.widgets.status import hint_parts, sign_at
 
 TYPE_CHECKING = False

@@ -12,10 +12,10 @@ from core.containers.supervision.samples import Sample
 from core.errors import NotFound
 from core.model import LayerInfo, Usage
 from tests.tui.screen_host import ScreenHost, until
-from tui.details import Meter, Tab, container_tabs, image_tabs, step_words
 from tui.screens.detail import DetailScreen
 from tui.theme import BARS, Glyphs, chart, plain
-from tui.usage_day import day_lines
+from tui.views.details import Meter, Tab, container_tabs, image_tabs, step_words
+from tui.views.usage_day import day_lines
 from tui.widgets.foldable import rows
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine

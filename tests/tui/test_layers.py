@@ -16,12 +16,12 @@ from core.errors import Corrupt
 from core.images.index import FileEntry
 from core.model import LayerInfo
 from tests.tui.screen_host import ScreenHost, until
-from tui.layer_sources import ImageSource
 from tui.screens.file_text import is_text, text_lines
 from tui.screens.layers import contents
 from tui.screens.layers.screen import LayersScreen, link_target
 from tui.screens.pick import PickScreen
 from tui.theme import LIMPET, plain
+from tui.views.layer_sources import ImageSource
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 

@@ -33,9 +33,7 @@ from tests.tui.test_compare import images
 from tests.tui.test_detail import CONTAINER, IMAGE
 from tests.tui.test_layers import LAYERS, Given, Live
 from tests.tui.test_snapshots import NOW, SIZES, compare
-from tui import listings, registry_views, views
 from tui.bridge import Snapshot
-from tui.details import Tab, container_tabs, image_tabs
 from tui.keymap import Keymap
 from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
@@ -48,7 +46,9 @@ from tui.screens.listing import ListingScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import Choice, PickScreen
 from tui.theme import LEGIBLE, contrast, glyphs
-from tui.usage_day import day_lines
+from tui.views import listings, registries, views
+from tui.views.details import Tab, container_tabs, image_tabs
+from tui.views.usage_day import day_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from tui.app import LimpetApp
-    from tui.details import Line
+    from tui.views.details import Line
 
     Make = Callable[..., LimpetApp]
     Show = Callable[[LimpetApp, Pilot[int]], Awaitable[None]]

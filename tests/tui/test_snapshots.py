@@ -18,11 +18,11 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, until
 from tui.answers import failure
 from tui.app import LimpetApp
-from tui.details import Tab
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard import edges
 from tui.screens.detail import DetailScreen
 from tui.screens.logs import LogsScreen
+from tui.views.details import Tab
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from textual.screen import Screen
 
 from core.errors import Error
 from tui.answers import cause, failure
-from tui.details import Meter, Tab
 from tui.theme import Part, glyphs, plain
 from tui.tty.clipboard import copy
+from tui.views.details import Meter, Tab
 from tui.widgets.foldable import Foldable
 from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList

@@ -13,8 +13,8 @@ from textual.message import Message
 
 from core.commands.show import size as shown_size
 from tui.answers import cause
-from tui.merged_log import colourless
 from tui.tty.clipboard import copy
+from tui.views.merged_log import colourless
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.foot import Foot
 from tui.widgets.log.levels import ERROR, WORDS

@@ -18,8 +18,8 @@ from core.errors import Cancelled, Conflict, HostError, NotFound, UsageError
 from core.paths import Paths
 from tests.fixture_images import Registry, write_oci_layout
 from tests.layers import archive, directory, entry, hardlink, symlink
-from tui.layer_sources import RemoteSource
 from tui.screens.layers.contents import LayerContents
+from tui.views.layer_sources import RemoteSource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

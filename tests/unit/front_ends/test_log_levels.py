@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tui.merged_log import MergedLog, colourless
 from tui.theme import plain
+from tui.views.merged_log import MergedLog, colourless
 from tui.widgets.log.levels import (
     DEBUG,
     ERROR,

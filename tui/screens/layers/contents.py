@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from core.images.files.layer_tree import Row, Waste
     from core.images.index import FileEntry
     from core.model import LayerInfo
-    from tui.layer_sources import ImageSource
     from tui.theme import Part
+    from tui.views.layer_sources import ImageSource
 
 
 LIVE_EVERY_S = 1.0

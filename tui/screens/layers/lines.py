@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.commands.show import size
 from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import visible
-from tui.details import step_words
+from tui.views.details import step_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from textual.containers import Horizontal, Vertical
 from core.images.files.contents import MOST_HITS, Hit
 from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import cause, failure, visible
-from tui.details import step_words
 from tui.screens.file_view import FileScreen
 from tui.screens.layers.contents import Change, Layer, LayerContents, Steps, Whole
 from tui.screens.layers.lines import file_facts, layer_line, totals, waste_words
@@ -21,6 +20,7 @@ from tui.screens.layers.trees import LayerTrees, is_quick, make_tree
 from tui.screens.pick import Choice, Picked, PickScreen
 from tui.theme import glyphs, plain
 from tui.tty.clipboard import copy
+from tui.views.details import step_words
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import WIDE, FileTree, name_test
 from tui.widgets.foot import Foot
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from core.images.files.layer_tree import Node, Row
-    from tui.layer_sources import ImageSource
     from tui.screens.layers.trees import Which
     from tui.theme import Part
+    from tui.views.layer_sources import ImageSource
 
 NOTHING = "no file here"
 HINTS = (

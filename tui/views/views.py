@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from core.event_stream import Event
     from core.jobs import Job
     from core.model import LayerInfo
-    from tui.details import Line, Tab
     from tui.session.build_watch import BuildWatch
+    from tui.views.details import Line, Tab
 
     Keys = Mapping[str, tuple[str, Callable[[], None]]]
 
@@ -30,24 +30,24 @@ LOG_TAIL = 50_000
 
 def layers(engine: Engine, image: str) -> Screen[None]:
     """Return the browser of an image's layers and files."""
-    from tui.layer_sources import ImageSource
     from tui.screens.layers.screen import LayersScreen
+    from tui.views.layer_sources import ImageSource
 
     return LayersScreen(ImageSource(engine, image))
 
 
 def container_layers(engine: Engine, container: str) -> Screen[None]:
     """Return the browser of a container's layers: its image's, and what it wrote, live."""
-    from tui.layer_sources import ContainerSource
     from tui.screens.layers.screen import LayersScreen
+    from tui.views.layer_sources import ContainerSource
 
     return LayersScreen(ContainerSource(engine, container))
 
 
 def remote_layers(engine: Engine, image: str) -> Screen[None]:
     """Return the browser of an image that is in a registry: `HOST/NAME:TAG`."""
-    from tui.layer_sources import RemoteSource
     from tui.screens.layers.screen import LayersScreen
+    from tui.views.layer_sources import RemoteSource
 
     return LayersScreen(RemoteSource(engine, image))
 
@@ -66,12 +66,12 @@ def compare(engine: Engine, old: str, new: str) -> Screen[None]:
 
 def container(engine: Engine, name: str, keys: Keys, tab: str = "") -> Screen[None]:
     """Return everything about a container; `tab`: the one to begin with."""
-    from tui.details import Tab, container_tabs
     from tui.screens.detail import DetailScreen
+    from tui.views.details import Tab, container_tabs
 
     def day() -> list[Line]:
         from tui.theme import glyphs
-        from tui.usage_day import DAY_S, day_lines
+        from tui.views.usage_day import DAY_S, day_lines
 
         return day_lines(engine.containers.history(name, DAY_S), time.time(), glyphs())
 
@@ -109,7 +109,7 @@ def answer_tab(engine: Engine, title: str, words: Sequence[str]) -> list[Tab]:
     from core.commands.grammar import parse
     from core.errors import UsageError
     from tui.answers import answer
-    from tui.details import Tab
+    from tui.views.details import Tab
 
     try:
         verb, rest = find(words)
@@ -154,9 +154,9 @@ def job(running: Job, watch: BuildWatch | None = None) -> Screen[None]:
 
         return BuildScreen(running, running.board, watch)
     from tui.answers import failure, progress, visible
-    from tui.details import Tab
     from tui.screens.detail import DetailScreen
     from tui.theme import glyphs
+    from tui.views.details import Tab
 
     def read() -> list[Tab]:
         view = running.snapshot()
@@ -180,8 +180,8 @@ def job(running: Job, watch: BuildWatch | None = None) -> Screen[None]:
 def image(engine: Engine, name: str, keys: Keys, tab: str = "") -> Screen[None]:
     """Return everything about an image; `tab`: the one to begin with."""
     from core.commands.image.image import inspect_image
-    from tui.details import image_tabs
     from tui.screens.detail import DetailScreen
+    from tui.views.details import image_tabs
 
     def read() -> list[Tab]:
         history = engine.images.history(name)
@@ -213,8 +213,8 @@ def uses(engine: Engine, name: str, history: Sequence[LayerInfo]) -> list[Line]:
 
 def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:
     """Return the log of a container, or of several as one, followed."""
-    from tui.merged_log import MergedLog
     from tui.screens.logs import LogsScreen
+    from tui.views.merged_log import MergedLog
 
     def source(name: str) -> Callable[[Callable[[], bool]], Iterator[tuple[int, bytes]]]:
         return lambda stopped: engine.containers.logs(

@@ -135,8 +135,8 @@ def answer_screen(engine: Engine, line: str, run: Callable[[str], None]) -> Scre
     Raises UsageError for a line that is no command, or one that would change something.
     """
     from tui.answers import answer
-    from tui.details import Tab
     from tui.screens.detail import DetailScreen
+    from tui.views.details import Tab
 
     verb, args = reading(line)
     if issubclass(verb.args, Listing) and not args.quiet and args.format in ("", "table"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from core.images.reference import Reference
-    from tui.details import Line, Tab
+    from tui.views.details import Line, Tab
 
     Run = Callable[[str], None]
     Refuses = Callable[[str], bool]
@@ -127,14 +127,14 @@ def _tags(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> L
 
 def _image(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> Screen[None]:
     from tui.screens.detail import DetailScreen
-    from tui.views import answer_tab
+    from tui.views.views import answer_tab
 
     name = reference.canonical
 
     def read() -> list[Tab]:
         from core.registry.browse import inspect
         from core.registry.client import RegistryClient
-        from tui.details import Tab
+        from tui.views.details import Tab
 
         with RegistryClient(reference.host, engine.config) as client:
             document = inspect(client, reference)
@@ -162,7 +162,7 @@ def _image(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> 
 def _overview(document: dict[str, object]) -> list[Line]:
     from core.commands.show import size
     from tui.answers import visible
-    from tui.details import command_line
+    from tui.views.details import command_line
 
     facts: dict[str, object] = {
         "digest": document["Digest"],

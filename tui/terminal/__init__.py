@@ -1,1 +1,0 @@
-"""A container's terminal in a pane of the app."""
