@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from core.engine import Engine
-    from tui.screens.detail import DetailScreen
+    from tui.screens.detail.screen import DetailScreen
     from tui.terminal.pane import TerminalPane
 
 AGES_EVERY_S = 20

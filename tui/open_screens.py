@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from core.commands.keys import CONTAINERS, IMAGES
 from tui.tty.frame_diff import FrameDiffApp
-from tui.views import views
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,22 +36,28 @@ class OpensScreens(FrameDiffApp):
 
     def open_layers(self, image: str) -> None:
         """Show the layers and files of an image."""
-        self.show_screen(views.layers(self.engine, image), f"images {image} layers")
+        from tui.views import images
+
+        self.show_screen(images.layers(self.engine, image), f"images {image} layers")
 
     def open_container_layers(self, container: str) -> None:
         """Show the layers of a container, with what it wrote as the uppermost, live."""
         from core.commands.scan import quote
+        from tui.views import containers
 
-        screen = views.container_layers(self.engine, container)
+        screen = containers.layers(self.engine, container)
         self.show_screen(screen, f"containers {quote(container)} layers")
 
     def open_remote_layers(self, image: str) -> None:
         """Show the layers and files of an image that is in a registry."""
-        self.show_screen(views.remote_layers(self.engine, image), f"registries {image} layers")
+        from tui.views import registries
+
+        self.show_screen(registries.layers(self.engine, image), f"registries {image} layers")
 
     def open_container(self, container: str, tab: str = "") -> None:
         """Show everything about a container; `tab`: the one to begin with."""
         from core.commands.scan import quote
+        from tui.views import containers
 
         def back_to(line: str, otherwise: str = "") -> Callable[[], None]:
             """Return to the dashboard and run a line, another one where nothing runs."""
@@ -78,16 +83,18 @@ class OpensScreens(FrameDiffApp):
         }
         if self.read_only:
             keys = {key: keys[key] for key in ("l", "v", "m")}
-        screen = views.container(self.engine, container, keys, tab)
+        screen = containers.container(self.engine, container, keys, tab)
         self.show_screen(screen, f"containers {name} {tab}".rstrip())
 
     def open_image(self, image: str, tab: str = "") -> None:
         """Show everything about an image; `tab`: the one to begin with."""
+        from tui.views import images
+
         keys = {
             "v": ("layers", lambda: self.open_layers(image)),
             "m": ("all actions", self._menu(IMAGES, image)),
         }
-        screen = views.image(self.engine, image, keys, tab)
+        screen = images.image(self.engine, image, keys, tab)
         self.show_screen(screen, f"images {image} {tab}".rstrip())
 
     def _menu(self, kind: str, name: str) -> Callable[[], None]:
@@ -100,12 +107,16 @@ class OpensScreens(FrameDiffApp):
 
     def open_logs(self, containers: Sequence[str]) -> None:
         """Follow the log of a container, or of several as one, on a screen of its own."""
+        from tui.views.containers import logs
+
         address = f"containers {','.join(containers)} logs"
-        self.show_screen(views.logs(self.engine, containers), address)
+        self.show_screen(logs(self.engine, containers), address)
 
     def open_comparison(self, old: str, new: str) -> None:
         """Show how one image differs from another."""
-        self.show_screen(views.compare(self.engine, old, new), f"compare {old} {new}")
+        from tui.views.images import compare
+
+        self.show_screen(compare(self.engine, old, new), f"compare {old} {new}")
 
     def action_help(self) -> None:
         """Show every key and every command."""
@@ -147,10 +158,11 @@ class OpensScreens(FrameDiffApp):
 
     def open_listing(self, name: str) -> bool:
         """Show a command's table on a screen of its own; False where there is none."""
+        from tui.views import events
         from tui.views.listings import listing
 
         if name == "events":
-            self.show_screen(views.events(self.engine), name)
+            self.show_screen(events.events(self.engine), name)
             return True
         screen = listing(self.engine, name, self.submit, self.dashboard.keymap.refuses)
         if screen is not None:
@@ -162,7 +174,7 @@ class OpensScreens(FrameDiffApp):
 
         Raises UsageError for a line that is none, or that would change something.
         """
-        from tui.views.listings import answer_screen
+        from tui.views.answers import answer_screen
 
         self.show_screen(answer_screen(self.engine, line, self.submit), line)
 
@@ -180,9 +192,11 @@ class OpensScreens(FrameDiffApp):
 
     def open_job(self, number: int) -> bool:
         """Show how far a job is and what it said; False for a job that there is not."""
+        from tui.views.jobs import job_screen
+
         job = self.engine.jobs.get(number)
         if job is not None:
-            self.show_screen(views.job(job, self.session.watch_of(job)), f"job {number}")
+            self.show_screen(job_screen(job, self.session.watch_of(job)), f"job {number}")
         return job is not None
 
     def action_tour(self) -> None:

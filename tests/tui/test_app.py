@@ -420,7 +420,7 @@ async def test_details_have_a_screen_of_their_own(
 
 
 async def test_a_double_click_opens_a_row(make_app: Callable[..., LimpetApp]) -> None:
-    from tui.screens.detail import DetailScreen
+    from tui.screens.detail.screen import DetailScreen
 
     app = make_app()
     async with app.run_test(size=(160, 50)) as pilot:

@@ -22,7 +22,7 @@ from tui.bar.script import Script
 from tui.keymap import Keymap
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard.screen import DashboardScreen
-from tui.screens.detail import DetailScreen
+from tui.screens.detail.screen import DetailScreen
 from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import PickScreen

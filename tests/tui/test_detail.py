@@ -12,9 +12,12 @@ from core.containers.supervision.samples import Sample
 from core.errors import NotFound
 from core.model import LayerInfo, Usage
 from tests.tui.screen_host import ScreenHost, until
-from tui.screens.detail import DetailScreen
+from tui.screens.detail.meter import Meter
+from tui.screens.detail.screen import DetailScreen
+from tui.screens.detail.tab import Tab
+from tui.screens.layers.lines import step_words
 from tui.theme import BARS, Glyphs, chart, plain
-from tui.views.details import Meter, Tab, container_tabs, image_tabs, step_words
+from tui.views.details import container_tabs, image_tabs
 from tui.views.usage_day import day_lines
 from tui.widgets.foldable import rows
 from tui.widgets.line_list import LineList

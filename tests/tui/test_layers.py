@@ -390,7 +390,7 @@ def look_shown(screen: LayersScreen) -> int:
 async def test_what_a_container_writes_is_one_more_layer_and_live(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(layer_contents, "LIVE_EVERY_S", 0.05)
+    monkeypatch.setattr(contents, "LIVE_EVERY_S", 0.05)
     app: App[None] = App()
     app.register_theme(LIMPET)
     app.theme = LIMPET.name

@@ -13,7 +13,7 @@ from core.paths import Paths
 from tests.own_registry import OwnRegistry
 from tests.tui.conftest import facts
 from tui.app import LimpetApp
-from tui.screens.detail import DetailScreen
+from tui.screens.detail.screen import DetailScreen
 from tui.screens.listing import ListingScreen
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine

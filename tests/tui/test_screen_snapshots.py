@@ -38,7 +38,8 @@ from tui.keymap import Keymap
 from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard import edges
-from tui.screens.detail import DetailScreen
+from tui.screens.detail.screen import DetailScreen
+from tui.screens.detail.tab import Tab
 from tui.screens.file_view import FileScreen
 from tui.screens.help import HelpScreen, Section, key_sections
 from tui.screens.layers.screen import LayersScreen
@@ -46,8 +47,10 @@ from tui.screens.listing import ListingScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import Choice, PickScreen
 from tui.theme import LEGIBLE, contrast, glyphs
-from tui.views import listings, registries, views
-from tui.views.details import Tab, container_tabs, image_tabs
+from tui.views import listings
+from tui.views.details import container_tabs, image_tabs
+from tui.views.events import event_line
+from tui.views.registries import registry as registry_screen
 from tui.views.usage_day import day_lines
 
 TYPE_CHECKING = False
@@ -59,7 +62,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from tui.app import LimpetApp
-    from tui.views.details import Line
+    from tui.screens.detail.tab import Line
 
     Make = Callable[..., LimpetApp]
     Show = Callable[[LimpetApp, Pilot[int]], Awaitable[None]]
@@ -134,7 +137,7 @@ def read_container() -> list[Tab]:
         Tab("Processes", lines("PID   USER  COMMAND", "42    root  nginx -g daemon off;")),
         Tab("Changes", lines("C /etc", "A /etc/nginx.conf", "D /tmp/old")),
         Tab("Day", tuple(day_lines(history, NOW, glyphs()))),
-        Tab("Events", lines(views.event_line(event))),
+        Tab("Events", lines(event_line(event))),
         *others,
     ]
 
@@ -305,7 +308,7 @@ REMOTE = {
 
 def registry(name: str, place: str, words: str) -> Show:
     async def show(app: LimpetApp, pilot: Pilot[int]) -> None:
-        screen = registry_views.registry(app.engine, place, lambda _: None, lambda _: False)
+        screen = registry_screen(app.engine, place, lambda _: None, lambda _: False)
         await shown(app, pilot, screen, words)
         await settled(app, pilot)
 
@@ -379,7 +382,7 @@ async def events(app: LimpetApp, pilot: Pilot[int]) -> None:
     def source(_: object) -> Iterator[tuple[int, bytes]]:
         for count, action in enumerate(("create", "start", "die")):
             event = Event(NOW + count, "container", action, "ab" * 32, (("name", "web-1"),))
-            yield 1, (views.event_line(event) + "\n").encode()
+            yield 1, (event_line(event) + "\n").encode()
 
     screen = LogsScreen("events", source)
     screen.view.rows.stamps = True
@@ -426,7 +429,7 @@ async def test_every_screen_looks_as_it_did_and_is_legible(
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(dashboard_edges, "host_name", lambda: "root@host")
+    monkeypatch.setattr(edges, "host_name", lambda: "root@host")
     monkeypatch.setattr(client, "RegistryClient", FakeClient)
     monkeypatch.setattr(browse, "describe_tags", lambda *_: TAGS)
     monkeypatch.setattr(browse, "inspect", lambda *_: REMOTE)

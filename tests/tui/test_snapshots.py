@@ -20,9 +20,9 @@ from tui.answers import failure
 from tui.app import LimpetApp
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard import edges
-from tui.screens.detail import DetailScreen
+from tui.screens.detail.screen import DetailScreen
+from tui.screens.detail.tab import Tab
 from tui.screens.logs import LogsScreen
-from tui.views.details import Tab
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ async def test_a_screen_looks_as_it_did(
     make_app: Make, monkeypatch: pytest.MonkeyPatch, show: Show, size: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: NOW)
-    monkeypatch.setattr(dashboard_edges, "host_name", lambda: "root@host")
+    monkeypatch.setattr(edges, "host_name", lambda: "root@host")
     app = make_app()
     async with app.run_test(size=size) as pilot:
         app.dashboard.take(facts())

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from itertools import pairwise
-
 from core.commands.show import ago, short, size
-from core.containers.supervision.samples import cpu_percent
-from core.record import Record
 from tui.answers import visible
-from tui.theme import chart
+from tui.screens.detail.tab import Tab
+from tui.screens.layers.lines import step_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from core.containers.supervision.samples import Sample
-    from core.model import LayerInfo, Usage
-    from tui.theme import Glyphs, Part
-
-    Line = list[Part]
+    from core.model import LayerInfo
+    from tui.screens.detail.tab import Line
 
 NEVER = "0001-01-01"
 LABEL = 14
 TONES = {"running": "good", "paused": "warn", "restarting": "warn", "stopping": "warn",
          "dead": "bad"}  # fmt: skip
-
-
-class Tab(Record):
-    """One tab; a tab with `data` shows it as a tree that folds.
-
-    A tab with `load` is read in a thread, again and again, while it is looked at.
-    """
-
-    name: str
-    lines: tuple[Line, ...] = ()
-    data: Any = None
-    load: Callable[[], Sequence[Line]] | None = None
 
 
 def container_tabs(document: Mapping[str, Any]) -> list[Tab]:
@@ -263,14 +244,6 @@ def _image(document: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
-def step_words(step: LayerInfo) -> str:
-    """Return what made a layer, without the words that every step has."""
-    words = " ".join(step.created_by.split()).removeprefix("/bin/sh -c ")
-    words = words.removeprefix("#(nop) ").removesuffix("# buildkit").strip()
-    words = words.replace("RUN /bin/sh -c ", "RUN ", 1)
-    return visible(words or step.comment or "(no history)")
-
-
 def _history(history: Sequence[LayerInfo]) -> list[Line]:
     return [
         [
@@ -280,67 +253,3 @@ def _history(history: Sequence[LayerInfo]) -> list[Line]:
         ]
         for step in reversed(history)
     ]
-
-
-class Meter:
-    """Readings of what a container uses, and the lines that show them."""
-
-    def __init__(self, kept: int = 240) -> None:
-        self._kept = kept
-        self._last: tuple[float, Usage] | None = None
-        self._cpu: list[float] = []
-        self._memory: list[float] = []
-
-    def seed(self, samples: Sequence[Sample]) -> None:
-        """Begin with what was kept of the time before, a sample a second."""
-        self._cpu = [cpu_percent(before, after) for before, after in pairwise(samples)]
-        self._memory = [float(sample.memory_bytes) for sample in samples]
-
-    def take(self, usage: Usage | None, now: float = 0) -> None:
-        """Take a reading; None: it does not run."""
-        now = now or time.monotonic()
-        if usage is None:
-            self._last = None
-            return
-        if self._last and now > self._last[0]:
-            spent = usage.cpu_ns - self._last[1].cpu_ns
-            self._cpu.append(max(0.0, spent / (now - self._last[0]) / 1e7))
-        self._memory.append(usage.memory_bytes)
-        del self._cpu[: -self._kept], self._memory[: -self._kept]
-        self._last = (now, usage)
-
-    def lines(self, width: int, glyphs: Glyphs, rows: int = 1) -> list[Line]:
-        """Return the lines; a bar a reading, the newest at the right, each `rows` high."""
-        import os
-
-        if self._last is None:
-            return [[("it does not run", "dim")]]
-        usage = self._last[1]
-        room = max(8, width - LABEL)
-        cpu = self._cpu[-1] if self._cpu else 0.0
-        cores = os.cpu_count() or 1
-        limit = usage.memory_limit_bytes
-        memory = size(usage.memory_bytes) + (f" of {size(limit)}" if limit else "")
-        most = f" of {usage.pids_limit}" if usage.pids_limit else ""
-        peak = f", at most {max(self._cpu):.1f}%" if self._cpu else ""
-        whole = f", {cpu / cores:.1f}% of all {cores}" if cores > 1 else ""
-        top = float(limit) if limit else max(self._memory) * 1.25
-        return [
-            [(f"{'cpu':<{LABEL}}", "dim"), (f"{cpu:.1f}% of one processor{whole}{peak}", "")],
-            *_bars(self._cpu, max(10.0, *self._cpu, 0.0), room, rows, glyphs),
-            [],
-            [
-                (f"{'memory':<{LABEL}}", "dim"),
-                (f"{memory}, at most {size(max(self._memory))}", ""),
-            ],
-            *_bars(self._memory, max(1.0, top), room, rows, glyphs),
-            [],
-            [(f"{'processes':<{LABEL}}", "dim"), (f"{usage.pids}{most}", "")],
-        ]
-
-
-def _bars(
-    values: Sequence[float], top: float, width: int, rows: int, glyphs: Glyphs
-) -> Iterable[Line]:
-    for line in chart(values[-width:], top, rows, glyphs.bars):
-        yield [(" " * LABEL, ""), (line, "primary")]

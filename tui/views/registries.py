@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from core.images.reference import Reference
-    from tui.views.details import Line, Tab
+    from tui.screens.detail.tab import Line, Tab
 
     Run = Callable[[str], None]
     Refuses = Callable[[str], bool]
@@ -44,6 +44,14 @@ def registry(engine: Engine, place: str, run: Run, refuses: Refuses) -> Screen[N
     if ":" in last or "@" in last:
         return _image(engine, engine.reference(place), run, refuses)
     return _tags(engine, engine.reference(place), run, refuses)
+
+
+def layers(engine: Engine, image: str) -> Screen[None]:
+    """Return the browser of an image that is in a registry: `HOST/NAME:TAG`."""
+    from tui.screens.layers.screen import LayersScreen
+    from tui.views.layer_sources import RemoteSource
+
+    return LayersScreen(RemoteSource(engine, image))
 
 
 def _repositories(engine: Engine, host: str, run: Run, refuses: Refuses) -> ListingScreen:
@@ -126,15 +134,15 @@ def _tags(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> L
 
 
 def _image(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> Screen[None]:
-    from tui.screens.detail import DetailScreen
-    from tui.views.views import answer_tab
+    from tui.screens.detail.screen import DetailScreen
+    from tui.views.answers import answer_tab
 
     name = reference.canonical
 
     def read() -> list[Tab]:
         from core.registry.browse import inspect
         from core.registry.client import RegistryClient
-        from tui.views.details import Tab
+        from tui.screens.detail.tab import Tab
 
         with RegistryClient(reference.host, engine.config) as client:
             document = inspect(client, reference)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from core.commands.show import size
 from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import visible
-from tui.views.details import step_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,3 +88,11 @@ def waste_words(waste: Waste | None) -> list[Part]:
         (", wasted ", "dim"),
         (f"{size(waste.wasted_bytes)} ", ""),
     ]
+
+
+def step_words(step: LayerInfo) -> str:
+    """Return what made a layer, without the words that every step has."""
+    words = " ".join(step.created_by.split()).removeprefix("/bin/sh -c ")
+    words = words.removeprefix("#(nop) ").removesuffix("# buildkit").strip()
+    words = words.replace("RUN /bin/sh -c ", "RUN ", 1)
+    return visible(words or step.comment or "(no history)")

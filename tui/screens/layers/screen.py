@@ -15,12 +15,11 @@ from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import cause, failure, visible
 from tui.screens.file_view import FileScreen
 from tui.screens.layers.contents import Change, Layer, LayerContents, Steps, Whole
-from tui.screens.layers.lines import file_facts, layer_line, totals, waste_words
+from tui.screens.layers.lines import file_facts, layer_line, step_words, totals, waste_words
 from tui.screens.layers.trees import LayerTrees, is_quick, make_tree
 from tui.screens.pick import Choice, Picked, PickScreen
 from tui.theme import glyphs, plain
 from tui.tty.clipboard import copy
-from tui.views.details import step_words
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.file_tree import WIDE, FileTree, name_test
 from tui.widgets.foot import Foot

@@ -11,9 +11,10 @@ from textual.screen import Screen
 
 from core.errors import Error
 from tui.answers import cause, failure
+from tui.screens.detail.meter import Meter
+from tui.screens.detail.tab import Tab
 from tui.theme import Part, glyphs, plain
 from tui.tty.clipboard import copy
-from tui.views.details import Meter, Tab
 from tui.widgets.foldable import Foldable
 from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from core.model import Usage
 
     Read = Callable[[], list[Tab]]
+    Keys = Mapping[str, tuple[str, Callable[[], None]]]
 
 USAGE = "Usage"
 DIGITS = "1234567890"
@@ -82,7 +84,7 @@ class DetailScreen(Screen[None], inherit_bindings=False):
         read: Read,
         usage: Callable[[], Usage | None] | None = None,
         *,
-        keys: Mapping[str, tuple[str, Callable[[], None]]] | None = None,
+        keys: Keys | None = None,
         history: Callable[[], Sequence[Sample]] = lambda: (),
         tab: str = "",
         read_every_s: float = 5,
