@@ -50,8 +50,7 @@ class Leftovers:
         tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True)
         yield from (f"nft {line}" for line in tables.stdout.splitlines())
         for directory, names, _ in os.walk("/sys/fs/cgroup"):
-            # The parent of all containers' cgroups stays, empty.
-            yield from (f"cgroup {directory}/{name}" for name in names if name != "limpet")
+            yield from (f"cgroup {directory}/{name}" for name in names)
 
     def _processes(self) -> list[str]:
         return [

@@ -77,10 +77,7 @@ def with_cgroup(container_ids: Iterable[str]) -> list[str]:
     """Return which of some containers have a cgroup on this host."""
     there: set[str] = set()
     for home in _cgroup_homes():
-        try:
-            there.update(os.listdir(home))
-        except FileNotFoundError:
-            continue
+        there.update(_names(home))
     return [one for one in container_ids if one in there]
 
 
@@ -93,14 +90,16 @@ def remove_empty_cgroups() -> None:
 
     before = time.time() - EMPTY_S
     # Every hierarchy is looked at: a removal may have been cut short between two of them.
-    for parent in map(os.path.dirname, cgroups.make_cgroup("any", {})["dirs"]):
-        for name in os.listdir(parent) if os.path.isdir(parent) else ():
+    dirs = cgroups.make_cgroup("any", {})["dirs"]
+    for parent in map(os.path.dirname, dirs):
+        for name in _names(parent):
             folder = f"{parent}/{name}"
             try:
                 if len(name) == ID_LETTERS and os.stat(folder).st_mtime < before:
                     os.rmdir(folder)
             except OSError:
                 continue  # somebody is in it, or it has just gone
+    cgroups.remove_parents(dirs)
 
 
 def take_back(network: Network, container_id: str) -> None:
@@ -113,6 +112,13 @@ def take_back(network: Network, container_id: str) -> None:
     cgroups.kill(dirs)
     cgroups.remove(dirs)
     network.withdraw(container_id, "", ())
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []  # no container runs, or this host lacks the controller
 
 
 def _cgroup_homes() -> Iterable[str]:

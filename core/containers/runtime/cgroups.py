@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = "/sys/fs/cgroup"
 PARENT = "limpet"
 V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset", "blkio")
-REMOVE_TRIES = 50
+MAKE_TRIES, REMOVE_TRIES = 10, 50
 NO_CGROUP = "this user has no cgroup of his own to limit"
 
 
@@ -178,7 +178,7 @@ def create(cgroup: dict[str, Any]) -> list[str]:
         return warnings
     for folder in cgroup["dirs"]:
         try:
-            os.makedirs(folder, 0o755, exist_ok=True)
+            _make(folder)
         except OSError as error:
             warnings.append(f"{folder}: {error.strerror}")
     for path, value, asked in cgroup["writes"]:
@@ -195,6 +195,18 @@ def create(cgroup: dict[str, Any]) -> list[str]:
     if cgroup["devices"]:
         _filter_devices(cgroup["dirs"][0], cgroup["devices"])
     return warnings
+
+
+def _make(folder: str) -> None:
+    """Make a directory and those above it, though the end of another container removes them."""
+    for attempt in range(MAKE_TRIES):
+        try:
+            os.makedirs(folder, 0o755, exist_ok=True)
+        except FileNotFoundError:
+            if attempt + 1 == MAKE_TRIES:
+                raise
+        else:
+            return
 
 
 def _filter_devices(folder: str, code: bytes) -> None:
@@ -226,8 +238,23 @@ def join(cgroup: dict[str, Any]) -> None:
 def remove(dirs: tuple[str, ...] | list[str]) -> None:
     """Remove the directories, waiting up to half a second for dying processes to leave.
 
-    Those that the container made inside its own go first.
+    Those that the container made inside its own go first, the parent of all goes with the last.
     """
+    _remove(dirs)
+    remove_parents(dirs)
+
+
+def remove_parents(dirs: tuple[str, ...] | list[str]) -> None:
+    """Remove limpet's own directories above some, where nothing is left in them."""
+    for above in map(os.path.dirname, dirs):
+        if above.endswith(f"/{PARENT}"):
+            try:
+                os.rmdir(above)
+            except OSError:
+                continue  # another container is in it, or its end was quicker
+
+
+def _remove(dirs: tuple[str, ...] | list[str]) -> None:
     for folder in dirs:
         for attempt in range(REMOVE_TRIES):
             try:
@@ -236,7 +263,7 @@ def remove(dirs: tuple[str, ...] | list[str]) -> None:
                 if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
                     break
                 if attempt == 0:
-                    remove(_inner(folder))
+                    _remove(_inner(folder))
                 else:
                     time.sleep(0.01)
             else:

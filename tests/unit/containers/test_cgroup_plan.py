@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,31 @@ def test_directories_inside_go_first(root: Path) -> None:
     os.makedirs(f"{made['dirs'][0]}/inner/deeper")
     cgroups.remove(made["dirs"])
     assert not os.path.exists(made["dirs"][0])
+
+
+@pytest.mark.parametrize("layout", ["v1", "v2"])
+def test_the_parent_goes_with_the_last(layout: str, root: Path) -> None:
+    (root / ("memory" if layout == "v1" else "cgroup.controllers")).mkdir()
+    one, two = (cgroups.make_cgroup(name, {}) for name in ("one", "two"))
+    cgroups.create(one)
+    cgroups.create(two)
+    cgroups.remove(one["dirs"])
+    assert os.path.isdir(two["dirs"][0])
+    cgroups.remove(two["dirs"])
+    assert not any("limpet" in names for _, names, _ in os.walk(root))
+
+
+def test_a_start_finds_its_cgroup_while_others_end(root: Path) -> None:
+    """The parent that one has just found is removed by the end of another."""
+    (root / "memory").mkdir()
+
+    def lives(name: str) -> list[str]:
+        made = cgroups.make_cgroup(name, {})
+        warnings: list[str] = []
+        for _ in range(500):
+            warnings += cgroups.create(made)
+            cgroups.remove(made["dirs"])
+        return warnings
+
+    with ThreadPoolExecutor() as threads:
+        assert [*threads.map(lives, ("one", "two", "three"))] == [[], [], []]
