@@ -26,6 +26,7 @@ LATER = " later"
 """Said behind the kind by whoever has just made a request: the next need not be ready at once."""
 DOCTOR = "limpet doctor checks this host"
 PROGRAM = "the program must be in the image, and so must its working directory"
+GONE = (BrokenPipeError, ConnectionResetError)
 SPAWNER = os.path.join(os.path.dirname(__file__), "spawner.py")
 
 
@@ -111,13 +112,16 @@ class Launcher:
         elif ready is not None:
             try:
                 return self._try_send(ready[0], request, fds)
-            except (BrokenPipeError, ConnectionResetError):
+            except GONE:
                 pass  # somebody killed it; containers do not depend on it
         with self._lock:
             path = self._path()
-            door = None if anew else _knock(path, kind)
-            door = door or self._open(path, kind, _start_spawner)
-            return self._try_send(door, request, fds)
+            if not anew and (door := _knock(path, kind)):
+                try:
+                    return self._try_send(door, request, fds)
+                except GONE:
+                    pass  # its code is no longer that on the disk, or its last container has ended
+            return self._try_send(self._open(path, kind, _start_spawner), request, fds)
 
     def _try_send(self, door: _socket.socket, value: tuple[Any, bool], fds: tuple[int, ...]) -> int:
         from core.containers.supervision import protocol, request

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from core.containers.supervision import launcher as launcher_module
 from core.containers.supervision import request, surroundings
 from core.containers.supervision.launcher import Launcher
 
@@ -102,3 +103,31 @@ def test_threads_that_start_and_exec_at_once_each_get_what_they_ask_for(
         thread.join()
     launcher.close()
     assert not spawner.wrong
+
+
+class Leaving(Spawner):
+    """Shuts each door once it has heard what will be wanted: its code is an earlier one."""
+
+    def _serve(self, door: int) -> None:
+        os.read(door, 32)
+        os.close(door)
+
+
+def test_who_meets_a_spawner_that_leaves_starts_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it leaves between the knock and the request."""
+    leaving, started = Leaving(tmp_path), []
+
+    def start(_: str, first: _socket.socket) -> int:
+        started.append(door := os.dup(first.fileno()))
+        threading.Thread(target=Spawner._serve, args=(leaving, door), daemon=True).start()
+        return 0
+
+    monkeypatch.setattr(launcher_module, "_start_spawner", start)
+    launcher = Launcher(str(tmp_path))
+    for _ in range(LAUNCHES):
+        launcher.launch("exec", {"kind": "exec", "env": "x" * (1 << 20)}, -1)
+    launcher.close()
+    leaving.close()
+    assert len(started) == LAUNCHES
