@@ -155,7 +155,7 @@ def _user_cgroups() -> Fact:
 
 def _user_network() -> Iterator[Fact]:
     """What containers of an ordinary user need for a network."""
-    from core.network import pasta
+    from core.network.rootless import pasta
 
     path = pasta.program()
     remedy = "" if path else "as root: apt-get install passt"

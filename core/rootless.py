@@ -19,8 +19,8 @@ from core.containers.state import (
     start_ticks,
 )
 from core.errors import HostError
+from core.file_lock import FileLock
 from core.linux import process
-from core.network.lock import FileLock
 from core.privileges import MAPPERS, program, sub_ids, user_name
 
 TYPE_CHECKING = False

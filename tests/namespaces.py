@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from core.network import hot
+from core.network.attachment import veth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ else:
 CONFIGURE = f"""
 import marshal, sys
 sys.path.append({str(ROOT)!r})
-from core.network import hot
-hot.configure(marshal.loads(sys.stdin.buffer.read()))
+from core.network.attachment import veth
+veth.configure(marshal.loads(sys.stdin.buffer.read()))
 """
 
 
@@ -128,7 +128,7 @@ class Container(Namespace):
         fd = os.open(self.path, os.O_RDONLY)
         try:
             for attachment in prepared["attachments"]:
-                hot.attach(fd, attachment)
+                veth.attach(fd, attachment)
         finally:
             os.close(fd)
         self.run(*_python(CONFIGURE), stdin=marshal.dumps(prepared["attachments"]))

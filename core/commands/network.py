@@ -205,7 +205,7 @@ def remove(engine: Engine, args: Remove) -> Result:
 def prune(engine: Engine, args: Prune) -> Result:
     """Remove those that were made; of the default one the bridge, which a start makes again."""
     from core.commands.system.prune import check_filters, unused_networks
-    from core.network import bridge
+    from core.network.host import bridge
 
     check_filters(args.filter)
     names = unused_networks(engine, (), args.filter)
@@ -280,7 +280,7 @@ def network_document(
         users = {info.id: {"Name": info.name} for info in running if name in info.networks}
         return {"Name": name, "Driver": MODES[name], "Scope": "local", "Containers": users}
     from core.containers.log.writer import timestamp
-    from core.network.inspection import inspect_bridge
+    from core.network.host.inspection import inspect_bridge
 
     one = engine.network.find(name)
     pools = [{"Subnet": one.subnet, "Gateway": one.gateway}]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from core.containers.configuration.options import ContainerOptions
     from core.containers.stored import Row
     from core.database import Database
-    from core.network.holders import Taken
     from core.network.network import Network
+    from core.network.ports.holders import Taken
 
 SHARED = "container:"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.containers.state import State
-    from core.network.holders import Holder
+    from core.network.ports.holders import Holder
 
 
 PORT_TRIES = 5
@@ -113,7 +113,7 @@ class Starter(OnHost):
 
     def ports(self) -> dict[tuple[str, int, int, str], Holder]:
         """Return who has which port of the host: address, port, port inside, protocol."""
-        from core.network.holders import Holder
+        from core.network.ports.holders import Holder
 
         holders = {}
         for container_id, name in self._database.query("SELECT id, name FROM containers"):

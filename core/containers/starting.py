@@ -137,7 +137,7 @@ def write_files(
     paths: Paths, config: Config, row: Row, hostname: str, network: dict[str, Any]
 ) -> None:
     """Write the files that tell the container who it is and whom to ask for names."""
-    from core.network.files import hosts_file, zone_parts
+    from core.network.resolver_files import hosts_file, zone_parts
 
     if network["mode"] == "container":
         return  # it uses those of the other
@@ -158,7 +158,7 @@ def write_files(
 
 def write_resolver(paths: Paths, config: Config, row: Row, network: dict[str, Any]) -> None:
     """Write the file that says whom to ask for names; of a running container, in place."""
-    from core.network.files import CUT_OFF, host_resolv_conf, resolv_conf
+    from core.network.resolver_files import CUT_OFF, host_resolv_conf, resolv_conf
 
     options = row.options
     on_host = network["mode"] == "host"

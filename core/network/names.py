@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from core.network.lock import FileLock
+from core.file_lock import FileLock
 from core.record import Record
 
 TYPE_CHECKING = False

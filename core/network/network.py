@@ -1,17 +1,17 @@
 """Gives containers their networks: none, the host's, another container's, or bridges.
 
 What can be done ahead is done here; what must happen while the container starts is plain
-data for `core.network.hot`.  When bridge and table are there already, `prepare` costs a few
-questions to the kernel and one transaction.  A container without a network must not pay for
-one: what the bridge takes is imported where it is used.
+data for `attachment.veth` and `ports.publishing`.  When bridge and table are there already,
+`prepare` costs a few questions to the kernel and one transaction.  A container without a
+network must not pay for one: what the bridge takes is imported where it is used.
 """
 
 from __future__ import annotations
 
 from core.errors import ConfigError, Conflict, HostError, InUse, NotFound, NotPermitted, UsageError
+from core.file_lock import FileLock
 from core.model import Endpoint
 from core.network.definition import DEFAULT, MODES, BridgeNetwork, is_device_name
-from core.network.lock import FileLock
 from core.privileges import is_rootless
 
 TYPE_CHECKING = False
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from core.model import Fact, Port
     from core.network.addresses import Subnet
     from core.network.definition import NetworkOptions
-    from core.network.holders import Taken
-    from core.network.hot import Published
     from core.network.names import Zones
+    from core.network.ports.holders import Taken
+    from core.network.ports.publishing import Published
     from core.paths import Paths
 
 
@@ -105,16 +105,17 @@ class Network:
         Raises UsageError for options that make no sense, Conflict for a name or a subnet
         that is taken, HostError.
         """
-        from core.network import bridge, stored
+        from core.network import stored
         from core.network.addresses import Subnet
         from core.network.definition import define
+        from core.network.host import bridge
 
         with self._lock():
             others = self.all()
             used = [Subnet(text) for one in others for text in (one.subnet, one.subnet6) if text]
             used += [subnet for _, subnet in bridge.host_routes()]
             if is_rootless():
-                from core.network import pasta
+                from core.network.rootless import pasta
 
                 used.append(Subnet(pasta.SUBNET))
             made = define(options, self._config["network", "pool"], used)
@@ -174,7 +175,7 @@ class Network:
                     hint="leave -p out, or use --network bridge",
                 )
             return {"mode": mode, "ports": [], "attachments": []}
-        from core.network import wiring
+        from core.network.attachment import wiring
 
         endpoints = endpoints or (Endpoint(mode),)
         networks = [self.find(endpoint.network) for endpoint in endpoints]
@@ -183,7 +184,7 @@ class Network:
         ports = self._resolve(wiring.way_out(networks), publish, taken) if publish else []
         places = list(zip(networks, endpoints, strict=True))
         if is_rootless():
-            from core.network import user_networks
+            from core.network.rootless import user_networks
 
             return user_networks.prepare(
                 self._database, self.zones, places, container_id, names, ports
@@ -208,12 +209,12 @@ class Network:
         Raises Conflict or UsageError for an address that cannot be had.
         """
         if is_rootless():
-            from core.network.user_networks import connecting
+            from core.network.rootless.user_networks import connecting
 
             return connecting(
                 self._database, self.zones, container_id, called, before, network, endpoint
             )
-        from core.network import changes
+        from core.network.attachment import changes
 
         return changes.connecting(self._database, container_id, called, before, network, endpoint)
 
@@ -222,10 +223,10 @@ class Network:
     ) -> dict[str, Any]:
         """Return the change that takes a running container off a network."""
         if is_rootless():
-            from core.network.user_networks import disconnecting
+            from core.network.rootless.user_networks import disconnecting
 
             return disconnecting(self.zones, container_id, before, network)
-        from core.network import changes
+        from core.network.attachment import changes
 
         return changes.disconnecting(self.zones, container_id, before, network)
 
@@ -242,9 +243,9 @@ class Network:
         try:
             names.leave(self.zones, container_id)
             if ports and table:
-                from core.network import hot
+                from core.network.ports import publishing
 
-                hot.unpublish(table, [port for port in ports if hot.is_free(port)])
+                publishing.unpublish(table, [port for port in ports if publishing.is_free(port)])
         except OSError:
             pass  # the table is gone, and the ports with it
 
@@ -259,12 +260,12 @@ class Network:
     def ensure(self, network: BridgeNetwork, taken: Taken) -> None:
         """Make what is missing of a network's bridge, table and settings.
 
-        An ordinary user's bridges are made by monitors: `core.network.user_bridges`.
+        An ordinary user's bridges are made by monitors: `core.network.rootless.user_bridges`.
         """
         if is_rootless():
             return
-        from core.network import bridge, firewall
-        from core.network.holders import in_table
+        from core.network.host import bridge, firewall
+        from core.network.ports.holders import in_table
 
         if self._is_ready(network):
             return
@@ -281,11 +282,11 @@ class Network:
         """Remove a network's bridge and table (the default one's); a start makes them again."""
         device = network.device if network else self.bridge
         if is_rootless():
-            from core.network import user_bridges
+            from core.network.rootless import user_bridges
 
             user_bridges.remove_bridge(self.zones, device)
             return
-        from core.network import bridge, firewall
+        from core.network.host import bridge, firewall
 
         with self._lock():
             bridge.remove_bridge(device)
@@ -293,7 +294,7 @@ class Network:
 
     def facts(self) -> list[Fact]:
         """Return what is known of the networks and of firewalls in their way."""
-        from core.network import status
+        from core.network.host import status
 
         return list(status.facts(self.all()))
 
@@ -324,7 +325,7 @@ class Network:
         )
 
     def _is_ready(self, network: BridgeNetwork) -> bool:
-        from core.network import bridge, firewall
+        from core.network.host import bridge, firewall
 
         try:
             return bridge.ready(network) and firewall.is_current(network)
@@ -344,8 +345,9 @@ class Network:
     def _resolve(
         self, network: BridgeNetwork | None, publish: Sequence[Port], taken: Taken
     ) -> list[Published]:
-        from core.network import bridge, hot
-        from core.network.ports import resolve
+        from core.network.host import bridge
+        from core.network.ports import publishing
+        from core.network.ports.choice import resolve
 
         if network is None:
             raise UsageError(
@@ -360,7 +362,7 @@ class Network:
         )
         if is_rootless():
             return ports
-        if any(port[0] == hot.ANY_ADDRESS or port[0].startswith("127.") for port in ports):
+        if any(port[0] == publishing.ANY_ADDRESS or port[0].startswith("127.") for port in ports):
             bridge.allow_loopback(network.device)
         return ports
 

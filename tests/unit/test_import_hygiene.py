@@ -72,11 +72,13 @@ LEAN = (
     "core.linux.seccomp",
     "core.linux.sockets",
     "core.linux.terminal",
-    "core.network.hot",
-    "core.network.lock",
+    "core.file_lock",
+    "core.network.attachment.rewire",
+    "core.network.attachment.veth",
     "core.network.names",
-    "core.network.rewire",
-    "core.network.pasta",
+    "core.network.ports.publishing",
+    "core.network.rootless.pasta",
+    "core.network.rootless.user_bridges",
     "core.privileges",
 )
 """Modules of the spawner, the monitor and the init: their imports are every monitor's memory."""
@@ -86,7 +88,8 @@ ALLOWED = {
     "_stat", "_struct", "abc", "errno", "fcntl", "gc", "genericpath", "marshal", "os", "os.path",
     "posix", "posixpath", "resource", "select", "stat", "termios", "time",
     "core", "core.containers", "core.containers.log", "core.containers.runtime",
-    "core.containers.supervision", "core.linux", "core.network",
+    "core.containers.supervision", "core.linux", "core.network", "core.network.attachment",
+    "core.network.ports", "core.network.rootless",
 }  # fmt: skip
 
 CLI = """

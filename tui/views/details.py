@@ -198,7 +198,7 @@ def _port_lines(document: Mapping[str, Any]) -> list[Line]:
 
 
 def _ports(ports: Mapping[str, Any]) -> Iterable[str]:
-    from core.network.exposure import exposure
+    from core.network.ports.exposure import exposure
 
     for inner, outer in ports.items():
         for binding in outer or ():

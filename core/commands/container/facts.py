@@ -156,7 +156,7 @@ def port(engine: Engine, args: PortArgs) -> Result:
     info = engine.containers.resolve(args.container)
     number, _, protocol = args.port.partition("/")
     if not args.port:
-        from core.network.exposure import exposure
+        from core.network.ports.exposure import exposure
 
         return Text("\n".join(
             f"{p.container_port}/{p.protocol} -> {host_text(p)} ({exposure(p.host_ip)})"
@@ -243,7 +243,7 @@ def _reach(ports: Sequence[Port]) -> str:
     """Return from where a container's ports can be reached, each place once."""
     if not ports:
         return ""
-    from core.network.exposure import reach
+    from core.network.ports.exposure import reach
 
     return ", ".join(dict.fromkeys(reach(port.host_ip) for port in ports))
 

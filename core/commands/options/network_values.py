@@ -117,7 +117,7 @@ def ipv6(word: str) -> str:
 
 def mac(word: str) -> str:
     """Check a MAC address."""
-    from core.network.wiring import parse_mac
+    from core.network.attachment.wiring import parse_mac
 
     try:
         return parse_mac(word).hex(":")

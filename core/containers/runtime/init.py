@@ -13,7 +13,7 @@ import sys
 
 from core.containers.runtime import becoming, copies, plan, program, steps, users
 from core.linux import path, process, terminal
-from core.network import hot
+from core.network.attachment import veth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _await_host(channel: _socket.socket, network: dict[str, Any] | None) -> None
         os._exit(EXIT_OURS)  # the monitor has failed and says so itself
     channel.setblocking(False)  # see _end_with_monitor
     if network is None or network["mode"] not in SHARED:
-        hot.configure(network["attachments"] if network else ())
+        veth.configure(network["attachments"] if network else ())
 
 
 def _send_master(channel: _socket.socket, context: steps.Context) -> None:

@@ -31,7 +31,7 @@ from core.containers.supervision.samples import FILE, PERIOD_S, Sampler
 from core.containers.supervision.watch import BOOK, LISTENER, PIDFD, Watch
 from core.containers.supervision.wiring import Wiring
 from core.linux import process
-from core.network import hot
+from core.network.ports import publishing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Monitor:
             "terminal": place(terminal) if terminal >= 0 else -1,
             "close_stdin": close_stdin,
             "wiring": self._wiring.values(),
-            "wires": [place(fd) for fd in hot.reserved()],
+            "wires": [place(fd) for fd in publishing.reserved()],
             "checks": self._health.values() if self._health is not None else (),
         }
         to_watch = (
@@ -259,7 +259,7 @@ class Monitor:
             watch.outputs, fds[known["stdin"]], known["close_stdin"], fds[known["terminal"]]
         )
         self._wiring.go_on(*known["wiring"])
-        hot.take_reserved([fds[place] for place in known["wires"]])
+        publishing.take_reserved([fds[place] for place in known["wires"]])
         self._loop.later(self._sampler.due - time.monotonic(), self._sample)
         if self._health is not None:
             self._health.go_on(self._pid, self._state.ticks, known["checks"])

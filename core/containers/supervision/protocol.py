@@ -16,7 +16,7 @@ The first byte of a message is its kind.  At most MAX_DATA bytes of data follow.
     t text    follow this restart policy from now on
     l data    start the next run with these limits, marshalled resources of the specification
     p, u      freeze, thaw all its processes
-    n data    another network; the data is marshalled, see core.network.rewire
+    n data    another network; the data is marshalled, see core.network.attachment.rewire
     monitor -> front end
     1 data, 2 data    stdout, stderr
     0                 one `0 data` has been taken

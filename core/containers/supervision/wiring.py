@@ -6,7 +6,10 @@ import os
 
 from core.containers import state
 from core.linux import process
-from core.network import hot, names, pasta, rewire
+from core.network import names
+from core.network.attachment import rewire, veth
+from core.network.ports import publishing
+from core.network.rootless import pasta
 from core.privileges import is_rootless
 
 TYPE_CHECKING = False
@@ -41,7 +44,7 @@ class Wiring:
         return self._bridges >= 0
 
     def values(self) -> tuple[int, bool, bool]:
-        """Return what another process's `go_on` takes, besides `hot.reserved`."""
+        """Return what another process's `go_on` takes, besides `publishing.reserved`."""
         return self._pasta, self._published, self._joined
 
     def go_on(self, pasta: int, published: bool, joined: bool) -> None:
@@ -62,12 +65,12 @@ class Wiring:
                 self._user_bridges().attach(self._bridges, netns, attachments)
                 return
             for attachment in attachments:
-                hot.attach(netns, attachment)
+                veth.attach(netns, attachment)
         finally:
             os.close(netns)
         if self.network["ports"] and not self._published:
             self._published = True
-            hot.publish(
+            publishing.publish(
                 self.network["table"],
                 self.network["address"],
                 self.network["ports"],
@@ -84,7 +87,7 @@ class Wiring:
     def rewire(self, pid: int, change: dict[str, Any]) -> None:
         """Put the container on a network or take it off one.  Raises OSError.
 
-        `pid` is its first process, or 0; `change` as `core.network.rewire` has it.
+        `pid` is its first process, or 0; `change` as `core.network.attachment.rewire` has it.
         """
         ports = self.network["ports"] if self._published else []
         if is_rootless():
@@ -107,7 +110,7 @@ class Wiring:
 
     def _user_bridges(self) -> ModuleType:
         """Return what reaches an ordinary user's bridges; from now on they stay, as we do."""
-        from core.network import user_bridges
+        from core.network.rootless import user_bridges
 
         if self._bridges < 0:
             self._bridges = user_bridges.hold(self._zones(), state.start_ticks(os.getpid()))
@@ -133,6 +136,6 @@ class Wiring:
         if self._published:
             self._published = False
             try:
-                hot.unpublish(self.network["table"], self.network["ports"])
+                publishing.unpublish(self.network["table"], self.network["ports"])
             except OSError:
                 pass  # the table has been torn down

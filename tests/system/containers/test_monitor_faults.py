@@ -19,8 +19,9 @@ from core.containers.supervision import child, deputy, launcher, monitor, pump, 
 from core.engine import Engine
 from core.errors import Error
 from core.model import Port
-from core.network import hot
+from core.network.attachment import veth
 from core.network.network import Network
+from core.network.ports import publishing
 from core.paths import Paths
 from tests.containers import make_engine, shell, spawner, spawners, until
 
@@ -35,7 +36,7 @@ SLEEP = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
 
 MONITOR_START: tuple[tuple[Any, str], ...] = (
     (child, "tell"), (child, "see_start"), (cgroups, "create"), (monitor.Monitor, "_listen"),
-    (monitor.Monitor, "_attach"), (hot, "attach"), (hot, "publish"), (child, "_talk"),
+    (monitor.Monitor, "_attach"), (veth, "attach"), (publishing, "publish"), (child, "_talk"),
     (state, "write_state"), (monitor, "_report"),
 )  # fmt: skip
 SETTLING: tuple[tuple[Any, str], ...] = (
@@ -51,7 +52,7 @@ CALLED: tuple[tuple[Any, str], ...] = (
 """And back, as somebody connects."""
 MONITOR_END: tuple[tuple[Any, str], ...] = (
     (monitor.Monitor, "_note_run"), (pump.Pump, "drain"), (LineWriter, "end_lines"),
-    (cgroups, "oom_kills"), (monitor.Monitor, "_give_back"), (hot, "unpublish"),
+    (cgroups, "oom_kills"), (monitor.Monitor, "_give_back"), (publishing, "unpublish"),
     (cgroups, "remove"), (monitor.Monitor, "_write_state"), (pump.Pump, "send_all"),
     (monitor.Monitor, "_linger"),
 )  # fmt: skip

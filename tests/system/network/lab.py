@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 from core.config import Config
 from core.model import Port
-from core.network import hot
 from core.network.network import Network
+from core.network.ports import publishing
 from tests.namespaces import Container, Namespace
 
 TYPE_CHECKING = False
@@ -43,8 +43,8 @@ class Lab:
 
     def publish(self, prepared: dict[str, Any]) -> None:
         where = (prepared["table"], prepared["address"], prepared["ports"], prepared["address6"])
-        hot.publish(*where)
-        self.stack.callback(hot.unpublish, where[0], where[2])
+        publishing.publish(*where)
+        self.stack.callback(publishing.unpublish, where[0], where[2])
 
 
 def run(command: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import Conflict, NotFound
 from core.model import Port
-from core.network import hot
+from core.network.attachment import veth
 from tests.namespaces import Container, Namespace, ask_here
 from tests.system.network.lab import BRIDGE, FAR, HOST, SOME, Lab, run
 
@@ -70,6 +70,6 @@ def test_a_missing_bridge_is_named(lab: Lab) -> None:
         fd = os.open(other.path, os.O_RDONLY)
         try:
             with pytest.raises(OSError, match=BRIDGE):
-                hot.attach(fd, prepared["attachments"][0])
+                veth.attach(fd, prepared["attachments"][0])
         finally:
             os.close(fd)

@@ -14,9 +14,10 @@ from core.config import Config
 from core.database import Database
 from core.errors import Conflict, NotSupported
 from core.model import Port
-from core.network import firewall, hot
-from core.network.holders import Holder
+from core.network.host import firewall
 from core.network.network import Network
+from core.network.ports import publishing
+from core.network.ports.holders import Holder
 from tests.namespaces import ask_here
 from tests.system.network.lab import BRIDGE, SUBNET, Lab, run
 
@@ -109,7 +110,7 @@ def test_a_table_that_goes_during_the_start_is_named(lab: Lab) -> None:
     prepared = lab.prepare("a", Port("", 8080, 80))
     run("nft flush ruleset")
     with pytest.raises(FileNotFoundError, match=BRIDGE):
-        hot.publish(prepared["table"], prepared["address"], prepared["ports"])
+        publishing.publish(prepared["table"], prepared["address"], prepared["ports"])
     with socket.create_server(("", 8080)):
         pass  # and the port is free again
 
@@ -166,7 +167,7 @@ sys.path.append({str(Path(__file__).parents[3])!r})
 from core.config import Config
 from core.database import Database
 from core.errors import NotPermitted
-from core.network import ports  # while it can be read
+import core.network.host.bridge, core.network.ports.choice  # while they can be read
 from core.network.network import Network
 from core.paths import Paths
 os.chown(".", 65534, 65534)

@@ -12,10 +12,10 @@ from core.config import Config
 from core.database import Database
 from core.errors import Conflict, HostError
 from core.model import Endpoint, Port
-from core.network import hot
 from core.network.definition import NetworkOptions
-from core.network.holders import Holder
 from core.network.network import Network
+from core.network.ports import publishing
+from core.network.ports.holders import Holder
 from tests.namespaces import Container, Namespace, ask_here
 from tests.system.network.lab import beside, run
 
@@ -44,10 +44,10 @@ class Lab:
         container = self.stack.enter_context(Container(prepared))
         container.serve(letter, *serve, address="::")
         if publish:
-            hot.publish(
+            publishing.publish(
                 prepared["table"], prepared["address"], prepared["ports"], prepared["address6"]
             )
-            self.stack.callback(hot.unpublish, prepared["table"], prepared["ports"])
+            self.stack.callback(publishing.unpublish, prepared["table"], prepared["ports"])
         return container
 
     def prepare(self, letter: str, *publish: Port, taken: Any = dict) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import pytest
 
 from core.errors import Conflict, HostError
 from core.model import Port
-from core.network import hot
-from core.network.holders import Holder
+from core.network.ports import publishing
+from core.network.ports.holders import Holder
 from tests.namespaces import Container, Namespace, ask_here
 from tests.system.network.lab import BRIDGE, HOST, NEIGHBOUR, SUBNET, Lab, run
 
@@ -61,9 +61,9 @@ def test_a_thousand_ports_and_back(lab: Lab) -> None:
     publish = [Port("127.0.0.1", number, number, "udp") for number in range(20000, 22100)]
     prepared = lab.prepare("a", *publish)
     where = (prepared["table"], prepared["address"], prepared["ports"])
-    hot.publish(*where)
+    publishing.publish(*where)
     assert run(f"nft list map inet {BRIDGE} one_address").count("10.77.0.2") == len(publish)
-    hot.unpublish(where[0], where[2])
+    publishing.unpublish(where[0], where[2])
     assert "10.77.0.2" not in run(f"nft list map inet {BRIDGE} one_address")
 
 
@@ -96,9 +96,9 @@ def test_a_udp_sender_that_goes_on_reaches_the_next_container(
     with Container(prepared) as first:
         first.serve("a", "53/udp")
         where = (prepared["table"], prepared["address"], prepared["ports"])
-        hot.publish(*where)
+        publishing.publish(*where)
         assert neighbour.ask("udp", HOST, 5300, source_port=4444) == f"a {NEIGHBOUR}"
-        hot.unpublish(where[0], where[2])
+        publishing.unpublish(where[0], where[2])
         assert neighbour.ask("udp", HOST, 5300, source_port=4444) == "nothing"
         lab.start("b", Port("", 5300, 53, "udp"), serve=["53/udp"])
         assert neighbour.ask("udp", HOST, 5300, source_port=4444) == f"b {NEIGHBOUR}"

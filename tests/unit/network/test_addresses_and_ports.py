@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from core.config import Config
 from core.database import Database
 from core.errors import ConfigError, Conflict
-from core.network import addresses, files, firewall, ports
+from core.network import addresses, resolver_files
 from core.network.addresses import Subnet, make_pool, parse_address
+from core.network.attachment.wiring import device_name
 from core.network.definition import BridgeNetwork
-from core.network.exposure import exposure
+from core.network.host import firewall
 from core.network.network import Network
-from core.network.wiring import device_name
+from core.network.ports import choice
+from core.network.ports.exposure import exposure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,10 +138,10 @@ published = st.tuples(
 def test_a_clash_is_mutual(
     one: tuple[str, int, int, str], other: tuple[str, int, int, str]
 ) -> None:
-    assert ports.clash(one, one)
-    assert ports.clash(one, other) == ports.clash(other, one)
+    assert choice.clash(one, one)
+    assert choice.clash(one, other) == choice.clash(other, one)
     if one[1] != other[1] or one[3] != other[3]:
-        assert not ports.clash(one, other)
+        assert not choice.clash(one, other)
 
 
 @pytest.mark.parametrize(
@@ -192,10 +194,10 @@ def test_the_marker_tells_rules_apart() -> None:
 
 
 def test_hosts_file() -> None:
-    lines = files.hosts_file(("10.89.0.2", ""), ("abc", "web")).splitlines()
+    lines = resolver_files.hosts_file(("10.89.0.2", ""), ("abc", "web")).splitlines()
     assert lines[0] == "127.0.0.1\tlocalhost"
     assert lines[-1] == "10.89.0.2\tabc web"
-    assert files.hosts_file((), ("abc",)).endswith("127.0.1.1\tabc\n")
+    assert resolver_files.hosts_file((), ("abc",)).endswith("127.0.1.1\tabc\n")
 
 
 HOST_TEXT = """\
@@ -211,22 +213,22 @@ nameserver
 
 
 def test_servers_that_a_container_cannot_reach_are_left_out() -> None:
-    assert files.resolv_conf(HOST_TEXT, (), host_network=False) == (
+    assert resolver_files.resolv_conf(HOST_TEXT, (), host_network=False) == (
         "nameserver 192.0.2.53\nsearch example.com\noptions ndots:2 edns0\n"
     )
-    shared = files.resolv_conf(HOST_TEXT, (), host_network=True)
+    shared = resolver_files.resolv_conf(HOST_TEXT, (), host_network=True)
     assert "127.0.0.53" in shared
     assert "2001:db8::53" in shared
 
 
 def test_configured_servers_win() -> None:
-    text = files.resolv_conf(HOST_TEXT, ("198.51.100.53",), host_network=False)
+    text = resolver_files.resolv_conf(HOST_TEXT, ("198.51.100.53",), host_network=False)
     assert text.startswith("nameserver 198.51.100.53\nsearch")
     assert "192.0.2.53" not in text
 
 
 def test_no_server_at_all_is_explained() -> None:
-    text = files.resolv_conf("nameserver 127.0.0.1\n", (), host_network=False)
+    text = resolver_files.resolv_conf("nameserver 127.0.0.1\n", (), host_network=False)
     assert all(line.startswith("#") for line in text.splitlines())
     assert "config.toml" in text
 
@@ -236,15 +238,15 @@ def test_servers_behind_the_stub_of_systemd(
 ) -> None:
     directory = tmp_path_factory.mktemp("etc")
     stub, real = directory / "stub", directory / "real"
-    monkeypatch.setattr(files, "HOST_FILES", (str(stub), str(real)))
-    assert files.host_resolv_conf() == ""
+    monkeypatch.setattr(resolver_files, "HOST_FILES", (str(stub), str(real)))
+    assert resolver_files.host_resolv_conf() == ""
     stub.write_text("nameserver 127.0.0.53\n")
-    assert files.host_resolv_conf() == "nameserver 127.0.0.53\n"
+    assert resolver_files.host_resolv_conf() == "nameserver 127.0.0.53\n"
     real.write_text("nameserver 192.0.2.1\n")
-    assert files.host_resolv_conf() == "nameserver 192.0.2.1\n"
+    assert resolver_files.host_resolv_conf() == "nameserver 192.0.2.1\n"
 
 
 @given(st.text(max_size=300))
 def test_any_host_file_is_read(text: str) -> None:
     for shared in (True, False):
-        files.resolv_conf(text, (), host_network=shared)
+        resolver_files.resolv_conf(text, (), host_network=shared)

@@ -13,7 +13,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from core.linux import netlink, nfnetlink
-from core.network import hot
+from core.network.ports import publishing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_address_and_route(index: int, ip: str, prefix: int, other: str) -> None
 
 @given(st.lists(ports, max_size=30), ips)
 def test_published_ports_are_map_elements(published: list[Any], address: str) -> None:
-    elements = [hot.element(port, address) for port in published]
+    elements = [publishing.element(port, address) for port in published]
     first, *messages, last = nfnetlink.add_elements("table", elements)
     edge = b"\x00\x00\x00\x0a"
     assert (first[16:], last[16:]) == (edge, edge)
@@ -100,12 +100,12 @@ def test_published_ports_are_map_elements(published: list[Any], address: str) ->
 
 
 def test_an_element_is_laid_out_as_nft_does() -> None:
-    assert hot.element(("0.0.0.0", 8080, 80, "tcp"), "10.0.0.2") == (
+    assert publishing.element(("0.0.0.0", 8080, 80, "tcp"), "10.0.0.2") == (
         "any_address",
         b"\x06\0\0\0" + b"\x1f\x90\0\0",
         b"\x0a\0\0\x02" + b"\0\x50\0\0",
     )
-    assert hot.element(("127.0.0.1", 53, 53, "udp"), "10.0.0.2")[:2] == (
+    assert publishing.element(("127.0.0.1", 53, 53, "udp"), "10.0.0.2")[:2] == (
         "one_address",
         b"\x7f\0\0\x01" + b"\x11\0\0\0" + b"\0\x35\0\0",
     )

@@ -14,7 +14,9 @@ from core.containers.state import monitored, read_state
 from core.engine import Engine
 from core.errors import RunError
 from core.model import Endpoint, Port
-from core.network import hot, names
+from core.network import names
+from core.network.attachment import veth
+from core.network.ports import publishing
 from core.paths import Paths
 from tests.containers import (
     make_engine,
@@ -140,7 +142,7 @@ def test_a_killed_monitor_leaves_no_name(engine: Engine, containers: Containers)
 
 @pytest.mark.parametrize(
     ("place", "function"),
-    [(hot, "attach"), (hot, "publish"), (names, "join"), (hot, "_add"),
+    [(veth, "attach"), (publishing, "publish"), (names, "join"), (publishing, "_add"),
      (names, "_rewrite")],
 )  # fmt: skip
 def test_a_monitor_killed_while_it_plugs_in_leaves_nothing(

@@ -2,7 +2,7 @@
 
 It copies between a device in the container's namespace and ordinary sockets of the user's,
 so it needs no privilege.  It belongs to one monitor and ends with it.  Containers reach each
-other over bridges (`core.network.user_bridges`), which lead nowhere else.
+other over bridges (`core.network.rootless.user_bridges`), which lead nowhere else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def program() -> str:
 
 
 def arguments(path: str, ports: Sequence[tuple[str, int, int, str]]) -> list[str]:
-    """Return the command line, but for the namespace; ports as `core.network.hot` has them."""
+    """Return the command line, but for the namespace; ports as `ports.publishing` has them."""
     words = [path, "--foreground", "--quiet", "--config-net", "--ipv4-only", "--no-map-gw",
              "--address", ADDRESS, "--netmask", str(PREFIX), "--gateway", GATEWAY,
              "--dns-forward", NAME_SERVER, "--ns-ifname", DEVICE,

@@ -16,7 +16,7 @@ from core.errors import Conflict, HostError, NotPermitted
 from core.linux import netlink
 from core.linux.sockets import Socket
 from core.network.addresses import Subnet, dotted
-from core.network.sysctl import get_sysctl, set_sysctl
+from core.network.host.sysctl import get_sysctl, set_sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

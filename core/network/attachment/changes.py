@@ -1,8 +1,10 @@
-"""Connecting and disconnecting containers that run: the plain data for `core.network.rewire`."""
+"""Connecting and disconnecting containers that run: plain data for `rewire`, beside this."""
 
 from __future__ import annotations
 
-from core.network import bridge, names, wiring
+from core.network import names
+from core.network.attachment import wiring
+from core.network.host import bridge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from core.network.hot import Published
+    from core.network.ports.publishing import Published
 
     Held = Mapping[Published, "Holder"]
     Taken = Callable[[], Held]

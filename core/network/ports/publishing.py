@@ -1,14 +1,13 @@
-"""The part of networking that lies in every container's start and end.
+"""Publishes ports: elements of a table's maps, and sockets that keep others from the ports.
 
-Runs in the monitor (`attach`, `publish`, `unpublish`) and in the container's first process
-(`configure`).  What can be prepared has been, by `core.network.network`.
+Lies in every container's start and end, hence lean: its monitor calls it.  Which ports those
+are has been decided before, by `choice`, beside this.
 """
 
 from __future__ import annotations
 
 import _socket
 import errno
-import os
 
 from core.linux import conntrack, netlink, nfnetlink
 from core.linux.sockets import Socket
@@ -16,7 +15,6 @@ from core.linux.sockets import Socket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     Published = tuple[str, int, int, str]
     """Host address, host port, container port, protocol."""
@@ -26,7 +24,6 @@ ANY_ADDRESS, ANY_ADDRESS6 = "0.0.0.0", "::"
 ANY, ONE, ANY6, ONE6 = "any_address", "one_address", "any_address6", "one_address6"
 """The table's maps: ports published on all addresses of the host, and on one of them."""
 PROTOCOLS = {"tcp": 6, "udp": 17}
-CONF6 = "/proc/sys/net/ipv6/conf"
 RESERVED_MAX = 256
 """Ports a monitor keeps bound; a process has few descriptors (getrlimit(2): 1024)."""
 
@@ -34,88 +31,6 @@ _reserved: list[Socket] = []
 """Sockets bound to the ports that this process, a monitor, has published."""
 _closed_at_exit: list[Socket] = []
 """After a deletion close(2) waits some 15 ms for the kernel; a monitor has better to do."""
-
-
-def attach(netns_fd: int, attachment: dict[str, Any]) -> None:
-    """Make the veth pair: one end in the bridge, the other in the namespace.
-
-    A device of the same name that an earlier start left is replaced.  The kernel removes
-    the pair together with the namespace.  Raises OSError: ENODEV without the bridge.
-    """
-    device = attachment["device"]
-    make = netlink.veth(
-        device,
-        attachment["inside"],
-        netns_fd,
-        master=_index(attachment["bridge"]),
-        peer_mac=attachment["mac"],
-        mtu=attachment["mtu"],
-    )
-    try:
-        netlink.request(netlink.NETLINK_ROUTE, [make, netlink.hairpin(device)])
-    except FileExistsError:
-        remove_device(device)
-        netlink.request(netlink.NETLINK_ROUTE, [make, netlink.hairpin(device)])
-
-
-def remove_device(device: str) -> None:
-    """Remove a device; the kernel may be faster, when its namespace has just ended."""
-    try:
-        netlink.request(netlink.NETLINK_ROUTE, [netlink.delete_link(device)])
-    except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise
-
-
-def configure(attachments: Sequence[dict[str, Any]]) -> None:
-    """Set up loopback and each attachment's device, in this network namespace.
-
-    Without attachments loopback is all there is.  Raises OSError.
-    """
-    messages = [netlink.link_up(netlink.LOOPBACK_INDEX)]
-    for attachment in attachments:
-        messages += device_messages(attachment)
-    netlink.request(netlink.NETLINK_ROUTE, messages)
-
-
-def device_messages(attachment: dict[str, Any]) -> list[bytes]:
-    """Return what gives a container's device its addresses, and a default route if it has one."""
-    index = _index(attachment["inside"])
-    _set_ipv6(attachment["inside"], wanted=bool(attachment["address6"]))
-    messages = [
-        netlink.address(
-            index, attachment["address"], attachment["prefix"], attachment["broadcast"]
-        ),
-        netlink.link_up(index),
-    ]
-    if attachment["address6"]:
-        messages.append(netlink.address(index, attachment["address6"], attachment["prefix6"]))
-    return messages + route_messages(attachment)
-
-
-def _set_ipv6(device: str, *, wanted: bool) -> None:
-    """Take IPv6 from a device or, where it is wanted, let its addresses be used at once.
-
-    The kernel else asks for a second who else has them, and a container on the same bridge
-    could give the others routes by router advertisements (as in CVE-2020-13401).
-    """
-    values = (("accept_dad", b"0"), ("accept_ra", b"0")) if wanted else (("disable_ipv6", b"1"),)
-    for setting, value in values:
-        try:
-            fd = os.open(f"{CONF6}/{device}/{setting}", os.O_WRONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return  # the kernel has no IPv6
-        try:
-            os.write(fd, value)
-        finally:
-            os.close(fd)
-
-
-def route_messages(attachment: dict[str, Any]) -> list[bytes]:
-    """Return what sends everything else through an attachment's gateways; it may have none."""
-    gateways = filter(None, (attachment["gateway"], attachment["gateway6"]))
-    index = _index(attachment["inside"])
-    return [netlink.default_route(index, gateway) for gateway in gateways]
 
 
 def publish(table: str, address: str, ports: Sequence[Published], address6: str = "") -> None:
@@ -251,10 +166,3 @@ def _forget_flows(ports: Sequence[Published]) -> None:
             conntrack.forget_udp(places)
         except OSError:
             pass  # the kernel cannot; old flows then end by their time-out
-
-
-def _index(device: str) -> int:
-    try:
-        return _socket.if_nametoindex(device)
-    except OSError:  # without an error number before Python 3.14
-        raise OSError(errno.ENODEV, f"there is no network device {device}") from None

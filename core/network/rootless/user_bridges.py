@@ -3,7 +3,7 @@
 The first monitor with a container on a network makes the namespace, and each keeps it open:
 the kernel ends it, with its bridges and cables, when the last of them has gone, however it
 ended.  Nothing leads out of it.  What a container sends elsewhere goes through a pasta of its
-own (`core.network.pasta`), so nothing is routed or translated here.
+own (`core.network.rootless.pasta`), so nothing is routed or translated here.
 
 Lean: a monitor loads it.  A process that is root of a user namespace only cannot come back
 from another network namespace, so all work is done by forks that stay there.
@@ -16,7 +16,7 @@ import marshal
 import os
 
 from core.linux import netlink, process
-from core.network import hot, rewire
+from core.network.attachment import rewire, veth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def attach(space: int, netns_fd: int, attachments: Sequence[dict[str, Any]]) -> 
     def work() -> None:
         for attachment in attachments:
             _ensure_bridge(attachment)
-            hot.attach(netns_fd, attachment)
+            veth.attach(netns_fd, attachment)
 
     _inside(space, work)
 
@@ -82,7 +82,7 @@ def remove_bridge(zones: Zones, device: str) -> None:
         if held:
             space = _open(held)
             try:
-                _inside(space, lambda: hot.remove_device(device))
+                _inside(space, lambda: veth.remove_device(device))
             finally:
                 os.close(space)
 

@@ -6,14 +6,14 @@ import errno
 
 from core.errors import Conflict, HostError, NotPermitted
 from core.network.addresses import parse_address, parse_address6
-from core.network.hot import ANY_ADDRESS, ANY_ADDRESS6, reserve
+from core.network.ports.publishing import ANY_ADDRESS, ANY_ADDRESS6, reserve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from core.model import Port
-    from core.network.hot import Published
+    from core.network.ports.publishing import Published
 
 LOOPBACK6 = ("::1", "0:0:0:0:0:0:0:1")
 TRIES = 50

@@ -10,14 +10,14 @@ import os
 
 from core.errors import HostError, NotPermitted, NotSupported
 from core.linux import nfnetlink
-from core.network.hot import ANY, ANY6, ANY_ADDRESS, ANY_ADDRESS6, ONE, ONE6
+from core.network.ports.publishing import ANY, ANY6, ANY_ADDRESS, ANY_ADDRESS6, ONE, ONE6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.network.definition import BridgeNetwork
-    from core.network.hot import Published
+    from core.network.ports.publishing import Published
 
 SYSTEM_PATH = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 GONE = """\

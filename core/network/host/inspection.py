@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.network import bridge
+from core.network.host import bridge
 from core.record import Record
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from core.errors import UsageError
-from core.network import addresses, bridge
+from core.network import addresses
 from core.network.addresses import Subnet
 from core.network.definition import NAME_BYTES
+from core.network.host import bridge
 from core.network.names import Member
 
 TYPE_CHECKING = False
@@ -41,7 +42,7 @@ def attach(
     number: int,
     attached: Callable[[str], bool] = is_attached,
 ) -> dict[str, Any]:
-    """Lease addresses on a network and return the attachment that `core.network.hot` makes.
+    """Lease addresses on a network and return the attachment that `veth.attach` makes.
 
     `number` is that of the device inside, `eth0`; `attached` tells whether a container keeps
     its leases.  Raises Conflict or UsageError for an address that cannot be had.

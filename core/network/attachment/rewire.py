@@ -1,6 +1,6 @@
 """Puts a running container on a network, or takes it off one; done by its monitor.
 
-What is to be done is plain data, made by `core.network.changes`:
+What is to be done is plain data, made by `core.network.attachment.changes`:
 
     plug      an attachment to make, or None
     member    the network and a zone's line for it, or None
@@ -15,14 +15,16 @@ from __future__ import annotations
 import os
 
 from core.linux import netlink, process
-from core.network import hot, names
+from core.network import names
+from core.network.attachment import veth
+from core.network.ports import publishing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from core.network.hot import Published
+    from core.network.ports.publishing import Published
 
 
 NOWHERE = {"address": "", "address6": "", "gateway": "", "gateway6": "", "table": ""}
@@ -45,19 +47,19 @@ def apply(
         names.join(zones, name, names.Member(*values))
     after = {**NOWHERE, **network, "zones": change["zones"], **change["main"]}
     if ports and after["table"] != network["table"]:
-        hot.unpublish(network["table"], ports)
+        publishing.unpublish(network["table"], ports)
         after["ports"] = []
         if after["table"]:
             # Those of a family that the container no longer has an address of fall away.
             kept = [port for port in ports if ":" not in port[0] or after["address6"]]
-            hot.publish(after["table"], after["address"], kept, after["address6"])
+            publishing.publish(after["table"], after["address"], kept, after["address6"])
             after["ports"] = kept
     if change["unplug"]:
         device, name = change["unplug"]
         names.leave(zones, change["container"], name)
-        hot.remove_device(device)
+        veth.remove_device(device)
     if change["routes"] and pid:
-        _inside(pid, lambda: hot.route_messages(change["routes"]))
+        _inside(pid, lambda: veth.route_messages(change["routes"]))
     return {**after, "attachments": _after(network["attachments"], change)}
 
 
@@ -75,11 +77,11 @@ def _after(attachments: Sequence[dict[str, Any]], change: dict[str, Any]) -> lis
 
 def _plug(pid: int, attachment: dict[str, Any]) -> None:
     with _Descriptor(f"/proc/{pid}/ns/net") as netns:
-        hot.attach(netns, attachment)
+        veth.attach(netns, attachment)
     try:
-        _inside(pid, lambda: hot.device_messages(attachment))
+        _inside(pid, lambda: veth.device_messages(attachment))
     except OSError:
-        hot.remove_device(attachment["device"])
+        veth.remove_device(attachment["device"])
         raise
 
 

@@ -8,8 +8,10 @@ containers do not know of each other.
 from __future__ import annotations
 
 from core.errors import HostError, UsageError
-from core.network import names, pasta, wiring
+from core.network import names
+from core.network.attachment import wiring
 from core.network.definition import DEFAULT
+from core.network.rootless import pasta
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from core.database import Database
     from core.model import Endpoint
     from core.network.definition import BridgeNetwork
-    from core.network.hot import Published
     from core.network.names import Zones
+    from core.network.ports.publishing import Published
 
 FIRST_DEVICE = 1
 """`eth0` is pasta's."""

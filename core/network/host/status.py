@@ -13,10 +13,10 @@ import subprocess
 
 from core.errors import Conflict, NotSupported
 from core.model import Fact
-from core.network import bridge, firewall
 from core.network.addresses import Subnet
 from core.network.definition import PREFIX
-from core.network.sysctl import get_sysctl
+from core.network.host import bridge, firewall
+from core.network.host.sysctl import get_sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
