@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyte
 import pytest
 from textual.drivers.headless_driver import HeadlessDriver
 
@@ -19,8 +18,6 @@ from tui.bridge import Bridge, Sample, Snapshot
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    Cells = list[list[tuple[str, ...]]]
 
 NAMES = ("web-1", "web-2", "api", "db", "cache", "queue", "migrate", "日本語")
 
@@ -107,17 +104,3 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     monkeypatch.setattr(LimpetApp, "submit", lambda _, line, then="": seen.append(line))
     return seen
-
-
-def cells(screen: pyte.Screen) -> Cells:
-    """Return text, colours and attributes of every cell; of a blank those that can be seen."""
-    return [
-        [_cell(screen.buffer[y][x]) for x in range(screen.columns)] for y in range(screen.lines)
-    ]
-
-
-def _cell(char: pyte.screens.Char) -> tuple[str, ...]:
-    if char.data == " " and not (char.underscore or char.reverse or char.strikethrough):
-        return " ", char.bg
-    on = (char.bold, char.italics, char.underscore, char.reverse, char.strikethrough)
-    return char.data, char.fg, char.bg, *map(str, on)

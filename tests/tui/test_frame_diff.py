@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pyte
 import pytest
@@ -16,7 +17,8 @@ from rich.style import Style
 from textual._compositor import Compositor
 from textual.strip import Strip
 
-from tests.tui.conftest import RecordingDriver, cells, facts
+from tests.screen_cells import cells
+from tests.tui.conftest import RecordingDriver, facts
 from tui import app
 from tui.app import LimpetApp
 from tui.tty.frame_diff import Frame
@@ -25,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.tui.conftest import Cells
+    from tests.screen_cells import Cells
 
 WIDTH, HEIGHT = 12, 3
 STYLES = [Style.parse(words) for words in (
@@ -71,6 +73,15 @@ def test_an_update_that_changes_nothing_sends_nothing(
     row = strip(parts).crop(x)
     assert frame.update([(x, 0, [row])], ColorSystem.TRUECOLOR)
     assert frame.update([(x, 0, [row])], ColorSystem.TRUECOLOR) == ""
+
+
+@given(st.text(alphabet="a日é\u0301\t\x1b\x07\x85\x9b[J", max_size=WIDTH))
+def test_nothing_that_steers_the_terminal_is_sent(text: str) -> None:
+    frame = Frame()
+    frame.resize(WIDTH, 1)
+    sent = frame.update([(0, 0, [Strip([Segment(text)])])], ColorSystem.TRUECOLOR)
+    shown = re.sub(r"\x1b\[[0-9;]*[Hm]", "", sent)
+    assert not any(unicodedata.category(letter) == "Cc" for letter in shown)
 
 
 def test_joined_characters_are_placed_one_by_one() -> None:

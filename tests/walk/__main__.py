@@ -129,7 +129,8 @@ def _report(walker: Walker, args: argparse.Namespace, memory: list[int]) -> None
         f"seed {args.seed}, {args.size}, {args.term}: {walker.pressed} keys "
         f"({len(walker.keys)} different, {walker.sent_bytes} bytes), {len(kinds)} kinds of screen, "
         f"{len(pressed)} of {len(walker.offered)} keys of screens, {walker.starts} starts, "
-        f"slowest {walker.slowest_s:.1f} s, no finding"
+        f"slowest {walker.slowest_s:.1f} s, "
+        f"{walker.looks[True]} looks ({walker.looks[False]} in vain), no finding"
     )
 
 

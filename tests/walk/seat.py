@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import pty
 import select
@@ -14,14 +15,13 @@ import termios
 import time
 from pathlib import Path
 
-import pyte
-
-from tests.e2e.terminal import readable
+from tests.walk.glass import NEVER, Glass, differing, painted
 from tests.walk.hands import FOCUS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 PATIENCE_S = 30.0
 """An app that has not answered by then hangs."""
@@ -53,7 +53,8 @@ class Seat:
         self.sent_bytes = 0
         self._answers = 0
         self._tail = b""
-        self._picture: pyte.ByteStream | None = None
+        self._glass = Glass(80, 24)
+        self._meant: list[dict[str, Any] | None] = []
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.chdir(cwd)
@@ -64,6 +65,7 @@ class Seat:
     def resize(self, columns: int, rows: int) -> None:
         """Change the window's size."""
         self.columns, self.rows = columns, rows
+        self._glass.resize(columns, rows)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def send(self, data: bytes) -> None:
@@ -95,8 +97,7 @@ class Seat:
             self.ended = not data
             self.sent_bytes += len(data)
             self._tail = (self._tail + data)[-4000:]
-            if self._picture:
-                self._picture.feed(readable(data))
+            self._glass.feed(data)
         return bool(writes)
 
     def _read_told(self) -> None:
@@ -111,6 +112,8 @@ class Seat:
             elif kind in ("away", "back"):
                 self.away = kind == "away"
                 self.guest = words[0] if words else ""
+            elif kind == "picture":
+                self._meant.append(json.loads(words[0]))
             elif kind == "bug":
                 raise Finding(words[0].replace("\\n", "\n"))
 
@@ -140,26 +143,61 @@ class Seat:
         return Path(f"{self._told.name}.stacks").read_text()
 
     def picture(self) -> str:
-        """Have the app paint anew, and return what the terminal then shows."""
-        screen = pyte.Screen(self.columns, self.rows)
-        self._picture = pyte.ByteStream(screen)
-        self.send(b"\x0c")
-        self.settle(0.5)
-        self._picture = None
-        return "\n".join(line.rstrip() for line in screen.display)
+        """Return what the terminal shows."""
+        return self._glass.text
 
     def until(self, words: str, seconds: float) -> float:
         """Wait for words to be painted by the app; return how long that took, in seconds."""
-        screen = pyte.Screen(self.columns, self.rows)
-        self._picture = pyte.ByteStream(screen)
         begun = time.monotonic()
-        while not any(words in line for line in screen.display):
+        while words not in self._glass.text:
             if self.ended or time.monotonic() - begun > seconds:
-                shown = self.picture()
-                raise Finding(f"{words!r} did not show within {seconds:g} s:\n{shown}")
+                raise Finding(f"{words!r} did not show within {seconds:g} s:\n{self.picture()}")
             self._wait(0.02)
-        self._picture = None
         return time.monotonic() - begun
+
+    def look(self) -> dict[str, Any] | None:
+        """Have the app tell what it means to show; Finding unless that is what is shown.
+
+        None when it paints all the time, or has given the terminal away, or ends.
+        """
+        self._meant.clear()
+        deadline = time.monotonic() + PATIENCE_S
+        os.kill(self.pid, signal.SIGUSR2)
+        while not self._meant:
+            if self.ended or self.away:
+                return None
+            if time.monotonic() > deadline:
+                raise Finding(f"no picture within {PATIENCE_S:g} s\n{self.stacks()}")
+            self._wait(0.01)
+            self._read_told()
+        meant = self._meant.pop()
+        if meant is None or meant["size"] != [self.columns, self.rows]:
+            return None
+        while meant["number"] not in self._glass.seen:
+            if self.ended or time.monotonic() > deadline:
+                return None
+            self._wait(0.01)
+        self._compare(meant)
+        return meant
+
+    def _compare(self, meant: dict[str, Any]) -> None:
+        shown, cursor = self._glass.seen.pop(meant["number"])
+        self._glass.seen.clear()
+        cells = painted(self.columns, self.rows, meant["cells"])
+        anew = painted(self.columns, self.rows, meant["anew"])
+        wrong = differing(shown, cells)
+        if wrong:
+            raise Finding("the terminal shows what is not meant:\n" + "\n".join(wrong))
+        wrong = differing(cells, anew)
+        if wrong:
+            raise Finding("a widget did not paint what it has now:\n" + "\n".join(wrong))
+        if list(cursor) != meant["cursor"] or meant["cursor"] != meant["caret"]:
+            raise Finding(f"the cursor is at {cursor}, not {meant['cursor']}, {meant['caret']}")
+        if meant["twice"]:
+            raise Finding(f"rows are shown twice: {meant['twice']}")
+        text = "\n".join("".join(cell[0] for cell in row) for row in shown)
+        if never := NEVER.search(text):
+            raise Finding(f"{never[0]!r} is shown:\n{text}")
 
     def wait(self) -> int:
         """Read to the end; return the exit code, negative for a signal."""

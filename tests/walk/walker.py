@@ -39,6 +39,8 @@ ESCAPED_S = 0.06
 """After so long an escape is a key of its own."""
 ANSWER_S = 30.0
 KEPT = 400
+LOOKS = 1 / 8
+"""How often what is shown is compared with what is meant."""
 
 
 class Walker:
@@ -61,6 +63,8 @@ class Walker:
         self.starts = 0
         self.slowest_s, self.slowest = 0.0, ""
         """How long an answer took at most, and to what."""
+        self.looks = Counter[bool]()
+        """Whether what is shown could be compared."""
         self.last: deque[str] = deque(maxlen=KEPT)
         self.addresses: Counter[str] = Counter(dict.fromkeys(lines.addresses(place.names), 0))
         self._env = {**place.env, "TERM": term}
@@ -102,6 +106,8 @@ class Walker:
             self.keys[name] += 1
             self.used[screen, name] += 1
         seat.keys.clear()
+        if not (seat.ended or seat.away) and self.choice.random() < LOOKS:
+            self._look()
         if not (seat.ended or seat.away):
             self.screens[self._where()] += 1
             self.offered |= {(seat.screen, name) for name in seat.active}
@@ -236,6 +242,9 @@ class Walker:
         self._sit_down()
 
     # What must be true
+
+    def _look(self) -> None:
+        self.looks[self.seat.look() is not None] += 1
 
     def home(self) -> None:
         """Find the way to the tables."""

@@ -2,7 +2,8 @@
 
 Each line of the file: `key NAME SCREEN FOCUS` before a key is acted upon; `here SCREEN FOCUS
 ADDRESS KEY…` once all that was typed before focus came back (CSI I) has been acted upon;
-`away` and `back` around a time without the terminal; `bug TEXT` for what would be lost elsewhere.
+`picture JSON` when SIGUSR2 asks for one; `away` and `back` around a time without the terminal;
+`bug TEXT` for what would be lost elsewhere.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def watch(path: str) -> None:
 
     from textual.events import AppFocus, Key
 
+    from tests.walk.pictures import Pictures
     from tui.app import LimpetApp
 
     told = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - as long as the app
@@ -45,6 +47,8 @@ def watch(path: str) -> None:
         if isinstance(event, Key):
             tell("key", event.key, *_place(self))
         elif isinstance(event, AppFocus):
+            if "pictures" not in vars(self):
+                vars(self)["pictures"] = Pictures(self, tell)
             _when_done(self, event, tell)
         await plain_event(self, event)
 

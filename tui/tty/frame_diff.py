@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Rows = Iterable[tuple[int, int, list[Strip]]]
 
 UNKNOWN: Cell = ("", "unknown", "")
+CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)))
+"""Characters that would steer the terminal; Textual counts no cell for them."""
 UNSEEN_ON_BLANKS = frozenset(("", "0", "1", "2", "3", "5"))
 """Attributes that do not show without a letter: none, bold, dim, italic, blinking."""
 JOIN = 6
@@ -91,6 +93,8 @@ def _cells(strips: list[Strip], colours: ColorSystem) -> tuple[list[Cell], bool]
             if control:
                 continue
             sgr, link = _codes(style, colours)
+            if not text.isprintable():
+                text = text.translate(CONTROLS)
             if text.isascii():
                 cells += [(letter, sgr, link) for letter in text]
                 continue
@@ -230,6 +234,8 @@ class FrameDiffApp(App[int], inherit_bindings=False):
         super()._resume_signal()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        # Textual notes the place when a key moves it, which may be before the line has its own.
+        self.cursor_position = getattr(self.focused, "cursor_screen_offset", self.cursor_position)
         driver = self._driver
         if (
             not self.frame_diff

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.answers import visible
 from tui.theme import Tones, glyphs, plain
 from tui.widgets.ansi import over
 from tui.widgets.log.ring import Matches
@@ -191,7 +192,7 @@ class Output(ScrollView, can_focus=True):
     def _wrap(self, block: Block, width: int) -> list[Parts]:
         lines: list[Parts] = []
         if block.line:
-            head: Parts = [(f"{self._glyphs.prompt} ", "accent"), (block.line, "bold")]
+            head: Parts = [(f"{self._glyphs.prompt} ", "accent"), (visible(block.line), "bold")]
             if block.note:
                 head.append((f"   {block.note}", block.tone))
             if block.folded:
