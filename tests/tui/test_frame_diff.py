@@ -120,13 +120,41 @@ async def _play(app: LimpetApp, width: int, height: int) -> tuple[Cells, int]:
         await pilot.pause()
         await pilot.press("j")
         await pilot.pause()
-        driver = app._driver
-        assert isinstance(driver, RecordingDriver)
-        sent = "".join(driver.sent)
-    screen = pyte.Screen(width, height)
-    pyte.Stream(screen).feed(re.sub(r"\x1b\[[<=>?][0-9;]*\$?[a-zA-Z]", "", sent))
+        sent = _sent(app)
+    screen = _shown(sent, width, height)
     screen.resize(height - 2, width - 7)
     return cells(screen), len(sent)
+
+
+def _shown(sent: str, width: int, height: int) -> pyte.Screen:
+    screen = pyte.Screen(width, height)
+    pyte.Stream(screen).feed(re.sub(r"\x1b\[[<=>?][0-9;]*\$?[a-zA-Z]", "", sent))
+    return screen
+
+
+def _sent(app: LimpetApp) -> str:
+    assert isinstance(app._driver, RecordingDriver)
+    return "".join(app._driver.sent)
+
+
+async def test_the_cursor_is_where_the_line_has_it(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app(driver_class=RecordingDriver)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        for keys in (("colon", "p"), ("left",), ("escape", "colon")):
+            await pilot.press(*keys)
+            await pilot.pause()
+            cursor = _shown(_sent(app), 80, 24).cursor
+            assert (cursor.x, cursor.y) == app.dashboard.bar.line.cursor_screen_offset
+
+
+async def test_a_line_that_was_pasted_steers_nothing(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app(driver_class=RecordingDriver)
+    async with app.run_test(headless=False, size=(160, 50)) as pilot:
+        await pilot.pause()
+        app.dashboard.output.begin("ps\t-a \x1b[2J")
+        await pilot.pause()
+        shown = _shown(_sent(app), 160, 50).display
+        assert any("ps      -a \\x1b[2J" in line for line in shown)
 
 
 async def test_the_app_looks_the_same_with_fewer_bytes(
