@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual._compositor import Compositor
+from textual.events import Resize
+from textual.geometry import Size
 from textual.strip import Strip
 
 from tests.screen_cells import cells
@@ -140,11 +142,29 @@ def _sent(app: LimpetApp) -> str:
 async def test_the_cursor_is_where_the_line_has_it(make_app: Callable[..., LimpetApp]) -> None:
     app = make_app(driver_class=RecordingDriver)
     async with app.run_test(headless=False, size=(80, 24)) as pilot:
-        for keys in (("colon", "p"), ("left",), ("escape", "colon")):
-            await pilot.press(*keys)
-            await pilot.pause()
-            cursor = _shown(_sent(app), 80, 24).cursor
-            assert (cursor.x, cursor.y) == app.dashboard.bar.line.cursor_screen_offset
+        await pilot.press("colon", "p")
+        await pilot.resize_terminal(60, 18)
+        await pilot.pause()
+        cursor = _shown(_sent(app), 60, 18).cursor
+        assert (cursor.x, cursor.y) == app.dashboard.bar.line.cursor_screen_offset
+
+
+async def test_a_terminal_that_had_another_size_for_a_moment_is_painted_anew(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app(driver_class=RecordingDriver)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        await pilot.pause()
+        driver = app._driver
+        assert isinstance(driver, RecordingDriver)
+        for others in ((), ((40, 10),), ((40, 10), (90, 30))):
+            driver.sent.clear()
+            for size in (*others, (80, 24)):
+                app.post_message(Resize(Size(*size), Size(*size)))
+            await pilot.pause(0.1)
+            shown = _shown(_sent(app), 80, 24).display
+            assert shown[0].startswith(" limpet")
+            assert shown[1].startswith("─ 1 Containers")
 
 
 async def test_a_line_that_was_pasted_steers_nothing(make_app: Callable[..., LimpetApp]) -> None:

@@ -320,6 +320,20 @@ async def test_pasted_lines_are_not_lost(make_app: Callable[..., LimpetApp]) -> 
         await until(pilot, lambda: "Limpet 0" in session(app))
 
 
+async def test_what_cannot_be_seen_is_not_pasted(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        bar = app.dashboard.bar
+        await pilot.press("colon")
+        app.post_message(Paste("ps\t\x1b[31m\x00-a\x07"))
+        await until(pilot, lambda: bar.line.value == "ps [31m-a")
+        await pilot.press("ctrl+u")
+        app.post_message(Paste("ps\r\n\x1bimages\x00\r\n"))
+        await until(pilot, lambda: bar.script is not None and bar.script.text == "ps\nimages")
+        app.post_message(Paste("\x9b\t1"))
+        await until(pilot, lambda: bar.script is not None and bar.script.text == "ps\nimages 1")
+
+
 async def test_a_letter_typed_behind_enter_is_not_of_that_line(
     make_app: Callable[..., LimpetApp],
 ) -> None:

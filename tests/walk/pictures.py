@@ -9,7 +9,11 @@ import time
 import traceback
 from contextlib import contextmanager
 
+from rich.segment import Segment
 from textual._context import visible_screen_stack
+from textual.strip import Strip
+
+from tui.frame_diff import CONTROLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,11 +131,16 @@ class Pictures:
         finally:
             visible_screen_stack.reset(token)
         return "".join(
-            f"\x1b[{y + 1};{x + 1}H{strip.render(self._app.console)}"
+            f"\x1b[{y + 1};{x + 1}H{sent(strip).render(self._app.console)}"
             for y, chop in enumerate(chops)
             for x, strip in chop.items()
             if strip
         )
+
+
+def sent(strip: Strip) -> Strip:
+    """Return the strip without characters that must never be sent."""
+    return Strip([Segment(text.translate(CONTROLS), style) for text, style, _ in strip])
 
 
 def _waits(widget: Widget) -> bool:

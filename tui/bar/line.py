@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from tui.bar.line_words import paint
 from tui.theme import Tones
-from tui.widgets.keys_in_order import KeysInOrder
+from tui.widgets.keys_in_order import KeysInOrder, typable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,10 +151,11 @@ class BarInput(KeysInOrder, Input):
             self._bar.script.action_edit()
 
     def _on_paste(self, event: events.Paste) -> None:
-        if len(event.text.strip().splitlines()) > 1:
+        text = typable(event.text.strip())
+        if "\n" in text:
             event.stop()
             event.prevent_default()
-            self.call_later(self._bar.grow, self.value + event.text.strip())
+            self.call_later(self._bar.grow, self.value + text)
 
     def action_find_history(self) -> None:
         """Look for a line of the past."""

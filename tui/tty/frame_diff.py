@@ -229,6 +229,12 @@ class FrameDiffApp(App[int], inherit_bindings=False):
             yield
         self.forget_frame()
 
+    def on_resize(self) -> None:
+        """Paint everything anew, also when a size is as before: the terminal was another since."""
+        self.forget_frame()
+        if self.screen_stack:
+            self.screen.refresh()
+
     def _resume_signal(self) -> None:
         self.forget_frame()
         super()._resume_signal()
@@ -239,7 +245,7 @@ class FrameDiffApp(App[int], inherit_bindings=False):
         driver = self._driver
         if (
             not self.frame_diff
-            or not isinstance(renderable, LayoutUpdate | ChopsUpdate)
+            or not isinstance(renderable, LayoutUpdate | ChopsUpdate | None)
             or self._batch_count
             or not self._running
             or self._closed
@@ -249,20 +255,20 @@ class FrameDiffApp(App[int], inherit_bindings=False):
         ):
             super()._display(screen, renderable)
             return
-        self._frame.resize(*self.size)
-        rows = (
-            _layout_rows(renderable)
-            if isinstance(renderable, LayoutUpdate)
-            else _chop_rows(renderable)
-        )
-        colours = self.console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001
-        sequence = self._frame.update(rows, colours)
+        sequence = self._sequence(renderable) if renderable else ""
         cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
         if sequence or cursor != self._cursor_shown:
             self._cursor_shown = cursor
             super()._display(screen, _Changes(sequence))  # type: ignore[arg-type]
         else:
             self.post_display_hook()
+
+    def _sequence(self, update: LayoutUpdate | ChopsUpdate) -> str:
+        """Return what differs from what the terminal shows."""
+        self._frame.resize(*self.size)
+        rows = _layout_rows(update) if isinstance(update, LayoutUpdate) else _chop_rows(update)
+        colours = self.console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001
+        return self._frame.update(rows, colours)
 
 
 def _layout_rows(update: LayoutUpdate) -> Rows:

@@ -6,9 +6,18 @@ from textual.events import Key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from textual.events import Paste
     from textual.widget import Widget
 else:
     Widget = object  # a second widget among the bases would take the first one's styles away
+
+UNTYPED = {**dict.fromkeys((*range(0x20), *range(0x7F, 0xA0))), 9: " ", 10: "\n"}
+"""Characters that a line cannot show: a tab parts words as a blank does."""
+
+
+def typable(text: str) -> str:
+    """Return what was pasted without what cannot be typed into a line."""
+    return "\n".join(text.splitlines()).translate(UNTYPED)
 
 
 class KeysInOrder(Widget):
@@ -22,6 +31,10 @@ class KeysInOrder(Widget):
     def left(self) -> bool:
         """Whether a key before has given the keys to something else."""
         return self.app.focused is not self
+
+    def on_paste(self, event: Paste) -> None:
+        """Take only what a line can show."""
+        event.text = typable(event.text)
 
     async def _on_key(self, event: Key) -> None:
         if self.left:
