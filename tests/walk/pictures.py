@@ -13,7 +13,7 @@ from rich.segment import Segment
 from textual._context import visible_screen_stack
 from textual.strip import Strip
 
-from tui.frame_diff import CONTROLS
+from tui.tty.frame_diff import CONTROLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
