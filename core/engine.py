@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from core.containers.host import Host
     from core.containers.lifecycle import Containers
     from core.containers.supervision.launcher import Launcher
-    from core.events import Watcher
     from core.images.reference import Reference
     from core.images.store import ImageStore
     from core.jobs import Jobs
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from core.operations.updates import Updates
     from core.trash import Trash
     from core.volumes.store import VolumeStore
+    from core.watcher import Watcher
 
 
 class Engine:
@@ -136,7 +136,7 @@ class Engine:
     @part
     def watcher(self) -> Watcher:
         """Notices changes made by any limpet on this host."""
-        from core.events import Watcher
+        from core.watcher import Watcher
 
         return Watcher(self.paths)
 

@@ -6,7 +6,7 @@ import os
 
 from core.linux.libc import c_char_p, c_int, c_uint, check, function
 
-IN_MODIFY, IN_ATTRIB, IN_MOVED_TO, IN_CREATE, IN_DELETE = 2, 4, 0x80, 0x100, 0x200
+IN_MODIFY, IN_ATTRIB, IN_MOVED_TO, IN_CREATE = 2, 4, 0x80, 0x100
 
 _inotify_init1 = function("inotify_init1", c_int)
 _inotify_add_watch = function("inotify_add_watch", c_int, c_char_p, c_uint)

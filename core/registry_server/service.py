@@ -61,7 +61,6 @@ class Service:
         self.blobs = BlobAnswers(
             paths, self._repositories, blobs, self._thread, upstream, redirect=redirect
         )
-        self.requests = 0
         self._answers: dict[tuple[str, str], Answer] = {
             ("ping", "GET"): self._ping,
             ("catalog", "GET"): self.manifests.catalog,
@@ -81,7 +80,6 @@ class Service:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; whatever goes wrong becomes the specification's error document."""
-        self.requests += 1
         try:
             response = await self._answer(request)
         except Refusal as refusal:

@@ -25,9 +25,12 @@ def environment(paths: Paths, home: Path) -> dict[str, str]:
     }
 
 
-def run(*command: str | Path) -> str:
-    """Run a program that has to succeed; return its stdout."""
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+def run(*command: str | Path, **variables: str) -> str:
+    """Run a program that has to succeed, with more variables; return its stdout."""
+    result = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=60,
+        env={**os.environ, **variables},
+    )  # fmt: skip
     assert result.returncode == 0, f"{command}: {result.stderr}"
     return result.stdout
 

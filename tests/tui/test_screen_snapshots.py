@@ -21,7 +21,7 @@ from core.commands.result import Column, Table
 from core.commands.system import df, system, trash
 from core.containers.supervision.samples import Sample
 from core.errors import BuildError, NotFound
-from core.event_stream import Event
+from core.events import Event
 from core.images.index import FileEntry
 from core.model import LayerInfo, Usage
 from core.registry import browse, client

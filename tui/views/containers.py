@@ -34,7 +34,7 @@ def container(engine: Engine, name: str, keys: Keys, tab: str = "") -> Screen[No
         return day_lines(engine.containers.history(name, DAY_S), time.time(), glyphs())
 
     def happened() -> list[Line]:
-        from core.event_stream import look, past
+        from core.events import look, past
 
         events = past(look(engine), 0, time.time())
         mine = (event for event in events if ("name", name) in event.attributes)

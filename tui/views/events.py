@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from core.engine import Engine
-    from core.event_stream import Event
+    from core.events import Event
 
 EVENTS_S = 24 * 3600
 """How far back events are told."""
@@ -19,7 +19,7 @@ EVENTS_S = 24 * 3600
 
 def events(engine: Engine) -> Screen[None]:
     """Return what happens to containers, images, networks and volumes, as a log that grows."""
-    from core.event_stream import follow
+    from core.events import follow
     from tui.screens.logs import LogsScreen
 
     def source(stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:

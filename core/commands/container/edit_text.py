@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from core.commands.container.edit import differences
+from core.commands.container.differences import differences
 from core.commands.container.run_words import in_lines, own_options, run_words
 from core.commands.grammar import REGISTRY, parse
 from core.commands.result import Foreground

@@ -7,7 +7,7 @@ they were made of.
 from __future__ import annotations
 
 from core.commands.grammar import Args, positional, verb
-from core.commands.options.create_options import THROTTLES
+from core.commands.options.resource_options import THROTTLES
 from core.commands.result import Result, Text
 
 TYPE_CHECKING = False

@@ -7,7 +7,8 @@ import os
 from core.commands.grammar import flag, option, positional, rest
 from core.commands.options import absent_options, limit_values, mount_values, values
 from core.commands.options.monitor_options import monitor_options
-from core.commands.options.network_options import Networked, network_options
+from core.commands.options.network_options import network_options
+from core.commands.options.resource_options import Limited, resource_options
 from core.containers.configuration.options import ContainerOptions
 from core.errors import Conflict, UsageError
 
@@ -16,11 +17,8 @@ if TYPE_CHECKING:
     from core.containers.configuration.options import Mount
     from core.engine import Engine
 
-THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice",
-             "throttleWriteIOPSDevice")  # fmt: skip
 
-
-class Create(Networked):
+class Create(Limited):
     """Options of `create`."""
 
     absent = absent_options.RUN
@@ -65,85 +63,6 @@ class Create(Networked):
     )  # fmt: skip
     entrypoint: str | None = option(
         "--entrypoint", help="program instead of the image's", default=None, metavar="PROGRAM"
-    )
-    memory: int = option(
-        "-m", "--memory", help="memory limit", default=0, metavar="SIZE", convert=values.size
-    )
-    memory_swap: int = option(
-        "--memory-swap", help="memory and swap together; -1: any swap", default=0, metavar="SIZE",
-        convert=limit_values.swap,
-    )  # fmt: skip
-    memory_reservation: int = option(
-        "--memory-reservation", help="memory that is left to it when others want it", default=0,
-        metavar="SIZE", convert=values.size,
-    )  # fmt: skip
-    memory_swappiness: int = option(
-        "--memory-swappiness", help="how readily it is swapped, 0 to 100; cgroup v1", default=-1,
-        metavar="N", convert=limit_values.percent,
-    )  # fmt: skip
-    oom_kill_disable: bool = flag("--oom-kill-disable", help="wait for memory, do not be killed")
-    oom_score_adj: int = option(
-        "--oom-score-adj", help="likelier (1000) or less likely (-1000) to be killed", default=0,
-        metavar="N", convert=limit_values.oom_score,
-    )  # fmt: skip
-    cpus: float = option(
-        "--cpus", help="how many processors' worth of time", default=0.0, metavar="N",
-        convert=values.number,
-    )  # fmt: skip
-    cpu_shares: int = option(
-        "-c", "--cpu-shares", help="its share when others want time; 1024 is usual", default=0,
-        metavar="N", convert=limit_values.shares,
-    )  # fmt: skip
-    cpu_period: int = option(
-        "--cpu-period", help="period of the quota", default=0, metavar="MICROSECONDS",
-        convert=values.whole,
-    )  # fmt: skip
-    cpu_quota: int = option(
-        "--cpu-quota", help="time in each period", default=0, metavar="MICROSECONDS",
-        convert=values.whole,
-    )  # fmt: skip
-    cpuset_cpus: str = option(
-        "--cpuset-cpus", help="the processors it may use", metavar="0-2,4",
-        convert=limit_values.cpu_set,
-    )  # fmt: skip
-    cpuset_mems: str = option(
-        "--cpuset-mems", help="the memory nodes it may use", metavar="0,1",
-        convert=limit_values.cpu_set,
-    )  # fmt: skip
-    pids_limit: int = option(
-        "--pids-limit", help="most processes; 0: no limit", default=-1, metavar="N",
-        convert=values.whole,
-    )  # fmt: skip
-    blkio_weight: int = option(
-        "--blkio-weight", help="its share of disks, 10 to 1000", default=0, metavar="N",
-        convert=limit_values.weight,
-    )  # fmt: skip
-    device_read_bps: tuple[tuple[str, int], ...] = option(
-        "--device-read-bps", help="bytes a second read from a disk", many=True,
-        metavar="DEVICE:SIZE", convert=limit_values.bytes_rate,
-    )  # fmt: skip
-    device_write_bps: tuple[tuple[str, int], ...] = option(
-        "--device-write-bps", help="bytes a second written to a disk", many=True,
-        metavar="DEVICE:SIZE", convert=limit_values.bytes_rate,
-    )  # fmt: skip
-    device_read_iops: tuple[tuple[str, int], ...] = option(
-        "--device-read-iops", help="reads a second from a disk", many=True, metavar="DEVICE:N",
-        convert=limit_values.operations_rate,
-    )  # fmt: skip
-    device_write_iops: tuple[tuple[str, int], ...] = option(
-        "--device-write-iops", help="writes a second to a disk", many=True, metavar="DEVICE:N",
-        convert=limit_values.operations_rate,
-    )  # fmt: skip
-    ulimit: tuple[tuple[str, int, int], ...] = option(
-        "--ulimit", help="a limit of each process", many=True, metavar="NAME=SOFT[:HARD]",
-        convert=limit_values.ulimit,
-    )  # fmt: skip
-    sysctl: tuple[tuple[str, str], ...] = option(
-        "--sysctl", help="a kernel parameter of its own", many=True, metavar="NAME=VALUE",
-        convert=limit_values.sysctl,
-    )  # fmt: skip
-    shm_size: int = option(
-        "--shm-size", help="size of /dev/shm", default=0, metavar="SIZE", convert=values.size
     )
     device: tuple[tuple[str, str, str], ...] = option(
         "--device", help="a device of the host", many=True, metavar="HOST[:PATH][:rwm]",
@@ -227,13 +146,6 @@ class Create(Networked):
 def container_options(engine: Engine, args: Create) -> ContainerOptions:
     """Return what the options ask for.  Raises UsageError, NotFound for another container."""
     security = dict(args.security_opt)
-    if args.memory_swap > 0 and args.memory_swap < args.memory:
-        raise UsageError(
-            "--memory-swap is memory and swap together, so it cannot be below --memory",
-            hint="--memory-swap -1 for any swap",
-        )
-    if args.cpus and (args.cpu_quota or args.cpu_period):
-        raise UsageError("--cpus and --cpu-quota say the same", hint="leave one of them out")
     labels = values.lines_of(args.label_file, "--label-file", values.label)
     env = values.lines_of(args.env_file, "--env-file", values.environment)
     return ContainerOptions(
@@ -249,24 +161,6 @@ def container_options(engine: Engine, args: Create) -> ContainerOptions:
         user=args.user,
         groups=args.group_add,
         mounts=_mounts(engine, args),
-        memory_bytes=args.memory,
-        memory_swap_bytes=args.memory_swap,
-        memory_reservation_bytes=args.memory_reservation,
-        memory_swappiness=args.memory_swappiness,
-        oom_kill_disable=args.oom_kill_disable,
-        oom_score_adj=args.oom_score_adj,
-        cpus=args.cpus,
-        cpu_shares=args.cpu_shares,
-        cpu_period_us=args.cpu_period,
-        cpu_quota_us=args.cpu_quota,
-        cpuset_cpus=args.cpuset_cpus,
-        cpuset_mems=args.cpuset_mems,
-        pids_limit=args.pids_limit,
-        blkio_weight=args.blkio_weight,
-        throttles=_throttles(args),
-        ulimits=args.ulimit,
-        sysctls=args.sysctl,
-        shm_bytes=args.shm_size,
         devices=args.device,
         device_rules=args.device_cgroup_rule,
         pid=_namespace(engine, args.pid),
@@ -288,6 +182,7 @@ def container_options(engine: Engine, args: Create) -> ContainerOptions:
         stop_signal=args.stop_signal,
         stop_timeout_s=args.stop_timeout,
     ).replace(
+        **resource_options(args),
         **monitor_options(args),
         **network_options(args, engine.config["container", "network"]),
     )
@@ -309,16 +204,6 @@ def _namespace(engine: Engine, word: str) -> str:
     if not word.startswith("container:"):
         return word
     return "container:" + engine.containers.resolve(word.removeprefix("container:")).id
-
-
-def _throttles(args: Create) -> tuple[tuple[str, str, int], ...]:
-    given = (args.device_read_bps, args.device_write_bps, args.device_read_iops,
-             args.device_write_iops)  # fmt: skip
-    return tuple(
-        (kind, path, rate)
-        for kind, rates in zip(THROTTLES, given, strict=True)
-        for path, rate in rates
-    )
 
 
 def reserve_cidfile(path: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.commands.grammar import Args, option
 from core.commands.options import limit_values, values
-from core.errors import UsageError
+from core.commands.options.resource_options import check_cpus, check_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,18 +92,13 @@ def with_limits(options: ContainerOptions, args: Limits) -> ContainerOptions:
     """Return the options with what was said.  Raises UsageError where it does not fit."""
     said = {field: value for name, field in FIELDS.items()
             if (value := getattr(args, name)) is not None}  # fmt: skip
-    if said.get("cpus") and (said.get("cpu_quota_us") or said.get("cpu_period_us")):
-        raise UsageError("--cpus and --cpu-quota say the same", hint="leave one of them out")
+    check_cpus(said.get("cpus"), said.get("cpu_quota_us"), said.get("cpu_period_us"))
     if said.get("cpus"):
         said |= {"cpu_quota_us": 0, "cpu_period_us": 0}
     elif said.get("cpu_quota_us"):
         said["cpus"] = 0.0
     changed = options.replace(**said)
-    if 0 < changed.memory_swap_bytes < changed.memory_bytes:
-        raise UsageError(
-            "memory and swap together (--memory-swap) would be below --memory",
-            hint="give --memory-swap too; -1 is any swap, 0 twice the memory",
-        )
+    check_memory(changed.memory_bytes, changed.memory_swap_bytes)
     if changed.memory_swap_bytes > 0 and not changed.memory_bytes:
         changed = changed.replace(memory_swap_bytes=0)
     return changed

@@ -44,7 +44,7 @@ def unit_install(engine: Engine, args: Unit) -> Result:
 
     It is an active unit that systemd stops, and its containers with it, as the host goes down.
     """
-    from core.units import install_unit, linger_command, lingers, start_unit
+    from core.systemd_units import install_unit, linger_command, lingers, start_unit
 
     name, text = _unit(engine, args.container)
     path = install_unit(name, text)
@@ -61,14 +61,14 @@ def unit_install(engine: Engine, args: Unit) -> Result:
 @verb("unit remove", Unit, "Take the systemd unit away again", "unit rm")
 def unit_remove(engine: Engine, args: Unit) -> Result:
     """Remove it; the container itself may be gone already."""
-    from core.units import remove_unit, unit_name
+    from core.systemd_units import remove_unit, unit_name
 
     return Text(remove_unit(unit_name(args.container)))
 
 
 def _unit(engine: Engine, container: str) -> tuple[str, str]:
     """Return name and text of a unit."""
-    from core.units import limpet_command, unit_name, unit_text
+    from core.systemd_units import limpet_command, unit_name, unit_text
 
     if container:
         container = engine.containers.resolve(container).name

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.engine import Engine
-    from core.event_stream import Event
+    from core.events import Event
 
 TYPES = ("container", "image", "network", "volume")
 
@@ -47,7 +47,7 @@ class Events(Args):
 )
 def events(engine: Engine, args: Events) -> Result:
     """Stream them, a line an event."""
-    from core.event_stream import follow
+    from core.events import follow
 
     fits = chosen(args.filter)
     show = _shower(args.format)

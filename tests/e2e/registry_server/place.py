@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 from pathlib import Path
 
 from core.config import Config
@@ -15,19 +13,11 @@ from core.paths import Paths
 from core.registry.pull import pull
 from core.registry_server.blobs import ServedBlobs
 from core.registry_server.garbage import Collected, collect
+from tests.e2e.command_line import run
 from tests.own_registry import OwnRegistry
 
 NOISE = random.Random(7).randbytes(3 << 20)
 INSECURE = "--tls-verify=false"
-
-
-def run(*command: str | Path, **environment: str) -> str:
-    result = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, timeout=60,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-    assert result.returncode == 0, f"{command}: {result.stderr}"
-    return result.stdout
 
 
 def copy_in(layout: Path, name: str, *options: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from core.registry_server.blobs import ServedBlobs
 from core.registry_server.bucket import open_bucket
 from core.registry_server.garbage import Collected, collect
 from core.registry_server.server import ServeOptions, serve
+from tests.e2e.command_line import run
 from tests.fixture_images import write_oci_layout
 from tests.hostile_registry import digest_of, layer_tar
 from tests.own_registry import OwnRegistry
@@ -123,11 +123,6 @@ def test_images_go_to_the_bucket_and_come_back(
 
 def copy(source: str, target: str) -> None:
     run("skopeo", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false", source, target)
-
-
-def run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("size", [0, 1, PART - 1, PART, 2 * PART, len(NOISE)])

@@ -19,13 +19,8 @@ from core.registry.browse import describe_tags, referrers
 from core.registry.client import RegistryClient
 from core.registry.credentials import login
 from core.registry.push import push
-from tests.e2e.registry_server.place import (
-    INSECURE,
-    blob_files,
-    copy_in,
-    do_pull,
-    run,
-)
+from tests.e2e.command_line import run
+from tests.e2e.registry_server.place import INSECURE, blob_files, copy_in, do_pull
 from tests.fault_proxy import FaultProxy, cut
 from tests.fixture_images import Registry, make_certificate, write_oci_layout
 from tests.hostile_registry import layer_tar

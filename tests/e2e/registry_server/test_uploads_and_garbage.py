@@ -21,15 +21,8 @@ from core.paths import Paths
 from core.registry.push import push
 from core.registry_server.garbage import Collected
 from core.registry_server.server import ServeOptions, serve
-from tests.e2e.command_line import LIMPET
-from tests.e2e.registry_server.place import (
-    NOISE,
-    blob_files,
-    copy_in,
-    do_pull,
-    run,
-    sweep,
-)
+from tests.e2e.command_line import LIMPET, run
+from tests.e2e.registry_server.place import NOISE, blob_files, copy_in, do_pull, sweep
 from tests.fault_proxy import FaultProxy, Handler
 from tests.fixture_images import write_oci_layout
 from tests.hostile_registry import layer_tar

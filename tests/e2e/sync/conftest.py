@@ -10,11 +10,8 @@ from core.config import Config
 from core.database import Database
 from core.images.store import ImageStore
 from core.paths import Paths
-from tests.e2e.sync.ends import (
-    NOISE,
-    push_index,
-    run,
-)
+from tests.e2e.command_line import run
+from tests.e2e.sync.ends import NOISE, push_index
 from tests.fixture_images import Registry, write_oci_layout
 from tests.hostile_registry import layer_tar
 from tests.own_registry import OwnRegistry

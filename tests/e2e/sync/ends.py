@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 from pathlib import Path
 
 from core.config import Config
@@ -13,6 +12,7 @@ from core.jobs import Job
 from core.registry.sync.plan import SyncPlan
 from core.registry.sync.rules import read_rules
 from core.registry.sync.runs import Report, plan_rules, run_rules
+from tests.e2e.command_line import run
 from tests.fixture_images import Registry
 
 TYPE_CHECKING = False
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 
 NOISE = random.Random(8).randbytes(3 << 20)
 ARM = "linux/s390x"
-
-
-def run(*command: str | Path) -> str:
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    assert result.returncode == 0, f"{command}: {result.stderr}"
-    return result.stdout
 
 
 def push_index(registry: Registry, name: str, parts: list[str]) -> None:

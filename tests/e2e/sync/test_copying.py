@@ -20,6 +20,7 @@ from core.registry.sync.disk_ends import DirectoryEnd
 from core.registry.sync.rules import read_rules
 from core.registry.sync.runs import check_reports, rule_states
 from core.trash import Trash
+from tests.e2e.command_line import run
 from tests.e2e.sync.ends import (
     ARM,
     NOISE,
@@ -29,7 +30,6 @@ from tests.e2e.sync.ends import (
     digest,
     plan,
     rule,
-    run,
     sync,
 )
 from tests.fault_proxy import FaultProxy

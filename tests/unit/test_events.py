@@ -8,7 +8,7 @@ import pytest
 
 from core.commands.system.events import chosen, document_of, line_of
 from core.errors import UsageError
-from core.event_stream import Event, Look, between, past
+from core.events import Event, Look, between, past
 from core.model import ContainerInfo
 
 TYPE_CHECKING = False

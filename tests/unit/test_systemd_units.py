@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import HostError, NotFound
 from core.paths import Paths
-from core.units import install_unit, remove_unit, unit_name, unit_text
+from core.systemd_units import install_unit, remove_unit, unit_name, unit_text
 
 PATHS = Paths("/srv/limpet data", "/run/limpet")
 
