@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from core.errors import Error, HostError, UsageError, disk_error
+from core.errors import Error, HostError, UsageError, disk_error, text_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
         if (refused := disk_error(error)) is not None:
             raise refused from error
         raise
+    except UnicodeEncodeError as error:
+        raise text_error(error) from error
 
 
 def _own_words(verb: Verb, words: Sequence[str]) -> list[str]:

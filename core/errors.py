@@ -112,6 +112,19 @@ def disk_error(error: OSError) -> HostError | None:
     return HostError(f"{where}{error.strerror}", hint=hint, errno=error.errno or 0)
 
 
+def text_error(error: UnicodeEncodeError) -> UsageError:
+    """Return what a word comes to that holds bytes which are no UTF-8, where text is needed.
+
+    Paths may hold them, names and whatever is stored or sent may not.  Python keeps such a byte
+    as half a surrogate pair (PEP 383).  Told in one place, where a command ends.
+    """
+    before, after = error.object[: error.start], error.object[error.start :]
+    word = before.rpartition('"')[2][-40:] + after.partition('"')[0][:40]  # within JSON, too
+    return UsageError(
+        f"{word!r} is not text in UTF-8", hint="locale says which encoding this terminal is in"
+    )
+
+
 class NotPermitted(HostError):
     """A privilege is missing."""
 

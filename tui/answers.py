@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from core.commands.result import Document, Plan, Table, Text
 from core.commands.show import cell, size
-from core.errors import Error, disk_error
+from core.errors import Error, disk_error, text_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def failure(error: Exception, log: str = "") -> list[Parts]:
     """Return an error's message and its next step; `log` is where a bug was written down."""
     if isinstance(error, OSError):
         error = disk_error(error) or error
+    elif isinstance(error, UnicodeEncodeError):
+        error = text_error(error)
     if isinstance(error, Error):
         lines: list[Parts] = [[(visible(error.message), "bad")]]
         lines += [

@@ -207,6 +207,10 @@ def created_at(text: Any) -> float:
         return 0.0
 
 
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON's")
+
+
 def _document(content: bytes, what: str) -> dict[str, Any]:
     import json
 
@@ -214,7 +218,7 @@ def _document(content: bytes, what: str) -> dict[str, Any]:
         raise Corrupt(f"{what}: {len(content)} bytes, {MAX_SIZE} are the limit")
     try:
         text = content.decode()  # json.loads would take UTF-16 and a mark before UTF-8, too
-        document = json.loads(text)
+        document = json.loads(text, parse_constant=_no_constant)
         if "\\ud" in text.lower():
             json.dumps(document, ensure_ascii=False).encode()  # not with half a surrogate pair
     except (ValueError, RecursionError) as error:

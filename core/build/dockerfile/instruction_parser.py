@@ -137,9 +137,11 @@ class _Parser:
             return None
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if isinstance(found, list) and all(isinstance(word, str) for word in found):
+            if "\0" in "".join(found):
+                raise self._error("a zero byte cannot stand in a word")
             return tuple(found)
         if not text.startswith(("[ ", "[[")) and text.rstrip().endswith("]"):
             self._source.warn(

@@ -82,6 +82,11 @@ def parse(name: str, text: str) -> Dockerfile:
 
 def parse_source(source: Source) -> Dockerfile:
     """Do the same for lines whose errors are shown in lines of their own."""
+    for number, line in enumerate(source.lines, 1):
+        if "\0" in line:
+            raise source.error(
+                number, line.index("\0") + 1, "a zero byte", expected="text in UTF-8"
+            )
     directives = _directives(source)
     escape = directives.get("escape", "\\")
     syntax = directives.get("syntax", "")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MAX_DEPTH = 50
+MAX_PUT_IN = 1 << 20
+"""Characters that variables may come to in one text: a few lines that each repeat the one before
+several times would else fill any memory.  execve(2) takes an eighth of it."""
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*|[0-9]+|[@*#?\-$!]")
 MODIFIERS = (":-", ":+", ":?", "-", "+", "?", "##", "#", "%%", "%", "//", "/")
 
@@ -97,6 +100,7 @@ class _Expander:
         self._word = ""
         self._begun = False
         self._depth = 0
+        self._put_in = 0
 
     def whole(self) -> list[str]:
         """Return the words; without `split` there is one."""
@@ -223,7 +227,8 @@ class _Expander:
             self._missing(name)
             return ""
         if modifier in ("/", "//"):
-            return replaced(value, pattern, word, every=modifier == "//")
+            every = modifier == "//"
+            return replaced(value, pattern, lambda: self._counted(word), every=every)
         return trimmed(value, word, modifier)
 
     def _part(self, stop: str, start: int) -> str:
@@ -239,6 +244,12 @@ class _Expander:
         if value is None:
             self._missing(name)
             return ""
+        return self._counted(value)
+
+    def _counted(self, value: str) -> str:
+        self._put_in += len(value)
+        if self._put_in > MAX_PUT_IN:
+            raise WordError(f"its variables come to more than {MAX_PUT_IN} characters", 0)
         return value
 
 
@@ -277,9 +288,12 @@ def trimmed(value: str, pattern: str, modifier: str) -> str:
     return next((value[:at] for at in places if body.fullmatch(value, at)), value)
 
 
-def replaced(value: str, pattern: str, word: str, *, every: bool) -> str:
-    """Return the value with what the pattern matches replaced, once or everywhere."""
+def replaced(value: str, pattern: str, word: Callable[[], str], *, every: bool) -> str:
+    """Return the value with what the pattern matches replaced, once or everywhere.
+
+    `word` is asked for each time what to put there.
+    """
     if not pattern:
         return value
     body = _pattern(pattern, greedy=True)
-    return re.sub(body, lambda _: word, value, count=0 if every else 1, flags=re.DOTALL)
+    return re.sub(body, lambda _: word(), value, count=0 if every else 1, flags=re.DOTALL)

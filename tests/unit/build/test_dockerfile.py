@@ -115,6 +115,16 @@ def test_both_forms_of_env_and_label() -> None:
     assert isinstance(label, Pairs)
 
 
+@pytest.mark.parametrize("text", ["COPY a\0b /x", 'VOLUME ["a\\u0000b"]', 'CMD ["\\u0000"]'])
+def test_a_zero_byte_is_in_no_word(text: str) -> None:
+    assert "zero byte" in refused(f"FROM a\n{text}\n").message
+
+
+def test_a_list_within_lists_without_end_is_no_list() -> None:
+    (_, run) = steps(f"FROM a\nRUN {'[' * 50_000}\n")
+    assert isinstance(run, Run)
+
+
 def test_healthcheck() -> None:
     check, none = steps(
         "FROM a\nHEALTHCHECK --interval=1m30s --retries=2 CMD x y\nHEALTHCHECK NONE"

@@ -38,6 +38,12 @@ def test_expansion(text: str, expected: str) -> None:
     assert expand(text, VALUES) == expected
 
 
+@pytest.mark.parametrize("word", ["$v$v", '"$v$v"', "${v//x/$v}", "${z:-$v$v}"])
+def test_variables_fill_no_memory(word: str) -> None:
+    with pytest.raises(WordError, match="characters"):
+        expand(word, {"v": "x" * 600_000})
+
+
 def test_words_are_cut_outside_quotes_only() -> None:
     assert expand_words("a 'b c' $x \"\" d\\ e", {"x": "1 2"}) == ["a", "b c", "1 2", "", "d e"]
     assert split_words("a 'b c'  d\\ e") == [(0, "a"), (2, "'b c'"), (9, "d\\ e")]
