@@ -6,12 +6,13 @@ out of the directory is refused.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from core.containers.copy.facts import Facts, Keeping, dress
 from core.containers.copy.tree_writer import enter_directory, put_file, put_hardlink, put_special
-from core.errors import Corrupt
+from core.errors import Corrupt, HostError
 from core.images.tar.compression import open_layer
 from core.images.tar.reader import (
     BLOCKDEV,
@@ -36,6 +37,8 @@ PIECE = 1 << 20
 TYPES = {FILE: stat.S_IFREG, DIRECTORY: stat.S_IFDIR, SYMLINK: stat.S_IFLNK, CHAR: stat.S_IFCHR,
          BLOCKDEV: stat.S_IFBLK, FIFO: stat.S_IFIFO}  # fmt: skip
 KEEPING = Keeping(archive=True)
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""What no entry is to blame for."""
 
 
 class _Input:
@@ -90,7 +93,8 @@ def unpack(
 ) -> None:
     """Put all entries into `directory`, which `path` leads to under `root`.
 
-    Directories that are there keep their facts.  Raises Corrupt, UnsafePath, Conflict, OSError.
+    Directories that are there keep their facts.  Raises Corrupt, UnsafePath, Conflict, HostError
+    for an entry that cannot be made there, OSError.
     """
     stream = _Input(read)
     made: list[tuple[str, Facts]] = []
@@ -98,16 +102,19 @@ def unpack(
         check()
         parts = [os.fsdecode(part) for part in split_path(entry.name)]
         if parts:
-            *folders, name = parts
-            if folders:
-                parent = make_dirs(root, "/".join([path, *folders]))
-            else:
-                parent = os.dup(directory)
             try:
-                if _put(stream, root, parent, name, entry, path, progress):
-                    made.append(("/".join([path, *parts]), _facts(entry)))
-            finally:
-                os.close(parent)
+                parent = _parent(root, directory, path, parts[:-1])
+                try:
+                    if _put(stream, root, parent, parts[-1], entry, path, progress):
+                        made.append(("/".join([path, *parts]), _facts(entry)))
+                finally:
+                    os.close(parent)
+            except OSError as error:
+                if error.errno in OF_THE_DISK:
+                    raise
+                raise HostError(
+                    f"{shown(entry.name)} cannot be made: {error.strerror}", errno=error.errno or 0
+                ) from error
         elif entry.kind == FILE:
             stream.read(entry.stored)
     for place, facts in reversed(made):
@@ -117,6 +124,11 @@ def unpack(
             continue  # a later entry, or the container, put something else there
         dress(fd, facts, KEEPING)
         os.close(fd)
+
+
+def _parent(root: int, directory: int, path: str, folders: list[str]) -> int:
+    """Return a descriptor of the directory that an entry goes into, made if it is missing."""
+    return make_dirs(root, "/".join([path, *folders])) if folders else os.dup(directory)
 
 
 def _put(

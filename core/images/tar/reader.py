@@ -32,6 +32,7 @@ MAX_SPARSE = 1 << 20
 """Pieces of the largest sparse map."""
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 XATTR = b"SCHILY.xattr."
+NAMES = (b"path", b"linkpath", b"GNU.sparse.name")
 KNOWN = frozenset((FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO))
 EXTENSIONS = frozenset((b"x", b"g", b"L", b"K"))
 """Headers that say something of the entry behind them."""
@@ -234,7 +235,7 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
         key, equals, value = record[:-1].partition(b"=")
         if end > len(content) or not record.endswith(b"\n") or not equals:
             raise Corrupt("a PAX record that does not end where it says")
-        if key in (b"path", b"linkpath", b"GNU.sparse.name") and b"\0" in value:
+        if b"\0" in (value if key in NAMES else key):
             raise Corrupt("a NUL byte in a PAX name")
         if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
             pieces.append(value)

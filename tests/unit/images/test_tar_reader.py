@@ -176,6 +176,11 @@ def test_a_nul_in_a_pax_name_is_refused(key: bytes) -> None:
         read(archive(pax_header(sparse + pax_record(key, b"a\0b")), entry("a")))
 
 
+def test_a_nul_in_an_attribute_s_name_is_refused() -> None:
+    with pytest.raises(Corrupt, match="NUL"):
+        read(archive(pax_header(pax_record(b"SCHILY.xattr.user.a\0b", b"v")), entry("a")))
+
+
 def test_global_headers_do_not_pile_up() -> None:
     heap = [
         pax_header(b"".join(pax_record(b"%d" % (n * 900 + i), b"") for i in range(900)), b"g")
