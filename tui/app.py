@@ -14,9 +14,10 @@ from textual.events import InputEvent
 from textual.filter import Monochrome, NoColor
 
 from core import garbage
+from core.commands.key_changes import named
 from core.linux.heap import limit_arenas
 from tui.bridge import Answered, Bridge, Changed
-from tui.keymap import Keymap, named
+from tui.keymap import Keymap
 from tui.open_screens import OpensScreens
 from tui.remembered import recall, remember
 from tui.screens.dashboard.screen import DashboardScreen
@@ -61,6 +62,7 @@ class LimpetApp(OpensScreens):
         Binding("alt+right", "travel(1)", "The screen after"),
         Binding("colon", "command", "The command line"),
         Binding("question_mark", "help_here", "What can be done here"),
+        Binding("M", "commands", "All commands"),
         Binding("alt+m", "bookmark", "Keep a bookmark here, or drop it"),
         Binding("apostrophe", "bookmarks", "Go to a bookmark, or to what was seen last"),
     ]
@@ -146,8 +148,7 @@ class LimpetApp(OpensScreens):
             on_hang_up(0, self.exit)
         self.bridge.start()
         self.dashboard.bar.load(self.bridge)
-        for problem in self.dashboard.keymap.problems():
-            self.dashboard.output.say([("[keys] ", "faint"), (problem, "warn")])
+        self.dashboard.tell_problems(self.dashboard.keymap.problems())
         self.run_worker(self._keep_up(), group="tables")
         self.set_interval(AGES_EVERY_S, self._age)
         self.set_timer(SETTLED_S, garbage.keep_all)

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from core.commands.keys import (
-    ACTION,
-    CONTAINERS,
-    DEFAULT,
-    FILL,
-    IMAGES,
-    REGISTRIES,
-    SIGNS,
-    Key,
-    changes,
-    sign,
-)
+from core.commands.key_changes import in_force, problems
+from core.commands.keys import ACTION, FILL, Key, changes, sign
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-MOVING = frozenset((
-    "j", "k", "g", "G", "up", "down", "home", "end", "pageup", "pagedown", "ctrl+f", "ctrl+b",
-    "ctrl+n", "ctrl+p", "ctrl+v", "alt+v", "alt+less_than_sign", "alt+greater_than_sign",
-    "asterisk", "less_than_sign", "greater_than_sign", "O",
-))  # fmt: skip
-"""Keys that tables keep for themselves."""
 
 
 def moves_keys(key: Key) -> bool:
@@ -44,48 +27,14 @@ class Keymap:
         read_only: bool = False,
     ) -> None:
         """Take the defaults and what `[keys]` changes: `l`, or `images.l` for one place."""
-        self.keys = list(DEFAULT)
+        self.keys = in_force(changed or {})
         self._read_only = read_only
         self._changed = dict(changed or {})
         self._aliases = tuple(aliases)
-        for name, command in (changed or {}).items():
-            place, key = self._named(name)
-            self.keys = [k for k in self.keys if k.key != key or (place and k.place != place)]
-            if command:
-                self.keys.insert(0, Key(place, key, command, command.split("{")[0].strip()))
 
     def problems(self) -> list[str]:
         """Return what is wrong with the keys that a person has set."""
-        from core.commands import MODULES
-        from tui.own_words import WORDS
-
-        known = {*MODULES, *WORDS, *self._aliases}
-        actions = {key.command.partition("(")[0] for key in DEFAULT if key.command[:1] == ACTION}
-        found: list[str] = []
-        seen: dict[tuple[str, str], str] = {}
-        for name, command in self._changed.items():
-            place, key = self._named(name)
-            if (place, key) in seen:
-                found.append(f"{name} and {seen[place, key]} are the same key")
-            seen[place, key] = name
-            if key in MOVING:
-                found.append(f"{name}: {sign(key)} moves in tables and stays what it is")
-            word = command.split()[0].lstrip("!") if command.strip("! ") else ""
-            if word.startswith(ACTION):
-                if word.partition("(")[0] not in actions:
-                    found.append(f"{name}: there is no action {word}")
-            elif word and not command.startswith("!") and word.rstrip(FILL) not in known:
-                found.append(f"{name}: {word} is no command")
-        return found
-
-    @staticmethod
-    def _named(name: str) -> tuple[str, str]:
-        from textual.keys import _character_to_key
-
-        place, dot, key = name.partition(".")
-        if not dot or place not in (CONTAINERS, IMAGES, REGISTRIES):
-            place, key = "", name
-        return place, _character_to_key(key) if len(key) == 1 else key
+        return problems(self._changed, self._aliases)
 
     def of(self, place: str) -> list[Key]:
         """Return the first key of each name that is bound in a place (`""`: everywhere)."""
@@ -118,14 +67,6 @@ class Keymap:
             if not self.refuses(key.command):
                 shown[key.key] = (sign(key.key), key.help)
         return list(shown.values())
-
-
-def named(written: str) -> str:
-    """Return Textual's name of a key that is written for people; the opposite of `sign`."""
-    from textual.keys import _character_to_key
-
-    names = {shown: name for name, shown in SIGNS.items()}
-    return names.get(written) or (_character_to_key(written) if len(written) == 1 else written)
 
 
 def fill(command: str, name: str, names: Sequence[str]) -> str:

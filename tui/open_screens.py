@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from core.commands.keys import CONTAINERS, IMAGES
+from functools import partial
+
+from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES
 from tui.tty.frame_diff import FrameDiffApp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from textual.screen import Screen
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tui.bridge import Bridge
     from tui.screens.dashboard.screen import DashboardScreen
     from tui.session.session import Session
+    from tui.views.menu import Entry
 
 
 class OpensScreens(FrameDiffApp):
@@ -59,51 +62,55 @@ class OpensScreens(FrameDiffApp):
         from core.commands.scan import quote
         from tui.views import containers
 
-        def back_to(line: str, otherwise: str = "") -> Callable[[], None]:
-            """Return to the dashboard and run a line, another one where nothing runs."""
-
-            def run() -> None:
-                self.pop_screen()
-                states = {info.name: info.state for info in self.bridge.latest.containers}
-                idle = states.get(container) in ("exited", "created", "dead")
-                self.submit(otherwise if otherwise and idle else line)
-
-            return run
-
-        name = quote(container)
-        keys = {
-            "l": ("logs", lambda: self.open_logs([container])),
-            "v": ("layers", lambda: self.open_container_layers(container)),
-            "e": ("exec", back_to(f"exec -it {name} sh")),
-            "a": ("attach", back_to(f"attach {name}")),
-            "s": ("stop, start", back_to(f"stop {name}", f"start {name}")),
-            "r": ("restart", back_to(f"restart {name}")),
-            "d": ("rm", back_to(f"rm {name}")),
-            "m": ("all actions", self._menu(CONTAINERS, container)),
+        opens = {
+            "@logs": lambda: self.open_logs([container]),
+            "@layers": lambda: self.open_container_layers(container),
         }
-        if self.read_only:
-            keys = {key: keys[key] for key in ("l", "v", "m")}
+        keys = self._keys_of(CONTAINERS, container, opens)
         screen = containers.container(self.engine, container, keys, tab)
-        self.show_screen(screen, f"containers {name} {tab}".rstrip())
+        self.show_screen(screen, f"containers {quote(container)} {tab}".rstrip())
 
     def open_image(self, image: str, tab: str = "") -> None:
         """Show everything about an image; `tab`: the one to begin with."""
         from tui.views import images
 
-        keys = {
-            "v": ("layers", lambda: self.open_layers(image)),
-            "m": ("all actions", self._menu(IMAGES, image)),
-        }
+        keys = self._keys_of(IMAGES, image, {"@layers": lambda: self.open_layers(image)})
         screen = images.image(self.engine, image, keys, tab)
         self.show_screen(screen, f"images {image} {tab}".rstrip())
 
-    def _menu(self, kind: str, name: str) -> Callable[[], None]:
-        def run() -> None:
-            states = {info.name: info.state for info in self.bridge.latest.containers}
-            state = states.get(name, "") if kind == CONTAINERS else ""
-            self.open_menu(kind, name, [name], state)
+    def _keys_of(
+        self, kind: str, name: str, opens: Mapping[str, Callable[[], None]]
+    ) -> dict[str, tuple[str, Callable[[], None]]]:
+        """Return the keys of a table for the screen of one of its rows, as words and what to do.
 
-        return run
+        `opens` are actions that open another screen; no other action is taken.
+        """
+        keymap = self.dashboard.keymap
+        words: dict[str, list[str]] = {}
+        for key in sorted(keymap.keys, key=lambda key: not key.hint):
+            known = key.command in opens or not key.command.startswith(ACTION)
+            here = key.place == kind and key.key != "enter"
+            if here and known and not keymap.refuses(key.command):
+                words.setdefault(key.key, []).append(key.help)
+
+        def act(pressed: str) -> None:
+            key = keymap.find(kind, pressed, self._state_of(kind, name))
+            if key is not None and key.command in opens:
+                opens[key.command]()
+            elif key is not None:
+                self.pop_screen()
+                self.call_next(self.dashboard.do, key.command, name, [name])
+
+        found = {key: (", ".join(helps), partial(act, key)) for key, helps in words.items()}
+        menu = next((key.key for key in keymap.keys if key.command == "@menu"), "")
+        return found | ({menu: ("all actions", self._menu(kind, name))} if menu else {})
+
+    def _state_of(self, kind: str, name: str) -> str:
+        states = {info.name: info.state for info in self.bridge.latest.containers}
+        return states.get(name, "") if kind == CONTAINERS else ""
+
+    def _menu(self, kind: str, name: str) -> Callable[[], None]:
+        return lambda: self.open_menu(kind, name, [name], self._state_of(kind, name))
 
     def open_logs(self, containers: Sequence[str]) -> None:
         """Follow the log of a container, or of several as one, on a screen of its own."""
@@ -135,26 +142,37 @@ class OpensScreens(FrameDiffApp):
     def open_menu(self, kind: str, name: str, names: Sequence[str], state: str) -> None:
         """Let the person choose from all that can be done with a thing, or with several."""
         from core.commands import load_all
-        from tui.screens.pick import Choice, Picked, PickScreen
         from tui.views.menu import entries
 
         verbs = set(load_all().values())
         keys = self.dashboard.keymap.keys
         found = entries(kind, state, keys, verbs, read_only=self.read_only)
+        self._offer(name if len(names) < 2 else f"{len(names)} marked", found, name, names)
+
+    def _offer(self, title: str, found: Sequence[Entry], name: str, names: Sequence[str]) -> None:
+        """Let the person choose what to do with a thing, with several, or with none."""
+        from tui.screens.pick import Choice, Picked, PickScreen
 
         async def act(picked: Picked | None) -> None:
             if picked is None:
                 return
             command = found[picked.number].command
-            if self.screen is not self.dashboard:
+            while len(self.screen_stack) > 1:
                 self.pop_screen()
-            each = [name] if "{names}" in command or picked.edit or "…" in command else names
-            for one in each:
+            each = [name] if "{names}" in command or picked.edit or FILL in command else names
+            for one in each or [name]:
                 await self.dashboard.do(command, one, names, edit=picked.edit)
 
-        title = name if len(names) < 2 else f"{len(names)} marked"
-        choices = [Choice(entry.word, entry.key, entry.words) for entry in found]
+        choices = [Choice(entry.word, entry.key, entry.words, entry.also) for entry in found]
         self.push_screen(PickScreen(title, choices, edits=True), act)
+
+    def action_commands(self) -> None:
+        """Let the person choose from all commands there are."""
+        from core.commands import load_all
+        from tui.views.menu import all_entries
+
+        found = all_entries(self.dashboard.keymap.keys, load_all(), read_only=self.read_only)
+        self._offer("all commands", found, "", ())
 
     def open_listing(self, name: str) -> bool:
         """Show a command's table on a screen of its own; False where there is none."""
@@ -164,7 +182,7 @@ class OpensScreens(FrameDiffApp):
         if name == "events":
             self.show_screen(events.events(self.engine), name)
             return True
-        screen = listing(self.engine, name, self.submit, self.dashboard.keymap.refuses)
+        screen = listing(self.engine, name, self.submit, self.dashboard.keymap)
         if screen is not None:
             self.show_screen(screen, name)
         return screen is not None
@@ -176,7 +194,7 @@ class OpensScreens(FrameDiffApp):
         """
         from tui.views.answers import answer_screen
 
-        self.show_screen(answer_screen(self.engine, line, self.submit), line)
+        self.show_screen(answer_screen(self.engine, line, self.submit, self.dashboard.keymap), line)
 
     def open_registry(self, place: str) -> None:
         """Show a registry's repositories, a repository's tags, or an image: HOST[/NAME[:TAG]]."""
@@ -187,7 +205,7 @@ class OpensScreens(FrameDiffApp):
                 self.pop_screen()
             self.submit(line)
 
-        screen = registry(self.engine, place, run, self.dashboard.keymap.refuses)
+        screen = registry(self.engine, place, run, self.dashboard.keymap)
         self.show_screen(screen, f"registries {place}")
 
     def open_job(self, number: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.commands.keys import APP_WORDS
 from tui.theme import THEMES
 from tui.views.listings import LISTINGS
 
@@ -13,25 +14,6 @@ if TYPE_CHECKING:
     from tui.app import LimpetApp
     from tui.screens.pick import Picked
 
-WORDS = {
-    "go": "to a screen by its name: go containers web logs; go COMMAND shows its answer live",
-    "containers": "containers on their table: containers web logs, layers, env … opens a screen",
-    "registries": "registries on their table: registries HOST/NAME opens a screen",
-    "back": "to the screen that was shown before",
-    "forward": "to the screen after it",
-    "jobs": "what goes on and how it ended, on a screen",
-    "networks": "networks on a screen",
-    "volumes": "volumes on a screen",
-    "disk": "what takes up space, on a screen",
-    "pane": "a container's terminal beside the tables: pane exec -it web sh",
-    "cancel": "end a job by its number",
-    "theme": "choose the colours",
-    "tour": "a short tour of limpet",
-    "clear": "empty the session",
-    "help": "every key and every command; help COMMAND: all about one",
-    "quit": "leave limpet",
-}
-"""What can be typed beside the commands, and what it does."""
 LEAVING = ("q", "quit", "exit")
 IMAGES = "images"
 """Alone, it is the command that lists them."""
@@ -54,7 +36,9 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
     """Return what the end of a line with one of these words may become, with meanings."""
     *before, typed = line.split(" ")
     if not before:
-        return {word: words for word, words in WORDS.items() if typed and word.startswith(typed)}
+        return {
+            word: words for word, words in APP_WORDS.items() if typed and word.startswith(typed)
+        }
     from core.commands import load_all
 
     pool: dict[str, str] = {}

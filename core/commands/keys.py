@@ -11,16 +11,19 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from core.commands.grammar import Verb
 
 CONTAINERS, IMAGES, REGISTRIES = "containers", "images", "registries"
-"""The tables in which a key may work."""
+TABLES = (CONTAINERS, IMAGES, REGISTRIES)
+"""The tables of the dashboard; every other place is a screen's."""
 FILL = "…"
 ACTION = "@"
 PANE = "pane "
 """Before a command whose terminal is to be beside the tables."""
+GO = "go "
+"""Before a command whose answer is to be a screen of its own."""
 
 
 class Key(Record):
@@ -72,6 +75,39 @@ DEFAULT: tuple[Key, ...] = (
     Key(REGISTRIES, "L", "login {name} -u …", "login"),
     Key(REGISTRIES, "o", "logout {name}", "logout"),
     Key(REGISTRIES, "p", "pull {name}/…", "pull"),
+    Key("repositories", "enter", "go registries {name}", "tags"),
+    Key("repositories", "p", "pull {name}", "pull"),
+    Key("tags", "enter", "go registries {name}", "details"),
+    Key("tags", "v", "go registries {name} layers", "layers"),
+    Key("tags", "p", "pull {name}", "pull"),
+    Key("tags", "d", "registry rm {name}", "delete there"),
+    Key("networks", "enter", "go network inspect {name}", "details"),
+    Key("networks", "i", "network inspect {names}", "inspect"),
+    Key("networks", "n", "network create …", "new"),
+    Key("networks", "d", "network rm {names}", "rm"),
+    Key("networks", "P", "network prune", "prune"),
+    Key("volumes", "enter", "go volume inspect {name}", "details"),
+    Key("volumes", "i", "volume inspect {names}", "inspect"),
+    Key("volumes", "n", "volume create …", "new"),
+    Key("volumes", "d", "volume rm {names}", "rm"),
+    Key("volumes", "P", "volume prune", "prune"),
+    Key("disk", "P", "system prune", "clean up"),
+    Key("disk", "I", "image prune", "images"),
+    Key("disk", "V", "volume prune", "volumes"),
+    Key("disk", "C", "build prune", "build cache"),
+    Key("disk", "t", "go trash", "trash"),
+    Key("disk", "e", "trash empty", "empty trash"),
+    Key("trash", "u", "undo {name}", "bring back"),
+    Key("trash", "e", "trash empty", "empty"),
+    Key("cache", "P", "build prune", "prune"),
+    Key("sync", "p", "go sync plan {names}", "plan"),
+    Key("sync", "s", "sync {names}", "run"),
+    Key("sync", "w", "sync --watch 10m {names}", "watch"),
+    Key("updates", "U", "container upgrade {names}", "pull, make anew"),
+    Key("updates", "u", "container edit --undo {name}", "back"),
+    Key("updates", "a", "go image updates", "images, too"),
+    Key("jobs", "enter", "go job {name}", "details"),
+    Key("jobs", "c", "cancel {names}", "cancel"),
     Key("", "p", "pull …", "pull"),
     Key("", "B", "build -t … .", "build", hint=False),
     Key("", "u", "undo", "undo the last removal", hint=False),
@@ -81,6 +117,7 @@ DEFAULT: tuple[Key, ...] = (
     Key("", "slash", "@filter", "filter"),
     Key("", "colon", "@bar", "command"),
     Key("", "q", "@leave", "quit"),
+    Key("", "M", "@commands", "all commands"),
     Key("", "question_mark", "@help", "help"),
     Key("", "ctrl+@", "@bar", "command", hint=False),
     Key("", "1", "@place(0)", "containers", hint=False),
@@ -113,13 +150,16 @@ DEFAULT: tuple[Key, ...] = (
     Key("", "J", "@jobs", "jobs", hint=False),
     Key("", "ctrl+l", "@redraw", "redraw", hint=False),
 )
+PLACES = tuple(dict.fromkeys(key.place for key in DEFAULT if key.place))
+"""Where keys may work otherwise than elsewhere."""
 SIGNS = {
     "slash": "/", "comma": ",", "colon": ":", "question_mark": "?", "exclamation_mark": "!",
     "plus": "+", "backslash": "\\", "ctrl+@": "ctrl+space", "escape": "esc", "pagedown": "pgdn",
     "pageup": "pgup", "left_square_bracket": "[", "right_square_bracket": "]",
     "less_than_sign": "<", "greater_than_sign": ">", "ampersand": "&", "asterisk": "*",
     "minus": "-", "alt+less_than_sign": "alt+<",
-    "alt+greater_than_sign": "alt+>", "apostrophe": "'", "vertical_line": "|",
+    "alt+greater_than_sign": "alt+>", "apostrophe": "'", "vertical_line": "|", "at": "@",
+    "underscore": "_",
 }  # fmt: skip
 
 
@@ -128,15 +168,17 @@ def sign(key: str) -> str:
     return SIGNS.get(key, key)
 
 
-def verb_of(command: str, verbs: dict[str, Verb]) -> Verb | None:
+def verb_of(command: str, verbs: Mapping[str, Verb]) -> Verb | None:
     """Return the verb that a key's command begins with; `verbs` is by name and alias."""
-    words = command.removeprefix(PANE).split()
+    words = command.removeprefix(PANE).removeprefix(GO).split()
     return verbs.get(" ".join(words[:2])) or verbs.get(words[0] if words else "")
 
 
 SHOWS = {
     "@logs": "logs", "@detail": "inspect", "@layers": "image browse", "@compare": "image diff",
-    "@starter": "image starter", "@listing('networks')": "network ls",
+    "@starter": "image starter", "@place(0)": "container ls", "@place(1)": "image ls",
+    "@place(2)": "registry ls", "go trash": "trash ls",
+    "@listing('networks')": "network ls",
     "@listing('volumes')": "volume ls", "@listing('disk')": "system df",
     "@listing('doctor')": "doctor", "@listing('sync')": "sync ls",
     "@listing('updates')": "container updates", "@listing('events')": "events",
@@ -144,12 +186,31 @@ SHOWS = {
 """Actions whose screen shows what a command answers."""
 
 
-def changes(command: str, verbs: dict[str, Verb]) -> bool:
+def changes(command: str, verbs: Mapping[str, Verb]) -> bool:
     """Tell whether a limpet that only reads would refuse a key's command."""
     verb = verb_of(SHOWS.get(command, command), verbs)
     return command.startswith("!") or (verb is not None and verb.changes)
 
 
+APP_WORDS = {
+    "go": "to a screen by its name: go containers web logs; go COMMAND shows its answer live",
+    "containers": "containers on their table: containers web logs, layers, env … opens a screen",
+    "registries": "registries on their table: registries HOST/NAME opens a screen",
+    "back": "to the screen that was shown before",
+    "forward": "to the screen after it",
+    "jobs": "what goes on and how it ended, on a screen",
+    "networks": "networks on a screen",
+    "volumes": "volumes on a screen",
+    "disk": "what takes up space, on a screen",
+    "pane": "a container's terminal beside the tables: pane exec -it web sh",
+    "cancel": "end a job by its number",
+    "theme": "choose the colours",
+    "tour": "a short tour of limpet",
+    "clear": "empty the session",
+    "help": "every key and every command; help COMMAND: all about one",
+    "quit": "leave limpet",
+}
+"""What can be typed in the app beside the commands, and what it does."""
 SOURCES = {
     CONTAINERS: ("container", "running", "stopped"),
     IMAGES: ("image", "remote-image"),
@@ -160,10 +221,11 @@ SOURCES = {
 """Which completions are names of the things in a table; its menu has all that takes one."""
 
 
-def keys_of(verb: Verb, keys: Iterable[Key], verbs: dict[str, Verb]) -> list[str]:
+def keys_of(verb: Verb, keys: Iterable[Key], verbs: Mapping[str, Verb]) -> list[str]:
     """Return which keys run a verb or show its answer, each with where: `s on containers`.
 
-    Of a verb without a key of its own: those of the menus that it is in.
+    Of a verb without a key of its own: those of the menus that it is in, or of the one that
+    has all.
     """
     keys = list(keys)
     found = [
@@ -176,4 +238,6 @@ def keys_of(verb: Verb, keys: Iterable[Key], verbs: dict[str, Verb]) -> list[str
         menu = next((sign(key.key) for key in keys if key.command == "@menu"), "")
         places = [place for place, names in SOURCES.items() if takes & set(names)]
         found = [f"{menu} on {place}" for place in places if menu]
+    if not found:
+        found = [sign(key.key) for key in keys if key.command == "@commands"]
     return list(dict.fromkeys(found))

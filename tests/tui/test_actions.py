@@ -8,13 +8,23 @@ import pytest
 
 from core.commands import load_all
 from core.commands.help import verb_help
-from core.commands.keys import ACTION, CONTAINERS, DEFAULT, IMAGES, SHOWS, SOURCES, sign, verb_of
+from core.commands.keys import (
+    ACTION,
+    APP_WORDS,
+    CONTAINERS,
+    DEFAULT,
+    IMAGES,
+    SHOWS,
+    SOURCES,
+    sign,
+    verb_of,
+)
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.bridge import state_directory
 from tui.screens.pick import PickScreen
-from tui.views.menu import command_of, entries
+from tui.views.menu import all_entries, command_of, entries
 from tui.widgets.status import hint_parts, sign_at
 
 TYPE_CHECKING = False
@@ -48,11 +58,9 @@ def test_a_key_and_the_help_of_its_command_name_each_other() -> None:
         if verb is not None:
             assert f"{sign(key.key)}" in key_line(verb), (key, verb.word)
         else:
-            assert command.startswith((ACTION, "go ", "!")), key
+            assert command.startswith((ACTION, "!")) or command.split()[0] in APP_WORDS, key
     for verb in set(verbs.values()):
-        takes = {arg.complete for arg in verb.args.declared if not arg.flags}
-        if takes & {name for names in SOURCES.values() for name in names}:
-            assert key_line(verb), f"{verb.word}: no key, and in no menu"
+        assert key_line(verb), f"{verb.word}: no key, and in no menu"
 
 
 def key_line(verb: Verb) -> str:
@@ -76,6 +84,50 @@ def test_commands_have_places_for_names() -> None:
     assert command_of(verbs["rm"], CONTAINERS, "exited") == "rm {names}"
     assert command_of(verbs["pull"], CONTAINERS, "running") == ""
     assert "key:   s on containers" in verb_help(verbs["stop"])
+
+
+def test_all_commands_are_in_one_menu() -> None:
+    verbs = load_all()
+    found = {entry.word: entry for entry in all_entries(DEFAULT, verbs, read_only=False)}
+    assert found.keys() == {verb.word for verb in verbs.values()}
+    assert found["network create"].command == "network create …"
+    assert found["network create"].key == "n on networks"
+    assert found["system prune"].command == "system prune …"
+    assert found["info"].command == "info"
+    reading = {entry.word for entry in all_entries(DEFAULT, verbs, read_only=True)}
+    assert reading == {verb.word for verb in verbs.values() if not verb.changes}
+
+
+async def test_the_menu_of_all_commands_opens_anywhere(make_app: Make, lines: list[str]) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.open_listing("volumes")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        await pilot.press("M")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await pilot.press(*"system info", "enter")
+        await until(pilot, lambda: lines == ["info"])
+        await pilot.press("M", *"volume create", "enter")
+        await until(pilot, lambda: app.dashboard.bar.line.value == "volume create ")
+        await pilot.press("escape", "m")
+        await until(pilot, lambda: "all commands" in screen_text(app))
+
+
+async def test_the_screen_of_a_container_has_the_keys_of_its_row(
+    make_app: Make, lines: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(160, 50)) as pilot:
+        app.bridge.latest = facts()
+        app.open_container("web-1")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        await pilot.press("x")
+        await until(pilot, lambda: lines == ["kill web-1"])
+        assert app.screen is app.dashboard
+        app.open_container("web-1")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        await pilot.press("s")
+        await until(pilot, lambda: lines == ["kill web-1", "stop web-1"])
 
 
 async def test_a_menu_is_typed_into_and_runs_or_edits(make_app: Make, lines: list[str]) -> None:
@@ -158,7 +210,7 @@ async def test_the_mouse_reaches_tables_hints_menus_and_answers(make_app: Make) 
         await until(pilot, lambda: app.dashboard.place == CONTAINERS)
         await pilot.click("#containers", offset=(6, 3), button=3)
         await until(pilot, lambda: isinstance(app.screen, PickScreen))
-        assert "web-2" in screen_text(app)
+        await until(pilot, lambda: "web-2" in screen_text(app))
         await pilot.press("escape")
         app.submit("help rm")
         await until(pilot, lambda: "Remove containers" in session(app))

@@ -7,6 +7,7 @@ import re
 import pytest
 from textual.events import Paste
 
+from core.commands.keys import Key
 from core.commands.result import Column, Plan, Running, Table, Text
 from core.config import Config
 from core.containers.lifecycle import Containers
@@ -19,11 +20,10 @@ from tests.tui.test_app import answered, screen_text, session, until
 from tests.tui.test_detail import CONTAINER
 from tui.app import LimpetApp
 from tui.bar.script import Script
-from tui.keymap import Keymap
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard.screen import DashboardScreen
 from tui.screens.detail.screen import DetailScreen
-from tui.screens.listing import Action, ListingScreen, columns_of, rows_of
+from tui.screens.listing import ListingScreen, columns_of, rows_of
 from tui.screens.logs import LogsScreen
 from tui.screens.pick import PickScreen
 from tui.screens.tour import PAGES, TourScreen
@@ -84,7 +84,7 @@ async def test_an_action_runs_for_the_chosen_rows() -> None:
     lines: list[str] = []
     screen = ListingScreen(
         "volumes", lambda: table, empty="none",
-        actions=(Action("d", "rm", "volume rm {names}"),), run=lines.append,
+        keys=(Key("volumes", "d", "volume rm {names}", "rm"),), run=lines.append,
     )  # fmt: skip
     from textual.app import App
 
@@ -194,25 +194,10 @@ async def test_ascii_only_sends_nothing_else(paths: Paths, monkeypatch: pytest.M
     assert all(len(there) == 1 and ord(there) < 128 for there in INSTEAD.values())
 
 
-def test_keys_of_one_s_own_are_checked() -> None:
-    keys = {
-        "l": "logs {name}", "containers.j": "ps", "x": "strat {names}", "b": "@nothing",
-        "images.x": "image inspect {name}", "?": "help", "question_mark": "help", "h": "!htop",
-        "m": "mine", "z": "",
-    }  # fmt: skip
-    assert Keymap(keys, ["mine"]).problems() == [
-        "containers.j: j moves in tables and stays what it is",
-        "x: strat is no command",
-        "b: there is no action @nothing",
-        "question_mark and ? are the same key",
-    ]
-    assert not Keymap().problems()
-
-
 async def test_bad_keys_are_told_at_the_start(paths: Paths) -> None:
     app = LimpetApp(Engine(paths, Config({}, {"keys": {"x": "strat"}})))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "[keys] x: strat is no command" in screen_text(app))
+        await until(pilot, lambda: "x = 'strat': strat is no command" in screen_text(app))
 
 
 def test_notices_suit_the_terminal_and_hide_what_is_hostile() -> None:

@@ -308,7 +308,7 @@ REMOTE = {
 
 def registry(name: str, place: str, words: str) -> Show:
     async def show(app: LimpetApp, pilot: Pilot[int]) -> None:
-        screen = registry_screen(app.engine, place, lambda _: None, lambda _: False)
+        screen = registry_screen(app.engine, place, lambda _: None, Keymap())
         await shown(app, pilot, screen, words)
         await settled(app, pilot)
 
@@ -334,8 +334,9 @@ def listing(name: str, columns: Sequence[Column], rows: Sequence[Sequence[object
             tuple({column.key: cell for column, cell in zip(columns, row, strict=True)}
                   for row in rows),
         )  # fmt: skip
-        _, empty, actions = listings.LISTINGS[name]
-        screen = ListingScreen(name, lambda: table, empty=empty, actions=actions, every_s=NEVER_S)
+        _, empty = listings.LISTINGS[name]
+        keys = Keymap().of(name)
+        screen = ListingScreen(name, lambda: table, empty=empty, keys=keys, every_s=NEVER_S)
         await shown(app, pilot, screen, str(rows[0][0]) if rows else empty)
 
     show.__name__ = name if rows else f"{name}_empty"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from core.commands import load_all
+from core.commands.keys import APP_WORDS
 from core.record import Record
-from tui.own_words import SCREENS, WORDS
+from tui.own_words import SCREENS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def line(choice: random.Random, names: Names) -> str:
     if kind < 0.45:
         return choice.choice(WHOLE)
     if kind < 0.5:
-        return f"{choice.choice([*WORDS])} {choice.choice(VALUES)}"
+        return f"{choice.choice([*APP_WORDS])} {choice.choice(VALUES)}"
     verbs = sorted(set(load_all().values()), key=lambda verb: verb.name)
     made = _line(choice, names, choice.choice(verbs))
     if kind < 0.85:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from core.commands import MODULES
+from core.commands.keys import APP_WORDS
 from core.commands.lines import parts_of, split_pipe
 from core.commands.scan import Span, scan, signature
-from tui.own_words import WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def spans(
 ) -> Sequence[Span]:
     """Say what each part of one command line is; own words and aliases are verbs, too."""
     word = line.partition(" ")[0]
-    if word in aliases or (word in WORDS and word not in MODULES):
+    if word in aliases or (word in APP_WORDS and word not in MODULES):
         return [Span(0, len(word), "verb")]
     return scan(line, known)
 
@@ -55,7 +55,7 @@ def meaning(line: str, aliases: Mapping[str, str]) -> str:
     word = line.partition(" ")[0]
     if word in aliases:
         return f"= {aliases[word]}"
-    return WORDS[word] if word in WORDS and word not in MODULES else signature(line)
+    return APP_WORDS[word] if word in APP_WORDS and word not in MODULES else signature(line)
 
 
 def own_part(line: str) -> str:

@@ -7,7 +7,7 @@ from textual import on
 from textual.binding import Binding
 from textual.screen import ModalScreen
 
-from core.commands.keys import ACTION, keys_of, sign
+from core.commands.keys import ACTION, CONTAINERS, IMAGES, PLACES, REGISTRIES, keys_of, sign
 from core.record import Record
 from tui.widgets.ask_line import AskLine
 from tui.widgets.line_list import LineList
@@ -39,12 +39,13 @@ TABLE_KEYS = (
     ("< >", "sort by the column before, by the next", ""),
     ("O", "reverse the order", ""),
 )
-PLACES = (
-    ("containers", "on a container"),
-    ("images", "on an image"),
-    ("registries", "on a registry"),
-    ("", "everywhere"),
-)
+TITLES = {
+    CONTAINERS: "on a container",
+    IMAGES: "on an image",
+    REGISTRIES: "on a registry",
+    "": "on the tables",
+}
+"""Where keys work; any other place is a screen of that name."""
 
 
 class Section(Record):
@@ -57,13 +58,13 @@ class Section(Record):
 def key_sections(keymap: Keymap) -> list[Section]:
     """Return the keys in force, by where they work."""
     found = []
-    for place, title in PLACES:
+    for place in (*TITLES, *(place for place in PLACES if place not in TITLES)):
         rows = [
             (sign(key.key), key.help, "" if key.command.startswith(ACTION) else key.command)
             for key in keymap.keys
             if key.place == place and not keymap.refuses(key.command)
         ]
-        found.append(Section(f"keys {title}", tuple(rows)))
+        found.append(Section(f"keys {TITLES.get(place, f'on {place}')}", tuple(rows)))
     return [*found, Section("keys in every table", TABLE_KEYS)]
 
 

@@ -7,9 +7,9 @@ import textwrap
 from textual import on
 from textual.binding import Binding
 
-from core.commands.keys import FILL
-from core.record import Record
+from core.commands.keys import FILL, GO, sign
 from tui.answers import cause, failure, visible
+from tui.keymap import fill
 from tui.screens.table_choices import choose_columns, choose_group
 from tui.theme import plain
 from tui.tty.clipboard import copy
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from core.commands.keys import Key
     from core.commands.result import Table
     from tui.app import LimpetApp
     from tui.theme import Part
@@ -45,23 +46,15 @@ STATE_TONES = {
 }  # fmt: skip
 
 
-class Action(Record):
-    """A key that runs `line` for the chosen rows: `{names}` is where their names go."""
-
-    key: str
-    words: str
-    line: str
-
-
 class ListingScreen(AskingScreen, inherit_bindings=False):
     """The table that `read()`, called in a thread every `every_s` seconds, returns.
 
     `kind` is what its rows are, for the menu of all that can be done with one; `rows` is what
     they are called, where the title is something else.
 
-    The column of the names, or the first, is a row's name.  `run(line)` is called when an
-    action is chosen, after the screen was left; an action without `{names}` needs no row.
-    One whose line `refuses()` refuses is not offered, and says so.
+    The column of the names, or the first, is a row's name; `prefix` comes before it in
+    commands.  `run(line)` is called for a key's command, after the screen was left; one without
+    `{names}` needs no row.  A key whose command `refuses()` refuses is not offered, and says so.
     """
 
     DEFAULT_CSS = """
@@ -90,11 +83,12 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         read: Callable[[], Table],
         *,
         empty: str,
-        actions: Sequence[Action] = (),
+        keys: Sequence[Key] = (),
         run: Callable[[str], None] = lambda _: None,
         every_s: float = 5,
         kind: str = "",
         rows: str = "",
+        prefix: str = "",
         refuses: Callable[[str], bool] = lambda _: False,
     ) -> None:
         super().__init__()
@@ -104,17 +98,18 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._title = title
         self._read = read
         self._empty = empty
-        self._actions = actions
-        self._refused = {action.key for action in actions if refuses(action.line)}
+        self._keys = keys
+        self._prefix = prefix
+        self._refused = {key.key for key in keys if refuses(key.command)}
         self._run = run
         self._every = every_s
         self._kind = kind
         self._error: Exception | None = None
         self._columns: tuple[Column, ...] = (Column("name", "NAME", 8, 60),)
         self.table = LineTable(rows or title, self._columns, id="table")
-        for action in actions:
-            words = "" if action.key in self._refused else action.words
-            self._bindings.bind(action.key, f"act({action.key!r})", words)
+        for key in keys:
+            words = "" if key.key in self._refused else key.help
+            self._bindings.bind(key.key, f"act({key.key!r})", words)
 
     def compose(self) -> ComposeResult:
         """Place head, table and foot."""
@@ -179,7 +174,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
             parts += [("  ", ""), *cause(self._error)]
         self._head.show(parts)
         self._detail.show(self._last_words())
-        own = [(one.key, one.words) for one in self._actions if one.key not in self._refused]
+        own = [(sign(key.key), key.help) for key in self._keys if key.key not in self._refused]
         self._foot.offer([*own, *HINTS])
 
     def _last_words(self) -> list[Part]:
@@ -235,23 +230,18 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         """Copy the marked rows, or the one under the cursor."""
         self._foot.say(copy(self.app, self.table.chosen_text()))
 
-    def action_act(self, key: str) -> None:
-        """Run a key's command line for the chosen rows."""
-        from core.commands.scan import quote
-
-        action = next(action for action in self._actions if action.key == key)
-        if key in self._refused:
-            self._foot.say(f"{action.words} changes things, and this limpet is read-only")
+    def action_act(self, name: str) -> None:
+        """Run a key's command for the chosen rows."""
+        key = next(key for key in self._keys if key.key == name)
+        if name in self._refused:
+            self._foot.say(f"{key.help} changes things, and this limpet is read-only")
             return
-        names = self.table.chosen
-        if "{names}" in action.line and not names:
+        row, names = self.table.selected, self.table.chosen
+        if ("{names}" in key.command and not names) or ("{name}" in key.command and row is None):
             return
-        row = self.table.selected
-        if "{name}" in action.line and row is None:
-            return
-        line = action.line.replace("{names}", " ".join(map(quote, names)))
-        line = line.replace("{name}", quote(row.name) if row else "")
-        if not line.startswith("go "):
+        whole = [self._prefix + one for one in names]
+        line = fill(key.command, self._prefix + row.name if row else "", whole)
+        if not line.startswith(GO):
             self.dismiss(None)
         before, gap, after = line.partition(FILL)
         if gap:
@@ -261,7 +251,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
 
     @on(LineTable.Opened)
     def _opened(self) -> None:
-        if any(action.key == "enter" for action in self._actions):
+        if any(key.key == "enter" for key in self._keys):
             self.action_act("enter")
 
     @on(LineTable.Asked)
@@ -269,7 +259,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         """Choose from all that can be done with the rows."""
         row = self.table.selected
         if row is None or not self._kind:
-            self._foot.say("nothing can be done with these rows")
+            self.app.action_commands()
         else:
             self.app.open_menu(self._kind, row.name, self.table.chosen, "")
 

@@ -38,6 +38,8 @@ class Choice(Record):
     sign: str = ""
     """Stands in front of the words: a key."""
     words: str = ""
+    also: str = ""
+    """What finds it, too."""
 
 
 class Picked(Record):
@@ -136,7 +138,7 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
 
     def _show(self) -> None:
         small = self._typed.lower()
-        texts = [f"{c.name} {c.words}".lower() for c in self._choices]
+        texts = [f"{c.name} {c.words} {c.also}".lower() for c in self._choices]
         begins = [n for n, text in enumerate(texts) if text.startswith(small)]
         holds = [n for n, text in enumerate(texts) if small in text and n not in begins]
         self._shown = begins + holds if small else list(range(len(texts)))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from core.commands.grammar import Listing
+from core.commands.keys import GO, Key
 from core.commands.result import Document, Running, Table
-from tui.screens.listing import Action, ListingScreen
+from tui.screens.listing import ListingScreen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from textual.screen import Screen
 
     from core.commands.grammar import Verb
     from core.engine import Engine
+    from tui.keymap import Keymap
     from tui.screens.detail.tab import Tab
 
 KINDS = {
@@ -31,7 +33,9 @@ BRISK_S, CALM_S = 5.0, 300.0
 """Seconds between two readings."""
 
 
-def answer_screen(engine: Engine, line: str, run: Callable[[str], None]) -> Screen[None]:
+def answer_screen(
+    engine: Engine, line: str, run: Callable[[str], None], keymap: Keymap
+) -> Screen[None]:
     """Return a screen of what a command answers: a table, a tree that folds, or text.
 
     Raises UsageError for a line that is no command, or one that would change something.
@@ -43,7 +47,8 @@ def answer_screen(engine: Engine, line: str, run: Callable[[str], None]) -> Scre
     verb, args = reading(line)
     if issubclass(verb.args, Listing) and not args.quiet and args.format in ("", "table"):
         empty = EMPTY_ANSWERS.get(verb.name, "nothing to list")
-        return table_screen(engine, (verb, args), (line, line, empty), (), run)
+        keys = _inspect_keys(verb)
+        return table_screen(engine, (verb, args), (line, line, empty), keys, run, keymap.refuses)
 
     def read() -> list[Tab]:
         found = verb.run(engine, args)
@@ -87,25 +92,33 @@ def reading(line: str) -> tuple[Verb, Any]:
     return verb, parse(verb, rest)
 
 
+def _inspect_keys(verb: Verb) -> tuple[Key, ...]:
+    """Return the key that shows a row of a noun's list in full, where there is a command for it."""
+    from core.commands import load_all
+
+    kind, inspect = kind_of(verb), f"{verb.name.split()[0]} inspect"
+    if not kind or inspect not in load_all():
+        return ()
+    return (Key(kind, "enter", f"{GO}{inspect} {{name}}", "details"),)
+
+
+def kind_of(verb: Verb) -> str:
+    """Return what the rows of a noun's list are, nothing for another table."""
+    noun, *_, last = verb.name.split()
+    return KINDS.get(noun, "") if last in ("ls", "list") else ""
+
+
 def table_screen(
     engine: Engine,
     command: tuple[Verb, Any],
     words: tuple[str, str, str],
-    actions: Sequence[Action],
+    keys: Sequence[Key],
     run: Callable[[str], None],
-    refuses: Callable[[str], bool] = lambda _: False,
+    refuses: Callable[[str], bool],
 ) -> ListingScreen:
     """Return a screen of the table that a command answers; `words`: title, line, empty."""
-    from core.commands import load_all
-
     verb, args = command
     title, line, empty = words
-    known = load_all()
-    noun = verb.name.split()[0]
-    kind = KINDS.get(noun, "") if verb.name.split()[-1] in ("ls", "list") else ""
-    shown = [action for action in actions if _is_known(action.line, known)]
-    if kind and f"{noun} inspect" in known:
-        shown.insert(0, Action("enter", "details", f"go {noun} inspect {{name}}"))
 
     def read() -> Table:
         answer = verb.run(engine, args)
@@ -117,15 +130,11 @@ def table_screen(
 
     slow = CALM_S if _asks_far(verb.name) else BRISK_S
     return ListingScreen(
-        title, read, empty=empty, actions=shown, run=run, kind=kind, every_s=slow, refuses=refuses
-    )
+        title, read, empty=empty, keys=keys, run=run, kind=kind_of(verb), every_s=slow,
+        refuses=refuses,
+    )  # fmt: skip
 
 
 def _asks_far(name: str) -> bool:
     """Tell whether a command asks registries, which is not done every few seconds."""
     return name.split()[0] == "registry" or name in FAR
-
-
-def _is_known(line: str, verbs: Mapping[str, Verb]) -> bool:
-    words = line.removeprefix("go ").split()
-    return " ".join(words[:2]) in verbs or words[0] in verbs

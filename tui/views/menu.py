@@ -5,12 +5,12 @@ A verb that is declared tomorrow is in the menu, so nothing is out of reach of k
 
 from __future__ import annotations
 
-from core.commands.keys import ACTION, CONTAINERS, FILL, PANE, SOURCES, sign, verb_of
+from core.commands.keys import ACTION, CONTAINERS, FILL, PANE, SOURCES, keys_of, sign, verb_of
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from core.commands.grammar import Arg, Verb
     from core.commands.keys import Key
@@ -26,6 +26,8 @@ class Entry(Record):
     """Its key as people write it, or nothing."""
     words: str
     command: str
+    also: str = ""
+    """Its other names."""
 
 
 def entries(
@@ -56,6 +58,23 @@ def entries(
         if command and verb.word not in found and verb.changes <= write:
             found[verb.word] = Entry(verb.word, "", verb.summary, command)
     return list(found.values())
+
+
+def all_entries(keys: Sequence[Key], verbs: Mapping[str, Verb], *, read_only: bool) -> list[Entry]:
+    """Return every command, those of a noun together; `verbs` is by name and alias.
+
+    What only reads and needs no argument is done at once, the rest is finished in the bar.
+    """
+    found = []
+    for verb in sorted(set(verbs.values()), key=lambda verb: verb.name):
+        if verb.changes and read_only:
+            continue
+        needs = verb.changes or any(arg.required for arg in verb.args.declared)
+        command = f"{verb.word} {FILL}" if needs else verb.word
+        also = " ".join((verb.name, *verb.aliases))
+        signs = keys_of(verb, keys, verbs)
+        found.append(Entry(verb.word, ", ".join(signs[:1]), verb.summary, command, also))
+    return found
 
 
 def command_of(verb: Verb, kind: str, state: str) -> str:

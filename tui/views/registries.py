@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from core.commands.result import Column, Table
-from tui.screens.listing import Action, ListingScreen
+from tui.screens.listing import ListingScreen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from core.engine import Engine
     from core.images.reference import Reference
+    from tui.keymap import Keymap
     from tui.screens.detail.tab import Line, Tab
 
     Run = Callable[[str], None]
-    Refuses = Callable[[str], bool]
 
 CALM_S = 300.0
 REPOSITORIES = (Column("Repository", "REPOSITORY"), Column("Here", "HERE"), Column("Sync", "SYNC"))
@@ -36,14 +36,14 @@ TAGS = (
 )
 
 
-def registry(engine: Engine, place: str, run: Run, refuses: Refuses) -> Screen[None]:
+def registry(engine: Engine, place: str, run: Run, keymap: Keymap) -> Screen[None]:
     """Return the screen of `HOST`, `HOST/NAME` or `HOST/NAME:TAG`."""
     if "/" not in place:
-        return _repositories(engine, place, run, refuses)
+        return _repositories(engine, place, run, keymap)
     last = place.rpartition("/")[2]
     if ":" in last or "@" in last:
-        return _image(engine, engine.reference(place), run, refuses)
-    return _tags(engine, engine.reference(place), run, refuses)
+        return _image(engine, engine.reference(place), run, keymap)
+    return _tags(engine, engine.reference(place), run, keymap)
 
 
 def layers(engine: Engine, image: str) -> Screen[None]:
@@ -54,7 +54,7 @@ def layers(engine: Engine, image: str) -> Screen[None]:
     return LayersScreen(RemoteSource(engine, image))
 
 
-def _repositories(engine: Engine, host: str, run: Run, refuses: Refuses) -> ListingScreen:
+def _repositories(engine: Engine, host: str, run: Run, keymap: Keymap) -> ListingScreen:
     def read() -> Table:
         from core.registry.client import RegistryClient
 
@@ -79,17 +79,15 @@ def _repositories(engine: Engine, host: str, run: Run, refuses: Refuses) -> List
         read,
         rows="repositories",
         empty="no repositories, or none that are told",
-        actions=(
-            Action("enter", "tags", f"go registries {host}/{{name}}"),
-            Action("p", "pull", f"pull {host}/{{name}}"),
-        ),
+        keys=keymap.of("repositories"),
+        prefix=f"{host}/",
         run=run,
-        refuses=refuses,
+        refuses=keymap.refuses,
         every_s=CALM_S,
     )
 
 
-def _tags(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> ListingScreen:
+def _tags(engine: Engine, reference: Reference, run: Run, keymap: Keymap) -> ListingScreen:
     name = reference.repository
 
     def read() -> Table:
@@ -121,19 +119,15 @@ def _tags(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> L
         read,
         rows="tags",
         empty="no tags",
-        actions=(
-            Action("enter", "details", f"go registries {name}:{{name}}"),
-            Action("v", "layers", f"go registries {name}:{{name}} layers"),
-            Action("p", "pull", f"pull {name}:{{name}}"),
-            Action("d", "delete there", f"registry rm {name}:{{name}}"),
-        ),
+        keys=keymap.of("tags"),
+        prefix=f"{name}:",
         run=run,
-        refuses=refuses,
+        refuses=keymap.refuses,
         every_s=CALM_S,
     )
 
 
-def _image(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> Screen[None]:
+def _image(engine: Engine, reference: Reference, run: Run, keymap: Keymap) -> Screen[None]:
     from tui.screens.detail.screen import DetailScreen
     from tui.views.answers import answer_tab
 
@@ -162,7 +156,7 @@ def _image(engine: Engine, reference: Reference, run: Run, refuses: Refuses) -> 
     keys = {
         key: (words, partial(run, line))
         for key, (words, line) in lines.items()
-        if not refuses(line)
+        if not keymap.refuses(line)
     }
     return DetailScreen(name, read, keys=keys, read_every_s=CALM_S)
 

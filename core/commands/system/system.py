@@ -140,7 +140,12 @@ def info(engine: Engine, args: Format) -> Result:
 )
 def doctor(engine: Engine, args: Doctor) -> Result:
     """One row a check; what is wrong comes first."""
-    facts = sorted(engine.examine_host(), key=lambda fact: fact.ok)
+    from core.commands import key_changes
+
+    settings = engine.config
+    where = ", ".join(settings.files) or "config.toml"
+    keys = key_changes.facts(settings.keys, settings.aliases, where)
+    facts = sorted((*engine.examine_host(), *keys), key=lambda fact: fact.ok)
     rows = tuple(
         {
             "Check": fact.name,
@@ -177,10 +182,18 @@ def version(engine: Engine, args: Format) -> Result:
 @verb("system config", Nothing, "Show the settings in force", "config", changes=False)
 def config(engine: Engine, args: Nothing) -> Result:
     """Show every key with its value and the files they were read from."""
+    import json
+
+    from core.commands.key_changes import problems
     from core.config import SECTIONS
 
     lines = [f"# {path}" for path in engine.config.files] or ["# no file, all defaults"]
     for section, keys in SECTIONS.items():
         lines += ["", f"[{section}]"]
         lines += [f"{key.name} = {engine.config[section, key.name]!r}" for key in keys]
+    for section, values in (("aliases", engine.config.aliases), ("keys", engine.config.keys)):
+        lines += ["", f"[{section}]"] if values else []
+        lines += [f"{json.dumps(word)} = {json.dumps(line)}" for word, line in values.items()]
+    wrong = problems(engine.config.keys, engine.config.aliases)
+    lines += [f"# {problem}" for problem in wrong]
     return Text("\n".join(lines))

@@ -42,12 +42,15 @@ class RowActions(Screen[None], inherit_bindings=False):
 
     @on(LineTable.Asked)
     def action_menu(self) -> None:
-        """Choose from all that can be done with the marked rows, or the one under the cursor."""
+        """Choose from all that can be done with the marked rows, or the one under the cursor.
+
+        Where there is none: from all commands.
+        """
         row = self.table.selected
         if row is None:
-            self.say("there is no row to do something with")
-            return
-        self.app.open_menu(self.place, row.name, self.table.chosen, row.state)
+            self.app.action_commands()
+        else:
+            self.app.open_menu(self.place, row.name, self.table.chosen, row.state)
 
     def action_layers(self) -> None:
         """Browse the layers of the image or container under the cursor."""

@@ -174,6 +174,14 @@ class DashboardScreen(RowActions, inherit_bindings=False):
             self.panes.session, self.panes.zoomed = True, ""
             self._arrange()
 
+    def tell_problems(self, problems: Sequence[str]) -> None:
+        """Say what is wrong with the settings where it is seen before the first key."""
+        for problem in problems:
+            self.output.say([("[keys] ", "faint"), (problem, "warn")])
+        if problems:
+            self.output.say([("limpet doctor, or limpet config, says it again", "faint")])
+            self.show_pane()
+
     # Facts
 
     def take(self, snapshot: Snapshot) -> None:
