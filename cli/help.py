@@ -20,7 +20,7 @@ usage: limpet                    open the app
        limpet serve-web          the app in a browser on this host, behind a token
        limpet completion SHELL   completion for bash, zsh or fish
        limpet man                the manual page: limpet man | man -l -
-       limpet --read-only …      refuse whatever would change something
+       limpet --read-only …      refuse what changes things, writes files, starts programs
        limpet --record FILE …    record what is shown as an asciicast
 """
 

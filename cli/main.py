@@ -195,8 +195,10 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
     from core.commands.grammar import parse
 
     args = parse(verb, rest)
-    if read_only and verb.changes:
-        raise UsageError(f"{verb.word} changes things, and this limpet is read-only")
+    if read_only:
+        from core.commands.read_only import check
+
+        check(verb, args)
     if engine is None:
         from core.engine import open_engine
 

@@ -41,7 +41,9 @@ def _run(engine: Engine, line: str, *, read_only: bool) -> int:
     is_host = line.startswith("!")
     try:
         if read_only and (is_host or command is not None):
-            raise UsageError("a read-only limpet starts no host programs")
+            from core.commands.read_only import PROGRAMS, refusal
+
+            raise refusal(PROGRAMS)
         if is_host:
             return _host(line[1:].strip() or os.environ.get("SHELL") or SHELL)
         if command is not None:

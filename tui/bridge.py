@@ -14,7 +14,7 @@ from collections import deque
 
 from textual.message import Message
 
-from core.errors import Error, UsageError
+from core.errors import Error
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -163,19 +163,18 @@ class Bridge:
             return piped(self._carry_out(line), command)
         verb, rest = find(split(line))
         args = parse(verb, rest)
-        if self._read_only and verb.changes:
-            raise UsageError(
-                f"{verb.word} changes things, and this limpet is read-only",
-                hint="leave with q and start limpet without --read-only",
-                subject=verb.word,
-            )
+        if self._read_only:
+            from core.commands.read_only import check
+
+            check(verb, args)
         return verb.run(self.engine, args)
 
     def _may_start(self) -> None:
         """Raise UsageError where no host program is started: any may change something."""
         if self._read_only:
-            hint = "leave with q and start limpet without --read-only"
-            raise UsageError("a read-only limpet starts no host programs", hint=hint)
+            from core.commands.read_only import PROGRAMS, refusal
+
+            raise refusal(PROGRAMS)
 
     # Watching
 

@@ -49,6 +49,8 @@ class Arg(Record):
     complete: str = ""
     """Where completions come from: image, container, running, path, …"""
     choices: tuple[str, ...] = ()
+    writes: bool = False
+    """Whether the value names a file of this host that is written; `-` is stdout."""
     name: str = ""
     """The field's name; filled in by `Args`."""
 
@@ -108,6 +110,7 @@ def option(
     convert: Callable[[str], Any] = text,
     complete: str = "",
     choices: tuple[str, ...] = (),
+    writes: bool = False,
 ) -> Any:
     """Declare an option with a value; `many` collects a tuple."""
     return Arg(
@@ -119,6 +122,7 @@ def option(
         convert=convert,
         complete=complete,
         choices=choices,
+        writes=writes,
     )
 
 

@@ -63,8 +63,9 @@ class Export(Args):
     """Options of `volume export`."""
 
     output: str = option(
-        "-o", "--output", help="a file instead of stdout", metavar="FILE", complete="path"
-    )
+        "-o", "--output", help="a file instead of stdout", metavar="FILE", complete="path",
+        writes=True,
+    )  # fmt: skip
     volume: str = positional("which", metavar="VOLUME", complete="volume")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class ScreenHost(App[None]):
     """Shows the screen; what it is left with is in `answers`."""
 
+    read_only = False
+
     def __init__(self, screen: Screen[Any]) -> None:
         super().__init__()
         self.register_theme(LIMPET)

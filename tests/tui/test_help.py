@@ -7,10 +7,12 @@ import re
 import pytest
 
 from core.commands import load_all
+from core.commands.read_only import FILES, PROGRAMS
 from tests.tui.screen_host import ScreenHost
-from tests.tui.test_app import screen_text, until
+from tests.tui.test_app import screen_text, session, until
 from tui.keymap import Keymap
 from tui.screens.help import HelpScreen, key_sections, verb_section
+from tui.screens.logs import LogsScreen
 from tui.widgets.line_list import LineList
 
 TYPE_CHECKING = False
@@ -73,6 +75,21 @@ async def test_a_read_only_app_offers_no_key_that_it_refuses(make_app: Make) -> 
         await pilot.press("question_mark")
         await until(pilot, lambda: "keys here" in screen_text(app))
         assert "prune" not in screen_text(app)
+
+
+async def test_a_read_only_app_writes_no_file_and_starts_no_program(make_app: Make) -> None:
+    app = make_app(read_only=True)
+    async with app.run_test(size=(100, 40)) as pilot:
+        app.dashboard.bar.open("ps")
+        await pilot.press("f4")
+        await until(pilot, lambda: PROGRAMS in screen_text(app))
+        await pilot.press("escape", "escape")
+        app.push_screen(LogsScreen("web", lambda _: iter(())))
+        await pilot.press("S")
+        await until(pilot, lambda: FILES in screen_text(app))
+        await pilot.press("q")
+        app.submit("save -o /tmp/x app")
+        await until(pilot, lambda: "writes no files" in session(app))
 
 
 async def test_every_screen_tells_its_own_keys(make_app: Make) -> None:

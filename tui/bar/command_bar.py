@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from core.commands.lines import last_part
+from core.commands.read_only import PROGRAMS
 from core.errors import Error
 from tui.bar.completion_popup import CompletionPopup
 from tui.bar.line import BarInput
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from core.commands.complete import Facts, LimpetCompleter
     from core.engine import Engine
+    from tui.app import LimpetApp
     from tui.bar.script import Script
 
 PLACEHOLDERS = {
@@ -44,6 +46,8 @@ HISTORY_WORDS = "enter takes the line   ctrl-r, up, down another   esc back to w
 
 class CommandBar(Horizontal):
     """Reads one command line, or a filter for the table."""
+
+    app: LimpetApp
 
     class Submitted(Message):
         """A line is to be carried out."""
@@ -130,6 +134,12 @@ class CommandBar(Horizontal):
     def has_keys(self) -> bool:
         """Whether what is typed goes here."""
         return self.line.has_focus or (self.script is not None and self.script.has_focus)
+
+    def may_start_editor(self) -> bool:
+        """Tell whether $EDITOR may be started, and the person why not."""
+        if self.app.read_only:
+            self.post_message(self.Hinted(PROGRAMS))
+        return not self.app.read_only
 
     async def grow(self, text: str = "") -> None:
         """Edit several lines, from this text on, or from the lines that were left."""

@@ -146,9 +146,10 @@ class BarInput(KeysInOrder, Input):
 
     async def action_edit(self) -> None:
         """Edit the line, which may become several, in the person's own editor."""
-        await self._bar.grow(self.value)
-        if self._bar.script is not None:
-            self._bar.script.action_edit()
+        if self._bar.may_start_editor():
+            await self._bar.grow(self.value)
+            if self._bar.script is not None:
+                self._bar.script.action_edit()
 
     def _on_paste(self, event: events.Paste) -> None:
         text = typable(event.text.strip())

@@ -118,8 +118,9 @@ class Script(KeysInOrder, TextArea):
 
     def action_edit(self) -> None:
         """Edit the lines in the person's own editor."""
-        self.text = edit(self)
-        self.move_cursor(self.document.end)
+        if self._bar.may_start_editor():
+            self.text = edit(self)
+            self.move_cursor(self.document.end)
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter" and self._bar.popup.picked is not None:

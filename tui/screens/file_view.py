@@ -7,6 +7,7 @@ import os
 from textual import on
 from textual.binding import Binding
 
+from core.commands.read_only import FILES
 from core.commands.show import size
 from core.images.files.extraction import write_from
 from tui.answers import failure, visible
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from tui.app import LimpetApp
     from tui.theme import Part
 
 HINTS = (
@@ -40,6 +42,8 @@ class FileScreen(AskingScreen, inherit_bindings=False):
 
     `lines`, when given, is shown instead: how two versions differ.
     """
+
+    app: LimpetApp
 
     DEFAULT_CSS = """
     FileScreen { background: $background; }
@@ -218,6 +222,9 @@ class FileScreen(AskingScreen, inherit_bindings=False):
 
     def action_extract(self) -> None:
         """Let the person say where to write the file."""
+        if self.app.read_only:
+            self._foot.say(FILES)
+            return
         self.ask_line.ask("extract", "extract to ", os.path.basename(self._path))
 
     @on(AskLine.Answered)

@@ -11,6 +11,7 @@ from textual import on
 from textual.binding import Binding
 from textual.message import Message
 
+from core.commands.read_only import FILES
 from core.commands.show import size as shown_size
 from tui.answers import cause
 from tui.tty.clipboard import copy
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.timer import Timer
 
+    from tui.app import LimpetApp
     from tui.theme import Part
     from tui.widgets.log.ring import Line
 
@@ -110,6 +112,8 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     true: `engine.containers.logs(…, follow=True, timestamps=True, stopped=stopped)`.  In merged
     logs each line has a name of `named` cells in front.  `max_bytes` is kept in memory.
     """
+
+    app: LimpetApp
 
     DEFAULT_CSS = """
     LogsScreen { background: $background; }
@@ -272,6 +276,9 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
 
     def action_save(self) -> None:
         """Let the person say where to save what is kept."""
+        if self.app.read_only:
+            self._foot.say(FILES)
+            return
         title = self._title.replace(", ", "-")[:60]
         name = f"{title}-{time.strftime('%Y%m%d-%H%M%S')}.log"
         self.ask_line.ask("save", "save to ", name)

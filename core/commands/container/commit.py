@@ -40,8 +40,9 @@ class Export(Args):
     """Options of `export`."""
 
     output: str = option(
-        "-o", "--output", help="a file instead of stdout", metavar="FILE", complete="path"
-    )
+        "-o", "--output", help="a file instead of stdout", metavar="FILE", complete="path",
+        writes=True,
+    )  # fmt: skip
     container: str = positional("name or ID", complete="container")
 
 

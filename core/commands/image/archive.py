@@ -20,7 +20,7 @@ class Save(Args):
 
     output: str = option(
         "-o", "--output", help="a file, or oci-dir's directory, instead of stdout", metavar="FILE",
-        complete="path",
+        complete="path", writes=True,
     )  # fmt: skip
     format: str = option(
         "--format", help="docker-archive is an OCI layout at once", default="docker-archive",

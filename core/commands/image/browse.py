@@ -38,7 +38,7 @@ class Browse(Args):
     search: str = option("--search", help="show which files below PATH hold a text", metavar="TEXT")
     extract: str = option(
         "--extract", help="write the file PATH, or a directory as tar, to a new file",
-        metavar="FILE", complete="path",
+        metavar="FILE", complete="path", writes=True,
     )  # fmt: skip
     image: str = positional(
         "image, container, or with --remote HOST/NAME:TAG", complete="remote-image"

@@ -39,8 +39,9 @@ class Bundle(Args):
         metavar="IMAGE", complete="image",
     )  # fmt: skip
     output: str = option(
-        "-o", "--output", help="a file instead of stdout", metavar="FILE", complete="path"
-    )
+        "-o", "--output", help="a file instead of stdout", metavar="FILE", complete="path",
+        writes=True,
+    )  # fmt: skip
     images: tuple[str, ...] = positional(
         "names or IDs", many=True, metavar="IMAGE", complete="image"
     )

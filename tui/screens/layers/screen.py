@@ -10,6 +10,7 @@ from textual import on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 
+from core.commands.read_only import FILES
 from core.images.files.contents import MOST_HITS, Hit
 from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import cause, failure, visible
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from core.images.files.layer_tree import Node, Row
+    from tui.app import LimpetApp
     from tui.screens.layers.trees import Which
     from tui.theme import Part
     from tui.views.layer_sources import ImageSource
@@ -52,6 +54,8 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     looked at as soon as those up to it have been read.  Of a live source the uppermost layer
     comes first, and is read again and again.
     """
+
+    app: LimpetApp
 
     DEFAULT_CSS = """
     LayersScreen { background: $background; }
@@ -389,7 +393,9 @@ class LayersScreen(AskingScreen, inherit_bindings=False):
     def action_extract(self) -> None:
         """Let the person say where to write the file, or a tar archive of the directory."""
         row = self.file_list.row
-        if row is not None:
+        if self.app.read_only:
+            self._foot.say(FILES)
+        elif row is not None:
             name = row.node.name + (".tar" if row.node.is_directory else "")
             self.ask_line.ask("extract", "extract to ", name)
 
