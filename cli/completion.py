@@ -25,12 +25,16 @@ complete -F _limpet limpet
 #compdef limpet
 _limpet() {
     local line
-    local -a found shown
+    local -a found shown open
     limpet completion ask "${LBUFFER#* }" 2>/dev/null | while IFS= read -r line; do
         found+=("${line%%$'\\t'*}")
         shown+=("${line/$'\\t'/  }")
     done
-    compadd -l -d shown -a found
+    [[ $found[1] = */ ]] && open=(-S '')
+    # What only contains the word that was typed is offered when nothing begins with it.
+    compadd -Q "${(@)open}" -l -d shown -a found && return
+    compstate[insert]=menu
+    compadd -U -Q "${(@)open}" -l -d shown -a found
 }
 if [ "$funcstack[1]" = _limpet ]; then _limpet "$@"; else compdef _limpet limpet; fi
 """,

@@ -48,7 +48,7 @@ def test_an_alias_is_a_command_and_a_table_can_be_listened_to(tmp_path: Path) ->
     assert "State" in shell(tmp_path, "doctor\n", "shell").stdout
     refused = shell(tmp_path, "!true\nversion | cat\n", "--read-only", "shell")
     assert refused.returncode == 2
-    assert refused.stderr.count("starts no host programs") == 2
+    assert refused.stderr.count("starts no programs of this host") == 2
     assert shell(tmp_path, "", "shell", "--nosuch").returncode == 2
 
 
