@@ -110,7 +110,7 @@ async def test_a_read_only_app_starts_no_host_program(make_app: Callable[..., Li
         for line in ("!true", "version | cat"):
             app.submit("clear")
             app.submit(line)
-            await until(pilot, lambda: "starts no host programs" in session(app))
+            await until(pilot, lambda: "starts no programs of this host" in session(app))
 
 
 async def test_a_plan_that_does_nothing_is_not_asked_for(
