@@ -10,7 +10,7 @@ from core.commands.result import Column, Document, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from core.engine import Engine
@@ -133,19 +133,19 @@ def create(engine: Engine, args: Create) -> Result:
 @verb("volume inspect", Inspect, "Show volumes: where, how big, used by whom", changes=False)
 def inspect(engine: Engine, args: Inspect) -> Result:
     """docker's document, with size and users."""
-    users = engine.containers.volume_users()
     found = [engine.volumes.find(name) for name in args.volumes]
-    documents = [volume_document(engine, volume, users) for volume in found]
+    if len(found) == 1:
+        used_by = engine.containers.users_of_volume(found[0].name)
+        return Document([volume_document(engine, found[0], used_by)], args.format)
+    users = engine.containers.volume_users()
+    documents = [volume_document(engine, one, users.get(one.name, ())) for one in found]
     return Document(documents, args.format)
 
 
-def volume_document(
-    engine: Engine, volume: Volume, users: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
-    """Return docker's document of a volume, with its size and who uses it."""
+def volume_document(engine: Engine, volume: Volume, users: Sequence[str]) -> dict[str, Any]:
+    """Return docker's document of a volume, with its size and the containers that use it."""
     from core.containers.log.writer import timestamp
 
-    held = list(users.get(volume.name, ()))
     return {
         "Name": volume.name,
         "Driver": "local",
@@ -154,8 +154,8 @@ def volume_document(
         "CreatedAt": timestamp(int(volume.created * 1e9)).decode(),
         "Labels": volume.labels,
         "Options": {},
-        "UsageData": {"Size": engine.volumes.size(volume), "RefCount": len(held)},
-        "UsedBy": held,
+        "UsageData": {"Size": engine.volumes.size(volume), "RefCount": len(users)},
+        "UsedBy": list(users),
     }
 
 

@@ -15,15 +15,16 @@ from core.linux.sockets import Socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 AF_NETLINK, NETLINK_ROUTE, NETLINK_NETFILTER = 16, 0, 12
-SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK = 270, 10, 11
+SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 270, 10, 11, 12
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400
-NLM_F_ACK_TLVS = 0x200
-NLMSG_ERROR, NLMSGERR_ATTR_MSG = 2, 1
+NLM_F_ACK_TLVS, NLM_F_DUMP = 0x200, 0x300
+NLMSG_ERROR, NLMSG_DONE, NLMSGERR_ATTR_MSG = 2, 3, 1
 NLA_F_NESTED, NLA_TYPE_MASK = 0x8000, 0x3FFF
-RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_GETADDR, RTM_NEWROUTE = 20, 22, 24
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
 IFLA_LINKINFO, IFLA_NET_NS_FD = 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
@@ -161,6 +162,21 @@ def address(index: int, ip: str, prefix: int, broadcast: str = "") -> bytes:
     )
 
 
+def link_of(index: int) -> bytes:
+    """Return a message that asks for a device."""
+    return message(RTM_GETLINK, NLM_F_ACK, bytes(4) + number(index) + bytes(8))
+
+
+def members(index: int) -> bytes:
+    """Return a message that asks for all devices in a bridge."""
+    return message(RTM_GETLINK, NLM_F_DUMP, bytes(16) + attribute(IFLA_MASTER, number(index)))
+
+
+def addresses(index: int) -> bytes:
+    """Return a message that asks for all addresses of a device."""
+    return message(RTM_GETADDR, NLM_F_DUMP, bytes(4) + number(index))
+
+
 def default_route(index: int, gateway: str) -> bytes:
     """Return a message that sends everything else of a gateway's family through it."""
     route = (RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST)
@@ -202,6 +218,36 @@ def request(
             leave_open.append(channel)
 
 
+def ask(protocol: int, question: bytes) -> list[bytes]:
+    """Return the bodies of the answers to a message that asks for something, or for all of it.
+
+    In the network namespace of the calling thread.  Raises OSError.
+    """
+    channel = Socket(AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, protocol)
+    found: list[bytes] = []
+    try:
+        channel.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+        channel.send(question)
+        while True:
+            for kind, answer in _answers(channel.recv(RECEIVE_BYTES)):
+                if kind == NLMSG_DONE:
+                    return found
+                if kind == NLMSG_ERROR:
+                    _check(answer)
+                    return found
+                found.append(answer[HEADER_BYTES:])
+    finally:
+        channel.close()
+
+
+def _answers(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the messages in what was received: type, and all of it."""
+    while len(data) >= HEADER_BYTES:
+        length = int.from_bytes(data[:4], byteorder)
+        yield int.from_bytes(data[4:6], byteorder), data[:length]
+        data = data[(max(length, HEADER_BYTES) + 3) & ~3 :]
+
+
 def _check_answers(channel: Socket) -> None:
     """Read what is there: the kernel has answered everything when send(2) returns."""
     answered = False
@@ -210,12 +256,10 @@ def _check_answers(channel: Socket) -> None:
             data = channel.recv(RECEIVE_BYTES, _socket.MSG_DONTWAIT)
         except BlockingIOError:
             break
-        while len(data) >= HEADER_BYTES:
-            length = int.from_bytes(data[:4], byteorder)
+        for kind, answer in _answers(data):
             answered = True
-            if int.from_bytes(data[4:6], byteorder) == NLMSG_ERROR:
-                _check(data[:length])
-            data = data[(max(length, HEADER_BYTES) + 3) & ~3 :]
+            if kind == NLMSG_ERROR:
+                _check(answer)
     if not answered:
         raise OSError(errno.EPROTO, "netlink: the kernel did not answer")
 

@@ -97,11 +97,10 @@ def _inspect_one(engine: Engine, name: str, kind: str) -> dict[str, Any]:
 
             return network_document(engine, name)
     else:
-        volume = next((one for one in engine.volumes.list() if one.name == name), None)
-        if volume is not None:
-            from core.commands.volume import volume_document
+        from core.commands.volume import volume_document
 
-            return volume_document(engine, volume, engine.containers.volume_users())
+        volume = engine.volumes.find(name)
+        return volume_document(engine, volume, engine.containers.users_of_volume(name))
     raise NotFound(name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from core.database import Database
 from core.errors import Conflict, NotSupported
 from core.model import Port
 from core.network.host import firewall
+from core.network.host.inspection import BridgeState, inspect_bridge
 from core.network.network import Network
 from core.network.ports import publishing
 from core.network.ports.holders import Holder
@@ -127,6 +129,7 @@ import sys
 sys.path.append({str(Path(__file__).parents[3])!r})
 from core.config import Config
 from core.database import Database
+from core.network.inspection import BridgeState, inspect_bridge
 from core.network.network import Network
 from core.paths import Paths
 config = Config({{("network", "bridge"): {BRIDGE!r}, ("network", "subnet"): {SUBNET!r}}})
@@ -194,6 +197,7 @@ import sys
 sys.path.append({str(Path(__file__).parents[3])!r})
 from core.config import Config
 from core.database import Database
+from core.network.inspection import BridgeState, inspect_bridge
 from core.network.network import Network
 from core.paths import Paths
 paths = Paths({paths.data!r}, {paths.run!r})
@@ -207,3 +211,17 @@ network.teardown()
         [sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_the_bridge_is_shown_as_the_kernel_has_it(lab: Lab) -> None:
+    lab.start("a")
+    found = inspect_bridge(BRIDGE)
+    (said,) = json.loads(run(f"ip -j addr show {BRIDGE}"))
+    assert (found.exists, found.up, found.mtu, found.mac) == (
+        True, True, said["mtu"], said["address"]
+    )  # fmt: skip
+    assert list(found.addresses) == [f"{a['local']}/{a['prefixlen']}" for a in said["addr_info"]]
+    members = json.loads(run(f"ip -j link show master {BRIDGE}"))
+    assert list(found.members) == sorted(one["ifname"] for one in members)
+    assert len(found.members) == 1
+    assert inspect_bridge("nowhere") == BridgeState("nowhere", exists=False)
