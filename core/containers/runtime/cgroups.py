@@ -246,12 +246,14 @@ def remove(dirs: tuple[str, ...] | list[str]) -> None:
 
 def remove_parents(dirs: tuple[str, ...] | list[str]) -> None:
     """Remove limpet's own directories above some, where nothing is left in them."""
-    for above in map(os.path.dirname, dirs):
-        if above.endswith(f"/{PARENT}"):
+    for folder in dirs:
+        above = os.path.dirname(folder)
+        while f"/{PARENT}/" in f"{above}/":
             try:
                 os.rmdir(above)
             except OSError:
-                continue  # another container is in it, or its end was quicker
+                break  # another container is in it, or its end was quicker
+            above = os.path.dirname(above)
 
 
 def _remove(dirs: tuple[str, ...] | list[str]) -> None:
