@@ -97,10 +97,11 @@ def _inspect_one(engine: Engine, name: str, kind: str) -> dict[str, Any]:
 
             return network_document(engine, name)
     else:
-        from core.commands.volume import volume_document
+        volume = next((one for one in engine.volumes.list() if one.name == name), None)
+        if volume is not None:
+            from core.commands.volume import volume_document
 
-        volume = engine.volumes.find(name)
-        return volume_document(engine, volume, engine.containers.users_of_volume(name))
+            return volume_document(engine, volume, engine.containers.users_of_volume(name))
     raise NotFound(name)
 
 

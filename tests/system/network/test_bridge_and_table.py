@@ -129,7 +129,6 @@ import sys
 sys.path.append({str(Path(__file__).parents[3])!r})
 from core.config import Config
 from core.database import Database
-from core.network.inspection import BridgeState, inspect_bridge
 from core.network.network import Network
 from core.paths import Paths
 config = Config({{("network", "bridge"): {BRIDGE!r}, ("network", "subnet"): {SUBNET!r}}})
@@ -197,7 +196,6 @@ import sys
 sys.path.append({str(Path(__file__).parents[3])!r})
 from core.config import Config
 from core.database import Database
-from core.network.inspection import BridgeState, inspect_bridge
 from core.network.network import Network
 from core.paths import Paths
 paths = Paths({paths.data!r}, {paths.run!r})
