@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
+    from tui.bar.script import Script
+
 
 @pytest.mark.parametrize(
     ("line", "expected"),
@@ -318,6 +320,29 @@ async def test_pasted_lines_are_not_lost(make_app: Callable[..., LimpetApp]) -> 
         await until(pilot, lambda: app.dashboard.bar.script is not None)
         await pilot.press("ctrl+j")
         await until(pilot, lambda: "Limpet 0" in session(app))
+
+
+async def test_a_line_is_right_or_wrong_whatever_the_next_one_may_become(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        bar = app.dashboard.bar
+        await bar.grow("nonesuch\nvers")
+        await pilot.press("i")
+        await until(pilot, lambda: bar.offers)
+        script = bar.script
+        assert script is not None
+        wrong = script._tones["bad"].color
+        await until(pilot, lambda: wrong in _colours(script, 0))
+        assert wrong not in _colours(script, 1)
+        await pilot.press("x")
+        await until(pilot, lambda: wrong in _colours(script, 1))
+
+
+def _colours(script: Script, line: int) -> list[object]:
+    """Return the colours of a line as it is painted."""
+    return [part.style and part.style.color for part in script.render_line(line)]
 
 
 async def test_what_cannot_be_seen_is_not_pasted(make_app: Callable[..., LimpetApp]) -> None:

@@ -96,6 +96,7 @@ def _walk(args: argparse.Namespace) -> int:
             answered_s = walker.question()
             memory.append(walker.seat.memory_kb())
             place.check()
+            walker.compare()
             if memory[-1] > MOST_KB:
                 raise Finding(f"the app has {memory[-1]} KB")
             _say(

@@ -167,6 +167,11 @@ class Place:
         if self.limpet("image", "fsck", "-q", fails=True).split():
             raise Finding(f"fsck:\n{self.limpet('image', 'fsck', fails=True)}")
 
+    def ps(self) -> list[list[str]]:
+        """Return what `ps -a` says of each container: its ID, its state, its name."""
+        shown = self.limpet("ps", "-a", "--no-trunc", "--format", "{{.ID}}\t{{.State}}\t{{.Names}}")
+        return sorted(line.split("\t") for line in shown.splitlines())
+
     def _lies(self) -> list[str]:
         found = []
         names = self.limpet("ps", "-aq", "--no-trunc").split()

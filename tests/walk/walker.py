@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter, deque
 
 from tests.walk import hands, lines
@@ -244,6 +245,7 @@ class Walker:
     # What must be true
 
     def _look(self) -> None:
+        """Compare what is shown with what is meant, when it holds still."""
         self.looks[self.seat.look() is not None] += 1
 
     def home(self) -> None:
@@ -270,6 +272,16 @@ class Walker:
         took = self.seat.until("limpet 0.", ANSWER_S)
         self.home()
         return took
+
+    def compare(self) -> None:
+        """Finding unless the table of containers says what `ps` says, when both have settled."""
+        deadline = time.monotonic() + ANSWER_S
+        while meant := self.seat.look():
+            said = self.place.ps()
+            if meant["frozen"] or meant["containers"] == said:
+                return
+            if time.monotonic() > deadline:
+                raise Finding(f"the table has {meant['containers']},\nps {said}")
 
     def leave(self) -> None:
         """Quit, as a person does; Finding when it does not end well."""

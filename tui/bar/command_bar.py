@@ -285,6 +285,8 @@ class CommandBar(Horizontal):
         if self.script is not None:
             if self.script.before == value:
                 self.popup.offer(found, self.script.region.x)  # type: ignore[arg-type]
+                if before != (self.offers, self.known):
+                    self.script.recolour()
             return
         line = self.line
         if line.value != value or not line.has_focus or self._mode:

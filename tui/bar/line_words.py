@@ -26,8 +26,8 @@ TONE_OF = {
 }
 
 
-def paint(text: Text, bar: CommandBar, tones: Tones) -> None:
-    """Colour a line by what the grammar says about its words."""
+def paint(text: Text, bar: CommandBar, tones: Tones, *, typed: bool = True) -> None:
+    """Colour a line by what the grammar says about its words; `typed`: it is being typed."""
     whole = text.plain
     for part in parts_of(whole):
         line = whole[part.start : part.end]
@@ -35,8 +35,8 @@ def paint(text: Text, bar: CommandBar, tones: Tones) -> None:
         for span in spans(own_part(line.lstrip()), bar.known, bar.aliases):
             end = start + span.end
             kind = span.kind
-            if kind == "error" and end == len(whole) and bar.offers:
-                kind = "value"  # it is still being typed
+            if kind == "error" and end == len(whole) and typed and bar.offers:
+                kind = "value"  # it can still become something
             text.stylize(tones[TONE_OF[kind]], start + span.start, end)
 
 

@@ -76,8 +76,14 @@ class Script(KeysInOrder, TextArea):
         """Return a line in its colours."""
         text = super().get_line(line_index)
         if not text.plain.lstrip().startswith("#"):
-            paint(text, self._bar, self._tones)
+            typed = line_index == self.cursor_location[0]
+            paint(text, self._bar, self._tones, typed=typed)
         return text
+
+    def recolour(self) -> None:
+        """Paint anew: what was wrong is not yet, or no longer."""
+        self._line_cache.clear()
+        self.refresh()
 
     @property
     def before(self) -> str:
