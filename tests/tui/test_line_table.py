@@ -112,6 +112,31 @@ async def test_a_change_paints_its_line_only(painted: list[Region]) -> None:
         assert painted == []
 
 
+async def test_the_title_is_painted_when_the_cursor_is_on_another_row_of_many(
+    painted: list[Region],
+) -> None:
+    app = TableApp()
+    async with app.run_test(size=(40, 8)) as pilot:
+        table = app.query_one(LineTable)
+        table.set_rows([row("r1"), row("r2"), row("other")])
+        table.set_filter("r")
+        await pilot.pause()
+        painted.clear()
+        await pilot.press("j")
+        assert 0 in [region.y for region in painted]
+        table.set_filter("")
+        rows = [row(f"r{number}", 20 - number) for number in range(20)]
+        table.set_rows(rows)
+        table.sort_by(1)
+        table.action_end(-1)
+        await pilot.pause()
+        painted.clear()
+        rows[1] = row("r1", 100)
+        table.set_rows(rows)
+        assert table.place == 1
+        assert 0 in [region.y for region in painted]
+
+
 async def test_the_selection_follows_its_row() -> None:
     app = TableApp()
     async with app.run_test(size=(40, 8)) as pilot:

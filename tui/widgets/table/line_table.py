@@ -228,11 +228,11 @@ class LineTable(Wheel, ScrollView, can_focus=True):
         )
         if self.group:
             self._view = grouped(self._view, self.group, self.columns, self.folded)
-        before = self.cursor
+        before, place = self.cursor, self.place
         self.place = self._place_of(self.cursor)
         self.cursor = self._view[self.place].key if self._view else ""
         size = Size(0, len(self._view) + HEAD)
-        if size != self.virtual_size:
+        if size != self.virtual_size or (place != self.place and self.counted):
             self.virtual_size = size
             self._paint_title()
         self._follow()
@@ -253,6 +253,11 @@ class LineTable(Wheel, ScrollView, can_focus=True):
     def shown_height(self) -> int:
         """How many rows the screen has room for."""
         return max(0, self.size.height - HEAD)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the title says which of the rows the cursor is on: not all may be seen."""
+        return len(self._view) > self.shown_height > 0 or bool(self.wanted)
 
     def _window(self) -> list[Line | None]:
         return window(self._view, round(self.scroll_y), self.shown_height, self.cursor, self.marked)
@@ -328,7 +333,7 @@ class LineTable(Wheel, ScrollView, can_focus=True):
             self.refresh()
         else:
             self._paint()
-            if len(self._view) > self.shown_height:
+            if self.counted:
                 self._paint_title()
         self.post_message(self.Moved(self))
 

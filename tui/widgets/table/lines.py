@@ -57,7 +57,7 @@ class TableLines:
             facts.append(f"by {self._group_name}")
         if table.marked:
             facts.append(f"{len(table.marked)} marked")
-        if len(table.rows) > table.shown_height > 0 or table.wanted:
+        if table.counted:
             facts.append(f"{table.place + 1 if table.rows else 0}/{len(table.rows)}")
         return facts
 
