@@ -73,9 +73,10 @@ def load_all() -> dict[str, Verb]:
     from core.commands.grammar import REGISTRY
 
     if not _ALL:
-        _ALL.update(module for modules in MODULES.values() for module in modules)
-        for module in sorted(_ALL):
+        every = {module for modules in MODULES.values() for module in modules}
+        for module in sorted(every):
             load(module)
+        _ALL.update(every)  # not before: another thread would go through what still grows
     return REGISTRY
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -200,3 +202,29 @@ def test_what_the_end_of_a_line_may_become(line: str, arg: str | None) -> None:
     at_end = expected(line)
     assert at_end.verb is not None
     assert (at_end.arg.name if at_end.arg else None) == arg
+
+
+ASKED_MEANWHILE = """
+import threading
+import core.commands as commands
+
+load, seen = commands.load, []
+
+def slowly(module):
+    if not seen:
+        seen.append(0)
+        other = threading.Thread(target=lambda: seen.append(len(commands.load_all())))
+        other.start()
+        other.join()
+    load(module)
+
+commands.load = slowly
+print(len(commands.load_all()) - seen[1])
+"""
+
+
+def test_who_asks_for_all_verbs_while_they_are_loaded_gets_them_all() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED_MEANWHILE], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0\n"
