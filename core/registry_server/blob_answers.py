@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from core.registry_server.uploads import Upload, is_upload_name, new_upload, upl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from concurrent.futures import Executor
     from typing import BinaryIO, TypeVar
 
@@ -112,7 +113,7 @@ class BlobAnswers:
         self._remember(name, session)
         at = target.replace(reference=name)
         if digest:
-            return await self._end(request, at, session, digest)
+            return await self._end(request, at, digest)
         return _progress(at, 0, 202)
 
     async def status(self, request: web.BaseRequest, target: Target) -> web.Response:
@@ -120,40 +121,47 @@ class BlobAnswers:
         session = await self._session(target)
         return _progress(target, session.upload.size, 204)
 
+    @asynccontextmanager
+    async def _alone(self, target: Target) -> AsyncIterator[Upload]:
+        """Give an upload to one request at a time; Refusal when the one before has ended it."""
+        session = await self._session(target)
+        session.waiting += 1
+        try:
+            async with session.lock:
+                if session.over:
+                    raise _no_upload(target)
+                yield session.upload
+        finally:
+            session.waiting -= 1
+
     async def patch(self, request: web.BaseRequest, target: Target) -> web.Response:
         """Take one more part."""
-        session = await self._session(target)
-        async with session.lock:
-            _check_span(request, target, session.upload.size)
-            await self._receive(request, session.upload)
-            size = session.upload.size
-            session.upload.close()
+        async with self._alone(target) as upload:
+            _check_span(request, target, upload.size)
+            await self._receive(request, upload)
+            size = upload.size
+            upload.close()
         return _progress(target, size, 202)
 
     async def put(self, request: web.BaseRequest, target: Target) -> web.Response:
         """Take the last part, which may be empty, and check the digest of the whole."""
-        session = await self._session(target)
-        digest = request.query.get("digest", "")
-        return await self._end(request, target, session, digest)
+        return await self._end(request, target, request.query.get("digest", ""))
 
     async def cancel(self, request: web.BaseRequest, target: Target) -> web.Response:
         """Throw an upload away."""
-        session = await self._session(target)
-        async with session.lock:
-            await self._forget(target.reference, session.upload)
-            session.upload.cancel()
+        async with self._alone(target) as upload:
+            await self._forget(target.reference, upload)
+            upload.cancel()
         return web.Response(status=204)
 
-    async def _end(
-        self, request: web.BaseRequest, target: Target, session: _Session, digest: str
-    ) -> web.Response:
-        if not is_digest(digest):
-            raise Refusal("DIGEST_INVALID", f"{digest[:200]!r} is not a digest")
-        async with session.lock:
-            _check_span(request, target, session.upload.size)
-            await self._receive(request, session.upload)
+    async def _end(self, request: web.BaseRequest, target: Target, digest: str) -> web.Response:
+        async with self._alone(target) as upload:
+            if not is_digest(digest):
+                raise Refusal("DIGEST_INVALID", f"{digest[:200]!r} is not a digest")
+            _check_span(request, target, upload.size)
+            await self._receive(request, upload)
             await self._ask(self._repositories.expect_blob, digest)
-            await self._place(target.reference, session.upload, digest)
+            await self._place(target.reference, upload, digest)
             await self._ask(self._repositories.add_blob, target.name, digest)
         return _created(target.name, digest)
 
@@ -232,7 +240,7 @@ class BlobAnswers:
         if not is_upload_name(name) or not await self._ask(
             self._repositories.is_upload, name, target.name
         ):
-            raise Refusal("BLOB_UPLOAD_UNKNOWN", f"{target.name} has no such upload")
+            raise _no_upload(target)
         if name not in self._uploads:
             bucket, sending = self._blobs.bucket, None
             if bucket:
@@ -245,13 +253,15 @@ class BlobAnswers:
     def _remember(self, name: str, session: _Session) -> None:
         """Keep an upload's sum; of too many, the oldest is summed up anew when it goes on."""
         if len(self._uploads) >= SESSIONS:
-            idle = (key for key, known in self._uploads.items() if not known.lock.locked())
+            idle = (key for key, known in self._uploads.items() if not known.waiting)
             self._uploads.pop(next(idle, ""), None)
         self._uploads[name] = session
 
     async def _forget(self, name: str, given_up: Upload | None) -> None:
         """Forget an upload; of one that came to nothing, what is in the bucket is let go."""
-        self._uploads.pop(name, None)
+        session = self._uploads.pop(name, None)
+        if session:
+            session.over = True
         await self._ask(self._repositories.end_upload, name)
         if given_up and given_up.sending and given_up.sending.begun:
             await self._ask(self._blobs.let_go, given_up.sending.key)
@@ -266,6 +276,13 @@ class _Session:
     def __init__(self, upload: Upload) -> None:
         self.upload = upload
         self.lock = asyncio.Lock()
+        self.waiting = 0
+        """Requests that have the lock or wait for it."""
+        self.over = False
+
+
+def _no_upload(target: Target) -> Refusal:
+    return Refusal("BLOB_UPLOAD_UNKNOWN", f"{target.name} has no such upload")
 
 
 def describe_blob(

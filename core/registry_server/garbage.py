@@ -19,6 +19,7 @@ from core.registry_server.uploads import PREFIX
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Connection
+    from collections.abc import Iterator
 
     from core.database import Database
     from core.paths import Paths
@@ -98,11 +99,9 @@ def _collect(
         sql.execute("DELETE FROM repository_uploads WHERE id=?", (upload,))
         if blobs.bucket:
             loosen_object(sql, blobs.bucket.key(upload))
-        path = f"{paths.partial}/{PREFIX}{upload}"
-        if os.path.exists(path):
-            size += os.stat(path).st_size
-            if not only_look:
-                os.unlink(path)
+        size += _remove_upload(f"{paths.partial}/{PREFIX}{upload}", only_look)
+    for path in _nobody_s(sql, paths, now):
+        size += _remove_upload(path, only_look)
     return Collected(tuple(manifests), tuple(gone), tuple(given_up), size)
 
 
@@ -121,6 +120,26 @@ def _uploads(
         else:
             given_up.append(upload)
     return alive, given_up
+
+
+def _nobody_s(sql: Connection, paths: Paths, now: float) -> Iterator[str]:
+    """Yield files of uploads without a row: whoever ended them was killed over it."""
+    known = {PREFIX + row[0] for row in sql.execute("SELECT id FROM repository_uploads")}
+    for entry in os.scandir(paths.partial):
+        is_upload = entry.name.startswith(PREFIX) and entry.name not in known
+        if is_upload and entry.stat(follow_symlinks=False).st_mtime <= now - UPLOAD_KEEP_S:
+            yield entry.path
+
+
+def _remove_upload(path: str, only_look: bool) -> int:
+    """Remove an upload's file, if there is one; returns its bytes."""
+    try:
+        size = os.stat(path).st_size
+        if not only_look:
+            os.unlink(path)
+    except FileNotFoundError:
+        return 0
+    return size
 
 
 def _drop_untagged(sql: Connection, name: str) -> list[str]:

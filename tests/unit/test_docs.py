@@ -32,6 +32,17 @@ def test_paths_and_modules_exist(document: Path) -> None:
         assert (document.parent / link).exists(), link
 
 
+def test_modules_that_the_code_names_exist() -> None:
+    for folder in ("core", "cli", "tui", "tests", "benchmarks"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for name in re.findall(r"`((?:core|cli|tui|tests)(?:\.\w+)+)`", file.read_text()):
+                place = ROOT / name.replace(".", "/")
+                found = place, *place.parents[: name.count(".") - 1]
+                assert place.is_dir() or any(one.with_suffix(".py").is_file() for one in found), (
+                    f"{file}: {name}"
+                )
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_exist(document: Path) -> None:
     words = {name for verb in load_all() for name in (verb, verb.partition(" ")[0])}

@@ -27,7 +27,10 @@ def ulimit(word: str) -> tuple[str, int, int]:
 
 
 def _limit(word: str) -> int:
-    return -1 if word in ("unlimited", "-1") else values.whole(word)
+    value = -1 if word in ("unlimited", "-1") else values.whole(word)
+    if value >= 1 << 63:
+        raise ValueError(f"{word} is out of range; unlimited is -1")
+    return value
 
 
 def swap(word: str) -> int:

@@ -96,6 +96,7 @@ def test_limits() -> None:
         (mount_values.mount, "type=tmpfs,source=data,target=/b"),
         (mount_values.mount, "target=/b,read=1"), (mount_values.tmpfs, "/b:bind"),
         (limit_values.ulimit, "files=3"), (limit_values.ulimit, "nofile=5:3"),
+        (limit_values.ulimit, "nofile=99999999999999999999"),
         (limit_values.gpus, "all"), (limit_values.cpu_set, "3-1"), (limit_values.cpu_set, ""),
         (limit_values.device, "sda"), (limit_values.device, "/dev/null:x"),
         (limit_values.device_rule, "d 1:1 rwm"), (limit_values.host_or_container, "container:"),
