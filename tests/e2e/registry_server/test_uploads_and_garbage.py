@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
@@ -94,6 +95,20 @@ def test_an_upload_that_grows_holds_the_rest_of_its_repository(
     registry.ask("DELETE", place)
     assert len(sweep(registry, 60).blobs) == 4
     assert registry.ask("GET", "/v2/app/tags/list").code == "NAME_UNKNOWN"
+
+
+def test_a_blob_that_somebody_has_just_asked_for_stays(registry: OwnRegistry) -> None:
+    digest = f"sha256:{hashlib.sha256(NOISE).hexdigest()}"
+    place = f"/v2/app/blobs/uploads/?digest={digest}"
+    assert registry.ask("POST", place, NOISE).status == 201
+    registry.ask("DELETE", f"/v2/app/blobs/{digest}")
+    with registry.store.database.write() as sql:
+        sql.execute("UPDATE repositories SET pushed=0")
+    assert sweep(registry, 60).blobs == ()
+    assert blob_files(registry.paths) == {digest.partition(":")[2]}
+    os.utime(registry.store.blobs.path(digest), (0, 0))
+    assert sweep(registry, 60).blobs == (digest,)
+    assert blob_files(registry.paths) == set()
 
 
 def test_an_upload_that_is_given_up_goes(registry: OwnRegistry) -> None:

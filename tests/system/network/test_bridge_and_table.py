@@ -20,12 +20,19 @@ from core.network.host.inspection import BridgeState, inspect_bridge
 from core.network.network import Network
 from core.network.ports import publishing
 from core.network.ports.holders import Holder
-from tests.namespaces import ask_here
-from tests.system.network.lab import BRIDGE, SUBNET, Lab, run
+from tests.namespaces import Namespace, ask_here
+from tests.system.network.lab import BRIDGE, FAR, SUBNET, Lab, run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.paths import Paths
+
+SEND = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    client.bind((sys.argv[1], 0))
+    client.sendto(b"?", (sys.argv[2], int(sys.argv[3])))
+"""
 
 
 def test_a_flushed_ruleset_comes_back_with_the_ports_of_running_containers(
@@ -41,6 +48,23 @@ def test_a_flushed_ruleset_comes_back_with_the_ports_of_running_containers(
     lab.prepare("b", taken=lambda: held)
     assert ask_here("tcp", "127.0.0.1", 8080) == "a 10.77.0.1"
     assert ask_here("udp", "127.0.0.1", 5300) == "a 10.77.0.1"
+
+
+def test_nobody_on_the_bridge_sends_from_an_address_of_others(
+    lab: Lab, neighbour: Namespace
+) -> None:
+    container = lab.start("a")
+    for device in ("all", BRIDGE):
+        run(f"sysctl -qw net.ipv4.conf.{device}.rp_filter=0")  # it is the table that has to
+    container.run("ip", "addr", "add", f"{FAR}/32", "dev", "lo")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as host:
+        host.bind(("10.77.0.1", 0))
+        host.settimeout(1)
+        for source in (FAR, container.address):
+            container.run(
+                sys.executable, "-I", "-S", "-c", SEND, source, *map(str, host.getsockname())
+            )
+        assert host.recvfrom(100)[1][0] == container.address
 
 
 @pytest.mark.parametrize(
