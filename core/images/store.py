@@ -207,16 +207,7 @@ class ImageStore:
         self.blobs.write(digest, [manifest])
         now = time.time()
         with self.database.write() as sql:
-            # Within the transaction: another limpet may have removed a layer since it was added.
-            marks = ",".join("?" * len(layers))
-            here = sql.execute(
-                f"SELECT diff_id FROM layers WHERE diff_id IN ({marks})",  # noqa: S608
-                layers,
-            ).fetchall()
-            if len(here) < len(set(layers)):
-                raise Conflict(
-                    f"image {digest}: a layer was removed meanwhile", hint="pull it again"
-                )
+            _check_here(sql, layers, digest)
             sql.execute(
                 "INSERT OR IGNORE INTO images VALUES (?,?,?,?,?,?)",
                 (
@@ -381,6 +372,20 @@ class ImageStore:
             found = ", ".join(_info(row).config_digest[7:19] for row in rows)
             raise Conflict(f"{text!r} is the start of several IDs: {found}", hint="type more of it")
         return _info(rows[0]) if rows else None
+
+
+def _check_here(sql: Connection, layers: Sequence[str], image: str) -> None:
+    """Raise Conflict when another limpet has removed a layer since it was added.
+
+    Asked within the transaction that adds the image: from then on that holds them.
+    """
+    marks = ",".join("?" * len(layers))
+    here = sql.execute(
+        f"SELECT diff_id FROM layers WHERE diff_id IN ({marks})",  # noqa: S608
+        layers,
+    ).fetchall()
+    if len(here) < len(set(layers)):
+        raise Conflict(f"image {image}: a layer was removed meanwhile", hint="pull it again")
 
 
 def _layer_info(row: Any, words: str, created: float, comment: str) -> LayerInfo:
