@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 from core.commands.keys import DEFAULT, keys_of, sign
 
 TYPE_CHECKING = False
@@ -40,7 +43,7 @@ def page() -> str:
     known = load_all()
     verbs = {verb.name: verb for verb in known.values()}
     lines = [
-        f'.TH LIMPET 1 "" "limpet {VERSION}" "User Commands"',
+        f'.TH LIMPET 1 "{_installed()}" "limpet {VERSION}" "User Commands"',
         ".SH NAME",
         r"limpet \- a container shell without a daemon",
         ".SH SYNOPSIS",
@@ -65,6 +68,11 @@ def page() -> str:
         for name, words in pairs:
             lines += [".TP", rf"\fB{_plain(name)}\fR", _plain(words)]
     return "\n".join(lines) + "\n"
+
+
+def _installed() -> str:
+    """Return the day from which this limpet is."""
+    return time.strftime("%Y-%m-%d", time.gmtime(os.path.getmtime(__file__)))
 
 
 def _verb(verb: Verb, known: dict[str, Verb]) -> list[str]:

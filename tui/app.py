@@ -267,12 +267,15 @@ class LimpetApp(OpensScreens):
 
     def go_to(self, address: str) -> None:
         """Show the screen of an address instead of those that are shown."""
+        from core.commands.scan import split
         from tui.own_words import go
 
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self.visits.arrive(address)
-        go(self, address.split())
+        problem = go(self, split(address))
+        if problem:
+            self.dashboard.say(problem)
 
     def action_command(self) -> None:
         """Open the command line; who leaves it with nothing done is back on this screen."""

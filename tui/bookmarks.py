@@ -23,7 +23,6 @@ def toggle(app: LimpetApp) -> None:
 
 def choose(app: LimpetApp, title: str = "go to") -> None:
     """Offer the bookmarks, then what was seen last, and go where the person says."""
-    from tui.own_words import go
     from tui.screens.pick import Choice, PickScreen
 
     recent = [seen for seen in reversed(app.visits.seen) if seen not in app.bookmarks]
@@ -33,10 +32,7 @@ def choose(app: LimpetApp, title: str = "go to") -> None:
     ]
 
     def act(picked: Picked | None) -> None:
-        if picked is None:
-            return
-        while len(app.screen_stack) > 1:
-            app.pop_screen()
-        go(app, addresses[picked.number].split())
+        if picked is not None:
+            app.go_to(addresses[picked.number])
 
     app.push_screen(PickScreen(title, choices), act)

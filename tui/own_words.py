@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.commands.keys import APP_WORDS
+from core.commands.scan import split
 from tui.theme import THEMES
 from tui.views.listings import LISTINGS
 
@@ -85,9 +86,9 @@ def carry_out(app: LimpetApp, line: str) -> bool:
     elif first in ("jobs", "networks", "volumes", "disk", "events") and not rest:
         return app.open_listing(first)
     elif first == "go":
-        _say(app, line, go(app, rest))
+        _say(app, line, go(app, split(line)[1:]))
     elif first in TABLES and (first != IMAGES or _shows(rest)):
-        _say(app, line, go(app, words))
+        _say(app, line, go(app, split(line)))
     elif first in ("back", "forward"):
         app.action_travel(-1 if first == "back" else 1)
     elif first == "theme":

@@ -20,6 +20,7 @@ from tests.tui.test_app import answered, screen_text, session, until
 from tests.tui.test_detail import CONTAINER
 from tui.app import LimpetApp
 from tui.bar.script import Script
+from tui.own_words import TABLES, TABS, carry_out
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard.screen import DashboardScreen
 from tui.screens.detail.screen import DetailScreen
@@ -30,6 +31,7 @@ from tui.screens.tour import PAGES, TourScreen
 from tui.theme import Tones
 from tui.tty.ascii_only import INSTEAD
 from tui.tty.notify import notification
+from tui.views.listings import LISTINGS
 from tui.visits import Visits
 from tui.widgets.line_list import LineList
 
@@ -283,6 +285,38 @@ async def test_there_is_a_way_back_and_forward(make_app: Make) -> None:
         assert app.dashboard.place == "images"
         await pilot.press("alt+right")
         await until(pilot, lambda: isinstance(app.screen, ListingScreen))
+
+
+ADDRESSES = (
+    "containers", "images", "registries", "containers web", "containers web logs",
+    "containers web,db logs", "containers web layers",
+    *(f"containers web {tab}" for tab in TABS["containers"]),
+    "images app:1", "images app:1 layers", *(f"images app:1 {tab}" for tab in TABS["images"]),
+    "registries r.lan:5000", "registries r.lan:5000/a/b", "registries r.lan:5000/a:1",
+    "registries r.lan:5000/a:1 layers", "compare a:1 b:2", "jobs", "events", *LISTINGS,
+    "image find 'a b'", "network inspect bridge", "info", "container ls -a",
+)  # fmt: skip
+
+
+async def test_every_screen_is_come_to_by_its_name_and_says_it(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        for address in ADDRESSES:
+            app.action_command()
+            assert carry_out(app, f"go {address}")
+            await pilot.pause()
+            assert app.visits.here == address
+            assert (app.screen is app.dashboard) is (address in TABLES)
+        for address in ADDRESSES[-2::-1]:
+            app.action_travel(-1)
+            await pilot.pause()
+            assert app.visits.here == address
+        for address in ADDRESSES[1:]:
+            app.action_travel(1)
+            await pilot.pause()
+            assert app.visits.here == address
+        app.go_to("job 77")
+        await until(pilot, lambda: "there is no job 77" in screen_text(app))
 
 
 def test_visits_go_to_neighbours_and_forget_what_lay_ahead() -> None:
