@@ -39,7 +39,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     """
 
     DEFAULT_CSS = """
-    ConfirmScreen { align: center middle; background: $background 60%; }
+    ConfirmScreen { align: center middle; background: transparent; }
     ConfirmScreen #question {
         width: auto; height: auto; max-width: 96%; min-width: 0; max-height: 100%;
         padding: 1 2; background: $panel;

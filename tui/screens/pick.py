@@ -69,7 +69,7 @@ class PickScreen(ModalScreen["Picked | None"], inherit_bindings=False):
     """
 
     DEFAULT_CSS = """
-    PickScreen { align: center middle; background: $background 60%; }
+    PickScreen { align: center middle; background: transparent; }
     PickScreen #box { width: auto; height: auto; max-height: 100%; background: $panel; }
     PickScreen #title, PickScreen #foot { height: 1; background: $panel; }
     PickScreen PickList { background: $panel; }

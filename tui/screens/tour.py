@@ -87,7 +87,7 @@ class TourScreen(ModalScreen[None], inherit_bindings=False):
     """Pages of a few lines, tab-separated from their keys; enter or space goes on."""
 
     DEFAULT_CSS = """
-    TourScreen { align: center middle; background: $background 60%; }
+    TourScreen { align: center middle; background: transparent; }
     TourScreen #page {
         width: 84; max-width: 96%; height: auto; max-height: 100%;
         padding: 1 2; background: $panel;
