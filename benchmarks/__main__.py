@@ -13,8 +13,11 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.bench_host import BenchHost
 from benchmarks.cases import CASES
-from benchmarks.measure import Figures, Measurement
 from tests.leftovers import Leftovers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from benchmarks.report import Measured
 
 PAGE = Path("docs/benchmarks.md")
 PEERS = ("network device", "nft table ip ")
@@ -41,7 +44,7 @@ def main() -> int:
 
 def measure(names: list[str], rounds: int, output: Path, page: Path | None) -> int:
     """Measure, report, and look whether all is gone again."""
-    measured: list[Measurement | Figures] = []
+    measured: list[Measured] = []
     failed: list[str] = []
     with BenchHost() as host:
         before = Leftovers(host.work)

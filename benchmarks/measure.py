@@ -84,6 +84,29 @@ class Figures(Record):
     figures: tuple[Figure, ...]
 
 
+class Growth(Record):
+    """What one piece of work takes on a small host and on a large one."""
+
+    name: str
+    little: float
+    """Milliseconds by the clock on the small one."""
+    much: float
+    """And on the large one."""
+    times: float
+    """What it takes there, as a multiple."""
+    most: float
+    """What that should be at most, 0 for none."""
+
+
+class Growths(Record):
+    """How things grow with what there is, and figures of the large host alone."""
+
+    title: str
+    note: str
+    rows: tuple[Growth, ...]
+    figures: tuple[Figure, ...] = ()
+
+
 class Failure(Exception):
     """A command that should have worked did not; says which and what it printed."""
 

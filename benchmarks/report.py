@@ -9,14 +9,16 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchmarks.measure import Figures
+from benchmarks.measure import Figures, Growths
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.measure import Figure, Measurement
+    from benchmarks.measure import Figure, Growth, Measurement
+
+    Measured = Measurement | Figures | Growths
 
 
 def machine() -> dict[str, str]:
@@ -61,17 +63,20 @@ class Result(Record):
         return round(self.part, 2) <= 1
 
 
-def results(measured: Sequence[Measurement | Figures]) -> list[Result]:
+def results(measured: Sequence[Measured]) -> list[Result]:
     """Return what came of every aim, those missed by most first."""
     found = []
     for one in measured:
-        if isinstance(one, Figures):
+        if isinstance(one, Figures | Growths):
             found += [
                 Result(f"{one.title}: {figure.name}", _value(figure), _bound(figure),
                        figure.value / figure.bound)
                 for figure in one.figures
                 if figure.bound
             ]  # fmt: skip
+        if isinstance(one, Growths):
+            found += _growing(one)
+        if isinstance(one, Figures | Growths):
             continue
         for aim in one.aims:
             reached, beside = one.reached(aim), f" of {aim.peer}" if aim.peer else ""
@@ -83,9 +88,21 @@ def results(measured: Sequence[Measurement | Figures]) -> list[Result]:
     return sorted(found, key=lambda result: -result.part)
 
 
+def _growing(one: Growths) -> list[Result]:
+    """Return what grew too much, and of all else what came nearest to each bound."""
+    found = [
+        Result(f"{one.title}: {row.name}", f"x {row.times:.1f}", f"x {row.most:g}",
+               row.times / row.most)
+        for row in sorted(one.rows, key=lambda row: row.times)
+        if row.most
+    ]  # fmt: skip
+    nearest = {result.aim: result for result in found if result.met}
+    return [result for result in found if not result.met or result is nearest[result.aim]]
+
+
 def markdown(
     facts: Mapping[str, str],
-    measured: Sequence[Measurement | Figures],
+    measured: Sequence[Measured],
     failed: Sequence[str] = (),
 ) -> str:
     """Return the page: what was aimed at and what came of it, then a table per benchmark."""
@@ -100,7 +117,12 @@ def markdown(
     for one in measured:
         lines += [f"## {one.title}", ""]
         lines += [one.note, ""] if one.note else []
-        lines += _figures(one) if isinstance(one, Figures) else _measurement(one)
+        if isinstance(one, Growths):
+            lines += [*_growths(one.rows), ""]
+        if isinstance(one, Figures | Growths):
+            lines += _figures(one.figures)
+        else:
+            lines += _measurement(one)
         lines.append("")
     return "\n".join(lines)
 
@@ -117,11 +139,23 @@ def _summary(found: Sequence[Result]) -> list[str]:
     return lines
 
 
-def _figures(one: Figures) -> list[str]:
+def _figures(figures: Sequence[Figure]) -> list[str]:
     return [
         "| | measured | at most |",
         "|---|---|---|",
-        *(f"| {figure.name} | {_value(figure)} | {_bound(figure)} |" for figure in one.figures),
+        *(f"| {figure.name} | {_value(figure)} | {_bound(figure)} |" for figure in figures),
+    ]
+
+
+def _growths(rows: Sequence[Growth]) -> list[str]:
+    return [
+        "| | a tenth | all | grows | at most |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row.name} | {row.little:.1f} ms | {row.much:.1f} ms | x {row.times:.1f} "
+            f"| {f'x {row.most:g}' if row.most else ''} |"
+            for row in rows
+        ),
     ]
 
 
@@ -149,17 +183,15 @@ def _shown(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
-def _rows(one: Measurement | Figures) -> list[dict[str, object]]:
-    if isinstance(one, Figures):
-        return [
-            {"name": f.name, "value": f.value, "unit": f.unit, "bound": f.bound}
-            for f in one.figures
-        ]
+def _rows(one: Measured) -> list[dict[str, object]]:
+    if isinstance(one, Figures | Growths):
+        rows = one.rows if isinstance(one, Growths) else ()
+        return [record.as_dict() for record in (*rows, *one.figures)]
     return [{"name": row.name, "median_s": row.median, "seconds": row.seconds} for row in one.rows]
 
 
 def write(
-    directory: Path, facts: Mapping[str, str], measured: Sequence[Measurement | Figures], page: str
+    directory: Path, facts: Mapping[str, str], measured: Sequence[Measured], page: str
 ) -> None:
     """Write results.json (every single time) and results.md (the page)."""
     directory.mkdir(parents=True, exist_ok=True)

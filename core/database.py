@@ -268,6 +268,10 @@ CREATE TABLE unsettled_layers (
     since REAL NOT NULL               -- seconds since the epoch
 )
 """
+TAGS_BY_PATH = """
+-- Names without their host, as the registry that limpet is asks for them.
+CREATE INDEX tags_by_path ON tags(substr(name, instr(name, '/') + 1))
+"""
 SCHEMAS: tuple[str, ...] = (
     FIRST_SCHEMA,
     REPOSITORIES,
@@ -282,6 +286,7 @@ SCHEMAS: tuple[str, ...] = (
     INDEX_BLOBS,
     REGISTRY_STATE,
     UNSETTLED_LAYERS,
+    TAGS_BY_PATH,
 )
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.bench_host import BenchHost
-    from benchmarks.measure import Figures, Measurement
+    from benchmarks.report import Measured
 
-CASES: dict[str, Callable[[BenchHost, int], Measurement | Figures]] = {
+CASES: dict[str, Callable[[BenchHost, int], Measured]] = {
     "start": containers.start,
     "run": containers.run_without_network,
     "run-bridge": containers.run_on_bridge,

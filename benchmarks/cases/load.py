@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import resource
-import statistics
 import subprocess
 import time
 
 from benchmarks.cases.app import line
 from benchmarks.cases.full_host import LAYER_FILES, Amounts, filled, paths_of
-from benchmarks.measure import Figure, Figures, run
+from benchmarks.measure import Figure, Growth, Growths, run
 from core.config import load_config
 from core.engine import Engine
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from benchmarks.bench_host import BenchHost
+    from benchmarks.cases.app import Line
 
     Work = Callable[[Path], Callable[[], object]]
 
@@ -31,7 +31,17 @@ GROWTH = 14.0
 """What ten times as much may cost: ten times, and what looking it up in longer lists adds."""
 GROWTH_OF_ONE = 3.0
 """What one thing among ten times as many may cost: a name is looked up in longer lists."""
-APP_KEYS = 20
+KEYS, SETTLED_S = 10, 0.1
+SCREENS = (
+    ("containers", b"1", b""), ("images", b"2", b""),
+    ("networks", b"4", rb"net-\d"), ("volumes", b"5", rb"volume-\d"),
+    ("disk", b"6", rb"Build Cache"), ("events", b"0", rb"load-\d|create"),
+    ("statistics", b":go stats\r", rb"load-\d"), ("build cache", b":go cache\r", rb"make \d"),
+    ("trash", b":go trash\r", rb"gone\d"),
+)  # fmt: skip
+"""Tables of the app: the keys that lead there, and what is in rows that are not there before."""
+PAINTED = ", a key"
+ESCAPE = b"\x1b"
 
 COMMANDS = (
     "ps", "ps -a --size", "ps -a --filter name=load-1", "ps -a --filter label=tier=3",
@@ -44,7 +54,8 @@ COMMANDS = (
     "image find module_77.py", "image find *e_7777.py", "image find sha256:0123456789ab",
     "image prune", "image prune -a", "image prune --keep 3", "image fsck --quick",
     "system df", "system df -v", "system prune -a", "build cache", "build prune -a",
-    "volume ls", "volume prune -a", "network ls", "network prune", "trash ls", "info",
+    "volume ls", "volume ls --filter dangling=true", "volume prune -a",
+    "network ls", "network prune", "trash ls", "info",
     "events --since 1h --until 0s",
 )  # fmt: skip
 """What only looks at all there is; a removal is planned, and nobody says yes to it."""
@@ -62,44 +73,50 @@ ONE = (
     "run --rm --network none -v volume-7:/data starter true",
     "image inspect app7:1", "history app7:1", "image files app7:1", "image check app7:1",
     "image hints app7:1", "image diff app7:1 app8:1",
-    "volume inspect volume-7", "network inspect net-2",
+    "container export -o /dev/null load-7", "inspect load-7",
+    "image save -o /dev/null starter", "volume inspect volume-7", "network inspect net-2",
+    "volume export -o /dev/null volume-7", "registry ls", "sync ls", "system config",
+    "doctor", "unit show",
 )  # fmt: skip
 """Commands about one thing: what else there is shall not matter."""
 
 
-def load(host: BenchHost, rounds: int) -> Figures:
+def load(host: BenchHost, rounds: int) -> Growths:
     """Measure every kind of command on both hosts, interleaved, least against least."""
     rounds = max(3, rounds // 4)
     places = [host.work / "load-small", host.work / "load-large"]
     with filled(places[0], ALL.part(SHARE)), filled(places[1], ALL):
-        figures: list[Figure] = []
-
-        def compare(name: str, work: Work, most: float, nothing: float) -> None:
-            works = [work(place) for place in places]
-            figures.extend(_figures(name, _compare(rounds, *works), most, nothing))
-
-        def command(words: str, names: str = "") -> Work:
-            return lambda place: _command(host, place, words, names)
-
         nothing = _compare(rounds, _command(host, places[0], "version"))[0].processor
-        for words in COMMANDS:
-            compare(f"`{words}`", command(words), GROWTH, nothing)
-        for words, names in EACH:
-            compare(f"`{words} $({names})`", command(words, names), GROWTH, 2 * nothing)
-        for words in ONE:
-            compare(f"`{words}`", command(words), GROWTH_OF_ONE, nothing)
-        compare("`tag` and `rmi` of a name", lambda place: _tag(host, place), GROWTH_OF_ONE,
-                2 * nothing)  # fmt: skip
-        compare("a name completed", lambda place: _complete(place), GROWTH, 0)
-        figures += _app(host, *places)
+        rows = [
+            _growth(name, _compare(rounds, *(work(place) for place in places)), most, without)
+            for name, work, most, without in _works(host, nothing)
+        ]
+        shown, figures = _app(host, *places)
     note = (
         f"{ALL.containers:,} containers of which {ALL.running} run, {ALL.images:,} images with a "
         f"name each, {ALL.layers * LAYER_FILES:,} files in the indexes, {ALL.volumes} volumes, "
-        f"{ALL.networks} networks; and a host with a tenth of all. Whole commands, the shortest of "
-        "the rounds. Growth is that of the processor's time, without the "
-        f"{nothing * 1000:.0f} ms of a command that does nothing."
+        f"{ALL.networks} networks; beside a host with a tenth of all. Whole commands by the clock, "
+        "the shortest of the rounds. What grows is the processor's time, without the "
+        f"{nothing * 1000:.0f} ms of a command that does nothing; of the app's tables, the time "
+        f"until a table has rows, and the longest from a key to its paint, of {KEYS}."
     )
-    return Figures("A full host", note, tuple(figures))
+    return Growths("A full host", note, (*rows, *shown), figures)
+
+
+def _works(host: BenchHost, nothing: float) -> Iterator[tuple[str, Work, float, float]]:
+    """Yield what is measured: its name, itself, how it may grow, and what of it is no work."""
+    for words in COMMANDS:
+        yield f"`{words}`", _worded(host, words), GROWTH, nothing
+    for words, names in EACH:
+        yield f"`{words} $({names})`", _worded(host, words, names), GROWTH, 2 * nothing
+    for words in ONE:
+        yield f"`{words}`", _worded(host, words), GROWTH_OF_ONE, nothing
+    yield "`tag` and `rmi` of a name", lambda place: _tag(host, place), GROWTH_OF_ONE, 2 * nothing
+    yield "a name completed", _complete, GROWTH, 0
+
+
+def _worded(host: BenchHost, words: str, names: str = "") -> Work:
+    return lambda place: _command(host, place, words, names)
 
 
 class Taken(Record):
@@ -109,12 +126,9 @@ class Taken(Record):
     processor: float
 
 
-def _figures(name: str, taken: Sequence[Taken], most: float, nothing: float) -> list[Figure]:
+def _growth(name: str, taken: Sequence[Taken], most: float, nothing: float) -> Growth:
     little, much = (max(one.processor - nothing, 1e-3) for one in taken)
-    return [
-        Figure(name, taken[1].seconds * 1000, "ms", 0),
-        Figure(f"{name}, times a tenth's", much / little, "", most),
-    ]
+    return Growth(name, taken[0].seconds * 1000, taken[1].seconds * 1000, much / little, most)
 
 
 def _compare(rounds: int, *works: Callable[[], object]) -> list[Taken]:
@@ -176,25 +190,56 @@ def _complete(place: Path) -> Callable[[], object]:
     return once
 
 
-def _app(host: BenchHost, *places: Path) -> list[Figure]:
-    """Open the app, and walk through its images."""
-    figures = []
-    for name, place in zip(("a tenth", "all"), places, strict=True):
-        images = len(os.listdir(place / "data/blobs/sha256")) // 2
+def _app(host: BenchHost, *places: Path) -> tuple[list[Growth], tuple[Figure, ...]]:
+    """Open each table of the app on both hosts, move, sort and filter there."""
+    taken: list[dict[str, float]] = []
+    for place in places:
         with line(host.limpet(), host.limpet_env(place)) as program:
-            rows = program.until(rb"Images \x1b?\S*\d{3}")
+            found = {"first rows": program.until(rb"app\d+")}
             program.drain(3)
-            program.press(b"2")
-            program.drain(1)
-            keys = [program.key(key)[0] for key in (b"j", b"\x1b[6~") for _ in range(APP_KEYS)]
-            program.press(b"/")
-            program.drain(0.5)
-            keys_of_filter = [program.key(key)[0] for key in (b"a", b"p", b"p", b"7")]
-            figures += [
-                Figure(f"the app on {name}: rows", rows * 1000, "ms", 0),
-                Figure("- a key among the images, median", statistics.median(keys) * 1000, "ms",
-                       15 if images > ALL.images // 2 else 0),
-                Figure("- a letter of a filter, longest", max(keys_of_filter) * 1000, "ms", 0),
-                Figure("- resident memory", program.memory_mib(), "MiB", 0),
-            ]  # fmt: skip
-    return figures
+            for name, keys, row in SCREENS:
+                found |= _screen(program, name, keys, row)
+            memory = program.memory_mib()
+        taken.append(found)
+    little, much = taken
+    rows = [
+        Growth(f"the app: {name}", 1e3 * little[name], 1e3 * much[name],
+               much[name] / little[name], 0)
+        for name in little
+    ]  # fmt: skip
+    longest = max(seconds for name, seconds in much.items() if name.endswith(PAINTED))
+    return rows, (
+        Figure("the app on all: a key to its paint, the longest of any table", longest * 1e3,
+               "ms", 100),
+        Figure("the app on all: resident memory", memory, "MiB", 0),
+    )  # fmt: skip
+
+
+def _screen(program: Line, name: str, keys: bytes, row: bytes) -> dict[str, float]:
+    """Go to a table, and back; return the seconds of what was done there."""
+    begun = time.perf_counter() - program.started
+    for key in keys:
+        program.press(bytes([key]))
+    opened = program.until(row) - begun
+    program.drain(1)
+    moved = [_painted(program, key) for key in (b"j", b"\x1b[6~") for _ in range(KEYS // 2)]
+    sorted_ = [_painted(program, b">") for _ in range(3)]
+    program.press(b"/")
+    program.drain(0.3)
+    filtered = [_painted(program, key) for key in (b"o", b"a")]
+    for _ in range(3):
+        program.press(ESCAPE)
+        program.drain(0.3)
+    times = {"moved": moved, "sorted": sorted_, "filtered": filtered}
+    found = {f"{name}, {what}{PAINTED}": max(seconds) for what, seconds in times.items()}
+    return {f"{name}, opened": opened, **found} if row else found
+
+
+def _painted(program: Line, key: bytes) -> float:
+    """Press a key; return the seconds to the first byte of its answer, once all have come."""
+    pressed = time.perf_counter()
+    program.press(key)
+    program.read(2)
+    first = time.perf_counter() - pressed
+    program.drain(SETTLED_S)
+    return first

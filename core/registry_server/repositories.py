@@ -288,8 +288,9 @@ class Repositories:
         """Return (canonical name, digest) of the host's images of a path, newest name last."""
         return self._database.query(
             "SELECT name, digest FROM tags "
-            "WHERE substr(name, instr(name, '/') + 1, length(?1) + 1) = ?1 || ':' "
-            "ORDER BY updated",
+            # All that begins with the path and a colon: a semicolon comes next.
+            "WHERE substr(name, instr(name, '/') + 1) > ?1 || ':' "
+            "AND substr(name, instr(name, '/') + 1) < ?1 || ';' ORDER BY updated",
             (name,),
         )
 
