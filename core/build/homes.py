@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from threading import Lock
 
+from core.linux.filesystem import spread_subdirectories
 from core.trees import remove_tree
 
 TYPE_CHECKING = False
@@ -37,6 +38,7 @@ class Home:
         from core.containers.removal import remove_empty_cgroups
 
         os.makedirs(self._top, 0o700, exist_ok=True)
+        spread_subdirectories(self._top)
         sweep(self._top, self._memory)
         remove_empty_cgroups()
         os.mkdir(self.path, 0o700)

@@ -75,7 +75,7 @@ class LayerStore:
         from core.images.unpacking.unpack import Unpacker
 
         require_root("unpacking an image")
-        self._paths.make()
+        self._make_home()
         with _Lock(self._home(diff_id) + ".lock", check):
             rows = self._database.query("SELECT id FROM layers WHERE diff_id=?", (diff_id,))
             if rows:
@@ -99,7 +99,7 @@ class LayerStore:
         """
         from core.images.unpacking.unpack import Unpacker
 
-        self._paths.make()
+        self._make_home()
         with _Lock(self._home(diff_id) + ".lock", check), Unpacker() as unpacker:
             self._unpack(unpacker, blob, descriptor, diff_id, progress, check)
 
@@ -134,9 +134,16 @@ class LayerStore:
             _clear(home)
             raise
 
+    def _make_home(self) -> None:
+        """Make the directory of all layers, each of which is a tree that goes as a whole."""
+        from core.linux.filesystem import spread_subdirectories
+
+        self._paths.make()
+        spread_subdirectories(self._paths.layers)
+
     def staging(self, check: Callable[[], None]) -> Staging:
         """Return a place for a layer in the making, swept up if its maker is killed; a context."""
-        self._paths.make()
+        self._make_home()
         self._sweep()
         return Staging(self._paths, check)
 
