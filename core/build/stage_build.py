@@ -261,6 +261,7 @@ class StageBuild:
         plan = CopyPlan(
             self._builder, self, step, sources, self.state.below(target),
             chown=self.expand(step, step.chown), chmod=self.expand(step, step.chmod),
+            checksum=self.expand(step, step.checksum),
             exclude=tuple(self.expand(step, word) for word in step.exclude),
         )  # fmt: skip
         parts = plan.parts(board)

@@ -8,6 +8,7 @@ import re
 
 from core.build.context.ignore import Ignore, PatternError
 from core.build.copy.selection import SelectionError
+from core.images.digest import is_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class CopyPlan:
         *,
         chown: str,
         chmod: str,
+        checksum: str,
         exclude: tuple[str, ...],
     ) -> None:
         self._builder = builder
@@ -48,6 +50,7 @@ class CopyPlan:
         self._target = target
         self._chown = chown
         self._chmod = chmod
+        self._checksum = checksum
         self._exclude = exclude
         self._documents = [word for word in sources if word.startswith("<<")]
         self._urls = [word for word in sources if step.add and URL.match(word)]
@@ -55,6 +58,10 @@ class CopyPlan:
         self._groups: list[tuple[Item, ...]] = []
         self._downloads: dict[str, Download] = {}
         self._layers: list[Layer] = []
+        if checksum and not (checksum.startswith("sha256:") and is_digest(checksum)):
+            raise SelectionError(f"--checksum={checksum} is not sha256: and 64 hexadecimal digits")
+        if checksum and not self._urls:
+            raise SelectionError("--checksum is for http and https", "the cache compares files")
         if any(GIT.match(word) for word in sources if step.add):
             raise SelectionError(
                 "ADD of git repositories is not supported",
@@ -85,7 +92,7 @@ class CopyPlan:
         elif self._sources:
             parts["content"] = self._select(board)
         for url in self._urls:
-            parts[url] = step.checksum or self._download(url, board).digest
+            parts[url] = self._checksum or self._download(url, board).digest
         return parts
 
     def _select(self, board: StepBoard) -> str:
@@ -134,7 +141,7 @@ class CopyPlan:
                 self._builder.board.progress(board, done, total, "downloading")
 
             self._downloads[url] = download(
-                url, place, self._step.checksum, self._builder.check, progress
+                url, place, self._checksum, self._builder.check, progress
             )
         return self._downloads[url]
 

@@ -33,7 +33,7 @@ class RunMounts:
         self._step = step
         self._mounts = [
             mount.replace(
-                target=stage.state.below(stage.expand(step, mount.target)).rstrip("/") or "/",
+                target=_place(stage, stage.expand(step, mount.target)),
                 source=stage.expand(step, mount.source),
                 id=stage.expand(step, mount.id),
             )
@@ -57,7 +57,7 @@ class RunMounts:
                 )  # fmt: skip
             found.append([
                 mount.kind, mount.target, mount.source, mount.id if mount.kind != "bind" else "",
-                mount.read_only, content,
+                mount.read_only, content, *([mount.env] if mount.env else ()),
             ])  # fmt: skip
         return found
 
@@ -190,6 +190,11 @@ class RunMounts:
                 os.fchown(fd, mount.uid, mount.gid)
                 os.fchmod(fd, mount.mode if mount.mode >= 0 else 0o400)
             self._add(mount, path, read_only=True)
+
+
+def _place(stage: StageBuild, target: str) -> str:
+    """Return where a mount goes, "" for a secret that is only a variable."""
+    return (stage.state.below(target).rstrip("/") or "/") if target else ""
 
 
 def read_secret(secret: Secret) -> bytes:

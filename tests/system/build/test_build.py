@@ -286,6 +286,16 @@ def test_mounts(shop: Workshop, tmp_path: Path) -> None:
     assert "sesame" not in str(shop.engine.store.config(built.digest))
 
 
+def test_a_secret_that_is_only_a_variable_is_mounted_nowhere(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("sesame")
+    mount = "--mount=type=secret,id=k,env=KEY"
+    text = f"FROM starter\nWORKDIR /w\nRUN {mount} echo $KEY; test -e /run/secrets/k || echo none\n"
+    shop.build(text, secrets=(Secret("k", str(tmp_path / "key")),))
+    assert shop.log() == ["sesame", "none"]
+
+
 def test_a_locked_cache_is_used_by_one_at_a_time(shop: Workshop) -> None:
     step = (
         "RUN --mount=type=cache,target=/c,sharing=locked "
@@ -439,12 +449,15 @@ def test_add_fetches_files(shop: Workshop, tmp_path: Path) -> None:
         thread.start()
         try:
             url = f"http://127.0.0.1:{server.server_port}"
-            sure = f"FROM starter\nADD --checksum=sha256:{digest} {url}/file.txt /e\n"
+            known = f"FROM starter\nARG SUM=sha256:{digest}\n"
+            sure = f"{known}ADD --checksum=$SUM {url}/file.txt /e\n"
             tree = shop.tree(shop.build(f"{sure}ADD {url}/file.txt /d/\n"))
             assert tree["/d/file.txt"] == "file 600 0:0 'fetched'"
             assert tree["/e"] == "file 600 0:0 'fetched'"
             with pytest.raises(DockerfileError, match="has the digest"):
                 shop.build(f"FROM starter\nADD --checksum=sha256:{'0' * 64} {url}/file.txt /e\n")
+            with pytest.raises(DockerfileError, match="64 hexadecimal digits"):
+                shop.build(f"FROM starter\nADD --checksum=sha256:00 {url}/file.txt /e\n")
             with pytest.raises(BuildError, match="404"):
                 shop.build(f"FROM starter\nADD {url}/none /e\n")
         finally:
