@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 
 from core.errors import Error
@@ -19,8 +20,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Connection
 
+    from core.database import Database
     from core.images.store import ImageStore
+    from core.paths import Paths
 
+SETTLER = os.path.join(os.path.dirname(__file__), "settler.py")
 OLD_S = 60
 """Twice what the kernel keeps written pages: syncfs(2) then finds little to do."""
 
@@ -34,31 +38,52 @@ def note_unsettled(sql: Connection, number: int, blob: Descriptor) -> None:
 
 
 def see_to_unsettled(store: ImageStore) -> None:
-    """Mend what an earlier boot left, and let a thread settle what was written a while ago."""
+    """Mend what an earlier boot left, and have a process settle what was written a while ago."""
     if store.database.query("SELECT 1 FROM unsettled_layers WHERE boot <> ?", (_boot(),)):
         _mend_all(store)
     before = time.time() - OLD_S
     if store.database.query("SELECT 1 FROM unsettled_layers WHERE since < ?", (before,)):
-        from threading import Thread
-
-        Thread(target=settle, args=(store, before), daemon=True).start()
+        _start_settler(store.paths)
 
 
-def settle(store: ImageStore, before: float) -> None:
-    """Have all on the disk that was written before a time, and forget it."""
+def settle(paths: Paths, database: Database) -> None:
+    """Have all on the disk that was written a while ago, and forget it."""
     from core.linux.filesystem import sync_file_system
 
+    before = time.time() - OLD_S
     settled = "DELETE FROM unsettled_layers WHERE since < ? AND boot = ?"
-    fd = os.open(store.paths.layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(paths.layers, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         sync_file_system(fd)
-        with store.database.write() as sql:
+        with database.write() as sql:
             sql.execute(settled, (before, _boot()))
     except (OSError, Error):
         pass  # they stay as they are noted
     finally:
         os.close(fd)
-        store.database.close()
+        database.close()
+
+
+def _start_settler(paths: Paths) -> None:
+    """Start the process that settles, unless one is at it: it holds the lock until its end."""
+    import subprocess
+    from threading import Thread
+
+    paths.make()
+    lock = os.open(f"{paths.run}/settling", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        modules = os.pathsep.join(place for place in sys.path if place and os.path.isdir(place))
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-E", SETTLER, modules, paths.data, paths.run],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            pass_fds=(lock,), start_new_session=True, cwd="/",
+        )  # fmt: skip
+    except OSError:
+        return  # somebody else's is at it, or the next limpet's will be
+    finally:
+        os.close(lock)
+    Thread(target=child.wait, daemon=True).start()
 
 
 def _mend_all(store: ImageStore) -> None:

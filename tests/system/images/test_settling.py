@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,19 @@ def test_another_images_blob_will_do(engine: Engine, source: Path) -> None:
         sql.execute("UPDATE unsettled_layers SET blob_digest=?", (written.diff_id,))
     assert cut_power(engine, home).store.layers.has(written.diff_id)
     assert below(home) == before
+
+
+def test_one_process_settles_at_a_time(engine: Engine, source: Path) -> None:
+    write_layer(engine.store, str(source))
+    with engine.database.write() as sql:
+        sql.execute("UPDATE unsettled_layers SET since = since - 3600")
+    with open(f"{engine.paths.run}/settling", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert Engine(engine.paths, Config()).store
+        time.sleep(0.5)
+        assert engine.database.query(NOTED)
+    assert Engine(engine.paths, Config()).store
+    until(lambda: not engine.database.query(NOTED))
 
 
 def test_old_ones_settle(engine: Engine, source: Path) -> None:
