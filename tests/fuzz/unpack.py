@@ -55,7 +55,7 @@ class Fuzzer:
 
     def close(self) -> None:
         """End the unpacker's process."""
-        self._unpacker.__exit__()
+        self._unpacker.close()
 
     def layer(self) -> bytes:
         """Return the next layer to try."""

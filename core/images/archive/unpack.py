@@ -31,6 +31,7 @@ class Feeds:
     def __init__(self, store: ImageStore, job: Job) -> None:
         self._store = store
         self._job = job
+        self._unpacker: Unpacker | None = None
         self._feeds: list[Feed] = []
 
     def begin(self, diff_id: str, size: int) -> Feed | None:
@@ -39,7 +40,8 @@ class Feeds:
             return None
         if len(self._feeds) > 1:
             self._feeds.pop(0).end()
-        feed = Feed(self._store, self._job, diff_id, size)
+        self._unpacker = self._unpacker or Unpacker()
+        feed = Feed(self._store, self._job, self._unpacker, diff_id, size)
         self._feeds.append(feed)
         return feed
 
@@ -48,6 +50,9 @@ class Feeds:
         for feed in self._feeds:
             feed.end()
         self._feeds = []
+        if self._unpacker:
+            self._unpacker.close()
+            self._unpacker = None
 
 
 class Feed:
@@ -56,9 +61,12 @@ class Feed:
     Whatever goes wrong ends that alone: the layer is then not here, and its blob tells why.
     """
 
-    def __init__(self, store: ImageStore, job: Job, diff_id: str, size: int) -> None:
+    def __init__(
+        self, store: ImageStore, job: Job, unpacker: Unpacker, diff_id: str, size: int
+    ) -> None:
         self._store = store
         self._job = job
+        self._unpacker = unpacker
         self._diff_id = diff_id
         self._size = size
         self._given_up = False
@@ -99,10 +107,9 @@ class Feed:
         path = f"/proc/{os.getpid()}/fd/{self._source}"
         layer = Descriptor(OCI_LAYER, self._diff_id, self._size)
         try:
-            with Unpacker() as unpacker:
-                self._store.layers.add(
-                    path, layer, self._diff_id, self._tell, self._check, unpacker, arriving=path
-                )
+            self._store.layers.add(
+                path, layer, self._diff_id, self._tell, self._check, self._unpacker, arriving=path
+            )
             self._job.progress(self._diff_id[7:19], self._size, self._size, "done")
         except (Error, OSError, _GivenUp):
             self._failed = True

@@ -1,18 +1,19 @@
 """Has layers unpacked by a process of its own, and brings its progress and errors home.
 
 Never by a fork of this process: the app has threads.  The other is a fresh interpreter
-without site packages that forks for each layer.
+without site packages that forks for each layer, and several layers are unpacked at once.
 """
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import signal
-import subprocess
 import sys
 
 from core import errors
+from core.linux.process import pidfd_send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 CHILD = os.path.join(os.path.dirname(__file__), "unpack_child.py")
 CHECK_EVERY_S = 0.1
-LENGTH_BYTES = 4
+FD_BYTES = 4
+READ_BYTES = 64 << 10
 BY_CODE = {
     kind.code: kind
     for kind in (errors.ImageError, errors.Corrupt, errors.UnsupportedMedia, errors.UnsafePath)
@@ -29,26 +31,43 @@ BY_CODE = {
 
 
 class Unpacker:
-    """Unpacks one layer after the other; a context.  What `check` raises ends its process."""
+    """Unpacks layers, for several threads at once; a context, left when nothing is unpacked.
+
+    It takes a moment until it can: what it imports it imports meanwhile.
+    """
 
     def __init__(self) -> None:
+        self._orders, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         modules = os.pathsep.join(path for path in sys.path if path and os.path.isdir(path))
-        # Its group: a fork that is at work ends with it.
-        self._child = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-E", CHILD, modules],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            bufsize=0, process_group=0,
-        )  # fmt: skip
+        try:
+            # Its group: ctrl-c is for this process, which ends the other.
+            self._pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", "-E", CHILD, modules],
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), 0),
+                    *((os.POSIX_SPAWN_DUP2, null, number) for number in (1, 2)),
+                ],
+                setpgroup=0,
+                setsigdef=[signal.SIGCHLD, signal.SIGPIPE],
+            )
+        finally:
+            os.close(null)
+            theirs.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.close()
-        self._child.wait()
-        self._child.stdout.close()
+        self.close()
+
+    def close(self) -> None:
+        """End the process; nothing is being unpacked."""
+        self._orders.close()
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
 
     def unpack(
         self,
@@ -71,53 +90,71 @@ class Unpacker:
         Verifies the content's `diff_id`, and the blob's digest unless it is still `arriving`:
         then it is read from that file while somebody else appends to it until it has `size`
         bytes, and summed up by them.  `progress` is told compressed bytes; what `check` raises
-        passes through.  Raises ImageError and its kinds naming the layer and the entry,
-        HostError when the disk is full.
+        ends the unpacking and passes through.  Raises ImageError and its kinds naming the layer
+        and the entry, HostError when the disk is full.
         """
         fields = (blob, arriving, str(size), target, index, media_type, digest, diff_id,
                   str(max_bytes), str(max_files))  # fmt: skip
         order = os.fsencode("\0".join(fields))
-        assert self._child.stdin is not None
+        report, theirs = _socket.socketpair()
         try:
-            self._child.stdin.write(len(order).to_bytes(LENGTH_BYTES, "little") + order)
-        except BrokenPipeError:
+            rights = theirs.fileno().to_bytes(FD_BYTES, sys.byteorder)
+            self._orders.sendmsg([order], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+            theirs.close()
+            kind, rest = _listen(report, progress, check)
+        except (BrokenPipeError, ConnectionResetError):
             raise _error("ended", "the process has ended", diff_id) from None
-        try:
-            kind, rest = self._listen(progress, check)
-        except BaseException:
-            self._kill()
-            raise
+        finally:
+            theirs.close()
+            report.close()
         if kind != "done":
             raise _error(kind, rest, diff_id)
         bytes_of_files, _, files = rest.partition(" ")
         return int(bytes_of_files), int(files)
 
-    def _kill(self) -> None:
-        """End the process and its fork, and return when neither can make a file any more."""
-        assert self._child.stdout is not None
-        os.killpg(self._child.pid, signal.SIGKILL)
-        while self._child.stdout.read(64 << 10):
-            pass
 
-    def _listen(
-        self, progress: Callable[[int], None], check: Callable[[], None]
-    ) -> tuple[str, str]:
-        """Return the first word of the answer, and the rest of it."""
-        assert self._child.stdout is not None
-        fd, buffer = self._child.stdout.fileno(), b""
-        while True:
-            check()
-            if not select.select([fd], [], [], CHECK_EVERY_S)[0]:
-                continue
-            data = os.read(fd, 64 << 10)
-            if not data:
-                return "ended", "the process was killed"
-            *lines, buffer = (buffer + data).split(b"\n")
-            for line in lines:
-                kind, _, rest = line.decode("utf-8", "surrogateescape").partition(" ")
-                if kind != "bytes":
-                    return kind, rest
-                progress(int(rest))
+def _listen(
+    report: _socket.socket, progress: Callable[[int], None], check: Callable[[], None]
+) -> tuple[str, str]:
+    """Return the first word of the answer, and the rest of it.
+
+    What `check` raises ends the process that answers: it makes no file when this returns.
+    """
+    _, ancillary, _, _ = report.recvmsg(1, _socket.CMSG_SPACE(FD_BYTES), _socket.MSG_CMSG_CLOEXEC)
+    if not ancillary:
+        return "ended", "the process was killed"
+    process = int.from_bytes(ancillary[0][2], sys.byteorder)
+    try:
+        return _read_lines(report, progress, check)
+    except BaseException:
+        try:
+            pidfd_send_signal(process, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        while report.recv(READ_BYTES):
+            pass
+        raise
+    finally:
+        os.close(process)
+
+
+def _read_lines(
+    report: _socket.socket, progress: Callable[[int], None], check: Callable[[], None]
+) -> tuple[str, str]:
+    buffer = b""
+    while True:
+        check()
+        if not select.select([report.fileno()], [], [], CHECK_EVERY_S)[0]:
+            continue
+        data = report.recv(READ_BYTES)
+        if not data:
+            return "ended", "the process was killed"
+        *lines, buffer = (buffer + data).split(b"\n")
+        for line in lines:
+            kind, _, rest = line.decode("utf-8", "surrogateescape").partition(" ")
+            if kind != "bytes":
+                return kind, rest
+            progress(int(rest))
 
 
 def _error(kind: str, rest: str, diff_id: str) -> errors.Error:

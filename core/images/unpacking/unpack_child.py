@@ -1,12 +1,15 @@
 """The process that unpacks layers; started by `core.images.unpacking.unpack` by this file's path.
 
-Each layer has a fork of its own, which may change its root.  On stdin comes what to unpack: four
-bytes of length and the fields of an `Order`, with NUL bytes between them.  Lines on stdout:
-`bytes N` as it goes, then `done SIZE FILES`, or `failed CODE MESSAGE`, or `ended MESSAGE`.
+Each layer has a fork of its own, which may change its root.  Stdin is a SEQPACKET socket; each
+message says what to unpack, the fields of an `Order` with NUL bytes between them, and brings a
+stream socket for the answer.  Over that come a pidfd of the fork, beside a byte that means
+nothing, lines `bytes N` as it goes, then `done SIZE FILES`, `failed CODE MESSAGE`, or
+`ended MESSAGE`.
 """
 
 from __future__ import annotations
 
+import _socket
 import gc
 import os
 import select
@@ -16,14 +19,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from io import FileIO
 
-LENGTH_BYTES = 4
+MAX_ORDER = 64 << 10
+FD_BYTES = 4
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.002, 0.05
 """For a blob that is still on its way to grow: longer, the slower it comes."""
 CHUNK = 256 << 10
 
 
 def main() -> None:
-    """Unpack what is asked for until stdin ends; the argument is where our modules are."""
+    """Unpack what is asked for until nobody can ask; the argument is where our modules are."""
     sys.path[:0] = sys.argv[1].split(os.pathsep)
     # Nothing here refers to itself; a search for such garbage would only cost time, and copy
     # the memory that forks share.
@@ -31,15 +35,24 @@ def main() -> None:
     _import_all()
     from core.images.tar.compression import import_codec
 
-    while length := int.from_bytes(_read_exactly(LENGTH_BYTES), "little"):
-        order = Order(*os.fsdecode(_read_exactly(length)).split("\0"))
+    orders = _socket.socket(fileno=0)
+    while True:
+        message, ancillary, _, _ = orders.recvmsg(
+            MAX_ORDER, _socket.CMSG_SPACE(FD_BYTES), _socket.MSG_CMSG_CLOEXEC
+        )
+        if not message:
+            return
+        order = Order(*os.fsdecode(message).split("\0"))
+        report = int.from_bytes(ancillary[0][2], sys.byteorder)
         import_codec(order.media_type)
-        child = os.fork()
-        if child == 0:
+        if os.fork() == 0:
+            orders.close()
+            os.dup2(report, 1)
+            os.close(report)
+            _tell_who()
             os._exit(_carry_out(order))
-        _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            say(f"ended it was killed by signal {os.WTERMSIG(status)}")
+        os.close(report)
+        _reap()
 
 
 class Order:
@@ -80,15 +93,32 @@ def _import_all() -> None:
     """Import what an unpack takes: before the root changes, and once for all layers."""
     import core.images.tar.stream
     import core.images.unpacking.extract
+    import core.linux.process
     import core.privileges  # noqa: F401
+    from core.images.tar.compression import import_codec
+
+    import_codec("")  # what most layers take
 
 
-def _read_exactly(count: int) -> bytes:
-    """Return bytes of stdin, none at its end."""
-    data = b""
-    while len(data) < count and (part := os.read(0, count - len(data))):
-        data += part
-    return data if len(data) == count else b""
+def _tell_who() -> None:
+    """Give whoever asked the means to end this process."""
+    from core.linux.process import pidfd_open
+
+    own = pidfd_open(os.getpid())
+    rights = own.to_bytes(FD_BYTES, sys.byteorder)
+    report = _socket.socket(fileno=os.dup(1))
+    report.sendmsg([b"\n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    report.close()
+    os.close(own)
+
+
+def _reap() -> None:
+    """Let go of forks that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def _carry_out(order: Order) -> int:
@@ -178,7 +208,7 @@ class Arriving:
             if data := os.read(self._fd, wanted):
                 self.position += len(data)
                 return data
-            if select.select([0], [], [], wait)[0]:
+            if select.select([1], [], [], wait)[0]:
                 os._exit(1)  # whoever asked is gone
             wait = min(2 * wait, LONGEST_WAIT_S)
         return b""

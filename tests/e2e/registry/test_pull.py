@@ -334,9 +334,9 @@ def test_disk_that_is_too_small_is_noticed_early(registry: Registry, tmp_path: P
 def test_disk_that_fills_meanwhile(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.registry.pull import _Layers
+    from core.registry.layers import Layers
 
-    monkeypatch.setattr(_Layers, "_check_space", lambda *_: None)
+    monkeypatch.setattr(Layers, "_check_space", lambda *_: None)
     small = tmp_path / "small"
     small.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small)
