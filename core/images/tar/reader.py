@@ -32,10 +32,15 @@ MAX_SPARSE = 1 << 20
 """Pieces of the largest sparse map."""
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 XATTR = b"SCHILY.xattr."
-NAMES = (b"path", b"linkpath", b"GNU.sparse.name")
+NAMES = frozenset((b"path", b"linkpath", b"GNU.sparse.name"))
+PIECES = frozenset((b"GNU.sparse.offset", b"GNU.sparse.numbytes"))
 KNOWN = frozenset((FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO))
 EXTENSIONS = frozenset((b"x", b"g", b"L", b"K"))
 """Headers that say something of the entry behind them."""
+
+
+MAX_OWNERS = 1024
+_owners: dict[bytes, tuple[int, int, int]] = {}
 
 
 class TarEntry:
@@ -66,8 +71,8 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
     while not ended():
         pax: dict[bytes, bytes] = {}
         long_name = long_link = b""
+        header = read(BLOCK)
         while True:
-            header = read(BLOCK)
             if header == ZERO:
                 if not ended() and read(BLOCK) != ZERO:
                     # Readers differ in what they make of it: what one hides, another shows.
@@ -76,7 +81,7 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
             _check_sum(header)
             kind = header[156:157]
             if kind in EXTENSIONS:
-                content = _read_header(read, _number(header[124:136]))
+                content, header = _read_header(read, _number(header[124:136]))
                 if kind == b"x":
                     pax = _pax(content)
                 elif kind == b"g":
@@ -116,9 +121,11 @@ def _entry(header: bytes, pax: dict[bytes, bytes], long_name: bytes, long_link: 
     kind = header[156:157]
     entry.name = pax.get(b"path") or long_name or _ustar_name(header)
     entry.link = pax.get(b"linkpath") or long_link or _text(header[157:257])
-    entry.mode = _number(header[100:108]) & 0o7777
-    entry.uid = _pax_number(pax, b"uid") if b"uid" in pax else _number(header[108:116])
-    entry.gid = _pax_number(pax, b"gid") if b"gid" in pax else _number(header[116:124])
+    entry.mode, entry.uid, entry.gid = _owner(header[100:124])
+    if b"uid" in pax:
+        entry.uid = _pax_number(pax, b"uid")
+    if b"gid" in pax:
+        entry.gid = _pax_number(pax, b"gid")
     entry.size = _pax_number(pax, b"size") if b"size" in pax else _number(header[124:136])
     entry.stored = entry.size
     entry.mtime_ns = _time(pax[b"mtime"]) if b"mtime" in pax else _number(header[136:148]) * 10**9
@@ -155,6 +162,17 @@ def _ustar_name(header: bytes) -> bytes:
     if header[257:263] == b"ustar\0":
         prefix = _text(header[345:500])
     return prefix + b"/" + name if prefix else name
+
+
+def _owner(fields: bytes) -> tuple[int, int, int]:
+    """Return mode, user and group, which most entries share with others."""
+    known = _owners.get(fields)
+    if known is None:
+        if len(_owners) >= MAX_OWNERS:
+            _owners.clear()
+        mode, uid, gid = (_number(fields[at : at + 8]) for at in (0, 8, 16))
+        known = _owners[fields] = mode & 0o7777, uid, gid
+    return known
 
 
 def _text(field: bytes) -> bytes:
@@ -198,6 +216,8 @@ def _pax_number(pax: dict[bytes, bytes], name: bytes) -> int:
 def _time(value: bytes) -> int:
     """Return nanoseconds of a PAX time such as 1700000000.123456789."""
     whole, _, fraction = value.partition(b".")
+    if fraction.isdigit() and whole.isdigit() and len(whole) <= 12:
+        return int(whole + fraction[:9].ljust(9, b"0"))
     negative = whole.startswith(b"-")
     digits = whole.lstrip(b"-")
     if not digits.isdigit() or len(digits) > 12 or (fraction and not fraction.isdigit()):
@@ -214,10 +234,12 @@ def _check_sum(header: bytes) -> None:
         raise Corrupt("a tar header's checksum is wrong")
 
 
-def _read_header(read: Read, size: int) -> bytes:
+def _read_header(read: Read, size: int) -> tuple[bytes, bytes]:
+    """Return what an extension header holds, and the header that follows it."""
     if not 0 <= size <= MAX_HEADER:
         raise Corrupt(f"a tar extension header of {size} bytes")
-    return read(size + -size % BLOCK)[:size]
+    content = read(size + -size % BLOCK + BLOCK)
+    return content[:size], content[-BLOCK:]
 
 
 def _pax(content: bytes) -> dict[bytes, bytes]:
@@ -237,7 +259,7 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
             raise Corrupt("a PAX record that does not end where it says")
         if b"\0" in (value if key in NAMES else key):
             raise Corrupt("a NUL byte in a PAX name")
-        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+        if key in PIECES:
             pieces.append(value)
         else:
             found[key] = value

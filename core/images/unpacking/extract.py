@@ -42,8 +42,12 @@ IMPLIED_MODE = 0o755
 """Of directories that a layer has without an entry for them."""
 MAX_PARENTS = 256
 """Descriptors of parent directories kept open."""
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_PARENT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 KEPT_XATTRS = ("user.", "security.capability", "system.posix_acl_")
+NAMELESS = frozenset((b"", b".", b".."))
+"""What no file is called."""
 WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
 KIND_NAMES = {FILE: "file", HARDLINK: "hardlink", SYMLINK: "symlink", CHAR: "char",
               BLOCKDEV: "block", DIRECTORY: "dir", FIFO: "fifo"}  # fmt: skip
@@ -122,15 +126,19 @@ class Extractor:
             raise
 
     def _put(self, entry: TarEntry) -> None:
-        parts = split_path(entry.name)
-        if not parts:
-            if entry.kind == DIRECTORY:
-                self._dress(self._root, entry)
-                self._directories[b"."] = entry.mtime_ns
-            self._skip(entry)
-            return
-        path = b"/".join(parts)
+        path = entry.name
         folder, _, name = path.rpartition(b"/")
+        # In a folder that is open already, hence named well, only the last part is to be looked at.
+        if folder not in self._parents or len(path) > MAX_DEPTH or name in NAMELESS:
+            parts = split_path(path)
+            if not parts:
+                if entry.kind == DIRECTORY:
+                    self._dress(self._root, entry)
+                    self._directories[b"."] = entry.mtime_ns
+                self._skip(entry)
+                return
+            path = b"/".join(parts)
+            folder, _, name = path.rpartition(b"/")
         parent = self._parent(folder)
         if name.startswith(WHITEOUT):
             self._skip(entry)
@@ -187,13 +195,12 @@ class Extractor:
         os.mknod(name, kind | 0o600, device, dir_fd=parent)
 
     def _file(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> str:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         mode = entry.mode & 0o777
         try:
-            fd = os.open(name, flags, mode, dir_fd=parent)
+            fd = os.open(name, NEW_FILE, mode, dir_fd=parent)
         except FileExistsError:
             self._remove(parent, path, name)
-            fd = os.open(name, flags, mode, dir_fd=parent)
+            fd = os.open(name, NEW_FILE, mode, dir_fd=parent)
         try:
             if entry.sparse is None:
                 digest = self._copy(fd, entry.stored)
@@ -250,9 +257,7 @@ class Extractor:
         else:
             if self._is_dressed(entry):
                 return
-        fd = os.open(
-            name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent
-        )
+        fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
         try:
             self._dress(fd, entry)
         finally:
@@ -294,8 +299,7 @@ class Extractor:
                 self._make_opaque(parent, name)
 
     def _make_opaque(self, parent: int, name: bytes) -> None:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, dir_fd=parent)
+        fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
         try:
             os.setxattr(fd, self._xattr, b"y")
         finally:
@@ -324,9 +328,11 @@ class Extractor:
                     raise ImageError(f"{shown(entry.name)}: {name}: {error.strerror}") from error
 
     def _set_directory_time(self, path: bytes, mtime: int) -> None:
+        folder, _, name = path.rpartition(b"/")
         try:
-            fd = open_in_root(self._root, os.fsdecode(path), os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
+            parent = self._parent(folder, make=False)
+            fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
+        except (OSError, ImageError):
             return  # a later entry replaced it
         os.utime(fd, ns=(mtime, mtime))
         os.close(fd)

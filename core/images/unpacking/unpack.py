@@ -118,7 +118,7 @@ def _listen(
 ) -> tuple[str, str]:
     """Return the first word of the answer, and the rest of it.
 
-    What `check` raises ends the process that answers: it makes no file when this returns.
+    What `check` raises ends the process that answers.  None is there when this returns.
     """
     _, ancillary, _, _ = report.recvmsg(1, _socket.CMSG_SPACE(FD_BYTES), _socket.MSG_CMSG_CLOEXEC)
     if not ancillary:
@@ -131,10 +131,9 @@ def _listen(
             pidfd_send_signal(process, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        while report.recv(READ_BYTES):
-            pass
         raise
     finally:
+        select.select([process], [], [])  # until it has let go of the layer's directory
         os.close(process)
 
 
