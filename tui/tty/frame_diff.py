@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
     from rich.style import Style
+    from textual.events import Resize
     from textual.screen import Screen
 
     Cell = tuple[str, str, str]
@@ -229,11 +230,16 @@ class FrameDiffApp(App[int], inherit_bindings=False):
             yield
         self.forget_frame()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Paint everything anew, also when a size is as before: the terminal was another since."""
         self.forget_frame()
-        if self.screen_stack:
-            self.screen.refresh()
+        if event.size == self.size:  # at which Textual leaves it
+            self.call_later(self._check_resize)
+
+    def _check_resize(self) -> None:
+        super()._check_resize()
+        if self.screen_stack:  # behind its layout, which would put it off
+            self.screen.call_later(self.screen.refresh)
 
     def _resume_signal(self) -> None:
         self.forget_frame()
