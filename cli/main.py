@@ -237,7 +237,7 @@ def _app(*, read_only: bool) -> int:
         from tui.app import run
 
         opened.hand_over()
-        return run(engine, read_only=read_only)
+        return run(engine, read_only=read_only, containers=opened.containers)
 
 
 def _app_in_browser(*, read_only: bool) -> int:

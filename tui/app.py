@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
 from textual import on
 from textual.binding import Binding
@@ -16,9 +15,9 @@ from textual.filter import Monochrome, NoColor
 from core import garbage
 from core.commands.key_changes import named
 from core.linux.heap import limit_arenas
-from tui.bridge import Answered, Bridge, Changed
+from tui.bridge import Answered, Bridge, Changed, Snapshot
 from tui.keymap import Keymap
-from tui.open_screens import OpensScreens
+from tui.navigation import Navigates
 from tui.remembered import recall, remember
 from tui.screens.dashboard.screen import DashboardScreen
 from tui.session.session import Session, tell
@@ -26,7 +25,6 @@ from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
 from tui.tty import gone_widgets, key_parser
 from tui.tty.hang_up import on_hang_up
 from tui.turns import Turns
-from tui.visits import Visits
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
@@ -36,10 +34,9 @@ if TYPE_CHECKING:
 
     from textual.events import Event
     from textual.filter import LineFilter
-    from textual.screen import Screen
 
     from core.engine import Engine
-    from tui.screens.detail.screen import DetailScreen
+    from core.model import ContainerInfo
     from tui.terminal.pane import TerminalPane
 
 AGES_EVERY_S = 20
@@ -47,11 +44,13 @@ SETTLED_S = 1.5
 """So long after the first paint everything is loaded."""
 SWITCH_S = 0.0005
 """A key waits so long for a thread that reads many containers, several times on its way."""
+MOST_AT_ONCE = 500
+"""Rows that are in the table when it is first painted; more take longer than they are worth."""
 FIRST = "first"
 """Name of a newcomer's container."""
 
 
-class LimpetApp(OpensScreens):
+class LimpetApp(Navigates):
     """Tables, session and command bar on one engine."""
 
     CSS_PATH = os.path.join(os.path.dirname(__file__), "app.tcss")
@@ -100,10 +99,6 @@ class LimpetApp(OpensScreens):
         """There is something that the tables do not show yet."""
         self._aged = False
         """How old things are has not been shown for a while."""
-        self.visits = Visits()
-        self.bookmarks: list[str] = []
-        """Addresses, oldest first."""
-        self._addresses: WeakKeyDictionary[Screen[Any], str] = WeakKeyDictionary()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Replace signs that the terminal does not have."""
@@ -140,6 +135,7 @@ class LimpetApp(OpensScreens):
     def on_mount(self) -> None:
         """Look as one left it, and leave everything slow until after the first paint."""
         recall(self)
+        self.dashboard.take(self.bridge.latest)  # a key for one of them comes at any time
         self.session = Session(self)
         self.call_after_refresh(self._begin)
 
@@ -237,65 +233,6 @@ class LimpetApp(OpensScreens):
         titles = [*(job.title for job in jobs), *(f"terminal: {pane.title}" for pane in panes)]
         self.push_screen(ConfirmScreen("leaving ends these", titles, "leave", "stay"), decide)
 
-    # Other screens
-
-    def show_screen(self, screen: Screen[None], address: str) -> None:
-        """Show a screen that can be come back to by its address."""
-        self._addresses[screen] = address
-        self.visits.arrive(address)
-        self.push_screen(screen, self._left)
-
-    def on_detail_screen_turned(self, event: DetailScreen.Turned) -> None:
-        """Let the address say which tab is shown."""
-        words = self._addresses.get(self.screen, "").split()
-        if words[:1] in (["containers"], ["images"]):
-            address = " ".join([*words[:2], *event.word.split()])
-            self._addresses[self.screen] = address
-            self.visits.turn(address)
-
-    def _left(self, _: None) -> None:
-        self.call_later(self._came_back)
-
-    def _came_back(self) -> None:
-        self.visits.arrive(self._addresses.get(self.screen, self.dashboard.place))
-
-    def action_travel(self, by: int) -> None:
-        """Go to the screen that was shown before, or after."""
-        address = self.visits.neighbour(by)
-        if address:
-            self.go_to(address)
-
-    def go_to(self, address: str) -> None:
-        """Show the screen of an address instead of those that are shown."""
-        from core.commands.scan import split
-        from tui.own_words import go
-
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        self.visits.arrive(address)
-        problem = go(self, split(address))
-        if problem:
-            self.dashboard.say(problem)
-
-    def action_command(self) -> None:
-        """Open the command line; who leaves it with nothing done is back on this screen."""
-        self.dashboard.bar_for = self.visits.here if self.screen is not self.dashboard else ""
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        self.dashboard.bar.open()
-
-    def action_bookmark(self) -> None:
-        """Keep the address of what is shown, or no longer."""
-        from tui.bookmarks import toggle
-
-        toggle(self)
-
-    def action_bookmarks(self) -> None:
-        """Choose a bookmark, or what was seen last, to go to."""
-        from tui.bookmarks import choose
-
-        choose(self)
-
     def start_here(self) -> None:
         """Make the starter image and run a container of it: a newcomer's first key."""
         name = "" if self._taken(FIRST) else f"--name {FIRST} "
@@ -323,9 +260,16 @@ def show(app: LimpetApp) -> int | None:
     return app.run(mouse=bool(app.engine.config["tui", "mouse"]))
 
 
-def run(engine: Engine, *, read_only: bool = False) -> int:
-    """Run the app on the terminal until the person leaves; returns the exit code."""
+def run(
+    engine: Engine, *, read_only: bool = False, containers: Sequence[ContainerInfo] = ()
+) -> int:
+    """Run the app on the terminal until the person leaves; returns the exit code.
+
+    `containers`: those that the terminal shows already.
+    """
     app = LimpetApp(engine, read_only=read_only)
+    if len(containers) <= MOST_AT_ONCE:
+        app.bridge.latest = Snapshot(tuple(containers))
     code = show(app)
     if os.environ.get("TEXTUAL_DRIVER"):  # in a browser: there is no terminal to say it on
         engine.close()

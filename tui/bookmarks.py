@@ -4,13 +4,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tui.app import LimpetApp
+    from tui.navigation import Navigates
     from tui.screens.pick import Picked
 
 RECENT = 20
 
 
-def toggle(app: LimpetApp) -> None:
+def toggle(app: Navigates) -> None:
     """Keep the address of what is shown, or no longer; show what is kept."""
     here = app.visits.here
     if here in app.bookmarks:
@@ -21,7 +21,7 @@ def toggle(app: LimpetApp) -> None:
         choose(app, f"bookmark kept: {here}")
 
 
-def choose(app: LimpetApp, title: str = "go to") -> None:
+def choose(app: Navigates, title: str = "go to") -> None:
     """Offer the bookmarks, then what was seen last, and go where the person says."""
     from tui.screens.pick import Choice, PickScreen
 

@@ -7,7 +7,6 @@ touches a widget.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -250,24 +249,3 @@ class Meter:
         self._samples[name] = Sample(
             cpu, usage.memory_bytes, usage.memory_limit_bytes, tuple(history)
         )
-
-
-def state_directory() -> str:
-    """Return where this user's history and crash reports are kept."""
-    home = os.environ.get("HOME", "/")
-    state = os.environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
-    return os.path.join(state, "limpet")
-
-
-def record_bug(error: Exception) -> str:
-    """Append the traceback to a file and return its name, empty where it cannot be written."""
-    import traceback
-
-    path = os.path.join(state_directory(), "crash.log")
-    try:
-        os.makedirs(state_directory(), 0o700, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(time.strftime("%F %T ") + "".join(traceback.format_exception(error)) + "\n")
-    except OSError:
-        return ""
-    return path

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES
+from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES
+from tui.addresses import address_of
+from tui.keymap import fill
 from tui.tty.frame_diff import FrameDiffApp
 
 TYPE_CHECKING = False
@@ -41,25 +43,25 @@ class OpensScreens(FrameDiffApp):
         """Show the layers and files of an image."""
         from tui.views import images
 
-        self.show_screen(images.layers(self.engine, image), f"images {image} layers")
+        self.show_screen(images.layers(self.engine, image), address_of(IMAGES, image, "layers"))
 
     def open_container_layers(self, container: str) -> None:
         """Show the layers of a container, with what it wrote as the uppermost, live."""
-        from core.commands.scan import quote
         from tui.views import containers
 
         screen = containers.layers(self.engine, container)
-        self.show_screen(screen, f"containers {quote(container)} layers")
+        self.show_screen(screen, address_of(CONTAINERS, container, "layers"))
 
     def open_remote_layers(self, image: str) -> None:
         """Show the layers and files of an image that is in a registry."""
         from tui.views import registries
 
-        self.show_screen(registries.layers(self.engine, image), f"registries {image} layers")
+        self.show_screen(
+            registries.layers(self.engine, image), address_of(REGISTRIES, image, "layers")
+        )
 
     def open_container(self, container: str, tab: str = "") -> None:
         """Show everything about a container; `tab`: the one to begin with."""
-        from core.commands.scan import quote
         from tui.views import containers
 
         opens = {
@@ -68,7 +70,7 @@ class OpensScreens(FrameDiffApp):
         }
         keys = self._keys_of(CONTAINERS, container, opens)
         screen = containers.container(self.engine, container, keys, tab)
-        self.show_screen(screen, f"containers {quote(container)} {tab}".rstrip())
+        self.show_screen(screen, address_of(CONTAINERS, container, tab))
 
     def open_image(self, image: str, tab: str = "") -> None:
         """Show everything about an image; `tab`: the one to begin with."""
@@ -76,7 +78,7 @@ class OpensScreens(FrameDiffApp):
 
         keys = self._keys_of(IMAGES, image, {"@layers": lambda: self.open_layers(image)})
         screen = images.image(self.engine, image, keys, tab)
-        self.show_screen(screen, f"images {image} {tab}".rstrip())
+        self.show_screen(screen, address_of(IMAGES, image, tab))
 
     def _keys_of(
         self, kind: str, name: str, opens: Mapping[str, Callable[[], None]]
@@ -116,14 +118,14 @@ class OpensScreens(FrameDiffApp):
         """Follow the log of a container, or of several as one, on a screen of its own."""
         from tui.views.containers import logs
 
-        address = f"containers {','.join(containers)} logs"
-        self.show_screen(logs(self.engine, containers), address)
+        screen = logs(self.engine, containers)
+        self.show_screen(screen, address_of(CONTAINERS, ",".join(containers), "logs"))
 
     def open_comparison(self, old: str, new: str) -> None:
         """Show how one image differs from another."""
         from tui.views.images import compare
 
-        self.show_screen(compare(self.engine, old, new), f"compare {old} {new}")
+        self.show_screen(compare(self.engine, old, new), address_of("compare", old, new))
 
     def action_help(self) -> None:
         """Show every key and every command."""
@@ -163,7 +165,10 @@ class OpensScreens(FrameDiffApp):
             for one in each or [name]:
                 await self.dashboard.do(command, one, names, edit=picked.edit)
 
-        choices = [Choice(entry.word, entry.key, entry.words, entry.also) for entry in found]
+        choices = [
+            Choice(one.word, one.key, fill(one.words, name, names) if name else one.words, one.also)
+            for one in found
+        ]
         self.push_screen(PickScreen(title, choices, edits=True), act)
 
     def action_commands(self) -> None:
@@ -192,7 +197,7 @@ class OpensScreens(FrameDiffApp):
 
         Raises UsageError for a line that is none, or that would change something.
         """
-        from tui.views.answers import answer_screen
+        from tui.views.commands import answer_screen
 
         self.show_screen(answer_screen(self.engine, line, self.submit, self.dashboard.keymap), line)
 
@@ -206,7 +211,7 @@ class OpensScreens(FrameDiffApp):
             self.submit(line)
 
         screen = registry(self.engine, place, run, self.dashboard.keymap)
-        self.show_screen(screen, f"registries {place}")
+        self.show_screen(screen, address_of(REGISTRIES, place))
 
     def open_job(self, number: int) -> bool:
         """Show how far a job is and what it said; False for a job that there is not."""
@@ -214,7 +219,9 @@ class OpensScreens(FrameDiffApp):
 
         job = self.engine.jobs.get(number)
         if job is not None:
-            self.show_screen(job_screen(job, self.session.watch_of(job)), f"job {number}")
+            self.show_screen(
+                job_screen(job, self.session.watch_of(job)), address_of("job", str(number))
+            )
         return job is not None
 
     def action_tour(self) -> None:

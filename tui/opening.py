@@ -14,6 +14,7 @@ from core.privileges import outer_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
     from core.engine import Engine
@@ -37,10 +38,13 @@ class Opening:
         self._input = input_fd
         self._output = output_fd
         self._handed_over = False
+        self.containers: Sequence[ContainerInfo] = ()
+        """Those that are shown."""
 
     def __enter__(self) -> Self:
         columns, rows = os.get_terminal_size(self._output)
-        lines = picture(self._engine.containers.list(), columns)[:rows]
+        self.containers = self._engine.containers.list()
+        lines = picture(self.containers, columns)[:rows]
         self._before = termios.tcgetattr(self._input)
         quiet = termios.tcgetattr(self._input)
         # What is typed from now on waits for the app, key by key.
@@ -59,7 +63,7 @@ class Opening:
         termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
 
 
-def picture(containers: list[ContainerInfo], columns: int) -> list[str]:
+def picture(containers: Sequence[ContainerInfo], columns: int) -> list[str]:
     """Return the screen's first lines, with colours; none is wider than `columns`."""
     running = sum(info.state == "running" for info in containers)
     title = f"─ 1 Containers{f'  {running} running' if running else ''} "

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from core.commands.keys import APP_WORDS
+from core.commands.keys import APP_WORDS, IMAGES
 from core.commands.scan import split
+from tui.addresses import SCREENS, TABLES, go
 from tui.theme import THEMES
-from tui.views.listings import LISTINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from core.engine import Engine
     from tui.app import LimpetApp
     from tui.screens.pick import Picked
 
 LEAVING = ("q", "quit", "exit")
-IMAGES = "images"
-"""Alone, it is the command that lists them."""
-TABLES = ("containers", IMAGES, "registries")
-TABS = {
-    "containers": ("usage", "processes", "changes", "day", "events", "env", "mounts", "health",
-                   "inspect"),
-    IMAGES: ("history", "uses", "env", "labels", "inspect"),
-}  # fmt: skip
-"""Tabs of a container's screen, and of an image's, as addresses call them."""
-SCREENS = {
-    "containers": ("logs", "layers", *TABS["containers"]),
-    IMAGES: ("layers", *TABS[IMAGES]),
-    "registries": ("layers",),
-}
-"""What can stand behind a name."""
 
 
 def completions(engine: Engine, line: str) -> dict[str, str]:
@@ -41,6 +26,7 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
             word: words for word, words in APP_WORDS.items() if typed and word.startswith(typed)
         }
     from core.commands import load_all
+    from tui.views.listings import LISTINGS
 
     pool: dict[str, str] = {}
     if before[0] in TABLES and (before[0] != IMAGES or len(before) > 1):
@@ -87,7 +73,7 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         return app.open_listing(first)
     elif first == "go":
         _say(app, line, go(app, split(line)[1:]))
-    elif first in TABLES and (first != IMAGES or _shows(rest)):
+    elif first in TABLES and (first != IMAGES or _shows(rest)):  # alone, a command lists them
         _say(app, line, go(app, split(line)))
     elif first in ("back", "forward"):
         app.action_travel(-1 if first == "back" else 1)
@@ -127,52 +113,6 @@ def _help(app: LimpetApp, line: str, words: Sequence[str]) -> None:
         app.dashboard.output.finish(number, failure(error), note="failed", tone="bad")
         return
     app.dashboard.output.finish(number, [[(shown, "")] for shown in text.splitlines()])
-
-
-def go(app: LimpetApp, words: Sequence[str]) -> str:
-    """Open a screen by its name; return what is wrong with the name."""
-    from core.commands.scan import quote
-    from core.errors import UsageError
-
-    place, name, view = (*words, "", "", "")[:3]
-    if place in TABLES and not name:
-        app.dashboard.go(place)
-        return ""
-    opens: dict[tuple[str, str], Callable[[], None]] = {
-        ("containers", ""): lambda: app.open_container(name),
-        ("containers", "logs"): lambda: app.open_logs(name.split(",")),
-        ("containers", "layers"): lambda: app.open_container_layers(name),
-        ("images", ""): lambda: app.open_image(name),
-        ("images", "layers"): lambda: app.open_layers(name),
-        ("registries", ""): lambda: app.open_registry(name),
-        ("registries", "layers"): lambda: app.open_remote_layers(name),
-    }
-    if view in TABS.get(place, ()):
-        show = app.open_image if place == IMAGES else app.open_container
-        opens[place, view] = lambda: show(name, view)
-    if (place, view) in opens:
-        try:
-            opens[place, view]()
-        except UsageError as error:
-            return error.message
-        return ""
-    if place == "compare" and view:
-        app.open_comparison(name, view)
-        return ""
-    if place == "job" and name.isdecimal():
-        return "" if app.open_job(int(name)) else f"there is no job {name}"
-    if place and not name and app.open_listing(place):
-        return ""
-    if not place:
-        return WHERE
-    try:
-        app.open_answer(" ".join(map(quote, words)))
-    except UsageError as error:
-        return f"{error.message}; {WHERE}" if "no command" in error.message else error.message
-    return ""
-
-
-WHERE = "go containers|images|registries [NAME [logs|layers|TAB]], jobs, networks, or a command"
 
 
 def _theme(app: LimpetApp, words: Sequence[str]) -> str:

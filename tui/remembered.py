@@ -9,8 +9,8 @@ import json
 import os
 from contextlib import suppress
 
-from tui.bridge import state_directory
 from tui.screens.dashboard.tables import PLACES
+from tui.user_state import state_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

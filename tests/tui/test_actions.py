@@ -22,8 +22,8 @@ from core.commands.keys import (
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
-from tui.bridge import state_directory
 from tui.screens.pick import PickScreen
+from tui.user_state import state_directory
 from tui.views.menu import all_entries, command_of, entries
 from tui.widgets.status import hint_parts, sign_at
 
@@ -136,6 +136,7 @@ async def test_a_menu_is_typed_into_and_runs_or_edits(make_app: Make, lines: lis
         app.dashboard.take(facts())
         await pilot.press("space", "space", "m")
         await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await until(pilot, lambda: "pane exec -it api sh" in screen_text(app))
         assert "2 marked" in screen_text(app)
         await pilot.press(*"restart", "enter")
         await until(pilot, lambda: lines == ["restart web-1 web-2"])

@@ -30,7 +30,7 @@ SIZES = [(80, 24), (160, 50)]
 
 
 def session(app: LimpetApp) -> str:
-    return "\n".join(plain(line) for line in app.dashboard.output._flat)
+    return "\n".join(plain(line) for line in app.dashboard.output._blocks.lines)
 
 
 def screen_text(app: LimpetApp) -> str:
@@ -98,6 +98,18 @@ async def test_a_newcomer_is_offered_the_first_step(
         await pilot.press("enter")
         await pilot.pause()
         assert lines == ["image starter && run -d -it --name first starter"] * 2
+
+
+async def test_a_key_for_what_the_first_picture_shows_is_not_lost(
+    make_app: Callable[..., LimpetApp], lines: list[str]
+) -> None:
+    app = make_app()
+    app.bridge.latest = Snapshot(facts().containers)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "web-1" in screen_text(app)
+        await pilot.press("j", "s")
+        await pilot.pause()
+        assert lines == ["stop web-2"]
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from core.paths import Paths
 from tests.tui.conftest import RecordingDriver, facts
 from tests.tui.test_app import answered, screen_text, session, until
 from tests.tui.test_detail import CONTAINER
+from tui.addresses import TABLES, TABS
 from tui.app import LimpetApp
 from tui.bar.script import Script
-from tui.own_words import TABLES, TABS, carry_out
+from tui.own_words import carry_out
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dashboard.screen import DashboardScreen
 from tui.screens.detail.screen import DetailScreen
@@ -32,7 +33,7 @@ from tui.theme import Tones
 from tui.tty.ascii_only import INSTEAD
 from tui.tty.notify import notification
 from tui.views.listings import LISTINGS
-from tui.visits import Visits
+from tui.visits import MOST, Visits
 from tui.widgets.line_list import LineList
 
 TYPE_CHECKING = False
@@ -329,6 +330,7 @@ def test_visits_go_to_neighbours_and_forget_what_lay_ahead() -> None:
     for number in range(1000):
         visits.arrive(str(number))
     assert visits.neighbour(-1) == "998"
+    assert visits.seen == tuple(map(str, range(1000 - MOST, 1000)))
 
 
 async def test_what_a_command_answers_has_a_screen(make_app: Make) -> None:

@@ -49,6 +49,26 @@ async def test_a_long_list_can_be_read_to_its_end(size: tuple[int, int]) -> None
         assert "more below" not in foot.render_line(0).text
 
 
+async def test_a_long_line_is_read_whole() -> None:
+    words = [f"layer-{n}" for n in range(40)]
+    app = host([" ".join(["image", *words])])
+    async with app.run_test(size=(60, 24)):
+        pane = app.shown.query_one(LineList)
+        shown = " ".join(pane.render_line(y).text for y in range(pane.size.height))
+        assert shown.split() == ["image", *words]
+
+
+async def test_where_a_word_is_asked_for_its_letters_are_no_answers() -> None:
+    app = ScreenHost(ConfirmScreen("remove it", ["volume yes"], "remove", word="yes"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("y", "n", "q", "y", "enter")
+        await pilot.click(LineList)
+        await pilot.press("y", "n", "enter")
+        assert app.answers == []
+        await pilot.press(*["backspace"] * 3, *"yes", "enter")
+        assert app.answers == [True]
+
+
 @pytest.mark.parametrize("size", [(60, 18), (80, 24)])
 async def test_what_is_to_be_typed_is_never_cut(size: tuple[int, int]) -> None:
     name = "0123456789abcdef" * 4

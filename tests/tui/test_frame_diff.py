@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import nullcontext
 
 import pyte
 import pytest
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual._compositor import Compositor
+from textual.app import App
 from textual.events import Resize
 from textual.geometry import Size
 from textual.strip import Strip
@@ -104,6 +106,72 @@ def test_a_forgotten_frame_is_sent_whole() -> None:
     frame.forget()
     frame.resize(WIDTH, 1)
     assert frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR) == first
+
+
+PIECES = st.lists(
+    st.tuples(st.integers(0, WIDTH - 1), LETTERS.filter(bool), st.sampled_from(STYLES)),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+@given(PIECES)
+def test_pieces_of_a_line_look_as_if_each_was_sent_whole(
+    pieces: list[tuple[int, str, Style]],
+) -> None:
+    console = Console(color_system="truecolor", force_terminal=True)
+    whole, diffed = (pyte.Screen(WIDTH, 1) for _ in range(2))
+    frame = Frame()
+    frame.resize(WIDTH, 1)
+    for screen in (whole, diffed):
+        pyte.Stream(screen).feed("日本語" * 2)
+    frame.update([(0, 0, [Strip([Segment("日本語" * 2)])])], ColorSystem.TRUECOLOR)
+    for x, text, style in pieces:
+        piece = Strip([Segment(text, style)])
+        piece = piece.crop(0, min(piece.cell_length, WIDTH - x))
+        pyte.Stream(whole).feed(f"\x1b[1;{x + 1}H{piece.render(console)}")
+        pyte.Stream(diffed).feed(frame.update([(x, 0, [piece])], ColorSystem.TRUECOLOR))
+    assert cells(diffed) == cells(whole)
+
+
+def test_a_wide_character_is_whole_again_after_half_of_it_was_covered() -> None:
+    screen, frame = pyte.Screen(WIDTH, 1), Frame()
+    frame.resize(WIDTH, 1)
+    for x, text in ((0, "日本"), (1, "a"), (0, "日本")):
+        sent = frame.update([(x, 0, [Strip([Segment(text)])])], ColorSystem.TRUECOLOR)
+        pyte.Stream(screen).feed(sent)
+    assert sent == "\x1b[1;1H日"
+    assert screen.display[0].startswith("日本")
+
+
+@pytest.mark.parametrize("size", [(8, 1), (12, 2)])
+def test_another_size_is_sent_whole(size: tuple[int, int]) -> None:
+    frame = Frame()
+    row = Strip([Segment("abcdefgh")])
+    frame.resize(WIDTH, 1)
+    frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR)
+    frame.resize(*size)
+    assert "abcdefgh" in frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR)
+
+
+async def test_what_had_the_terminal_meanwhile_is_painted_over(
+    make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(App, "suspend", lambda _: nullcontext())
+    app = make_app(driver_class=RecordingDriver)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        driver = app._driver
+        assert isinstance(driver, RecordingDriver)
+        driver.sent.clear()
+        app.refresh()
+        await pilot.pause()
+        assert "web-1" not in "".join(driver.sent)
+        with app.suspend():
+            pass
+        app.refresh()
+        await pilot.pause()
+        assert "web-1" in "".join(driver.sent)
 
 
 SESSION = ["j", "j", "space", "2", "j", "1", "G", "g", "slash", "w", "e", "b", "enter", "colon",

@@ -18,7 +18,8 @@ from core.model import LayerInfo
 from tests.tui.screen_host import ScreenHost, until
 from tui.screens.file_text import is_text, text_lines
 from tui.screens.layers import contents
-from tui.screens.layers.screen import LayersScreen, link_target
+from tui.screens.layers.file_actions import link_target
+from tui.screens.layers.screen import LayersScreen
 from tui.screens.pick import PickScreen
 from tui.theme import LIMPET, plain
 from tui.views.layer_sources import ImageSource

@@ -159,9 +159,9 @@ async def test_the_session_is_searched(make_app: Callable[..., LimpetApp]) -> No
         output = app.dashboard.output
         await pilot.press("slash", *"alph", "enter")
         await until(pilot, lambda: output.has_focus)
-        assert output._flat[output._hit][1][0] == "alphabet"
+        assert output._blocks.lines[output._hit][1][0] == "alphabet"
         await pilot.press("n")
-        assert output._flat[output._hit][1][0] == "alpha"
+        assert output._blocks.lines[output._hit][1][0] == "alpha"
         assert "/alph" in screen_text(app)
         await pilot.press("escape")
         assert not output.searched

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import termios
 
+from textual.events import Paste
+
 from core.commands.result import Foreground
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
@@ -20,13 +22,16 @@ if TYPE_CHECKING:
 
 MOUSE = b"\x1b[?1002h\x1b[?1006htold"
 """A program asks for the mouse."""
+PASTES = b"\x1b[?2004hmarked"
+"""A program asks to be told what was pasted."""
 
 
 def echo(stdin: int, stdout: int, _: int) -> int:
-    """Say the size, then give back what is typed, until a q; m asks for the mouse."""
+    """Say the size, then give back what is typed, until a q; m asks for the mouse, p for pastes."""
     os.write(stdout, b"size %d %d\r\n" % termios.tcgetwinsize(stdout)[::-1])
     while (data := os.read(stdin, 100)) != b"q":
-        os.write(stdout, MOUSE if data == b"m" else b"<" + data.replace(b"\x1b", b"^") + b">")
+        said = b"<" + data.replace(b"\x1b", b"^").replace(b"\r", b"|") + b">"
+        os.write(stdout, {b"m": MOUSE, b"p": PASTES}.get(data, said))
     return 3
 
 
@@ -70,6 +75,23 @@ async def test_terminals_beside_the_tables(make_app: Make) -> None:
         await until(pilot, lambda: not board.panes.terminals)
         assert board.table.has_focus
         assert not board.panes.deck.display  # type: ignore[union-attr]
+
+
+async def test_what_is_pasted_is_told_from_what_is_typed_where_that_is_asked_for(
+    make_app: Make,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.dashboard
+        await board.show_terminal(board.output.begin("exec 1"), Foreground("exec 1", echo))
+        pane = board.panes.terminals[0]
+        await until(pilot, lambda: "size" in pane.text)
+        pane.post_message(Paste("rm\nrf"))
+        await until(pilot, lambda: "<rm|rf>" in pane.text)
+        await pilot.press("p")
+        await until(pilot, lambda: "marked" in pane.text)
+        pane.post_message(Paste("rm\nrf"))
+        await until(pilot, lambda: "<^[200~rm|rf^[201~>" in pane.text)
 
 
 async def test_the_mouse_marks_what_is_copied_or_is_the_programs(make_app: Make) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.commands import load_all
 from core.commands.keys import APP_WORDS
 from core.record import Record
-from tui.own_words import SCREENS
+from tui.addresses import SCREENS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tui.bridge import state_directory
+from tui.user_state import state_directory
 from tui.widgets.table.rows import has_letters
 
 TYPE_CHECKING = False

@@ -11,9 +11,9 @@ from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, St
 from tui.answers import cause, visible
 from tui.screens import file_text
 from tui.screens.file_view import FileScreen
-from tui.screens.layers.lines import LETTERS, TONES, file_facts
 from tui.tty.clipboard import copy
 from tui.widgets.ask_line import AskingScreen, AskLine
+from tui.widgets.file_lines import LETTERS, TONES, file_facts
 from tui.widgets.file_tree import FileTree
 from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList

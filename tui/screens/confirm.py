@@ -136,10 +136,6 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         if self.is_current:
             self._tell()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
-        """Let letters be typed where a word is asked for."""
-        return not self._word or action != "answer" or parameters == (False,)
-
     def action_answer(self, yes: bool) -> None:
         """Close with the answer."""
         self.dismiss(yes)

@@ -15,10 +15,10 @@ from core.commands.read_only import FILES
 from core.commands.show import size as shown_size
 from tui.answers import cause
 from tui.tty.clipboard import copy
-from tui.views.merged_log import colourless
 from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.foot import Foot
 from tui.widgets.log.levels import ERROR, WORDS
+from tui.widgets.log.merged import colourless
 from tui.widgets.log.view import LogView
 from tui.widgets.status import StatusLine
 

@@ -14,8 +14,8 @@ from contextlib import suppress
 from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error, UsageError
 from tui.answers import answer, failure
-from tui.bridge import record_bug
 from tui.session.live import JobLive, Tail
+from tui.user_state import record_bug
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

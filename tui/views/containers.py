@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tui.views.answers import answer_tab
+from tui.views.commands import answer_tab
 from tui.views.events import event_line
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ def layers(engine: Engine, container: str) -> Screen[None]:
 def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:
     """Return the log of a container, or of several as one, followed."""
     from tui.screens.logs import LogsScreen
-    from tui.views.merged_log import MergedLog
+    from tui.widgets.log.merged import MergedLog
 
     def source(name: str) -> Callable[[Callable[[], bool]], Iterator[tuple[int, bytes]]]:
         return lambda stopped: engine.containers.logs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.screens.listing import ListingScreen
-from tui.views.answers import reading, table_screen
+from tui.views.commands import reading, table_screen
 from tui.views.jobs import job_table
 
 TYPE_CHECKING = False

@@ -129,7 +129,7 @@ def _tags(engine: Engine, reference: Reference, run: Run, keymap: Keymap) -> Lis
 
 def _image(engine: Engine, reference: Reference, run: Run, keymap: Keymap) -> Screen[None]:
     from tui.screens.detail.screen import DetailScreen
-    from tui.views.answers import answer_tab
+    from tui.views.commands import answer_tab
 
     name = reference.canonical
 

@@ -6,7 +6,7 @@ from textual.binding import Binding
 from textual.message import Message
 
 from core.images.files.layer_tree import Node, Row, Rows
-from tui.screens.layers.lines import file_line
+from tui.widgets.file_lines import file_line
 from tui.widgets.line_list import LineList
 
 TYPE_CHECKING = False

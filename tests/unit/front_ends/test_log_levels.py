@@ -8,7 +8,6 @@ import time
 import pytest
 
 from tui.theme import plain
-from tui.views.merged_log import MergedLog, colourless
 from tui.widgets.log.levels import (
     DEBUG,
     ERROR,
@@ -19,6 +18,7 @@ from tui.widgets.log.levels import (
     read_json,
     short_json,
 )
+from tui.widgets.log.merged import MergedLog, colourless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from textual import on
 from textual.screen import Screen
 
 from core.commands.keys import CONTAINERS, IMAGES
-from tui.screens.table_choices import choose_columns, choose_group
 from tui.widgets.table.line_table import LineTable
 
 TYPE_CHECKING = False
@@ -101,10 +100,14 @@ class RowActions(Screen[None], inherit_bindings=False):
 
     def action_columns(self) -> None:
         """Choose the columns of the table."""
+        from tui.screens.table_choices import choose_columns
+
         choose_columns(self.app, self.table)
 
     def action_group(self) -> None:
         """Choose what the rows of the table are grouped by."""
+        from tui.screens.table_choices import choose_group
+
         choose_group(self.app, self.table)
 
     def action_copy(self) -> None:

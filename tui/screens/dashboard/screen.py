@@ -8,6 +8,7 @@ from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES
 from core.errors import Error
 from tui.bar.command_bar import CommandBar
 from tui.bar.completion_popup import CompletionPopup
+from tui.bridge import Snapshot
 from tui.keymap import Keymap, fill, moves_keys
 from tui.screens.dashboard.edges import Edges
 from tui.screens.dashboard.panes import OUTPUT, Panes
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from core.jobs import JobView
     from tui.app import LimpetApp
-    from tui.bridge import Snapshot
     from tui.terminal.pane import TerminalPane
     from tui.widgets.table.rows import Row
 
@@ -61,7 +61,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         self.read_only = read_only
         self._engine = engine
         self._rows = ContainerRows(glyphs())
-        self._snapshot: Snapshot | None = None
+        self._snapshot = Snapshot()
         self._waiting: Snapshot | None = None
         self.nothing = False
         """No image and no container: the person is new here."""
@@ -200,7 +200,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         before, self._snapshot = self._snapshot, snapshot
         self.tables[CONTAINERS].set_rows(rows)
         yield
-        if aged or before is None or before.images is not snapshot.images:
+        if aged or not before.read or before.images is not snapshot.images:
             self.tables[IMAGES].set_rows(image_rows(snapshot))
             self.tables[REGISTRIES].set_rows(registry_rows(snapshot))
         running = sum(info.state == "running" for info in snapshot.containers)
@@ -215,7 +215,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
     @property
     def problem(self) -> str:
         """Why the tables cannot be read, nothing while they can."""
-        return self._snapshot.error if self._snapshot else ""
+        return self._snapshot.error
 
     def _held(self, snapshot: Snapshot) -> bool:
         """Keep a snapshot for later while the tables are frozen."""

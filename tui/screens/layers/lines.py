@@ -1,21 +1,18 @@
-"""How layers and their files look as lines."""
+"""How layers look as lines."""
 
 from __future__ import annotations
 
 from core.commands.show import size
-from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.images.files.layer_tree import Row, Waste
+    from core.images.files.layer_tree import Waste
     from core.model import LayerInfo
     from tui.theme import Part
 
-LETTERS = {ADDED: "A", CHANGED: "M", REMOVED: "D", SAME: " "}
-TONES = {ADDED: "good", CHANGED: "warn", REMOVED: "bad", SAME: ""}
 GOOD, FAIR = 0.95, 0.8
 """Efficiency from which on nothing, or not much, need be done."""
 
@@ -31,40 +28,6 @@ def layer_line(number: int, layer: LayerInfo, count: int | None, *, here: bool) 
     if count is not None:
         parts.append((f"{count or '…':>7} ", "dim"))
     return [*parts, (f" {step_words(layer)}", "" if here else "dim")]
-
-
-def file_line(row: Row, *, owners: bool) -> list[Part]:
-    """Return a file or directory; `owners` adds its mode and owner."""
-    node, entry, tone = row.node, row.node.entry, TONES[row.node.status]
-    parts: list[Part] = [(f"{LETTERS[node.status]} ", tone)]
-    if owners:
-        known = entry is not None and node.status != REMOVED
-        mode = f"{entry.mode:04o}" if entry and known else ""
-        owner = f"{entry.uid}:{entry.gid}" if entry and known else ""
-        parts.append((f"{mode:>4} {owner:>9} ", "dim"))
-    sign = ("▾ " if row.is_open else "▸ ") if node.is_directory else "  "
-    parts += [
-        (f"{size(node.size) if node.size else '-':>7}  ", "dim"),
-        ("  " * row.depth + sign, "dim"),
-        (visible(node.name) + ("/" if node.is_directory else ""), tone),
-    ]
-    if entry and entry.link:
-        parts.append((f" → {visible(entry.link)}", "dim"))
-    return parts
-
-
-def file_facts(row: Row, changed: str = "") -> list[Part]:
-    """Return a file's path and all that the index knows of it; `changed`: what differs."""
-    node, entry = row.node, row.node.entry
-    parts: list[Part] = [(f" /{visible(row.path)}", "")]
-    if entry is not None and node.status != REMOVED:
-        parts.append((f"  {entry.kind} {entry.mode:04o} {entry.uid}:{entry.gid}", "dim"))
-    parts.append((f" {size(node.size)}", "dim"))
-    if changed:
-        parts.append((f"  changed: {visible(changed)}", "warn"))
-    if entry is not None and entry.digest:
-        parts.append((f"  sha256:{entry.digest[:12]}", "faint"))
-    return parts
 
 
 def totals(layers: Sequence[LayerInfo], reading: str) -> list[Part]:

@@ -16,10 +16,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.theme import Tones, glyphs
-from tui.widgets.ansi import Span
 from tui.widgets.log.levels import ERROR, WARN, find_level
 from tui.widgets.log.ring import Kept, LogRing, Matches
 from tui.widgets.log.rows import PRETTY, RAW, SHORT, STAMP, LogRows
+from tui.widgets.log.window import LogWindow
 from tui.widgets.moves import Wheel
 
 TYPE_CHECKING = False
@@ -78,26 +78,20 @@ class LogView(Wheel, Widget, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.ring = LogRing(max_bytes)
-        self.following = True
         self.empty = ""
         """What is said when there is no line to show."""
-        self._kept: Kept | None = None
         self._tones = Tones(self)
         self._glyphs = glyphs()
         self.rows = LogRows(self.ring, self._tones)
         self.rows.named = named
+        self._window = LogWindow(self.ring, self.rows)
         self._wanted: Matches | None = None
         self.level = 0
         """The least level of the lines that are shown; 0: all."""
-        self._top = (0, 0)
-        """Number of the first line shown, and which of its rows comes first."""
         self._hit = -1
         self._anchor = -1
         self._cursor = -1
         """Ends of the selection; -1 when nothing is selected."""
-        self._screen_rows: list[tuple[int, list[Span]]] = []
-        self._settled = 0
-        """The number of the line after the last when the screen was chosen."""
         self._flooded = 0.0
         """When more than a screen was last shown at once."""
         self._rated = (time.monotonic(), 0)
@@ -108,14 +102,14 @@ class LogView(Wheel, Widget, can_focus=True):
 
     def feed(self, pieces: Iterable[Line]) -> None:
         """Take further lines; the screen is painted once however many there are."""
-        ring = self.ring
+        ring, window = self.ring, self._window
         before, end = ring.first, ring.end
         ring.extend(pieces)
-        if self._kept is not None:
-            self._kept.scan()
-        if self.following or ring.first != before or end - self._top[0] <= self.size.height:
-            stands = ring.first <= self._top[0]  # what is on the screen has not fallen out
-            if self.following and stands and ring.end - self._settled > self.size.height:
+        if window.kept is not None:
+            window.kept.scan()
+        if window.following or ring.first != before or end - window.top[0] <= self.size.height:
+            stands = ring.first <= window.top[0]  # what is on the screen has not fallen out
+            if window.following and stands and ring.end - window.settled > self.size.height:
                 if time.monotonic() - self._flooded < FLOOD_S:
                     return  # nobody reads what is replaced at once; `tick` shows it
                 self._flooded = time.monotonic()
@@ -124,11 +118,11 @@ class LogView(Wheel, Widget, can_focus=True):
 
     def tick(self) -> None:
         """Go on with what was not finished, and measure how fast lines come."""
-        if self._kept is not None and self._kept.pending:
-            self._kept.scan()
+        if self._window.kept is not None and self._window.kept.pending:
+            self._window.kept.scan()
             self._settle()
             self.post_message(self.Changed())
-        if self._settled != self.ring.end and time.monotonic() - self._flooded >= FLOOD_S:
+        if self._window.settled != self.ring.end and time.monotonic() - self._flooded >= FLOOD_S:
             self._flooded = time.monotonic()
             self._settle()
             self.post_message(self.Changed())
@@ -146,7 +140,12 @@ class LogView(Wheel, Widget, can_focus=True):
     @property
     def count(self) -> int:
         """How many lines can be shown."""
-        return len(self.ring) if self._kept is None else len(self._kept.numbers)
+        return self._window.count
+
+    @property
+    def following(self) -> bool:
+        """Whether it stays at the newest line."""
+        return self._window.following
 
     @property
     def filter(self) -> str:
@@ -156,7 +155,7 @@ class LogView(Wheel, Widget, can_focus=True):
     @property
     def pending(self) -> int:
         """How many lines the filter has not looked at."""
-        return self._kept.pending if self._kept else 0
+        return self._window.kept.pending if self._window.kept else 0
 
     @property
     def selecting(self) -> bool:
@@ -166,34 +165,28 @@ class LogView(Wheel, Widget, can_focus=True):
     @property
     def position(self) -> int:
         """Which of the `count` lines is the last on the screen, from 1."""
-        return self._place(self._screen_rows[-1][0]) + 1 if self._screen_rows else 0
-
-    def _place(self, number: int) -> int:
-        if self._kept is not None:
-            return self._kept.place(number)
-        return max(0, number - self.ring.first)
-
-    def _number(self, place: int) -> int:
-        if not self.count:
-            return self.ring.first
-        place = max(0, min(place, self.count - 1))
-        return self._kept.numbers[place] if self._kept else self.ring.first + place
+        return self._window.place(self._window.last) + 1 if self._window.shown else 0
 
     def shown(self) -> list[str]:
         """Return the lines on the screen, or those that are selected."""
         if self.selecting:
             return [self.rows.text(number) for number in self._selected()]
-        return [self.rows.text(number) for number in dict.fromkeys(n for n, _ in self._screen_rows)]
+        return [
+            self.rows.text(number) for number in dict.fromkeys(n for n, _ in self._window.shown)
+        ]
 
     def _selected(self) -> list[int]:
         low, high = sorted((self._anchor, self._cursor))
-        return [self._number(place) for place in range(self._place(low), self._place(high) + 1)]
+        return [
+            self._window.number(place)
+            for place in range(self._window.place(low), self._window.place(high) + 1)
+        ]
 
     def everything(self) -> list[Line]:
         """Return all lines that pass the filter, as they came."""
-        if self._kept is None:
+        if self._window.kept is None:
             return list(self.ring.lines(self.ring.first, self.ring.end))
-        return [self.ring[number] for number in self._kept.numbers]
+        return [self.ring[number] for number in self._window.kept.numbers]
 
     # Rows
 
@@ -203,62 +196,23 @@ class LogView(Wheel, Widget, can_focus=True):
 
     def _settle(self) -> None:
         """Choose the rows of the screen, and paint them."""
-        height, count = self.size.height, self.count
-        if not height:
-            return
-        if self.following:
-            self._top = self._before((self._number(count - 1), 1 << 30), height - 1)
-        elif self._top[0] < self.ring.first:
-            self._top = (self.ring.first, 0)
-        rows: list[tuple[int, list[Span]]] = []
-        place, skip = self._place(self._top[0]), self._top[1]
-        while place < count and len(rows) < height:
-            number = self._number(place)
-            rows += [(number, row) for row in self.rows[number][skip:]]
-            place, skip = place + 1, 0
-        self._screen_rows = rows[:height]
-        self._settled = self.ring.end
-        self.refresh()
-
-    def _before(self, where: tuple[int, int], rows: int) -> tuple[int, int]:
-        """Return the place `rows` rows before `where`, or the first."""
-        if not self.count:
-            return (self.ring.first, 0)
-        number, row = where
-        place = self._place(number)
-        row = min(row, len(self.rows[self._number(place)]) - 1)
-        while rows > row:
-            if place == 0:
-                return (self._number(0), 0)
-            rows -= row + 1
-            place -= 1
-            row = len(self.rows[self._number(place)]) - 1
-        return (self._number(place), row - rows)
-
-    def _after(self, where: tuple[int, int], rows: int) -> tuple[int, int] | None:
-        """Return the place `rows` rows after `where`, None beyond the end."""
-        number, row = where
-        place, row = self._place(number), row + rows
-        while place < self.count:
-            size = len(self.rows[self._number(place)])
-            if row < size:
-                return (self._number(place), row)
-            row -= size
-            place += 1
-        return None
+        self._window.height = self.size.height
+        if self.size.height:
+            self._window.settle()
+            self.refresh()
 
     # Painting
 
     def render_line(self, y: int) -> Strip:
         """Paint one row."""
         width, base = self.size.width, self.rich_style
-        if not self._screen_rows and y == 1 and self.empty:
+        if not self._window.shown and y == 1 and self.empty:
             return Strip(
                 [Segment(f"  {self.empty}", base + self._tones["dim"])]
             ).adjust_cell_length(width, base)
-        if y >= len(self._screen_rows):
+        if y >= len(self._window.shown):
             return Strip.blank(width, base)
-        number, row = self._screen_rows[y]
+        number, row = self._window.shown[y]
         mark = base
         if self.selecting:
             low, high = sorted((self._anchor, self._cursor))
@@ -299,36 +253,19 @@ class LogView(Wheel, Widget, can_focus=True):
         if self.selecting:
             self._move_cursor(by)
             return
-        if by < 0:
-            self.following = False
-            self._top = self._before(self._top, -by)
-        else:
-            self._down(by)
+        self._window.scroll(by)
         self._settle()
         self.post_message(self.Changed())
 
-    def _down(self, by: int) -> None:
-        last = self._before((self._number(self.count - 1), 1 << 30), self.size.height - 1)
-        there = self._after(self._top, by)
-        if there is None or (self._place(there[0]), there[1]) >= (self._place(last[0]), last[1]):
-            self.following = True  # who scrolls to the end wants to see what comes
-        else:
-            self._top = there
-
     def _move_cursor(self, by: int) -> None:
-        place = max(0, min(self._place(self._cursor) + by, self.count - 1))
-        self._cursor = self._number(place)
+        place = max(0, min(self._window.place(self._cursor) + by, self.count - 1))
+        self._cursor = self._window.number(place)
         self._reveal(self._cursor)
         self.post_message(self.Changed())
 
     def _reveal(self, number: int) -> None:
         """Bring a line onto the screen, with as little scrolling as it takes."""
-        shown = [other for other, _ in self._screen_rows]
-        if number not in shown:
-            self.following = False
-            above = bool(shown) and number < shown[0]
-            rows = 0 if above else self.size.height - 1
-            self._top = self._before((number, 0), rows)
+        self._window.reveal(number)
         self._settle()
 
     def action_page(self, by: int) -> None:
@@ -346,7 +283,7 @@ class LogView(Wheel, Widget, can_focus=True):
         if self.selecting:
             self._move_cursor(-self.count)
             return
-        self.following, self._top = False, (self._number(0), 0)
+        self._window.go_first()
         self._settle()
         self.post_message(self.Changed())
 
@@ -355,7 +292,7 @@ class LogView(Wheel, Widget, can_focus=True):
         if self.selecting:
             self._move_cursor(self.count)
             return
-        self.following = True
+        self._window.following = True
         self._settle()
         self.post_message(self.Changed())
 
@@ -363,7 +300,7 @@ class LogView(Wheel, Widget, can_focus=True):
         """Show long lines whole, in several rows."""
         self.rows.wraps = not self.rows.wraps
         self.rows.left = 0
-        self._top = (self._top[0], 0)
+        self._window.top = (self._window.top[0], 0)
         self._forget()
         self.post_message(self.Changed())
 
@@ -375,13 +312,10 @@ class LogView(Wheel, Widget, can_focus=True):
 
     def action_select(self) -> None:
         """Begin to select lines at the last one shown, or end it."""
-        self._anchor = self._cursor = -1 if self.selecting else self._last_shown()
-        self.following = False
+        self._anchor = self._cursor = -1 if self.selecting else self._window.last
+        self._window.following = False
         self.refresh()
         self.post_message(self.Changed())
-
-    def _last_shown(self) -> int:
-        return self._screen_rows[-1][0] if self._screen_rows else -1
 
     def leave_selection(self) -> bool:
         """End selecting; return whether lines were being selected."""
@@ -404,9 +338,9 @@ class LogView(Wheel, Widget, can_focus=True):
     def _keep(self) -> None:
         """Choose the lines anew."""
         chosen = self._wanted or self.level
-        self._kept = Kept(self.ring, self._passes, STAMP) if chosen else None
-        if self._kept is not None:
-            self._kept.scan()
+        self._window.kept = Kept(self.ring, self._passes, STAMP) if chosen else None
+        if self._window.kept is not None:
+            self._window.kept.scan()
         self._settle()
         self.post_message(self.Changed())
 
@@ -418,7 +352,7 @@ class LogView(Wheel, Widget, can_focus=True):
     def action_json(self) -> None:
         """Show JSON lines in a person's words; then indented; then as they came."""
         self.rows.json = {RAW: SHORT, SHORT: PRETTY}.get(self.rows.json, RAW)
-        self._top = (self._top[0], 0)
+        self._window.top = (self._window.top[0], 0)
         self._forget()
         self.post_message(self.Changed())
 
@@ -428,7 +362,7 @@ class LogView(Wheel, Widget, can_focus=True):
         self._hit = -1
         self.rows.forget()
         if self.rows.searched:
-            start = self._place(self._last_shown()) if self._screen_rows else 0
+            start = self._window.place(self._window.last) if self._window.shown else 0
             self._go_to_hit([*range(start, -1, -1), *range(start + 1, self.count)])
         self._settle()
         self.post_message(self.Changed())
@@ -437,7 +371,7 @@ class LogView(Wheel, Widget, can_focus=True):
         """Go to the next line that holds what is searched, or the one before."""
         if not self.rows.searched or not self.count:
             return
-        start = self._place(self._hit if self._hit >= 0 else self._last_shown())
+        start = self._window.place(self._hit if self._hit >= 0 else self._window.last)
         ahead = range(start + by, self.count if by > 0 else -1, by)
         around = range(0 if by > 0 else self.count - 1, start + by, by)
         self._go_to_hit([*ahead, *around])
@@ -449,7 +383,7 @@ class LogView(Wheel, Widget, can_focus=True):
         for place in places:
             if place >= self.count:
                 continue  # there are no lines, or those that were shown fell out
-            number = self._number(place)
+            number = self._window.number(place)
             if self.rows.searched(self.rows.text(number)):
                 self._hit = number
                 self._reveal(number)

@@ -15,11 +15,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.answers import visible
 from tui.theme import Tones, glyphs, plain
 from tui.widgets.ansi import over
 from tui.widgets.log.ring import Matches
-from tui.widgets.output.block import INDENT, Block, wrap
+from tui.widgets.output.blocks import Blocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
     from tui.answers import Parts
     from tui.session.live import Live
     from tui.theme import Part
+    from tui.widgets.output.block import Block
 
-MOST_LINES = 5000
-"""Older blocks fall out."""
 HEAD = 1
 NOTHING = "answers stand here; : types a command, ? shows every key"
 
@@ -89,9 +87,6 @@ class Output(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - the base's name
         super().__init__(id=id)
-        self._blocks: list[Block] = []
-        self._flat: list[Parts] = []
-        self._count = 0
         self._at: Block | None = None
         """The answer that keys mean; None: the newest."""
         self._searched: Matches | None = None
@@ -99,22 +94,20 @@ class Output(ScrollView, can_focus=True):
         """Number of the line that was found last."""
         self._tones = Tones(self)
         self._glyphs = glyphs()
+        self._blocks = Blocks(self._glyphs.prompt)
 
     def begin(self, line: str) -> int:
         """Start a block for a command line and return its number."""
-        self._count += 1
         self._at = None
-        self._blocks.append(Block(self._count, line))
-        self._flow(self._count)
-        return self._count
+        number = self._blocks.add(line).number
+        self._flow(number)
+        return number
 
     def say(self, parts: Parts) -> None:
         """Add a line that answers no command."""
-        self._count += 1
-        block = Block(self._count, "")
+        block = self._blocks.add("")
         block.note, block.body = "", [parts]
-        self._blocks.append(block)
-        self._flow(self._count)
+        self._flow(block.number)
 
     def finish(
         self,
@@ -126,7 +119,7 @@ class Output(ScrollView, can_focus=True):
         wraps: bool = True,
     ) -> None:
         """Put the answer below the line; tables and documents do not wrap."""
-        block = self.block(number)
+        block = self._blocks.get(number)
         if block:
             block.body, block.note, block.tone, block.wraps = body, note, tone, wraps
             block.live = None
@@ -134,7 +127,7 @@ class Output(ScrollView, can_focus=True):
 
     def track(self, number: int, live: Live) -> None:
         """Show something that goes on in the block."""
-        block = self.block(number)
+        block = self._blocks.get(number)
         if block:
             block.live = live
             self.update()
@@ -142,7 +135,7 @@ class Output(ScrollView, can_focus=True):
     def update(self) -> list[int]:
         """Paint what goes on; return the numbers of the blocks in which it has ended."""
         ended = []
-        for block in self._blocks:
+        for block in self._blocks.all:
             if block.live is None:
                 continue
             look = block.live.look()
@@ -159,65 +152,38 @@ class Output(ScrollView, can_focus=True):
     @property
     def busy(self) -> bool:
         """Whether something goes on."""
-        return any(block.live for block in self._blocks)
-
-    def block(self, number: int) -> Block | None:
-        """Return a block by its number, None when it fell out."""
-        return next((block for block in reversed(self._blocks) if block.number == number), None)
+        return bool(self._blocks.going_on())
 
     def clear(self) -> None:
         """Forget everything except what goes on."""
-        self._blocks = [block for block in self._blocks if block.live]
+        self._blocks.clear()
         self._flow(0)
 
     # Lines
 
     def _flow(self, number: int) -> None:
         """Wrap the block anew and show it."""
-        width = max(10, self.size.width - 2)
-        for block in self._blocks:
-            if block.number == number or not block.lines:
-                block.lines = self._wrap(block, width)
-                block.width = max((cell_len(plain(line)) for line in block.lines), default=0)
-        while len(self._blocks) > 1 and sum(len(b.lines) for b in self._blocks) > MOST_LINES:
-            del self._blocks[0]
-        old = self._flat
-        self._flat = [line for block in self._blocks for line in block.lines]
-        widest = max((block.width for block in self._blocks), default=0)
-        self.virtual_size = Size(max(widest + 2, self.size.width), len(self._flat) + HEAD)
+        differs = self._blocks.wrap(number, self.size.width - 2)
+        width = max(self._blocks.widest + 2, self.size.width)
+        self.virtual_size = Size(width, len(self._blocks.lines) + HEAD)
         self._show(number)
-        if old != self._flat:
+        if differs:
             self.refresh()
-
-    def _wrap(self, block: Block, width: int) -> list[Parts]:
-        lines: list[Parts] = []
-        if block.line:
-            head: Parts = [(f"{self._glyphs.prompt} ", "accent"), (visible(block.line), "bold")]
-            if block.note:
-                head.append((f"   {block.note}", block.tone))
-            if block.folded:
-                count = len(block.body)
-                return [[*head, (f"   {count} line{'s' * (count != 1)} folded", "dim")]]
-            lines.append(head)
-        for parts in block.body:
-            indented: Parts = [(INDENT, ""), *parts]
-            lines += wrap(indented, width) if block.wraps else [indented]
-        return lines
 
     def _show(self, number: int) -> None:
         """Bring the block into view: its end, or its head when it is taller than the pane."""
         room = max(1, self.size.height - HEAD)
-        bottom = max(0, len(self._flat) - room)
-        block = self.block(number)
+        bottom = max(0, len(self._blocks.lines) - room)
+        block = self._blocks.get(number)
         if block and len(block.lines) > room and block.live is None:
-            bottom = min(bottom, self._start(block))
+            bottom = min(bottom, self._blocks.start(block))
         self.scroll_to(x=0, y=bottom, animate=False, force=True)
 
     def on_resize(self) -> None:
         """Wrap for the new width."""
-        for block in self._blocks:
+        for block in self._blocks.all:
             block.lines = []
-        self._flow(self._count)
+        self._flow(self._blocks.count)
 
     def on_focus(self) -> None:
         """Show that keys go here."""
@@ -233,12 +199,16 @@ class Output(ScrollView, can_focus=True):
         if y == 0:
             return self._title(width)
         place = y - HEAD + round(self.scroll_y)
-        if not self._flat and y == HEAD:
+        if not self._blocks.lines and y == HEAD:
             return self._segments([(f" {NOTHING}", "faint")]).adjust_cell_length(
                 width, self.rich_style
             )
-        parts = self._flat[place] if place < len(self._flat) else []
-        here = self.has_focus and bool(self._flat) and place == self._start(self._chosen)
+        parts = self._blocks.lines[place] if place < len(self._blocks.lines) else []
+        here = (
+            self.has_focus
+            and bool(self._blocks.lines)
+            and place == self._blocks.start(self._chosen)
+        )
         sign: Part = (self._glyphs.cursor if here else " ", "accent")
         strip = self._lit(self._segments([sign, *parts]))
         left = round(self.scroll_x)
@@ -255,7 +225,7 @@ class Output(ScrollView, can_focus=True):
 
     def _title(self, width: int) -> Strip:
         rule = self._glyphs.rule
-        below = len(self._flat) - (self.size.height - HEAD) - round(self.scroll_y)
+        below = len(self._blocks.lines) - (self.size.height - HEAD) - round(self.scroll_y)
         more = f" /{self._searched.wanted} " if self._searched else ""
         more += f" {below} more below " if below > 0 else ""
         parts: list[Part] = [
@@ -274,18 +244,10 @@ class Output(ScrollView, can_focus=True):
 
     @property
     def _chosen(self) -> Block | None:
-        if self._at in self._blocks:
+        blocks = self._blocks.all
+        if self._at in blocks:
             return self._at
-        return self._blocks[-1] if self._blocks else None
-
-    def _start(self, wanted: Block | None) -> int:
-        """Return the number of the block's first line."""
-        start = 0
-        for block in self._blocks:
-            if block is wanted:
-                break
-            start += len(block.lines)
-        return start
+        return blocks[-1] if blocks else None
 
     def _reveal(self, line: int) -> None:
         room = max(1, self.size.height - HEAD)
@@ -298,9 +260,10 @@ class Output(ScrollView, can_focus=True):
         """Go to another answer."""
         chosen = self._chosen
         if chosen is not None:
-            place = self._blocks.index(chosen) + by
-            self._at = self._blocks[max(0, min(place, len(self._blocks) - 1))]
-            self._reveal(self._start(self._at))
+            blocks = self._blocks.all
+            place = blocks.index(chosen) + by
+            self._at = blocks[max(0, min(place, len(blocks) - 1))]
+            self._reveal(self._blocks.start(self._at))
 
     def action_fold(self) -> None:
         """Fold the answer to its command line, or unfold it."""
@@ -310,7 +273,7 @@ class Output(ScrollView, can_focus=True):
 
     def action_fold_all(self) -> None:
         """Fold all answers, or unfold them when they are."""
-        blocks = [block for block in self._blocks if block.line]
+        blocks = [block for block in self._blocks.all if block.line]
         self._fold(blocks, folded=not all(block.folded for block in blocks))
 
     def _fold(self, blocks: Sequence[Block], *, folded: bool) -> None:
@@ -319,7 +282,7 @@ class Output(ScrollView, can_focus=True):
         chosen = self._chosen
         if chosen is not None:
             self._flow(chosen.number)
-            self._reveal(self._start(chosen))
+            self._reveal(self._blocks.start(chosen))
 
     def action_copy(self) -> None:
         """Copy the answer."""
@@ -353,21 +316,20 @@ class Output(ScrollView, can_focus=True):
     def search(self, wanted: str) -> None:
         """Show where it stands, the newest first; nothing ends the search."""
         self._searched = Matches(wanted) if wanted else None
-        self._hit = len(self._flat)
+        self._hit = len(self._blocks.lines)
         self.refresh()
         self.action_hit(-1)
 
     def action_hit(self, by: int) -> None:
         """Go to the next line that holds what is searched, or the one before."""
-        count = len(self._flat)
+        count = len(self._blocks.lines)
         if self._searched is None or not count:
             return
         for step in range(1, count + 1):
             line = (self._hit + by * step) % count
-            if self._searched(plain(self._flat[line])):
+            if self._searched(plain(self._blocks.lines[line])):
                 self._hit = line
-                self._at = next((b for b in self._blocks if line < self._start(b) + len(b.lines)),
-                                None)  # fmt: skip
+                self._at = self._blocks.at(line)
                 self._reveal(line)
                 return
 
@@ -376,8 +338,8 @@ class Output(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Take the keys; a click on a command line folds its answer or unfolds it."""
         line = event.y - HEAD + round(self.scroll_y)
-        for block in self._blocks:
-            if block.line and self._start(block) == line and event.y >= HEAD:
+        for block in self._blocks.all:
+            if block.line and self._blocks.start(block) == line and event.y >= HEAD:
                 self._at = block
                 self.action_fold()
 
@@ -405,7 +367,7 @@ class Output(ScrollView, can_focus=True):
 
     def action_bottom(self) -> None:
         """Go to the newest line."""
-        self.scroll_to(y=len(self._flat), animate=False, force=True)
+        self.scroll_to(y=len(self._blocks.lines), animate=False, force=True)
 
     def action_sideways(self, by: int) -> None:
         """Scroll wide tables."""
@@ -421,7 +383,7 @@ class Output(ScrollView, can_focus=True):
 
     def cancel(self) -> bool:
         """End the newest thing that goes on; return whether there was one."""
-        going_on = [block.live for block in self._blocks if block.live]
+        going_on = self._blocks.going_on()
         if going_on:
             going_on[-1].cancel()
         return bool(going_on)

@@ -1,0 +1,19 @@
+"""What is copied goes to the terminal whole or not at all."""
+
+from __future__ import annotations
+
+from textual.app import App
+
+from tui.tty.clipboard import MOST_BYTES, copy
+
+
+def test_it_is_taken_whole_or_refused() -> None:
+    app = App[None]()
+    assert copy(app, "one\ntwo", {}) == "copied 2 lines"
+    assert app.clipboard == "one\ntwo"
+    assert "tmux" in copy(app, "one", {"TMUX": "/tmp/tmux"})
+    whole = "é" * (MOST_BYTES // 2)
+    assert copy(app, whole, {}) == "copied 1 line"
+    for text in (whole + "é", ""):
+        assert "copied" not in copy(app, text, {})
+        assert app.clipboard == whole
