@@ -31,7 +31,7 @@ GROWTH = 14.0
 """What ten times as much may cost: ten times, and what looking it up in longer lists adds."""
 GROWTH_OF_ONE = 3.0
 """What one thing among ten times as many may cost: a name is looked up in longer lists."""
-KEYS, SETTLED_S = 10, 0.1
+KEYS, ANSWER_S, SETTLED_S = 10, 1.0, 0.1
 SCREENS = (
     ("containers", b"1", b""), ("images", b"2", b""),
     ("networks", b"4", rb"net-\d"), ("volumes", b"5", rb"volume-\d"),
@@ -204,7 +204,7 @@ def _app(host: BenchHost, *places: Path) -> tuple[list[Growth], tuple[Figure, ..
     little, much = taken
     rows = [
         Growth(f"the app: {name}", 1e3 * little[name], 1e3 * much[name],
-               much[name] / little[name], 0)
+               much[name] / max(little[name], 1e-3), 0)
         for name in little
     ]  # fmt: skip
     longest = max(seconds for name, seconds in much.items() if name.endswith(PAINTED))
@@ -236,10 +236,12 @@ def _screen(program: Line, name: str, keys: bytes, row: bytes) -> dict[str, floa
 
 
 def _painted(program: Line, key: bytes) -> float:
-    """Press a key; return the seconds to the first byte of its answer, once all have come."""
+    """Press a key; return the seconds to the first byte of its answer, once all have come.
+
+    0 for a key that changes nothing, as at the end of a table.
+    """
     pressed = time.perf_counter()
     program.press(key)
-    program.read(2)
-    first = time.perf_counter() - pressed
+    first = time.perf_counter() - pressed if program.read(ANSWER_S) else 0.0
     program.drain(SETTLED_S)
     return first
