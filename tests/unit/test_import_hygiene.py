@@ -41,6 +41,7 @@ LEAN = (
     "core.containers.log.drivers",
     "core.containers.log.writer",
     "core.containers.supervision.monitor",
+    "core.containers.supervision.packing",
     "core.containers.runtime.mount_steps",
     "core.containers.runtime.plan",
     "core.containers.runtime.program",

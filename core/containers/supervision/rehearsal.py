@@ -2,7 +2,7 @@
 
 The interpreter adapts code to what it has seen and remembers where attributes are found.
 What has been written down for that before a fork is shared; each monitor would else write it
-into a copy of its own.
+into a copy of its own.  What it is seen to call is laid together before (`packing`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from core.containers.log.drivers import JSON_FILE
 from core.containers.log.writer import open_log
 from core.containers.runtime import cgroups
-from core.containers.supervision import deputy, watch
+from core.containers.supervision import child, deputy, packing, watch
 from core.containers.supervision.samples import FILE, Sampler
 from core.linux import process
 
@@ -24,12 +24,18 @@ if TYPE_CHECKING:
 TIMES = 12
 """So often until the interpreter has settled."""
 CALM_S = 0.001
+NOT_PLAYED = (watch.keep, child.keep_three, deputy.reap, deputy.Deputy.fileno)
+"""What a monitor calls besides; here it would be about the spawner's own."""
 
 
 def rehearse(directory: str) -> None:
     """Play it through, with files in a directory that is made and removed.  Raises OSError."""
     os.mkdir(directory, 0o700)
     try:
+        called = packing.called_by(lambda: _play(directory))
+        packing.fill_holes()
+        called.update((id(one.__code__), one.__module__) for one in NOT_PLAYED)
+        packing.move_together(called)
         for _ in range(TIMES):
             _play(directory)
     finally:

@@ -107,11 +107,11 @@ def _rehearse(path: str) -> None:
     from core.containers.runtime import copies
     from core.containers.supervision import rehearsal
 
-    copies.prepare()
     try:
         rehearsal.rehearse(f"{path}.rehearsal")
     except OSError:
         pass  # a full /run: it only saves memory
+    copies.prepare()
     gc.collect()
     gc.freeze()
 
