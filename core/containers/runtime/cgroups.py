@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = "/sys/fs/cgroup"
 PARENT = "limpet"
 V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset", "blkio")
-MAKE_TRIES, REMOVE_TRIES = 10, 50
+MAKE_TRIES, REMOVE_TRIES = 100, 50
 NO_CGROUP = "this user has no cgroup of his own to limit"
 
 
@@ -205,6 +205,7 @@ def _make(folder: str) -> None:
         except FileNotFoundError:
             if attempt + 1 == MAKE_TRIES:
                 raise
+            time.sleep(0.001)  # a busy host runs the two in step otherwise
         else:
             return
 
