@@ -38,6 +38,32 @@ async def test_keys_that_come_at_once_take_effect_in_their_order(
         await until(pilot, lambda: app.dashboard.bar.line.value == line)
 
 
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    {
+        "ver": "version ",
+        "version": "version ",
+        "vx": "vx",
+        "v": "version ",
+        "run v": "run v",
+    }.items(),
+)
+async def test_a_completion_found_for_an_earlier_line_takes_the_place_of_the_word_as_it_is_now(
+    make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch, typed: str, line: str
+) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        bar = app.dashboard.bar
+        await until(pilot, lambda: bar._completer)
+        await pilot.press("colon", "v", "e")
+        await until(pilot, lambda: bar._offered == "ve")
+        monkeypatch.setattr(bar, "_complete", lambda *_: None)  # later than the next key
+        bar.line.value = typed
+        bar.line.cursor_position = len(typed)
+        bar.accept()
+        assert bar.line.value == line
+
+
 async def test_a_key_behind_escape_is_for_the_table(make_app: Callable[..., LimpetApp]) -> None:
     app = make_app()
     async with app.run_test() as pilot:

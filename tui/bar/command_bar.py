@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
+    from prompt_toolkit.completion import Completion
     from prompt_toolkit.history import History
     from textual.app import ComposeResult
 
@@ -93,6 +94,8 @@ class CommandBar(Horizontal):
         self.past = PastLines()
         self._mode = ""
         """`filter`: a filter is read; `history`: a line of the past is looked for."""
+        self._offered = ""
+        """The line up to the cursor that the popup's completions were found for."""
         self.known: Mapping[str, Container[str]] = {}
         self.script: Script | None = None
         """Several lines, while they are edited."""
@@ -278,13 +281,16 @@ class CommandBar(Horizontal):
         with suppress(Error, OSError):  # running the line will say why
             known = completer.names.known()
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._offer, value, found, known)
+            self.app.call_from_thread(self._offer, value, cursor, found, known)
 
-    def _offer(self, value: str, found: list[object], known: Mapping[str, Container[str]]) -> None:
+    def _offer(
+        self, value: str, cursor: int, found: list[Completion], known: Mapping[str, Container[str]]
+    ) -> None:
         before, self.known = (self.offers, self.known), known
         if self.script is not None:
             if self.script.before == value:
-                self.popup.offer(found, self.script.region.x)  # type: ignore[arg-type]
+                self._offered = value
+                self.popup.offer(found, self.script.region.x)
                 if before != (self.offers, self.known):
                     self.script.recolour()
             return
@@ -293,8 +299,9 @@ class CommandBar(Horizontal):
             return
         word_start = line.cursor_position
         if found:
-            word_start += found[0].start_position  # type: ignore[attr-defined]
-        self.popup.offer(found, line.region.x + word_start)  # type: ignore[arg-type]
+            word_start += found[0].start_position
+        self._offered = value[:cursor]
+        self.popup.offer(found, line.region.x + word_start)
         if before != (self.offers, self.known):
             line.refresh()  # what was wrong is not yet, or no longer
 
@@ -305,27 +312,43 @@ class CommandBar(Horizontal):
 
     def accept(self) -> bool:
         """Take the picked completion, or the first; return whether there was one."""
-        chosen = self.popup.picked or self.popup.first
+        if self._mode == "history":
+            if past := self.popup.picked or self.popup.first:
+                self.open(past.text)
+            return past is not None
+        line = self.line
+        at = line.cursor_position
+        before = line.value[:at] if self.script is None else self.script.before
+        chosen, back = self._at_hand(before)
+        self.popup.close()
         if chosen is None:
             return False
+        blank = "" if chosen.text.endswith(("/", "=", ":")) else " "
         if self.script is not None:
-            blank = "" if chosen.text.endswith(("/", "=", ":")) else " "
-            self.popup.close()
-            self.script.take(chosen.text + blank, -chosen.start_position)
+            self.script.take(chosen.text + blank, back)
             return True
-        line = self.line
-        if self._mode == "history":
-            self.open(chosen.text)
-            return True
-        at = line.cursor_position
-        before = line.value[: at + chosen.start_position] + chosen.text
         after = line.value[at:]
-        if not after and not before.endswith(("/", "=", ":")):
-            before += " "
-        self.popup.close()
+        before = before[: at - back] + chosen.text + ("" if after else blank)
         line.value = before + after
         line.cursor_position = len(before)
         return True
+
+    def _at_hand(self, before: str) -> tuple[Completion | None, int]:
+        """Return what to take, and how many letters in front of the cursor it stands for.
+
+        `before` may be longer or shorter than what the completions were found for: they come
+        later than the keys. Without a pick only one that goes on from what stands there is taken.
+        """
+        offered, picked = self._offered, self.popup.picked
+        for item in self.popup.items if picked is None else (picked,):
+            start = len(offered) + item.start_position
+            word = before[start:]
+            if before == offered:
+                return item, len(word)
+            same = before[:start] == offered[:start] and " " not in word
+            if same and (picked is not None or item.text.startswith(word)):
+                return item, len(word)
+        return None, 0
 
     def enter(self) -> None:
         """Take what is chosen, or what was typed, and leave the line empty for what comes next."""
