@@ -94,7 +94,9 @@ class Pictures:
             or screen._compositor._dirty_regions
             or screen.size != app.size
             or screen.message_queue_size
-            or any(_waits(widget) for widget in (screen, *screen._compositor.visible_widgets))
+            or screen._layout_required
+            # The screen itself may say for good that it differs: its widgets paint all of it.
+            or any(_waits(one) for one in screen._compositor.visible_widgets if one is not screen)
             for screen in (app.screen, *app._background_screens)
         )
 
