@@ -166,7 +166,7 @@ class Soak:
         }
 
     def grown(self) -> list[str]:
-        """Return the lines that rose from the third to the fourth quarter of the time.
+        """Return the lines that were higher in the fourth quarter than in both before it.
 
         The least of each quarter counts: what is in use for a moment is no growth.
         """
@@ -175,7 +175,7 @@ class Soak:
             quarter = len(values) // 4
             if not quarter:
                 continue
-            before = min(values[2 * quarter : 3 * quarter])
+            before = max(min(values[quarter : 2 * quarter]), min(values[2 * quarter : 3 * quarter]))
             after = min(values[3 * quarter :])
             if after - before > ALLOWED_KB.get(name.split()[-1], ALLOWED):
                 found.append(f"{name}: {before} to {after}")
