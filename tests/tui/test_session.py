@@ -328,6 +328,7 @@ async def test_a_line_is_right_or_wrong_whatever_the_next_one_may_become(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         bar = app.dashboard.bar
+        await until(pilot, lambda: bar._completer)
         await bar.grow("nonesuch\nvers")
         await pilot.press("i")
         await until(pilot, lambda: bar.offers)
