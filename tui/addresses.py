@@ -6,7 +6,7 @@ and what `App.show_screen` was told with it.
 
 from __future__ import annotations
 
-from core.commands.keys import CONTAINERS, IMAGES, REGISTRIES
+from core.commands.keys import CONTAINERS, IMAGES, REGISTRIES, TABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from tui.open_screens import OpensScreens
 
-TABLES = (CONTAINERS, IMAGES, REGISTRIES)
 TABS = {
     CONTAINERS: ("usage", "processes", "changes", "day", "events", "env", "mounts", "health",
                    "inspect"),

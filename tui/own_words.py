@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.commands.keys import APP_WORDS, IMAGES
+from core.commands.keys import APP_WORDS, IMAGES, TABLES
 from core.commands.scan import split
-from tui.addresses import SCREENS, TABLES, go
+from tui.addresses import SCREENS, go
 from tui.theme import THEMES
 
 TYPE_CHECKING = False

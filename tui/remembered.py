@@ -9,7 +9,7 @@ import json
 import os
 from contextlib import suppress
 
-from tui.screens.dashboard.tables import PLACES
+from core.commands.keys import TABLES
 from tui.user_state import state_directory
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def _apply(app: LimpetApp, look: dict[str, Any]) -> None:
         table.reversed = kept["reversed"] is True
         table.hidden = {key for key in kept["hidden"] if key in keys[1:]}
         table.group = str(kept["group"])
-    if look["place"] in PLACES:
+    if look["place"] in TABLES:
         board.place = look["place"]
     if look["session"] in (True, False):
         board.panes.session = look["session"]

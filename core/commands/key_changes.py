@@ -19,13 +19,14 @@ MOVING = {
     **dict.fromkeys(("G", "end", "alt+greater_than_sign"), "last row"),
     **dict.fromkeys(("pagedown", "ctrl+f", "ctrl+v"), "page down"),
     **dict.fromkeys(("pageup", "ctrl+b", "alt+v"), "page up"),
-    "asterisk": "mark all", "less_than_sign": "sort by the column before",
+    "space": "mark", "asterisk": "mark all", "ctrl+backslash": "clear marks",
+    "less_than_sign": "sort by the column before",
     "greater_than_sign": "sort by the next column", "O": "reverse the order",
 }  # fmt: skip
 """What keys do that tables keep for themselves."""
 LISTS = {
     "escape": "back", "q": "leave", "slash": "filter", "r": "read again", "y": "copy the names",
-    "Y": "copy the rows", "m": "all actions", "comma": "columns", "b": "group", "space": "mark",
+    "Y": "copy the rows", "m": "all actions", "comma": "columns", "b": "group",
 }  # fmt: skip
 """What keys do that the screen of a list keeps for itself."""
 NAMED = frozenset((

@@ -7,6 +7,7 @@ from textual.events import Key
 
 from tests.tui.conftest import facts
 from tests.tui.test_app import until
+from tui.bar.past_lines import open_history
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +63,22 @@ async def test_a_completion_found_for_an_earlier_line_takes_the_place_of_the_wor
         bar.line.cursor_position = len(typed)
         bar.accept()
         assert bar.line.value == line
+
+
+async def test_lines_typed_while_the_verbs_are_being_loaded_are_completed(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        bar = app.dashboard.bar
+        await until(pilot, lambda: bar._completer)
+        completer, bar._completer = bar._completer, None
+        await bar.grow("ps\nversi")
+        await pilot.pause()
+        assert not bar.offers
+        bar._completer = completer
+        bar._loaded(open_history())
+        await until(pilot, lambda: bar.offers)
 
 
 async def test_a_key_behind_escape_is_for_the_table(make_app: Callable[..., LimpetApp]) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from textual.events import Paste
 
-from core.commands.keys import Key
+from core.commands.keys import TABLES, Key
 from core.commands.result import Column, Plan, Running, Table, Text
 from core.config import Config
 from core.containers.lifecycle import Containers
@@ -18,7 +18,7 @@ from core.paths import Paths
 from tests.tui.conftest import RecordingDriver, facts
 from tests.tui.test_app import answered, screen_text, session, until
 from tests.tui.test_detail import CONTAINER
-from tui.addresses import TABLES, TABS
+from tui.addresses import TABS
 from tui.app import LimpetApp
 from tui.bar.script import Script
 from tui.own_words import carry_out
@@ -195,12 +195,6 @@ async def test_ascii_only_sends_nothing_else(paths: Paths, monkeypatch: pytest.M
         await pilot.pause()
         assert screen_text(app).isascii()
     assert all(len(there) == 1 and ord(there) < 128 for there in INSTEAD.values())
-
-
-async def test_bad_keys_are_told_at_the_start(paths: Paths) -> None:
-    app = LimpetApp(Engine(paths, Config({}, {"keys": {"x": "strat"}})))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "x = 'strat': strat is no command" in screen_text(app))
 
 
 def test_notices_suit_the_terminal_and_hide_what_is_hostile() -> None:

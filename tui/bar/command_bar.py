@@ -230,7 +230,9 @@ class CommandBar(Horizontal):
     @work
     async def _loaded(self, history: History) -> None:
         await self.past.take(history)
-        if self.line.value and self.line.has_focus and not self._mode:
+        if self.script is not None:
+            self.on_text_area_changed()
+        elif self.line.value and self.line.has_focus and not self._mode:
             self._complete(self.line.value, self.line.cursor_position)
 
     # Typing

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from core.commands.keys import TABLES
 from tui.answers import summary
 from tui.opening import host_name
-from tui.screens.dashboard.tables import PLACES
 from tui.widgets.status import StatusLine, hint_parts, that_fit
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ class Edges:
         parts: list[Part] = [(" limpet ", "bold")]
         if width >= 80:
             parts.append((f"{host_name()} ", "dim"))
-        for number, place in enumerate(PLACES, 1):
+        for number, place in enumerate(TABLES, 1):
             tone = "accent" if place == board.place else "dim"
             words = place.capitalize()
             if width < NARROW and place != board.place:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual import on
 
-from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES
+from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES, TABLES
 from core.errors import Error
 from tui.bar.command_bar import CommandBar
 from tui.bar.completion_popup import CompletionPopup
@@ -16,7 +16,6 @@ from tui.screens.dashboard.row_actions import RowActions
 from tui.screens.dashboard.tables import (
     COLUMNS,
     EMPTY,
-    PLACES,
     WELCOME,
     ContainerRows,
     image_rows,
@@ -69,7 +68,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         """Whether what is typed in the bar is searched in the session."""
         self.tables = {
             place: LineTable(f"{number} {place.capitalize()}", COLUMNS[place], id=place)
-            for number, place in enumerate(PLACES, 1)
+            for number, place in enumerate(TABLES, 1)
         }
         self.output = Output(id="output")
         self.panes = Panes(self.tables, self.output)
@@ -324,7 +323,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
     def on_descendant_focus(self) -> None:
         """Follow the keys to another table."""
         focused = self.focused
-        if isinstance(focused, LineTable) and focused.id in PLACES:
+        if isinstance(focused, LineTable) and focused.id in TABLES:
             self.place = focused.id
             if self.app.screen is self:  # not so when keys are given back for another screen
                 self.app.visits.arrive(self.place)
@@ -380,11 +379,11 @@ class DashboardScreen(RowActions, inherit_bindings=False):
 
     def action_place(self, number: int) -> None:
         """Go to a table."""
-        self.go(PLACES[number])
+        self.go(TABLES[number])
 
     def action_next(self, by: int) -> None:
         """Go to the next pane: the tables, then the session."""
-        panes = [*PLACES, *([OUTPUT] if self.output.display or self.panes.zoomed else [])]
+        panes = [*TABLES, *([OUTPUT] if self.output.display or self.panes.zoomed else [])]
         here = OUTPUT if self.panes.in_lower and OUTPUT in panes else self.place
         there = panes[(panes.index(here) + by) % len(panes)]
         if there == OUTPUT:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tui.bridge import Sample, Snapshot
     from tui.theme import Part
 
-PLACES = (CONTAINERS, IMAGES, REGISTRIES)
-
 COLUMNS: dict[str, tuple[Column, ...]] = {
     CONTAINERS: (
         Column("name", "NAME", 12, 32),

@@ -23,10 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.images.files.layer_tree import Row
+    from tui.views.layer_sources import ImageSource
 
 
 class FileActions(LayerPanes, inherit_bindings=False):
     """The panes, with what acts on the file under the cursor."""
+
+    def __init__(self, source: ImageSource) -> None:
+        super().__init__(source)
+        self._wanted = ""
+        """What a name is to hold."""
+        self._finds_later = False
+        """Whether it may stand in what is not read yet."""
 
     @on(FileTree.Entered)
     def _entered(self, event: FileTree.Entered) -> None:
@@ -171,6 +179,11 @@ class FileActions(LayerPanes, inherit_bindings=False):
             self._foot.say("still reading the layer")
         elif self._wanted and not self.file_list.find(self._wanted, by):
             self._find_elsewhere()
+
+    def _came(self) -> None:
+        if self._finds_later:
+            self._foot.forget()
+            self.action_next(1)
 
     def _find_elsewhere(self) -> None:
         """Go to another layer for a file that the one shown has not."""

@@ -73,9 +73,6 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
         self._trees = LayerTrees()
         self._goal = ""
         """Where to go when its tree is there."""
-        self._wanted = ""
-        self._finds_later = False
-        """Whether something is looked for that may stand in what is not read yet."""
         self._glyphs = glyphs()
         self._left = threading.Event()
         """Set when nobody looks any more."""
@@ -144,9 +141,8 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
         self._progress.stop()
         self._tell()
 
-    def action_next(self, by: int) -> None:
-        """Go to the next file whose name holds what was typed, or to the one before."""
-        raise NotImplementedError
+    def _came(self) -> None:
+        """Go on with what waited for the tree that is shown now."""
 
     # The trees
 
@@ -179,9 +175,7 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
         if which == (self._whole, self._number):
             self._show_tree(tree)
             self._tell()
-            if self._finds_later:
-                self._foot.forget()
-                self.action_next(1)
+            self._came()
 
     def _refresh_layers(self) -> None:
         self.layer_list.show(len(self._contents.layers), self._layer_line)
