@@ -129,7 +129,8 @@ class Extractor:
         path = entry.name
         folder, _, name = path.rpartition(b"/")
         # In a folder that is open already, hence named well, only the last part is to be looked at.
-        if folder not in self._parents or len(path) > MAX_DEPTH or name in NAMELESS:
+        known = folder in self._parents and len(path) <= MAX_DEPTH
+        if not known or name in NAMELESS or path.startswith(b"/"):
             parts = split_path(path)
             if not parts:
                 if entry.kind == DIRECTORY:

@@ -242,6 +242,13 @@ def test_absolute_links_mean_the_inside(tmp_path: Path, outside: Path) -> None:
     assert inside.read_bytes() == b"overwritten"
 
 
+def test_a_name_from_the_root_is_the_same_name_in_the_index(tmp_path: Path) -> None:
+    names = ("b", "/a", "a", "./a", "//c", "/d/", "/d/e")
+    unpack(tmp_path, archive(*(directory(n) if n.endswith("/") else entry(n) for n in names)))
+    paths = [found.path for found in read_index(str(tmp_path / "index"))]
+    assert sorted(paths) == ["a", "b", "c", "d", "d/e"]
+
+
 def test_overlay_attributes_of_the_layer_are_dropped(tmp_path: Path) -> None:
     target = unpack(tmp_path, CONFINED["overlay-attribute"])
     assert os.listxattr(target / "d") == []
