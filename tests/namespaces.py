@@ -49,7 +49,7 @@ protocol, address, port, source_port = sys.argv[1:]
 kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
 # A busy host is waited for: it loses packets while it does not know that a link is up.
-deadline = time.monotonic() + max(0.5, 0.2 * os.getloadavg()[0] / os.cpu_count())
+deadline = time.monotonic() + max(1.0, 0.2 * os.getloadavg()[0] / os.cpu_count())
 while time.monotonic() < deadline:
     client = socket.socket(family, kind)
     client.settimeout(0.5)
