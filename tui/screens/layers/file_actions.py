@@ -23,18 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.images.files.layer_tree import Row
-    from tui.views.layer_sources import ImageSource
 
 
 class FileActions(LayerPanes, inherit_bindings=False):
     """The panes, with what acts on the file under the cursor."""
 
-    def __init__(self, source: ImageSource) -> None:
-        super().__init__(source)
-        self._wanted = ""
-        """What a name is to hold."""
-        self._finds_later = False
-        """Whether it may stand in what is not read yet."""
+    _wanted = ""
+    """What a name is to hold."""
+    _finds_later = False
+    """Whether it may stand in what is not read yet."""
 
     @on(FileTree.Entered)
     def _entered(self, event: FileTree.Entered) -> None:
