@@ -32,6 +32,7 @@ network_backend="netavark"
 [containers]
 default_ulimits=["nofile=1024:1024"]
 """
+CLEANED_S = 10
 STORAGE = '[storage]\ndriver="overlay"\ngraphroot="{0}/root"\nrunroot="{0}/run"\n'
 
 
@@ -79,9 +80,21 @@ def podman() -> Iterator[Podman]:
         yield made
     finally:
         made("rm", "--all", "--force", "--time", "0")
-        subprocess.run(["umount", directory / "root/overlay"], capture_output=True)
-        shutil.rmtree(directory)
+        _remove_files(directory)
         _remove_parent()
+
+
+def _remove_files(directory: Path) -> None:
+    """Take podman's files away; the process that cleans up after an ended one may still write."""
+    deadline = time.monotonic() + CLEANED_S
+    while directory.exists():
+        subprocess.run(["umount", directory / "root/overlay"], capture_output=True)
+        try:
+            shutil.rmtree(directory)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _remove_parent() -> None:
