@@ -84,9 +84,13 @@ def _v1_hierarchies() -> list[tuple[str, str, str]]:
 
 def _return_cgroup(home: int, name: str) -> None:
     _write(home, "cgroup.procs", str(os.getpid()))
-    for path in (f"{name}/limpet", name):
-        with contextlib.suppress(OSError):  # left behind, as the test that did it has said
-            os.rmdir(path, dir_fd=home)
+    # What is in it was left behind, as the test that did it has said.
+    for _, inner, _, place in os.fwalk(name, topdown=False, dir_fd=home):
+        for folder in inner:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder, dir_fd=place)
+    with contextlib.suppress(OSError):
+        os.rmdir(name, dir_fd=home)
 
 
 def _read(home: int, path: str) -> str:
