@@ -201,11 +201,16 @@ def _make(folder: str) -> None:
     """Make a directory and those above it, though the end of another container removes them."""
     for attempt in range(MAKE_TRIES):
         try:
-            os.makedirs(folder, 0o755, exist_ok=True)
+            if attempt:
+                os.makedirs(os.path.dirname(folder), 0o755, exist_ok=True)
+            os.mkdir(folder, 0o755)
+        except FileExistsError:
+            return
         except FileNotFoundError:
             if attempt + 1 == MAKE_TRIES:
                 raise
-            time.sleep(0.001)  # a busy host runs the two in step otherwise
+            if attempt:
+                time.sleep(0.001)  # a busy host runs the two in step otherwise
         else:
             return
 
