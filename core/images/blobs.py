@@ -7,6 +7,7 @@ processes doing the same.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -63,10 +64,20 @@ class BlobStore:
     def write(self, digest: str, chunks: Iterable[bytes]) -> None:
         """Store content under its digest; nothing happens if it is there already.
 
-        Raises Corrupt if the content is not what the digest says; nothing stays then.
+        Raises Corrupt if the content is not what the digest says, OSError naming the file when
+        the disk is full; nothing stays then.
         """
         if self._use(digest):
             return
+        try:
+            self._write(digest, chunks)
+        except OSError as error:
+            # Writing to a descriptor names no file, and a full disk is to be told by its place.
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                error.filename = error.filename or self.path(digest)
+            raise
+
+    def _write(self, digest: str, chunks: Iterable[bytes]) -> None:
         with self.new() as blob, open(blob.fd, "wb", closefd=False) as file:
             summer = hasher(split_digest(digest)[0])
             for chunk in chunks:
