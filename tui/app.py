@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from textual import on
 from textual.binding import Binding
-from textual.events import InputEvent
+from textual.events import AppBlur, InputEvent
 from textual.filter import Monochrome, NoColor
 
 from core import garbage
@@ -155,10 +155,15 @@ class LimpetApp(Navigates):
         self.bridge.stop()
 
     async def on_event(self, event: Event) -> None:
-        """Note that there is a key before it goes its way."""
+        """Note that there is a key before it goes its way.
+
+        That a person looks elsewhere changes nothing: Textual would take the keys from what has
+        them, and not find it again behind a screen that opens meanwhile.
+        """
         if isinstance(event, InputEvent):
             self._turns.pressed()
-        await super().on_event(event)
+        if not isinstance(event, AppBlur):
+            await super().on_event(event)
 
     @on(Changed)
     def _changed(self) -> None:

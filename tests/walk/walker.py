@@ -7,7 +7,9 @@ import time
 from collections import Counter, deque
 
 from tests.walk import hands, lines
+from tests.walk.pictures import SETTLED_S
 from tests.walk.seat import Finding, Seat
+from tests.walk.watched import NOBODY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ class Walker:
             self.keys[name] += 1
             self.used[screen, name] += 1
         seat.keys.clear()
+        self._must_have_keys()
         if not (seat.ended or seat.away) and self.choice.random() < LOOKS:
             self._look()
         if not (seat.ended or seat.away):
@@ -243,6 +246,17 @@ class Walker:
         self._sit_down()
 
     # What must be true
+
+    def _must_have_keys(self) -> None:
+        """Finding when nothing has the keys, and that is not about to change."""
+        deadline = time.monotonic() + SETTLED_S
+        while self.seat.focus == NOBODY and self.seat.screen != "ConfirmScreen":
+            if self.seat.ended or self.seat.away:
+                return
+            if time.monotonic() > deadline:
+                raise Finding(f"nothing has the keys:\n{self.seat.picture()}")
+            self.seat.settle(0.1)
+            self.seat.ask()
 
     def _look(self) -> None:
         """Compare what is shown with what is meant, when it holds still."""

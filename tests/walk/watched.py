@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tui.app import LimpetApp
 
 
+NOBODY = "nobody"
+"""What has the focus when nothing that is shown has it."""
+
+
 def watch(path: str) -> None:
     """Let the app write to `path` from now on."""
     import faulthandler
@@ -84,7 +88,8 @@ def _when_done(app: LimpetApp, _: AppFocus, tell: Any) -> None:
 
 
 def _place(app: LimpetApp) -> tuple[str, str]:
-    return type(app.screen).__name__, type(app.focused).__name__
+    focus = type(app.focused).__name__ if app.focused in app.screen.focus_chain else NOBODY
+    return type(app.screen).__name__, focus
 
 
 def main() -> int:

@@ -138,6 +138,11 @@ class CommandBar(Horizontal):
         """Whether what is typed goes here."""
         return self.line.has_focus or (self.script is not None and self.script.has_focus)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a person is typing here, from whom nothing may take the keys."""
+        return self.has_keys and bool(self.line.value or self.script)
+
     def may_start_editor(self) -> bool:
         """Tell whether $EDITOR may be started, and the person why not."""
         if self.app.read_only:

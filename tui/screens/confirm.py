@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from tui.answers import visible
 from tui.theme import edges
+from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
@@ -31,7 +32,7 @@ EDGES = 8
 """Lines of the screen that the list never takes."""
 
 
-class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
+class ConfirmScreen(KeepsFocus, ModalScreen[bool], inherit_bindings=False):
     """Shows the whole of what would happen, a long list scrolls; answers True for yes.
 
     Only `y` says yes: enter may come out of habit, or twice.  With a `word`, only typing
@@ -67,6 +68,7 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         self._yes = yes
         self._no = no
         self._list = LineList(cursor=False, id="lines")
+        self._list.can_focus = not word  # its keys are letters
 
     def compose(self) -> ComposeResult:
         """Make the box."""
@@ -77,8 +79,6 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Fill the list."""
-        if self._word:
-            self.set_focus(None)  # the list's keys are letters
         self._fit()
 
     def on_resize(self) -> None:

@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from core.commands.keys import ACTION, CONTAINERS, IMAGES, PLACES, REGISTRIES, keys_of, sign
 from core.record import Record
 from tui.widgets.ask_line import AskLine
+from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine, hint_parts
 
@@ -96,7 +97,7 @@ def sections_here(screen: Screen[Any]) -> list[Section]:
     ]
 
 
-class HelpScreen(ModalScreen[None], inherit_bindings=False):
+class HelpScreen(KeepsFocus, ModalScreen[None], inherit_bindings=False):
     """Shows sections: keys at the left, commands at the right or below; `/` finds a word."""
 
     DEFAULT_CSS = """

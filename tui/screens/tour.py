@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.theme import edges
+from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
@@ -83,7 +84,7 @@ OTHER_LINES = 6
 """Of the box: its title, its answers, and what is empty."""
 
 
-class TourScreen(ModalScreen[None], inherit_bindings=False):
+class TourScreen(KeepsFocus, ModalScreen[None], inherit_bindings=False):
     """Pages of a few lines, tab-separated from their keys; enter or space goes on."""
 
     DEFAULT_CSS = """

@@ -53,6 +53,8 @@ class Session:
         """Jobs by the block that shows them."""
         self._watches: dict[int, BuildWatch] = {}
         """Builds that are done again at every change, by their block."""
+        self._held: list[tuple[int, Plan]] = []
+        """Questions that wait until nobody types, with their block."""
         self._timer = app.set_interval(LIVE_EVERY_S, self._show_live, pause=True)
 
     def watch_of(self, job: Job) -> BuildWatch | None:
@@ -108,7 +110,8 @@ class Session:
             self._plan(event.number, event.result)
         elif isinstance(event.result, Lines):
             self._output.track(event.number, Tail(event.result.source))
-            if not hasattr(event.result.source, "stop"):  # a program mostly ends by itself
+            ends = hasattr(event.result.source, "stop")  # a program mostly ends by itself
+            if not (ends or self._dashboard.bar.in_use):
                 self._output.focus()
             self._timer.resume()
         elif event.result is not None:
@@ -125,7 +128,8 @@ class Session:
             live = self._watches[number] = BuildWatch(running)
         self._output.track(number, live)
         self._timer.resume()
-        if running.job.board is not None and self._app.screen is self._dashboard:
+        looks = self._app.screen is self._dashboard and not self._dashboard.bar.in_use
+        if running.job.board is not None and looks:
             self._app.open_job(running.job.id)
 
     def _end(self, number: int, body: Any, *, wraps: bool = True) -> None:
@@ -151,9 +155,11 @@ class Session:
                 self._announce(running)
             else:
                 self._ended(number, well=True)
+        if self._held and self._app.screen is self._dashboard:
+            self._plan(*self._held.pop(0))
         jobs = self._bridge.running_jobs()
         self._dashboard.take_jobs(jobs)
-        if not (jobs or self._pending or self._output.busy):
+        if not (jobs or self._pending or self._held or self._output.busy):
             self._timer.pause()
 
     def _announce(self, running: Running) -> None:
@@ -225,6 +231,11 @@ class Session:
 
         if not plan.lines:
             self._apply(number, plan)
+            return
+        if self._dashboard.bar.in_use:  # a letter of that line would be the answer
+            self._output.finish(number, [[("asks when the line below is done or empty", "warn")]])
+            self._held.append((number, plan))
+            self._timer.resume()
             return
 
         def decide(yes: bool | None) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from textual.app import ComposeResult
+    from textual.widget import Widget
 
     from core.commands.result import Foreground
     from core.engine import Engine
@@ -120,9 +121,16 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         width, height = self.app.size
         self.set_class(not self.panes.all_fit(width, height), "-one")
         self.panes.arrange(self.place, width, height)
-        if self.output.has_focus and not self.output.display:
-            self.table.focus()
+        if self.panes.in_lower and self.focused not in self.focus_chain:
+            self.set_focus(self.home)
         self.show_edges()
+
+    @property
+    def home(self) -> Widget | None:
+        """What has the keys when nothing else has: the table, unless it is not shown."""
+        shown = self.focus_chain
+        parts = (self.table, self.panes.terminal, self.output)
+        return next((part for part in parts if part in shown), None)
 
     async def show_terminal(self, number: int, foreground: Foreground) -> None:
         """Run something in a terminal beside the tables; it belongs to the block `number`."""

@@ -17,6 +17,7 @@ from tui.theme import Part, glyphs, plain
 from tui.tty.clipboard import copy
 from tui.widgets.foldable import Foldable
 from tui.widgets.foot import Foot
+from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
@@ -46,7 +47,7 @@ TREE_HINTS = (
 )  # fmt: skip
 
 
-class DetailScreen(Screen[None], inherit_bindings=False):
+class DetailScreen(KeepsFocus, Screen[None], inherit_bindings=False):
     """The tabs that `read()` returns, read anew every few seconds; it runs in a thread.
 
     `usage()`, also in a thread, adds a tab with graphs.  What it raises is shown.  `keys`
