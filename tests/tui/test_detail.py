@@ -201,6 +201,10 @@ async def test_tabs_graphs_tree_and_copying(size: tuple[int, int]) -> None:
         assert pilot.app.clipboard == "-c"
         await pilot.press("h", "enter")
         assert "Args  [ 2 ]" in shown(screen)
+        await pilot.click("#tree", offset=(1, 3))  # its sign
+        assert "Args\n" in shown(screen)
+        await pilot.click("#tree", offset=(8, 3), times=2)
+        assert "Args  [ 2 ]" in shown(screen)
         await pilot.press("escape")
         assert not screen.is_current
 

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from prompt_toolkit.completion import Completion
     from textual import events
+    from textual.timer import Timer
 
 MOST = 8
 """Lines shown at a time."""
+REST_S = 0.15
+"""Keys that come faster are typed without looking: to paint for each would fill a slow line."""
 
 
 class CompletionPopup(Widget):
@@ -35,8 +38,10 @@ class CompletionPopup(Widget):
         self.items: Sequence[Completion] = ()
         self._at = -1
         self._top = 0
+        self._left = 0
         self._tones = Tones(self)
         self._wide = 0
+        self._rest: Timer | None = None
 
     def on_mount(self) -> None:
         """Stay away until there is something to offer."""
@@ -53,11 +58,24 @@ class CompletionPopup(Widget):
         return self.items[0] if self.items else None
 
     def offer(self, items: Sequence[Completion], x: int) -> None:
-        """Show these, the words aligned with column `x`."""
+        """Have these to choose from, shown as soon as the keys rest, aligned with column `x`."""
         if not items:
             self.close()
             return
-        self.items, self._at, self._top = items, -1, 0
+        self.items, self._at, self._top, self._left = items, -1, 0, x
+        self._wait_no_more()
+        self._rest = self.set_timer(REST_S, self._paint)
+
+    def _wait_no_more(self) -> None:
+        if self._rest is not None:
+            self._rest.stop()
+            self._rest = None
+
+    def _paint(self) -> None:
+        self._wait_no_more()
+        items = self.items
+        if not items:
+            return
         room = self.screen.size.width - edges(self)
         meaning = max(cell_len(item.display_meta_text) for item in items)
         widest = max(cell_len(item.display_text) for item in items)
@@ -66,18 +84,21 @@ class CompletionPopup(Widget):
         height = min(MOST, len(items), max(1, self.screen.size.height - 4))
         self.styles.width = width + edges(self)
         self.styles.height = height + edges(self)
-        self.styles.offset = (max(0, min(x - 1 - edges(self) // 2, room - width)), 0)
+        self.styles.offset = (max(0, min(self._left - 1 - edges(self) // 2, room - width)), 0)
         self.display = True
         self.refresh()
 
     def close(self) -> None:
         """Go away."""
+        self._wait_no_more()
         self.items = ()
         self._at = -1
         self.display = False
 
     def pick(self, by: int) -> None:
         """Go to the next or the previous one; before the first nothing is picked."""
+        if self._rest is not None:
+            self._paint()
         self._at = max(-1, min(self._at + by, len(self.items) - 1))
         height = self.size.height
         self._top = max(min(self._top, max(0, self._at)), self._at - height + 1)

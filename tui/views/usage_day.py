@@ -25,7 +25,7 @@ ROWS = 4
 def day_lines(samples: Sequence[Sample], now: float, glyphs: Glyphs) -> list[list[Part]]:
     """Return two charts over the samples of a day, one a minute; a line when there are none."""
     if len(samples) < 2:
-        return [[("nothing was kept yet: a sample is taken every minute", "dim")]]
+        return [[("nothing was kept yet: a sample is taken every minute that it runs", "dim")]]
     cpu, memory = [0.0] * BARS, [0.0] * BARS
     for before, after in pairwise(samples):
         place = BARS - 1 - int((now - after.time) / DAY_S * BARS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.commands.show import size
 from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import visible
+from tui.widgets.line_list import FOLD_SIGNS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def file_line(row: Row, *, owners: bool) -> list[Part]:
         mode = f"{entry.mode:04o}" if entry and known else ""
         owner = f"{entry.uid}:{entry.gid}" if entry and known else ""
         parts.append((f"{mode:>4} {owner:>9} ", "dim"))
-    sign = ("▾ " if row.is_open else "▸ ") if node.is_directory else "  "
+    sign = f"{FOLD_SIGNS[row.is_open]} " if node.is_directory else "  "
     parts += [
         (f"{size(node.size) if node.size else '-':>7}  ", "dim"),
         ("  " * row.depth + sign, "dim"),

@@ -94,6 +94,10 @@ class FileTree(LineList):
         if place is not None:
             self.go(place)
 
+    def on_line_list_chosen(self) -> None:
+        """Do what enter does."""
+        self.action_fold()
+
     def action_fold(self) -> None:
         """Open or close the directory under the cursor, or look into the file."""
         row = self.row

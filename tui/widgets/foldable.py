@@ -6,7 +6,7 @@ from textual.binding import Binding
 
 from core.record import Record
 from tui.answers import visible
-from tui.widgets.line_list import LineList
+from tui.widgets.line_list import FOLD_SIGNS, LineList
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Foldable(LineList):
     def _line(self, number: int) -> Sequence[Part]:
         row = self._rows[number]
         branch = bool(_children(row.value))
-        sign = ("▾ " if row.is_open else "▸ ") if branch else "  "
+        sign = f"{FOLD_SIGNS[row.is_open]} " if branch else "  "
         name = visible(str(row.path[-1]))
         parts: list[Part] = [
             ("  " * (len(row.path) - 1) + sign, "dim"),
@@ -110,6 +110,10 @@ class Foldable(LineList):
         self._folds ^= {row.path}
         self._build()
         return True
+
+    def on_line_list_chosen(self) -> None:
+        """Do what enter does."""
+        self.action_fold()
 
     def action_fold(self) -> None:
         """Open the branch under the cursor, or close it."""

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Make = Callable[[int], Sequence[Part]]
 
 
+FOLD_SIGNS = "▸▾"
+"""What stands before a line that more lines belong to, when they are hidden and when shown."""
+
+
 class LineList(Wheel, Widget, can_focus=True):
     """Lines with a cursor, or, when `cursor` is False, a text to scroll through."""
 
@@ -42,7 +46,7 @@ class LineList(Wheel, Widget, can_focus=True):
             self.lines = lines
 
     class Chosen(Message):
-        """A line was clicked twice."""
+        """A line was clicked twice, or the sign that it folds by once."""
 
         def __init__(self, lines: LineList) -> None:
             super().__init__()
@@ -151,8 +155,15 @@ class LineList(Wheel, Widget, can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor where the mouse is; twice opens what is there."""
-        if self._has_cursor and self._top + event.y < self.count:
-            self.go(self._top + event.y)
-            if event.chain == 2:
+        """Move the cursor to the mouse; two clicks, or one on a fold's sign, open the line."""
+        line = self._top + event.y
+        if self._has_cursor and line < self.count:
+            self.go(line)
+            # The first click of two on a sign has done it.
+            if (event.chain == 2) != self._is_sign(line, event.x - 1 + self._left):
                 self.post_message(self.Chosen(self))
+
+    def _is_sign(self, line: int, column: int) -> bool:
+        body = Strip([Segment(text) for text, _ in self._make(line)])
+        clicked = body.crop(max(0, column - 1), column + 1).text
+        return any(sign in clicked for sign in FOLD_SIGNS)

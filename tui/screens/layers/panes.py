@@ -252,11 +252,6 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
             self._choose(self.layer_list.cursor)
         self._tell()
 
-    @on(LineList.Chosen)
-    def _chosen(self, event: LineList.Chosen) -> None:
-        if event.lines is self.file_list:
-            self.file_list.action_fold()
-
     def on_descendant_focus(self) -> None:
         """Show which pane has the keys."""
         self._tell()
