@@ -272,6 +272,30 @@ TAGS_BY_PATH = """
 -- Names without their host, as the registry that limpet is asks for them.
 CREATE INDEX tags_by_path ON tags(substr(name, instr(name, '/') + 1))
 """
+CONTAINER_USES = """
+-- What a container's options name, asked for by name; triggers keep it as the options are.
+CREATE TABLE container_uses (
+    kind TEXT NOT NULL,               -- network or volume
+    name TEXT NOT NULL,               -- of a network also a mode: host, none, container:ID
+    container TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+    PRIMARY KEY (kind, name, container)
+) WITHOUT ROWID;
+CREATE INDEX container_uses_by_container ON container_uses(container);
+CREATE VIEW named_in_options AS
+    SELECT 'network' AS kind, json_extract(e.value, '$.network') AS name, c.id AS container
+    FROM containers c, json_each(c.options, '$.endpoints') e
+    UNION ALL SELECT 'network', json_extract(options, '$.network'), id
+    FROM containers WHERE coalesce(json_array_length(options, '$.endpoints'), 0) = 0
+    UNION ALL SELECT 'volume', json_extract(m.value, '$.source'), c.id
+    FROM containers c, json_each(c.options, '$.mounts') m
+    WHERE json_extract(m.value, '$.kind') = 'volume' AND json_extract(m.value, '$.source') != '';
+CREATE TRIGGER uses_of_new AFTER INSERT ON containers BEGIN
+    INSERT OR IGNORE INTO container_uses SELECT * FROM named_in_options WHERE container=new.id; END;
+CREATE TRIGGER uses_of_changed AFTER UPDATE OF options ON containers BEGIN
+    DELETE FROM container_uses WHERE container=new.id; \
+    INSERT OR IGNORE INTO container_uses SELECT * FROM named_in_options WHERE container=new.id; END;
+INSERT OR IGNORE INTO container_uses SELECT * FROM named_in_options
+"""
 SCHEMAS: tuple[str, ...] = (
     FIRST_SCHEMA,
     REPOSITORIES,
@@ -287,6 +311,7 @@ SCHEMAS: tuple[str, ...] = (
     REGISTRY_STATE,
     UNSETTLED_LAYERS,
     TAGS_BY_PATH,
+    CONTAINER_USES,
 )
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 

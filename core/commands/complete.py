@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from math import inf
 from sys import intern
 from typing import Protocol
 
@@ -34,6 +35,8 @@ KEEP_S = 1.0
 SHORT_ID = 12
 CONTAINERS = ("container", "running", "stopped")
 """Sources whose names are containers'."""
+KINDS = {**dict.fromkeys(CONTAINERS, "container"), "remote-image": "image"}
+"""Sources whose names are read together with another's."""
 HAVE_FILES = (*CONTAINERS, "image", "remote-image")
 """Sources of names of what paths lie in."""
 
@@ -79,13 +82,13 @@ class Known:
 
 
 class Names:
-    """The names that exist now, by completion source; read at most once a second."""
+    """The names that exist now, by completion source; each kind is read at most once a second."""
 
     def __init__(self, engine: Engine, facts: Facts | None = None) -> None:
         """Ask `facts`, where somebody has read them already, or else the engine."""
         self._engine = engine
         self._facts: Facts = facts or Asking(engine)
-        self._read = 0.0
+        self._read: dict[str, float] = {}
         self._names: dict[str, dict[str, str]] = {}
         self._known: dict[str, Known] = {}
         self._containers: Sequence[ContainerInfo] = ()
@@ -93,17 +96,10 @@ class Names:
 
     def get(self, source: str) -> dict[str, str]:
         """Return names with what to say about each; empty for a source without names."""
-        if time.monotonic() - self._read > KEEP_S:
-            containers, images = self._facts.containers(), self._facts.images()
-            if containers is not self._containers or not self._names:
-                self._containers = containers
-                self._names |= _containers(containers)
-                self._known = {}
-            if images is not self._images:
-                self._images = images
-                self._names |= _images(images)
-            self._names |= self._others()
-            self._read = time.monotonic()
+        kind = KINDS.get(source, source)
+        if time.monotonic() - self._read.get(kind, -inf) > KEEP_S:
+            self._names |= self._names_of(kind)
+            self._read[kind] = time.monotonic()
         return self._names.get(source, {})
 
     def known(self) -> dict[str, Known]:
@@ -114,16 +110,36 @@ class Names:
             self._known = {source: Known(self._names[source], ids) for source in CONTAINERS}
         return self._known
 
-    def _others(self) -> dict[str, dict[str, str]]:
-        from core.commands.container.filters import FILTERS
+    def _names_of(self, kind: str) -> dict[str, dict[str, str]]:
+        """Return the names by source of one kind of things, nothing when they are the same."""
+        if kind == "container":
+            containers = self._facts.containers()
+            if containers is self._containers and kind in self._read:
+                return {}
+            self._containers, self._known = containers, {}
+            return _containers(containers)
+        if kind == "image":
+            images = self._facts.images()
+            if images is self._images and kind in self._read:
+                return {}
+            self._images = images
+            return _images(images)
+        return {kind: self._others(kind)}
 
-        return {
-            "network": dict.fromkeys((*MODES, *(n.name for n in self._engine.network.all())), ""),
-            "volume": {volume.name: "" for volume in self._engine.volumes.list()},
-            "registry": {info.host: info.state for info in self._facts.registries()},
-            "container-filter": {f"{key}=": "" for key in FILTERS},
-            "signal": {name: f"signal {number}" for name, number in SIGNALS.items()},
-        }
+    def _others(self, kind: str) -> dict[str, str]:
+        if kind == "network":
+            return dict.fromkeys((*MODES, *(one.name for one in self._engine.network.all())), "")
+        if kind == "volume":
+            return {volume.name: "" for volume in self._engine.volumes.list()}
+        if kind == "registry":
+            return {info.host: info.state for info in self._facts.registries()}
+        if kind == "container-filter":
+            from core.commands.container.filters import FILTERS
+
+            return {f"{key}=": "" for key in FILTERS}
+        if kind == "signal":
+            return {name: f"signal {number}" for name, number in SIGNALS.items()}
+        return {}
 
 
 def _containers(containers: Sequence[ContainerInfo]) -> dict[str, dict[str, str]]:

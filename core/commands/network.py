@@ -8,7 +8,7 @@ from core.commands.result import Column, Document, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from core.engine import Engine
@@ -126,7 +126,8 @@ class Disconnect(Args):
 @verb("network ls", List, "List networks", "network list", changes=False)
 def networks(engine: Engine, args: List) -> Result:
     """List all there are, with how many run on each."""
-    running = [name for info in _running(engine) for name in info.networks]
+    alive = [info for info in engine.containers.list() if info.state in ("running", "paused")]
+    running = [name for info in alive for name in info.networks]
     rows: list[dict[str, Any]] = [
         {"Name": one.name, "Driver": "bridge", "ID": one.id, "Subnet": _subnets(one),
          "Device": one.device, "Internal": one.internal, "IPv6": bool(one.subnet6),
@@ -181,9 +182,7 @@ def create(engine: Engine, args: Create) -> Result:
 )
 def inspect(engine: Engine, args: Inspect) -> Result:
     """Ask the database what is wanted and the kernel what is there."""
-    running = _running(engine)
-    documents = [network_document(engine, name, running) for name in args.networks]
-    return Document(documents, args.format)
+    return Document([network_document(engine, name) for name in args.networks], args.format)
 
 
 @verb("network rm", Remove, "Remove networks that no container names", "network remove")
@@ -264,20 +263,10 @@ NETWORK_COLUMNS = (
 )
 
 
-def _running(engine: Engine) -> list[ContainerInfo]:
-    return [info for info in engine.containers.list() if info.state in ("running", "paused")]
-
-
-def network_document(
-    engine: Engine, name: str, running: Sequence[ContainerInfo] | None = None
-) -> dict[str, Any]:
-    """Return docker's document of a network, with what the kernel has of it.
-
-    `running` are the containers that run, when they have been asked for already.
-    """
-    running = _running(engine) if running is None else running
+def network_document(engine: Engine, name: str) -> dict[str, Any]:
+    """Return docker's document of a network, with what the kernel has of it."""
     if name in MODES:
-        users = {info.id: {"Name": info.name} for info in running if name in info.networks}
+        users = {info.id: {"Name": info.name} for info in _running(engine, name)}
         return {"Name": name, "Driver": MODES[name], "Scope": "local", "Containers": users}
     from core.containers.log.writer import timestamp
     from core.network.host.inspection import inspect_bridge
@@ -298,7 +287,7 @@ def network_document(
         "IPAM": {"Driver": "default", "Config": pools},
         "Internal": one.internal,
         "MTU": one.mtu,
-        "Containers": _members(engine, one, running),
+        "Containers": _members(engine, one),
         "Options": dict(one.options),
         "Labels": dict(one.labels),
         "Subnet": one.subnet,
@@ -307,9 +296,12 @@ def network_document(
     }
 
 
-def _members(
-    engine: Engine, network: BridgeNetwork, running: Sequence[ContainerInfo]
-) -> dict[str, dict[str, Any]]:
+def _running(engine: Engine, network: str) -> list[ContainerInfo]:
+    found = engine.containers.on_network(network)
+    return [info for info in found if info.state in ("running", "paused")]
+
+
+def _members(engine: Engine, network: BridgeNetwork) -> dict[str, dict[str, Any]]:
     """Return who is on a network now, by ID."""
     from core.network import names
     from core.network.addresses import Subnet
@@ -317,9 +309,7 @@ def _members(
     prefix = Subnet(network.subnet).prefix
     found = {}
     places = {one.container: one for one in names.members(engine.network.zones, network.name)}
-    for info in running:
-        if network.name not in info.networks:
-            continue
+    for info in _running(engine, network.name):
         place = places.get(info.id)
         address = place.address if place else info.address
         found[info.id] = {

@@ -56,19 +56,11 @@ class Connections(OnHost):
 
     def users_of(self, network: str) -> Sequence[str]:
         """Return the names of the containers that are on a network, running or not."""
-        return [
-            row.name
-            for row in stored.rows_with(self._database, network)
-            if network in networking.names_of(row.document)
-        ]
+        return stored.users_of(self._database, "network", network)
 
     def users(self) -> Mapping[str, Sequence[str]]:
         """Return the names of containers, running or not, by the network that they are on."""
-        users: dict[str, list[str]] = {}
-        for row in stored.all_rows(self._database):
-            for network in networking.names_of(row.document):
-                users.setdefault(network, []).append(row.name)
-        return users
+        return stored.users(self._database, "network")
 
     def _connect(self, row: Row, found: State, endpoint: Endpoint) -> dict[str, Any]:
         """Return what is different of the way out of a running container."""
@@ -131,7 +123,7 @@ class Connections(OnHost):
         """Whether a connect that was cut short had come to its end but for the database."""
         from core.network.names import attachments
 
-        return name in attachments(self._network.zones, container_id)
+        return bool(attachments(self._network.zones, container_id, (name,)))
 
     def _tell(self, row: Row, change: dict[str, Any]) -> None:
         """Let the container's monitor make a change; HostError when it cannot."""

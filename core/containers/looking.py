@@ -44,6 +44,10 @@ class Looking(OnHost):
         repair.take_back_starts(self._paths, self._network, idle)
         return found
 
+    def on_network(self, network: str) -> Sequence[ContainerInfo]:
+        """Return the containers that are on a network, or in a mode such as `host`."""
+        return [self._info(row) for row in stored.using(self._database, "network", network)]
+
     def resolve(self, reference: str) -> ContainerInfo:
         """Return the container of this name, ID, or unique beginning of an ID.
 
@@ -73,12 +77,11 @@ class Looking(OnHost):
 
     def volume_users(self) -> Mapping[str, Sequence[str]]:
         """Return the names of containers by the named volume that they use."""
-        return stored.volume_users(self._database)
+        return stored.users(self._database, "volume")
 
     def users_of_volume(self, name: str) -> Sequence[str]:
         """Return the names of the containers that use a named volume."""
-        rows = stored.rows_with(self._database, name)
-        return [row.name for row in rows if name in row.volumes]
+        return stored.users_of(self._database, "volume", name)
 
     def usage(self, reference: str) -> Usage | None:
         """Return what a container uses now; None when it does not run or is gone."""

@@ -27,8 +27,9 @@ def settings(
     for host_ip, host_port, inner, protocol in found.ports:
         host = {"HostIp": host_ip, "HostPort": str(host_port)}
         ports.setdefault(f"{inner}/{protocol}", []).append(host)
-    places = names.attachments(Zones(paths.networks, paths.containers), container_id)
     endpoints = networking.endpoints_of(options)
+    zones = Zones(paths.networks, paths.containers)
+    places = names.attachments(zones, container_id, [one.network for one in endpoints])
     networks = {}
     for endpoint in endpoints:
         # One on the default network is in no zone: it has no names there.

@@ -104,22 +104,36 @@ def find(database: Database, reference: str) -> Row:
     return _row(found[0])
 
 
-def rows_with(database: Database, text: str) -> list[Row]:
-    """Return those of all rows in whose options a text occurs, wherever that is."""
+def using(database: Database, kind: str, name: str) -> list[Row]:
+    """Return the containers that name a `network` or a `volume`, the newest first."""
     found = database.query(
-        f"SELECT {COLUMNS} FROM containers WHERE instr(options, ?) ORDER BY created DESC, id",  # noqa: S608
-        (text,),
+        f"SELECT {COLUMNS} FROM containers WHERE id IN "  # noqa: S608
+        "(SELECT container FROM container_uses WHERE kind=? AND name=?) ORDER BY created DESC, id",
+        (kind, name),
     )
     return [_row(values) for values in found]
 
 
-def volume_users(database: Database) -> dict[str, list[str]]:
-    """Return the names of containers by the named volume that they use."""
-    users: dict[str, list[str]] = {}
-    for row in all_rows(database):
-        for name in dict.fromkeys(row.volumes):
-            users.setdefault(name, []).append(row.name)
-    return users
+def users_of(database: Database, kind: str, name: str) -> list[str]:
+    """Return the names of the containers that name a `network` or a `volume`, newest first."""
+    found = database.query(
+        "SELECT name FROM containers WHERE id IN "
+        "(SELECT container FROM container_uses WHERE kind=? AND name=?) ORDER BY created DESC, id",
+        (kind, name),
+    )
+    return [container for (container,) in found]
+
+
+def users(database: Database, kind: str) -> dict[str, list[str]]:
+    """Return the names of containers by each `network`, or each `volume`, that they name."""
+    found: dict[str, list[str]] = {}
+    for name, container in database.query(
+        "SELECT u.name, c.name FROM container_uses u JOIN containers c ON c.id = u.container "
+        "WHERE u.kind=? ORDER BY c.created DESC, c.id",
+        (kind,),
+    ):
+        found.setdefault(name, []).append(container)
+    return found
 
 
 def spec_of(database: Database, container_id: str) -> dict[str, Any]:

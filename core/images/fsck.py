@@ -86,9 +86,11 @@ class Fsck:
             self._check_name(name)
         rows = query("SELECT digest, config_digest, media_type FROM images ORDER BY added")
         images = [row for row in rows if not only or row[0] in only]
-        for digest, config, media_type in images:
+        for place, (digest, config, media_type) in enumerate(images):
             self._job.check()
+            self._job.progress("images", place, len(images), "checking")
             self._check_image(digest, config, media_type)
+        self._job.progress("images", len(images), len(images), "done")
         layers = self._layers([row[0] for row in images])
         for place, layer in enumerate(layers):
             self._job.progress("layers", place, len(layers), "checking")
@@ -144,7 +146,9 @@ class Fsck:
 
     def _check_blobs(self, layer: _Layer) -> None:
         for blob in layer.blobs:
+            self._job.progress(blob.digest[7:19], 0, blob.size, "checking")
             self._check_blob(blob, layer.images, layer)
+            self._job.progress(blob.digest[7:19], blob.size, blob.size, "done")
 
     def _check_blob(
         self, blob: Descriptor, images: Sequence[str], layer: _Layer | None = None
@@ -156,14 +160,11 @@ class Fsck:
         if not self._store.blobs.has(blob.digest):
             self._note("blob", blob.digest, "it is missing", images)
         else:
-            size = self._store.blobs.size(blob.digest)
-            self._job.progress(blob.digest[7:19], 0, size, "checking")
-            cut = blob.size and size != blob.size
+            cut = blob.size and self._store.blobs.size(blob.digest) != blob.size
             if not cut and (
                 (self._quick and layer is not None)
                 or blob_is_whole(self._store.blobs, blob.digest, self._job.check)
             ):
-                self._job.progress(blob.digest[7:19], size, size, "done")
                 return True
             self._note("blob", blob.digest, "its content is damaged", images)
             if self._repair:

@@ -17,7 +17,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MOST_BYTES = 1 << 20
 """A container can write its own hosts file.  No honest one is longer; when lines are taken
@@ -98,13 +98,16 @@ def members(zones: Zones, network: str) -> list[Member]:
     return [_member(line) for line in _read(zones.file(network)).splitlines()]
 
 
-def attachments(zones: Zones, container: str) -> dict[str, Member]:
-    """Return what a container is on, by network."""
+def attachments(
+    zones: Zones, container: str, networks: Iterable[str] | None = None
+) -> dict[str, Member]:
+    """Return what a container is on, by network; of some networks, or of all."""
+    own = container.encode() + b"\t"
     return {
-        network: member
-        for network in _networks(zones)
-        for member in members(zones, network)
-        if member.container == container
+        network: _member(line)
+        for network in (_networks(zones) if networks is None else networks)
+        for line in _read(zones.file(network)).splitlines()
+        if line.startswith(own)
     }
 
 
