@@ -59,8 +59,9 @@ class Edit(Limits):
         "--unset-label", help="take a label away", many=True, metavar="NAME"
     )
     hostname: str | None = option(
-        "-h", "--hostname", help="host name inside", default=None, metavar="NAME"
-    )
+        "-h", "--hostname", help="host name inside", default=None, metavar="NAME",
+        convert=values.own_name,
+    )  # fmt: skip
     user: str | None = option(
         "-u", "--user", help="user and group", default=None, metavar="USER[:GROUP]"
     )

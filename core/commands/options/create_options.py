@@ -24,8 +24,14 @@ class Create(Limited):
     absent = absent_options.RUN
 
     name: str = option("--name", help="its name", metavar="NAME", convert=values.container_name)
-    hostname: str = option("-h", "--hostname", help="host name inside", metavar="NAME")
-    domainname: str = option("--domainname", help="NIS domain name inside", metavar="NAME")
+    hostname: str = option(
+        "-h", "--hostname", help="host name inside", metavar="NAME",
+        convert=values.own_name,
+    )  # fmt: skip
+    domainname: str = option(
+        "--domainname", help="NIS domain name inside", metavar="NAME",
+        convert=values.own_name,
+    )  # fmt: skip
     interactive: bool = flag("-i", "--interactive", help="keep stdin open")
     tty: bool = flag("-t", "--tty", help="give it a terminal")
     init: bool = flag("--init", help="a small init as its first process: reaps zombies")

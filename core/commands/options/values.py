@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Converted = TypeVar("Converted")
 
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+MOST_OWN_NAME = 64
+"""Bytes of what the kernel calls itself inside, and of its domain: uts_namespaces(7)."""
 DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -112,6 +114,15 @@ def label(word: str) -> tuple[str, str]:
     if not name:
         raise ValueError(f"{word!r} is not NAME=VALUE")
     return name, value
+
+
+def own_name(word: str) -> str:
+    """Check a host's or a domain's name that the kernel is to take; "" is none in particular."""
+    if not word.isprintable() or " " in word:
+        raise ValueError(f"{word!r} is not one word")
+    if len(word.encode()) > MOST_OWN_NAME:
+        raise ValueError(f"{word!r}: the kernel takes at most {MOST_OWN_NAME} bytes")
+    return word
 
 
 def container_name(word: str) -> str:

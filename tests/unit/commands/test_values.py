@@ -55,6 +55,14 @@ def test_a_range_for_one_port_is_to_choose_from() -> None:
     assert (port.host_port, port.host_last, port.container_port) == (8000, 8005, 80)
 
 
+def test_a_host_name_is_what_the_kernel_takes() -> None:
+    for word in ("", "web", "a" * 64):
+        assert values.own_name(word) == word
+    for word in ("a" * 65, "ä" * 33, "a b", "a\nb"):
+        with pytest.raises(ValueError, match=r"64 bytes|one word"):
+            values.own_name(word)
+
+
 def test_mounts() -> None:
     volume, mount, tmpfs = mount_values.volume, mount_values.mount, mount_values.tmpfs
     assert volume("/a:/b") == Mount("/a", "/b", read_only=False)
