@@ -24,6 +24,7 @@ from tui.session.session import Session, tell
 from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
 from tui.tty import gone_widgets, key_parser
 from tui.tty.hang_up import on_hang_up
+from tui.tty.signals import leave_on_signals
 from tui.turns import Turns
 from tui.widgets.status import StatusLine
 
@@ -142,6 +143,7 @@ class LimpetApp(Navigates):
     def _begin(self) -> None:
         if not self.is_headless:
             on_hang_up(0, self.exit)
+            leave_on_signals(self)
         self.bridge.start()
         self.dashboard.bar.load(self.bridge)
         self.dashboard.tell_problems(self.dashboard.keymap.problems())

@@ -201,3 +201,15 @@ async def test_columns_sort_by_key_and_by_click() -> None:
         assert [r.key for r in table.rows] == ["a", "b", "c"]
         await pilot.click(LineTable, offset=(4, HEAD + 2))
         assert table.cursor == "c"
+
+
+async def test_a_table_that_becomes_lower_shows_the_lines_around_its_cursor() -> None:
+    app = TableApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        table = app.query_one(LineTable)
+        table.set_rows([row(f"r{number:02}") for number in range(50)])
+        await pilot.press("G")
+        table.styles.height = 6
+        await pilot.pause()
+        last = app.screen._compositor.render_strips()[5]
+        assert "r49" in last.text

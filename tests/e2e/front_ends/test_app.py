@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,32 @@ def test_the_app_ends_with_its_terminal_though_nobody_says_so(env: dict[str, str
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     assert ended == pid
+
+
+def test_ctrl_c_while_the_app_is_being_left_is_too_late(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(TABLES)
+        terminal.keys("q")
+        with suppress(AssertionError):
+            while True:
+                terminal.keys("ctrl-c")
+                terminal.settle(0.002)
+        assert terminal.wait() == 0
+        assert b"Traceback" not in terminal.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_the_app_from_elsewhere_leaves_the_terminal_as_it_was(
+    number: int, env: dict[str, str]
+) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(TABLES)
+        terminal.keys("?")
+        terminal.until(r"esc back$")
+        os.kill(terminal.pid, number)
+        assert terminal.wait() == 128 + number
+        assert b"\x1b[?1049l" in terminal.output
+        assert b"Traceback" not in terminal.output
 
 
 def test_a_storm_of_sizes_leaves_a_whole_picture(env: dict[str, str]) -> None:

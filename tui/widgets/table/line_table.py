@@ -283,7 +283,8 @@ class LineTable(Wheel, ScrollView, can_focus=True):
         if top != now:
             self.set_reactive(LineTable.scroll_y, float(top))
             self.set_reactive(LineTable.scroll_target_y, float(top))
-            self._paint_title()
+            self._painted = []
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Paint one line of the widget."""
@@ -326,15 +327,10 @@ class LineTable(Wheel, ScrollView, can_focus=True):
         if not self._view or place == self.place:
             return
         self.place, self.cursor = place, self._view[place].key
-        top = round(self.scroll_y)
         self._follow()
-        if round(self.scroll_y) != top:
-            self._painted = []
-            self.refresh()
-        else:
-            self._paint()
-            if self.counted:
-                self._paint_title()
+        self._paint()
+        if self.counted:
+            self._paint_title()
         self.post_message(self.Moved(self))
 
     def action_move(self, by: int) -> None:
