@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 WAIT_S = 0.5
 """How long after `stopped()` or the end of the span a stream may go on."""
 
+DRIVER = (("driver", "local"),)
+
 
 class Event(Record):
     """One thing that happened; docker's words."""
@@ -88,8 +90,8 @@ def between(old: Look, new: Look, now: float) -> list[Event]:
               for one in new.networks if one not in old.networks]  # fmt: skip
     found += [Event(now, "network", "destroy", one, (("name", old.networks[one]),))
               for one in old.networks if one not in new.networks]  # fmt: skip
-    found += [Event(now, "volume", "create", one) for one in new.volumes - old.volumes]
-    found += [Event(now, "volume", "destroy", one) for one in old.volumes - new.volumes]
+    found += [Event(now, "volume", "create", one, DRIVER) for one in new.volumes - old.volumes]
+    found += [Event(now, "volume", "destroy", one, DRIVER) for one in old.volumes - new.volumes]
     return sorted(found, key=lambda event: event.time)
 
 

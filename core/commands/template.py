@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Node = tuple[Any, ...]
 
+MAPS = {"Annotations", "Attributes", "ExposedPorts", "Labels", "Networks", "Options", "Ports"}
+"""What has names of the user's own: one that is missing is no value, not a mistake."""
+
 HINT = "fields are written {{.Name}}; --format json shows which there are"
 
 
@@ -32,7 +35,7 @@ class Template:
             raise self._error(f"{{{{{ended}}}}} without a beginning")
 
     def render(self, data: Any) -> str:
-        """Return the text for one object; UsageError for a field it does not have."""
+        """Return the text for one object; UsageError for a field it cannot have."""
         return "".join(self._render(self._nodes, data))
 
     def _block(self, tokens: Iterator[tuple[bool, str]]) -> tuple[list[Node], str]:
@@ -95,10 +98,13 @@ class Template:
             return int(word)
         if not word.startswith("."):
             raise self._error(f"no function {word!r}")
+        above = ""
         for name in filter(None, word.split(".")):
             if not isinstance(data, dict) or name not in data:
+                if above in MAPS:
+                    return None
                 raise self._error(f"there is no field {word}")
-            data = data[name]
+            data, above = data[name], name
         return data
 
     def _error(self, problem: str) -> UsageError:

@@ -34,6 +34,7 @@ DATA = {
         ("{{if .State.Running}}up{{else}}down{{end}}", "up"),
         ("{{if .State.ExitCode}}bad{{else}}good{{end}}", "good"),
         ('{{index .Labels "x"}}', "y"),
+        ("{{.Labels.x}}{{if .Labels.z}}z{{end}} {{.Labels.z}}", "y <no value>"),
         ("{{index .Env 1}}", "B=2"),
         ('{{join .Env ","}}', "A=1,B=2"),
         ("{{len .Env}}", "2"),
