@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 DETACH = "ctrl-p,ctrl-q"
 
+PATIENCE_S = 40.0
+"""How long what must come may take on a machine that has much else to do."""
+
 
 def make_engine(
     paths: Paths, door: str, settings: dict[tuple[str, str], Any] | None = None
@@ -75,7 +78,7 @@ def shell(script: str, **changes: Any) -> ContainerOptions:
     return options("sh", "-c", script, **changes)
 
 
-def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
+def until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -151,7 +154,7 @@ class Terminal:
         """Type."""
         os.write(self.master, keys)
 
-    def expect(self, text: bytes, timeout_s: float = 10) -> None:
+    def expect(self, text: bytes, timeout_s: float = PATIENCE_S) -> None:
         """Read until the text has appeared, and forget what came before its end."""
         deadline = time.monotonic() + timeout_s
         while text not in self.seen:
@@ -161,7 +164,7 @@ class Terminal:
             self.seen += os.read(self.master, 65536)
         self.seen = self.seen.partition(text)[2]
 
-    def end(self, timeout_s: float = 10) -> int:
+    def end(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for the relay to return and give its code."""
         deadline = time.monotonic() + timeout_s
         while self._thread.is_alive():
@@ -179,7 +182,7 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self._session.close()
         os.close(self.master)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         os.close(self.slave)
 
 

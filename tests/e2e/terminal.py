@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 40.0
 
 TABLES = r"\A limpet (?:.*\n)*.*\? help"
 """The app's tables are there, whole, and have the keys."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from textual.app import App
 
 from tui.theme import LIMPET
@@ -33,7 +35,8 @@ class ScreenHost(App[None]):
 
 async def until(pilot: Pilot[Any], true: Callable[[], object]) -> None:
     """Let the app work until something is so."""
-    for _ in range(200):
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
         if true():
             return
         await pilot.pause(0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from queue import Queue
 
@@ -42,7 +43,8 @@ def screen_text(app: LimpetApp) -> str:
 
 async def until(pilot: Pilot[int], true: Callable[[], object]) -> None:
     """Let the app work until something is so; the threads it starts answer by messages."""
-    for _ in range(400):
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
         if true():
             return
         await pilot.pause(0.01)
@@ -166,8 +168,7 @@ async def test_what_is_typed_in_one_go_reaches_the_bar(
         letters = line.removeprefix("pull ")
         for key, character in [(first, None), *((_key(c), c) for c in letters)]:
             app.post_message(Key(key, character))
-        await pilot.pause(0.3)
-        assert app.dashboard.bar.line.value == line
+        await until(pilot, lambda: app.dashboard.bar.line.value == line)
 
 
 def _key(character: str) -> str:

@@ -23,6 +23,7 @@ from textual.strip import Strip
 
 from tests.screen_cells import cells
 from tests.tui.conftest import RecordingDriver, facts
+from tests.tui.screen_host import until
 from tui import app
 from tui.app import LimpetApp
 from tui.tty.frame_diff import Frame
@@ -229,10 +230,12 @@ async def test_a_terminal_that_had_another_size_for_a_moment_is_painted_anew(
             driver.sent.clear()
             for size in (*others, (80, 24)):
                 app.post_message(Resize(Size(*size), Size(*size)))
-            await pilot.pause(0.1)
-            shown = _shown(_sent(app), 80, 24).display
-            assert shown[0].startswith(" limpet")
-            assert shown[1].startswith("─ 1 Containers")
+            await until(pilot, lambda: _top(app) == (" limpet", "─ 1 Containers"))
+
+
+def _top(app: LimpetApp) -> tuple[str, str]:
+    first, second, *_ = _shown(_sent(app), 80, 24).display
+    return first[:7], second[:14]
 
 
 async def test_a_line_that_was_pasted_steers_nothing(make_app: Callable[..., LimpetApp]) -> None:

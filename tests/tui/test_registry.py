@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 
 import pytest
 
@@ -77,7 +78,8 @@ def head(pilot: Pilot[Any]) -> str:
 
 
 async def until(pilot: Pilot[Any], true: Callable[[], bool]) -> None:
-    for _ in range(250):
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
         if true():
             return
         await pilot.pause(0.02)

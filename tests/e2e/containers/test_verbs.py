@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import tarfile
 import time
 from pathlib import Path
 
+from tests.containers import until
 from tests.e2e.command_line import LIMPET, limpet
 
 TYPE_CHECKING = False
@@ -47,7 +49,7 @@ def test_files_go_in_and_come_out(env: dict[str, str], tmp_path: Path) -> None:
 def test_changes_processes_and_sizes(env: dict[str, str]) -> None:
     script = "echo hello > /etc/new; rm /etc/passwd; sleep 1000 & exec sleep 2000"
     limpet(env, "run", "-d", "--name", "web", "--network", "none", "starter", "sh", "-c", script)
-    time.sleep(0.3)
+    until(lambda: limpet(env, "top", "web").count("sleep") == 2)
     assert limpet(env, "diff", "web") == "C /etc\nA /etc/new\nD /etc/passwd\n"
     table = [line.split() for line in limpet(env, "top", "web").splitlines()]
     assert table[0][:3] == ["USER", "PID", "CPID"]
@@ -136,14 +138,19 @@ def test_events_come_as_they_happen(env: dict[str, str]) -> None:
     command = [LIMPET, "events", "--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout
-        time.sleep(0.5)
+        made = 0
+        while not select.select([watching.stdout], [], [], 0.1)[0]:  # it does not look yet
+            made += 1
+            limpet(env, "volume", "create", f"v{made}")
+        told = (line.strip() for line in watching.stdout if not line.startswith("volume "))
         limpet(env, "run", "--name", "web", "--network", "none", "starter", "false", code=1)
+        assert [next(told) for _ in range(3)] == [
+            "container create web", "container start web", "container die web"]  # fmt: skip
         limpet(env, "rename", "web", "new")
+        assert next(told) == "container rename new"
         limpet(env, "rm", "new")
-        lines = [watching.stdout.readline().strip() for _ in range(5)]
+        assert next(told) == "container destroy new"
         watching.terminate()
-    assert lines == ["container create web", "container start web", "container die web",
-                     "container rename new", "container destroy new"]  # fmt: skip
     limpet(env, "create", "--name", "late", "starter", "true")
     said = limpet(env, "events", "--since", "1h", "--until", "0s", "--filter", "event=create")
     assert "(image=starter, name=late)" in said
@@ -159,14 +166,23 @@ def test_waiting(env: dict[str, str]) -> None:
     removed = subprocess.Popen(
         [LIMPET, "wait", "--condition", "removed", "web"], env=env, stdout=subprocess.PIPE
     )
+    until(lambda: looks(waiting) and looks(removed))
     time.sleep(0.3)
     assert waiting.poll() is None
-    limpet(env, "start", "web")
-    assert waiting.communicate(timeout=10)[0] == b"3\n"
+    while waiting.poll() is None:  # a run may be over before it is looked at
+        limpet(env, "start", "web")
+        limpet(env, "wait", "web")
+    assert waiting.communicate()[0] == b"3\n"
     assert removed.poll() is None
     limpet(env, "rm", "web")
-    assert removed.communicate(timeout=10)[0] == b"3\n"
+    assert removed.communicate(timeout=40)[0] == b"3\n"
     assert "is none of" in limpet(env, "wait", "--condition", "never", "web", code=2)
+
+
+def looks(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether a limpet has come as far as its database."""
+    links = (os.readlink(link) for link in Path(f"/proc/{process.pid}/fd").iterdir())
+    return any(link.endswith("/limpet.db") for link in links)
 
 
 def test_where_a_port_is(env: dict[str, str]) -> None:
@@ -187,29 +203,31 @@ def test_where_a_port_is(env: dict[str, str]) -> None:
 def test_several_are_stopped_at_once_with_the_signal_that_was_asked_for(
     env: dict[str, str], tmp_path: Path
 ) -> None:
-    script = "trap 'sleep 1; echo usr1 > /out/$HOSTNAME; exit 7' USR1; while :; do sleep 0.05; done"
+    # Each ends when all three have got the signal.
+    all_are_there = "[ -e /out/one ] && [ -e /out/two ] && [ -e /out/three ]"
+    act = f"echo > /out/$HOSTNAME; until {all_are_there}; do sleep 0.02; done; exit 7"
+    script = f"trap '{act}' USR1; echo ready; while :; do sleep 0.05; done"
     for name in ("one", "two", "three"):
         limpet(env, "run", "-d", "--name", name, "--hostname", name, "-v", f"{tmp_path}:/out",
                "--network", "none", "starter", "sh", "-c", script)  # fmt: skip
-    time.sleep(0.3)
-    started = time.monotonic()
-    assert limpet(env, "stop", "-s", "USR1", "one", "two", "three") == "one\ntwo\nthree\n"
-    assert time.monotonic() - started < 2.5
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
-        "one", "three", "two"]  # fmt: skip
-    assert limpet(env, "inspect", "-f", "{{.State.ExitCode}}", "one") == "7\n"
+    until(lambda: all(limpet(env, "logs", name) for name in ("one", "two", "three")))
+    stop = ("stop", "-t", "30", "-s", "USR1", "one", "two", "three")
+    assert limpet(env, *stop) == "one\ntwo\nthree\n"
+    for name in ("one", "two", "three"):
+        assert limpet(env, "inspect", "-f", "{{.State.ExitCode}}", name) == "7\n"
     assert "nobody" in limpet(env, "stop", "one", "nobody", "two", code=3)
 
 
 def test_signals_are_passed_on_or_kept(env: dict[str, str], tmp_path: Path) -> None:
-    script = "trap 'exit 5' INT; echo ready; while :; do sleep 0.05; done"
+    script = "trap 'exit 5' INT; while :; do echo x; sleep 0.05; done"
     limpet(env, "run", "-d", "--name", "web", "--network", "none", "starter", "sh", "-c", script)
     for words, code in (("--sig-proxy=false",), 130), ((), 5):
         command = [LIMPET, "attach", "--no-stdin", *words, "web"]
         with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as attached:
-            time.sleep(0.4)
+            assert attached.stdout
+            assert attached.stdout.read(1)
             attached.send_signal(2)
-            assert attached.wait(10) == code
+            assert attached.wait(40) == code
     (tmp_path / "file").write_text("A=1\nB=two words\n")
     limpet(env, "start", "web")
     assert limpet(env, "exec", "--env-file", str(tmp_path / "file"), "-e", "A=2", "web",
@@ -268,7 +286,7 @@ def test_what_containers_use_is_shown_once_or_until_ctrl_c(env: dict[str, str]) 
         while said.count(b"\x1b[H") < 2:
             said += os.read(person, 4096)
         shown.send_signal(signal.SIGINT)
-        assert shown.wait(10) == 0
+        assert shown.wait(40) == 0
     os.close(person)
     assert said.count(b"busy") >= 2
 

@@ -37,10 +37,10 @@ def test_a_shell_completes(shell: str, tmp_path: Path) -> None:
     child = pexpect.spawn(shell, options, env=env, encoding="utf-8", dimensions=(40, 160))
     try:
         child.sendline(f"{setup}; echo set-''up")
-        child.expect("set-up", timeout=30)
+        child.expect("set-up", timeout=60)
         for typed, completed in COMPLETED.items():
             child.send(typed)
-            child.expect(re.escape(typed[-4:]), timeout=10)
+            child.expect(re.escape(typed[-4:]), timeout=40)
             child.send("\t")
             _until_shown(child, completed)
             child.send("\x15")  # a key, in its turn: fish may be without ears for ctrl-c
@@ -50,7 +50,7 @@ def test_a_shell_completes(shell: str, tmp_path: Path) -> None:
 
 def _until_shown(child: pexpect.spawn[str], completed: str) -> None:
     """Wait until the line is there; shells repaint only what they must, so ask for all of it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         time.sleep(0.2)
         child.send("\x0c")  # paints the line anew

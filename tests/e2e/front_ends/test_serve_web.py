@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from core.paths import Paths
-from tests.e2e.command_line import LIMPET
+from tests.e2e.command_line import LIMPET, limpet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def test_only_those_with_the_token_come_in(place: str) -> None:
         async with visitor.ws_connect(f"{place}/ws?width=90&height=24", origin=place) as page:
             seen = b""
             while b"Containers" not in seen:
-                seen += (await page.receive(timeout=20)).data
+                seen += (await page.receive(timeout=60)).data
 
 
 class Browser:
@@ -84,7 +84,7 @@ class Browser:
             message | ({"sessionId": self._session} if self._session else {})
         )
         while True:
-            answer = await self._line.receive_json(timeout=20)
+            answer = await self._line.receive_json(timeout=60)
             if answer.get("id") == self._count:
                 assert "result" in answer, answer
                 return dict(answer["result"])
@@ -117,7 +117,7 @@ async def test_a_browser_makes_an_image(place: str, env: dict[str, str], tmp_pat
         assert browser.stderr
         line = b""
         while not (found := re.search(rb"ws://\S+", line)):
-            line = await asyncio.wait_for(browser.stderr.readline(), 20)
+            line = await asyncio.wait_for(browser.stderr.readline(), 60)
         async with (
             aiohttp.ClientSession() as session,
             session.ws_connect(found[0].decode()) as channel,
@@ -131,9 +131,9 @@ async def test_a_browser_makes_an_image(place: str, env: dict[str, str], tmp_pat
                 "Runtime.evaluate",
                 expression="document.querySelector('.xterm-helper-textarea').focus()",
             )
-            await asyncio.sleep(1)  # the page takes its size, which begins the app anew
-            await chromium.press("S")
-            for _ in range(200):
+            for attempt in range(200):
+                if attempt % 50 == 0:  # the page takes its size, and a key meanwhile may be lost
+                    await chromium.press("S")
                 shown = await asyncio.create_subprocess_exec(
                     LIMPET, "ps", "--format", "{{.Names}}", env=env, stdout=subprocess.PIPE
                 )
@@ -145,6 +145,5 @@ async def test_a_browser_makes_an_image(place: str, env: dict[str, str], tmp_pat
     finally:
         browser.terminate()
         await browser.wait()
-        for words in (("rm", "-f", "first"), ("network", "prune", "-f")):
-            ended = await asyncio.create_subprocess_exec(LIMPET, *words, env=env)
-            await ended.wait()
+        limpet(env, "rm", "-f", *limpet(env, "ps", "-aq").split())
+        limpet(env, "network", "prune", "-f")

@@ -73,7 +73,7 @@ def test_the_launcher_honours_no_python_variable(env: dict[str, str], tmp_path: 
     (tmp_path / "usercustomize.py").write_text("raise SystemExit('hijacked')")
     hostile = {**env, "PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nowhere", "PYTHONINSPECT": "1"}
     ran = subprocess.run(
-        [LIMPET, "--help"], env=hostile, cwd=tmp_path, capture_output=True, text=True, timeout=20
+        [LIMPET, "--help"], env=hostile, cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert (ran.returncode, ran.stderr) == (0, "")
 

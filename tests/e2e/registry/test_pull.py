@@ -445,7 +445,7 @@ def test_silent_registry_does_not_hold_the_table_up(store: ImageStore) -> None:
         config = Config({("registry", "default"): host})
         started = time.monotonic()
         (info,) = probe_registries(store.database, config, 0.5)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
         assert info.state == "unreachable"
         for thread in threading.enumerate():
             if thread.daemon:

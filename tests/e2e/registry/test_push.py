@@ -226,8 +226,8 @@ def test_a_slow_registry_is_waited_for(
     monkeypatch.setattr(upload, "PART", 1 << 20)
     image = bring(store, source)
     with FaultProxy(target.port) as proxy:
-        proxy.once(method, late(0.15), 99)
-        do_push(store, image, f"{proxy.host}/app:1", Config({("registry", "timeout_s"): 0.5}))
+        proxy.once(method, late(0.5), 99)
+        do_push(store, image, f"{proxy.host}/app:1", Config({("registry", "timeout_s"): 1.9}))
         begun = proxy.count("POST")
     assert begun == 4  # none was tried a second time
 
@@ -249,7 +249,7 @@ def test_a_silent_registry_is_given_up_after_the_timeout(
         begun = time.monotonic()
         with pytest.raises(Unreachable, match=r"nothing (came|was taken) for 0\.15 s") as caught:
             do_push(store, image, f"{proxy.host}/app:1", impatient)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 10
         assert proxy.host in caught.value.message
         proxy.faults.clear()
         do_push(store, image, f"{proxy.host}/app:1", impatient)

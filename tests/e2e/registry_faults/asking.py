@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SECRET = "s3cret-pass"
 
 
-def make_client(registry: HostileRegistry, **options: Any) -> RegistryClient:
-    config = Config({("registry", "timeout_s"): 1})
+def make_client(registry: HostileRegistry, timeout_s: float = 1, **options: Any) -> RegistryClient:
+    config = Config({("registry", "timeout_s"): timeout_s})
     return RegistryClient(registry.host, config, **options)
 
 
@@ -42,12 +42,13 @@ def fetch(
     *,
     check: Callable[[], None] = lambda: None,
     report: Callable[[int, str], None] = lambda *_: None,
+    timeout_s: float = 1,
     **changes: Any,
 ) -> bytes:
     layer = registry.layers[number]
     descriptor = Descriptor(layer["mediaType"], layer["digest"], layer["size"]).replace(**changes)
     blobs = BlobStore(paths)
-    with make_client(registry, check=check) as client:
+    with make_client(registry, timeout_s, check=check) as client:
         fetch_blob(blobs, client, "app", descriptor, report, check)
     return blobs.read(descriptor.digest)
 

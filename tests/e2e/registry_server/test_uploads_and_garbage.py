@@ -21,14 +21,20 @@ from core.images.store import ImageStore
 from core.jobs import Job
 from core.paths import Paths
 from core.registry.push import push
+from core.registry_server.blob_answers import BlobAnswers
 from core.registry_server.garbage import Collected
 from core.registry_server.server import ServeOptions, serve
+from tests.containers import until
 from tests.e2e.command_line import LIMPET, run
 from tests.e2e.registry_server.place import NOISE, blob_files, copy_in, do_pull, sweep
 from tests.fault_proxy import FaultProxy, Handler
 from tests.fixture_images import write_oci_layout
 from tests.hostile_registry import layer_tar
 from tests.own_registry import OwnRegistry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def test_garbage_is_collected_and_nothing_else(
@@ -123,7 +129,17 @@ def test_an_upload_that_is_given_up_goes(registry: OwnRegistry) -> None:
     assert registry.ask("GET", place).code == "BLOB_UPLOAD_UNKNOWN"
 
 
-def test_an_upload_that_was_thrown_away_takes_no_more(registry: OwnRegistry) -> None:
+def test_an_upload_that_was_thrown_away_takes_no_more(
+    registry: OwnRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: list[Any] = []
+    remember = BlobAnswers._remember
+
+    def note(self: BlobAnswers, name: str, session: Any) -> None:
+        sessions.append(session)
+        remember(self, name, session)
+
+    monkeypatch.setattr(BlobAnswers, "_remember", note)
     place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
     answers: list[tuple[str, int]] = []
 
@@ -133,11 +149,12 @@ def test_an_upload_that_was_thrown_away_takes_no_more(registry: OwnRegistry) -> 
     with socket.create_connection(("127.0.0.1", registry.port), 10) as slow:
         head = f"PATCH {place} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
         slow.sendall(head.encode() + b"12345")
+        until(lambda: sessions[0].waiting == 1)
         waiting = []
         for method, body in (("DELETE", b""), ("PATCH", b"more")):
             waiting.append(threading.Thread(target=ask, args=(method, body)))
             waiting[-1].start()
-            time.sleep(0.3)
+            until(lambda: sessions[0].waiting == 1 + len(waiting))
         slow.sendall(b"67890")
         assert slow.recv(100).startswith(b"HTTP/1.1 202")
     for thread in waiting:

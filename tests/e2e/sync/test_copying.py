@@ -185,7 +185,7 @@ def test_a_watch_copies_what_comes(
         watch.start()
         run("skopeo", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false",
             f"docker://{source.host}/team/app:1.0", f"docker://{near.host}/app:1.0")  # fmt: skip
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while target.ask("GET", "/v2/app/manifests/1.0").status != 200:
             assert time.monotonic() < deadline, list(job.log)
             time.sleep(0.05)

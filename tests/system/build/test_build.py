@@ -376,7 +376,7 @@ def test_cancelling_kills_what_runs(shop: Workshop) -> None:
     thread.start()
     until(lambda: shop.board and "started" in shop.log())
     shop.engine.jobs.all()[-1].cancel()
-    thread.join(10)
+    thread.join(40)
     assert len(problems) == 1
 
 

@@ -72,7 +72,7 @@ def test_input_that_is_not_read_keeps_no_signal_back(threaded: Containers) -> No
     until(lambda: list(threaded.logs(container)))
     time.sleep(0.1)
     threaded.kill(container, signal.SIGTERM)
-    thread.join(10)
+    thread.join(40)
     assert results == [6]
 
 
@@ -88,8 +88,8 @@ def test_a_terminal_echoes_resizes_detaches_and_takes_back(threaded: Containers)
     with Terminal(session) as terminal:
         termios.tcsetwinsize(terminal.slave, (31, 97))
         terminal.expect(b"# ")
-        terminal.type(b"sleep 0.4; stty size\r")  # a thread has no SIGWINCH: it looks now and then
-        terminal.expect(b"31 97\r\n")
+        terminal.type(b"until stty size | grep '^31 97$'; do sleep 0.1; done\r")
+        terminal.expect(b"31 97\r\n")  # a thread has no SIGWINCH: it looks now and then
         terminal.type(b"echo a$((1+1))b\r")
         terminal.expect(b"a2b\r\n")
         terminal.type(b"\x10\x11")
@@ -446,15 +446,15 @@ def test_a_person_at_a_terminal(paths: Paths) -> None:
     make_engine(paths, "fork").close()
     act = 'options("sh", tty=True, stdin_open=True, auto_remove=True)'
     child = pexpect.spawn(
-        sys.executable, ["-c", program(paths, act)], dimensions=(33, 88), timeout=10
+        sys.executable, ["-c", program(paths, act)], dimensions=(33, 88), timeout=40
     )
     child.expect("# ")
     child.sendline("stty size")
     child.expect("33 88")
     child.setwinsize(20, 60)
     child.expect("# ")
-    child.sendline("sleep 0.1; stty size")
-    child.expect("20 60")
+    child.sendline("until stty size | grep '^20 60$'; do sleep 0.1; done")
+    child.expect("20 60\r\n")
     child.sendline("exit 4")
     child.expect("code 4")
     child.expect(pexpect.EOF)

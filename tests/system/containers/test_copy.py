@@ -18,7 +18,7 @@ from core.containers.copy.copying import Place
 from core.containers.stored import Lock
 from core.engine import Engine
 from core.errors import Conflict, Error, NotFound, UnsafePath
-from tests.containers import run, shell
+from tests.containers import run, shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def test_the_root_is_copied_without_what_the_kernel_makes_up(
 def test_a_program_that_changed_its_root_does_not_mislead(engine: Engine, tmp_path: Path) -> None:
     make(engine, "mkdir -p /jail/etc; cp -a /bin /lib* /usr /jail; exec chroot /jail sleep 1000")
     (tmp_path / "x").write_text("x")
-    time.sleep(0.3)
+    until(lambda: inside(engine, "readlink /proc/1/root") == "/jail\n")
     copy(engine, tmp_path / "x", "web:/etc/x")
     assert inside(engine, "ls /etc/x; ls /jail/etc") == "/etc/x\n"
 

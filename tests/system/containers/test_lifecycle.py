@@ -190,14 +190,20 @@ def test_pause_and_unpause(containers: Containers) -> None:
     container = started(containers, "while :; do echo x; sleep 0.005; done")
     containers.pause(container)
     assert containers.resolve(container).state == "paused"
-    time.sleep(0.05)
-    size = len(list(containers.logs(container)))
+    seen = [-1]
+
+    def all_is_written() -> bool:
+        time.sleep(0.05)
+        seen.append(len(list(containers.logs(container))))
+        return seen[-1] == seen[-2]
+
+    until(all_is_written)
     time.sleep(0.1)
-    assert len(list(containers.logs(container))) == size
+    assert len(list(containers.logs(container))) == seen[-1]
     with pytest.raises(Conflict):
         containers.pause(container)
     containers.unpause(container)
-    until(lambda: len(list(containers.logs(container))) > size)
+    until(lambda: len(list(containers.logs(container))) > seen[-1])
     containers.pause(container)
     containers.stop(container, 0)
     assert containers.resolve(container).exit_code == 137
@@ -297,10 +303,9 @@ def test_rm_when_the_front_end_hangs_up_before_the_end(
 
 def test_usage(containers: Containers) -> None:
     container = started(containers, "while :; do :; done")
-    time.sleep(0.1)
+    until(lambda: (now := containers.usage(container)) and now.cpu_ns > 10_000_000)
     found = containers.usage(container)
     assert found is not None
-    assert found.cpu_ns > 10_000_000
     assert found.memory_bytes > 0
     assert found.pids >= 1
     containers.kill(container)
@@ -415,9 +420,9 @@ def test_many_containers_are_listed_fast(containers: Containers, engine: Engine)
             name = f"{number:064x}"
             os.mkdir(engine.paths.container(name))
             sql.execute("INSERT INTO containers VALUES (?,?,?,?,?,?,?)", (name, name, *row[2:]))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(containers.list()) == 1001
-    assert time.perf_counter() - begun < 0.5  # 0.1 on a quiet machine
+    assert time.process_time() - begun < 0.5  # 0.1 on a quiet machine
     with engine.database.write() as sql:
         sql.execute("DELETE FROM containers WHERE name <> 'first'")
 

@@ -137,7 +137,7 @@ def _cgroups(container: str) -> list[str]:
     """Return the cgroups of a container, once a monitor that is ending has had its time."""
     dirs = cgroups.make_cgroup(container, {})["dirs"]
     with contextlib.suppress(AssertionError):
-        until(lambda: not any(map(os.path.exists, dirs)), 1)
+        until(lambda: not any(map(os.path.exists, dirs)))
     return [folder for folder in dirs if os.path.exists(folder)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -163,12 +162,15 @@ def test_grep_follows(containers: Containers) -> None:
     container = containers.create(shell(script))
     containers.start(container)
     seen: list[bytes] = []
-    reader = threading.Thread(
-        target=lambda: seen.extend(output(containers, container, follow=True, grep="9", tail=1))
-    )
-    until(lambda: output(containers, container))
+
+    def read() -> None:
+        for _, line in containers.logs(container, follow=True, grep="9", tail=1):
+            seen.append(line)
+
+    reader = threading.Thread(target=read)
+    until(lambda: b"20\n" in output(containers, container))
     reader.start()
-    time.sleep(0.2)
+    until(lambda: seen)
     containers.exec(container, ["touch", "/go"], detach=True).close()
-    reader.join(10)
+    reader.join(40)
     assert seen == [b"19\n", b"29\n", b"39\n"]

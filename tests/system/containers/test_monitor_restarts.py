@@ -106,7 +106,7 @@ def test_orders_end_it_at_any_moment(containers: Containers, act: str, moment: s
         ]()
         time.sleep(0.3)
         assert containers.resolve(container).state == "exited"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
 
 
 def test_a_signal_that_is_no_stop_counts_as_a_crash(containers: Containers) -> None:
@@ -124,10 +124,10 @@ def test_a_signal_that_is_no_stop_counts_as_a_crash(containers: Containers) -> N
 def test_start_does_not_wait_for_the_next_run(containers: Containers) -> None:
     container = start(containers, COUNT + "[ $n -lt 6 ] && exit 1; exec sleep 1000", "always")
     until(lambda: info_of(containers, container).restarts == 5)
-    containers.start(container)
     began = time.monotonic()
+    containers.start(container)
     wait_state(containers, container, "running")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3  # the next was due in 3.2 s
 
 
 def test_address_and_ports_stay(containers: Containers) -> None:
@@ -276,10 +276,10 @@ def test_all_are_stopped_side_by_side_when_the_host_goes_down(
 ) -> None:
     names = [f"c{number}" for number in range(4)]
     for name in names:
-        start(containers, "exec sleep 1000", "always", name=name, stop_timeout_s=1)
+        start(containers, "exec sleep 1000", "always", name=name, stop_timeout_s=2)
     began = time.monotonic()
     assert sorted(engine.boot.stop()) == names
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 7
     assert sorted(engine.boot.start()) == names
 
 
@@ -314,7 +314,7 @@ def test_such_a_container_is_killed_when_its_time_is_over(
     began = time.monotonic()
     os.kill(read_state(engine.paths.container(container)).monitor, signal.SIGTERM)
     assert wait_state(containers, container, "exited").exit_code == 137
-    assert 1 <= time.monotonic() - began < 4
+    assert 1 <= time.monotonic() - began < 8
 
 
 def test_a_program_can_still_be_told_to_end(containers: Containers) -> None:

@@ -312,7 +312,7 @@ def test_cancelled(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(Cancelled):
         unpack(tmp_path, tar, check=stop)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_names_that_are_not_text(tmp_path: Path) -> None:

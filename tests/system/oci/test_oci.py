@@ -351,7 +351,7 @@ def test_somebody_else_decides_about_system_calls(bundle: Bundle, tmp_path: Path
     bundle.start("sh", "-c", "mkdir /y; sleep 1000")
     ran = bundle.call("exec", "one", "mkdir", "/z", check=False)
     assert "quota exceeded" in ran.stderr
-    thread.join(10)
+    thread.join(40)
     agent.close()
     assert [one["fds"] for one in told] == [["seccompFd"]] * 3
     assert told[1]["metadata"] == "of mine"

@@ -87,7 +87,7 @@ def test_merged_logs_go_on_join_pieces_and_outlive_a_failure() -> None:
         yield 1, b"gun\n"
         go.wait(5)
         yield _line(2, "later\n")
-        stop.wait(5)
+        stop.wait(60)
 
     def broken(_: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
         yield _line(0, "first\n")
@@ -102,4 +102,4 @@ def test_merged_logs_go_on_join_pieces_and_outlive_a_failure() -> None:
     stop.set()
     started = time.monotonic()
     assert list(source) == []
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
