@@ -8,6 +8,7 @@ https://www.gnu.org/software/tar/manual/html_node/Standard.html, pax(1) in POSIX
 from __future__ import annotations
 
 import zlib
+from _struct import Struct
 
 from core.errors import Corrupt
 
@@ -31,14 +32,16 @@ MAX_MAJOR, MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 MAX_SPARSE = 1 << 20
 """Pieces of the largest sparse map."""
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+USTAR = b"ustar\0"
 XATTR = b"SCHILY.xattr."
 NAMES = frozenset((b"path", b"linkpath", b"GNU.sparse.name"))
 PIECES = frozenset((b"GNU.sparse.offset", b"GNU.sparse.numbytes"))
+OTHER_FILES = frozenset((b"\0", b"7", b"S"))
 KNOWN = frozenset((FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO))
 EXTENSIONS = frozenset((b"x", b"g", b"L", b"K"))
 """Headers that say something of the entry behind them."""
-
-
+HEADER = Struct("100s24s12s12s8sc100s6s")
+"""Name; mode, user and group; size, time, checksum, type, link, magic: what every entry has."""
 MAX_OWNERS = 1024
 _owners: dict[bytes, tuple[int, int, int]] = {}
 
@@ -78,10 +81,11 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
                     # Readers differ in what they make of it: what one hides, another shows.
                     raise Corrupt("a lone empty block with more behind it")
                 return
-            _check_sum(header)
-            kind = header[156:157]
+            fields = HEADER.unpack_from(header)
+            _check_sum(header, fields[4])
+            kind = fields[5]
             if kind in EXTENSIONS:
-                content, header = _read_header(read, _number(header[124:136]))
+                content, header = _read_header(read, _number(fields[2]))
                 if kind == b"x":
                     pax = _pax(content)
                 elif kind == b"g":
@@ -100,7 +104,7 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
         if b"" in pax.values():
             # It takes back what was said before; only an attribute may be empty.
             pax = {key: value for key, value in pax.items() if value or key.startswith(XATTR)}
-        entry = _entry(header, pax, long_name, long_link)
+        entry = _entry(header, fields, pax, long_name, long_link)
         if kind == b"S":
             entry.sparse = _old_sparse(header, read)
             entry.size = _number(header[483:495])
@@ -116,20 +120,23 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
             read(padding)
 
 
-def _entry(header: bytes, pax: dict[bytes, bytes], long_name: bytes, long_link: bytes) -> TarEntry:
+def _entry(
+    header: bytes,
+    fields: tuple[bytes, ...],
+    pax: dict[bytes, bytes],
+    long_name: bytes,
+    long_link: bytes,
+) -> TarEntry:
+    name, owner, size, mtime, _, kind, link, magic = fields
     entry = TarEntry()
-    kind = header[156:157]
-    entry.name = pax.get(b"path") or long_name or _ustar_name(header)
-    entry.link = pax.get(b"linkpath") or long_link or _text(header[157:257])
-    entry.mode, entry.uid, entry.gid = _owner(header[100:124])
-    if b"uid" in pax:
-        entry.uid = _pax_number(pax, b"uid")
-    if b"gid" in pax:
-        entry.gid = _pax_number(pax, b"gid")
-    entry.size = _pax_number(pax, b"size") if b"size" in pax else _number(header[124:136])
-    entry.stored = entry.size
-    entry.mtime_ns = _time(pax[b"mtime"]) if b"mtime" in pax else _number(header[136:148]) * 10**9
-    if kind in (b"\0", b"7", b"S"):
+    entry.name = pax.get(b"path") or long_name or _ustar_name(header, name, magic)
+    entry.link = pax.get(b"linkpath") or long_link or link.partition(b"\0")[0]
+    entry.mode, entry.uid, entry.gid = _owners.get(owner) or _owner(owner)
+    if pax:
+        _extend(entry, pax)
+    entry.size = entry.stored = _pax_number(pax, b"size") if b"size" in pax else _number(size)
+    entry.mtime_ns = _time(pax[b"mtime"]) if b"mtime" in pax else _number(mtime) * 10**9
+    if kind in OTHER_FILES:
         # Old tars mark a directory only by its name.
         kind = DIRECTORY if kind == b"\0" and entry.name.endswith(b"/") else FILE
     if kind not in KNOWN:
@@ -138,18 +145,26 @@ def _entry(header: bytes, pax: dict[bytes, bytes], long_name: bytes, long_link: 
     if kind != FILE:
         # Some writers give links a size; no content follows any entry that is not a file.
         entry.size = entry.stored = 0
-    if kind in (CHAR, BLOCKDEV):
-        entry.major, entry.minor = _number(header[329:337]), _number(header[337:345])
-        if not (0 <= entry.major <= MAX_MAJOR and 0 <= entry.minor <= MAX_MINOR):
-            raise Corrupt(f"{shown(entry.name)}: a device {entry.major}:{entry.minor}")
+        if kind in (CHAR, BLOCKDEV):
+            entry.major, entry.minor = _number(header[329:337]), _number(header[337:345])
+            if not (0 <= entry.major <= MAX_MAJOR and 0 <= entry.minor <= MAX_MINOR):
+                raise Corrupt(f"{shown(entry.name)}: a device {entry.major}:{entry.minor}")
     if entry.stored < 0 or entry.uid < 0 or entry.gid < 0:
         raise Corrupt(f"{shown(entry.name)}: a negative number in its header")
     if entry.uid > 0xFFFFFFFE or entry.gid > 0xFFFFFFFE:
         raise Corrupt(f"{shown(entry.name)}: its owner is out of range")
+    return entry
+
+
+def _extend(entry: TarEntry, pax: dict[bytes, bytes]) -> None:
+    """Give what only PAX records have, or have in their own way."""
+    if b"uid" in pax:
+        entry.uid = _pax_number(pax, b"uid")
+    if b"gid" in pax:
+        entry.gid = _pax_number(pax, b"gid")
     for key, value in pax.items():
         if key.startswith(XATTR):
             entry.xattrs[key[len(XATTR) :].decode("utf-8", "surrogateescape")] = value
-    return entry
 
 
 def shown(name: bytes) -> str:
@@ -157,21 +172,19 @@ def shown(name: bytes) -> str:
     return repr(name[:200].decode("utf-8", "backslashreplace"))
 
 
-def _ustar_name(header: bytes) -> bytes:
-    name, prefix = _text(header[:100]), b""
-    if header[257:263] == b"ustar\0":
-        prefix = _text(header[345:500])
-    return prefix + b"/" + name if prefix else name
+def _ustar_name(header: bytes, name: bytes, magic: bytes) -> bytes:
+    name = name.partition(b"\0")[0]
+    if magic == USTAR and header[345]:
+        return _text(header[345:500]) + b"/" + name
+    return name
 
 
 def _owner(fields: bytes) -> tuple[int, int, int]:
-    """Return mode, user and group, which most entries share with others."""
-    known = _owners.get(fields)
-    if known is None:
-        if len(_owners) >= MAX_OWNERS:
-            _owners.clear()
-        mode, uid, gid = (_number(fields[at : at + 8]) for at in (0, 8, 16))
-        known = _owners[fields] = mode & 0o7777, uid, gid
+    """Return mode, user and group, and remember them: most entries share them with others."""
+    if len(_owners) >= MAX_OWNERS:
+        _owners.clear()
+    mode, uid, gid = (_number(fields[at : at + 8]) for at in (0, 8, 16))
+    known = _owners[fields] = mode & 0o7777, uid, gid
     return known
 
 
@@ -226,10 +239,9 @@ def _time(value: bytes) -> int:
     return -nanoseconds if negative else nanoseconds
 
 
-def _check_sum(header: bytes) -> None:
-    field = header[148:156]
+def _check_sum(header: bytes, field: bytes) -> None:
     # The sum of all bytes, its own field taken as blanks; adler32 begins with that sum.
-    actual = (zlib.adler32(header, 0) & 0xFFFF) - (zlib.adler32(field, 0) & 0xFFFF) + 8 * 32
+    actual = (zlib.adler32(header, 0) & 0xFFFF) - sum(field) + 8 * 32
     if (_number(field) - actual) % ADLER_MODULUS:
         raise Corrupt("a tar header's checksum is wrong")
 

@@ -79,6 +79,8 @@ class Extractor:
         self._parents: dict[bytes, int] = {}
         self._directories: dict[bytes, int] = {}
         """Their times, which are given last: what is made in one changes its own."""
+        self._has_removed = False
+        """Whether an entry has given way to a later one."""
         self._xattr = "user.overlay.opaque" if rootless else "trusted.overlay.opaque"
         self._rootless = rootless
         self.index = IndexWriter()
@@ -332,11 +334,13 @@ class Extractor:
         folder, _, name = path.rpartition(b"/")
         try:
             parent = self._parent(folder, make=False)
-            fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
+            if self._has_removed:
+                facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                if not stat.S_ISDIR(facts.st_mode):
+                    return  # a later entry replaced it
+            os.utime(name, ns=(mtime, mtime), dir_fd=parent, follow_symlinks=False)
         except (OSError, ImageError):
-            return  # a later entry replaced it
-        os.utime(fd, ns=(mtime, mtime))
-        os.close(fd)
+            return  # it went with one above it
 
     def _parent(self, path: bytes, *, make: bool = True) -> int:
         """Return a descriptor of a directory, found under the root and made when missing."""
@@ -414,6 +418,7 @@ class Extractor:
             return make() or 0
 
     def _remove(self, parent: int, path: bytes, name: bytes) -> None:
+        self._has_removed = True
         self._forget(path)
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             remove_tree_at(parent, name)
@@ -445,8 +450,8 @@ def split_path(name: bytes) -> list[bytes]:
 
 
 def _write(fd: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
+    while (written := os.write(fd, data)) < len(data):
+        data = data[written:]
 
 
 class _Owner:
