@@ -69,6 +69,46 @@ def test_a_diffed_frame_looks_like_one_that_was_sent_whole(
         assert cells(diffed) == cells(whole)
 
 
+TALL = 14
+POOL = st.lists(LINES, min_size=4, max_size=30)
+WINDOWS = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 5), st.integers(0, 8)), max_size=6)
+"""First line of the pool that is shown; lines above and below that stay as they were."""
+
+
+@given(POOL, WINDOWS)
+def test_what_is_scrolled_looks_like_what_was_sent_whole(
+    pool: list[list[tuple[str, Style]]], windows: list[tuple[int, int, int]]
+) -> None:
+    console = Console(color_system="truecolor", force_terminal=True)
+    whole, diffed = (pyte.Screen(WIDTH, TALL) for _ in range(2))
+    frame = Frame()
+    frame.resize(WIDTH, TALL)
+    numbered = [strip([(f"{n:2}", STYLES[n % 3]), *parts]) for n, parts in enumerate(pool)]
+    numbered = [Strip.join([s.crop(0, 6), s.crop(6, WIDTH)]) for s in numbered]
+    shown = [strip([("", Style.null())])] * TALL
+    for first, above, below in [(0, 0, 0), *windows]:
+        for y in range(above, TALL - below):
+            shown[y] = numbered[(first + y) % len(numbered)]
+        rows = [(0, y, [s]) for y, s in enumerate(shown)]
+        sides = [(x, y, [s.crop(x, x + 6)]) for _, y, [s] in rows for x in (0, 6)]
+        pieces = (sides if first % 2 else rows) if not first else sides[2 * above :]
+        pyte.Stream(diffed).feed(frame.update(pieces, ColorSystem.TRUECOLOR))
+        whole.reset()
+        pyte.Stream(whole).feed(full(shown, console))
+        assert cells(diffed) == cells(whole)
+
+
+@pytest.mark.parametrize("by", [1, 9, -1, -9])
+def test_lines_that_moved_are_not_sent_again(by: int) -> None:
+    frame = Frame()
+    frame.resize(80, 40)
+    lines = [strip([(f"line {n}", STYLES[1])]).adjust_cell_length(80) for n in range(60)]
+    for first in (10, 10 + by):
+        rows = [(0, y, [lines[first + y]]) for y in range(40)]
+        sent = frame.update(rows, ColorSystem.TRUECOLOR)
+    assert len(sent) < 40 + 110 * abs(by)
+
+
 @given(LINES, st.integers(0, WIDTH - 1))
 def test_an_update_that_changes_nothing_sends_nothing(
     parts: list[tuple[str, Style]], x: int

@@ -2,7 +2,8 @@
 
 Textual repaints whole dirty regions: one typed character is some kilobytes, which is felt
 over SSH.  Here the strips of an update are expanded to cells, compared with what the
-terminal shows, and only the differing runs are written.
+terminal shows, and only the differing runs are written, after lines that are only elsewhere
+were moved (`scroll.py`).
 
 It leans on private names of Textual (`App._display`, the two compositor updates), so the
 release is pinned, and `LIMPET_FRAME_DIFF=0` or `tui.frame_diff = false` turns it off.
@@ -19,6 +20,8 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.strip import Strip
 
+from tui.tty.scroll import find_scroll
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,9 +32,13 @@ if TYPE_CHECKING:
     from textual.events import Resize
     from textual.screen import Screen
 
+    from tui.tty.scroll import Scroll
+
     Cell = tuple[str, str, str]
     """Text (empty for the right half of a wide character), SGR codes, link."""
     Rows = Iterable[tuple[int, int, list[Strip]]]
+    Piece = tuple[int, int, list[Cell]]
+    """Cells of one line from a column on: column, line, cells."""
 
 UNKNOWN: Cell = ("", "unknown", "")
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)))
@@ -61,19 +68,36 @@ class Frame:
 
     def update(self, rows: Rows, colours: ColorSystem) -> str:
         """Take the strips that start at (x, y) into the frame; return what to write."""
-        pen = _Pen()
+        pieces = []
         for x, y, strips in rows:
             if 0 <= y < len(self._rows) and x < self._width:
-                self._update_row(x, y, strips, colours, pen)
+                pieces.append((x, y, _cells(strips, colours)[: self._width - x]))
+        pen = _Pen()
+        for x, y, cells in self._scrolled(pieces, pen):
+            self._update_row(x, y, cells, pen)
         return pen.end()
 
-    def _update_row(
-        self, x: int, y: int, strips: list[Strip], colours: ColorSystem, pen: _Pen
-    ) -> None:
+    def _scrolled(self, pieces: list[Piece], pen: _Pen) -> list[Piece]:
+        """Have the terminal move lines that are there already; return what is left to do."""
+        after: dict[int, list[Cell]] = {}
+        for x, y, cells in pieces:
+            if y in after or self._rows[y][x : x + len(cells)] != cells:
+                row = after.setdefault(y, self._rows[y].copy())
+                row[x : x + len(cells)] = cells
+        scroll = find_scroll(self._rows, after)
+        if scroll is None:
+            return pieces
+        moved = range(scroll.top, scroll.bottom)
+        whole = [(0, y, after.get(y, self._rows[y])) for y in moved]
+        if any(UNKNOWN in cells for _, _, cells in whole):
+            return pieces
+        pen.scroll(scroll)
+        scroll.move(self._rows, [UNKNOWN] * self._width)
+        return [*whole, *(piece for piece in pieces if piece[1] not in moved)]
+
+    def _update_row(self, x: int, y: int, cells: list[Cell], pen: _Pen) -> None:
         row = self._rows[y]
-        cells, plain = _cells(strips, colours)
-        del cells[self._width - x :]
-        if not plain or any(len(cell[0]) > 1 for cell in row):
+        if any(len(cell[0]) > 1 for cell in (*cells, *row)):
             # Terminals disagree about the width of joined characters: place each anew.
             changed = list(range(len(cells)))
         else:
@@ -85,10 +109,9 @@ class Frame:
         row[x : x + len(cells)] = cells
 
 
-def _cells(strips: list[Strip], colours: ColorSystem) -> tuple[list[Cell], bool]:
-    """Return one entry a column, and whether every character is a single code point."""
+def _cells(strips: list[Strip], colours: ColorSystem) -> list[Cell]:
+    """Return one entry a column."""
     cells: list[Cell] = []
-    plain = True
     for strip in strips:
         for text, style, control in strip:
             if control:
@@ -100,11 +123,10 @@ def _cells(strips: list[Strip], colours: ColorSystem) -> tuple[list[Cell], bool]
                 cells += [(letter, sgr, link) for letter in text]
                 continue
             for start, end, width in split_graphemes(text)[0]:
-                plain = plain and end - start == 1
                 if width:
                     cells.append((text[start:end], sgr, link))
                     cells += [("", sgr, link)] * (width - 1)
-    return cells, plain
+    return cells
 
 
 def _codes(style: Style | None, colours: ColorSystem) -> tuple[str, str]:
@@ -156,6 +178,10 @@ class _Pen:
         if link:
             out.append("\x1b]8;;\x1b\\")
         self._sgr = sgr
+
+    def scroll(self, scroll: Scroll) -> None:
+        """Move lines, before anything is written."""
+        self._out.append(scroll.sequence)
 
     def end(self) -> str:
         """Return all that was written, and leave the terminal without colours."""
