@@ -27,6 +27,10 @@ PATIENCE_S = 30.0
 """An app that has not answered by then hangs."""
 AGAIN_S = 1.0
 """A broken sequence may have swallowed the question."""
+LATE_S = 1.0
+"""A screen does not tell that it is about to be painted: what is wrong then may just be late."""
+LOOKS = 3
+"""What is wrong in so many looks, with LATE_S between them, stays so."""
 
 
 class Finding(Exception):
@@ -160,6 +164,18 @@ class Seat:
 
         None when it paints all the time, or has given the terminal away, or ends.
         """
+        for _ in range(LOOKS):
+            meant = self._meant_now()
+            if meant is None:
+                return None
+            wrong = self._wrong(meant)
+            if not wrong:
+                self._compare(meant)
+                return meant
+            self.settle(LATE_S)
+        raise Finding("the terminal shows what is not meant:\n" + "\n".join(wrong))
+
+    def _meant_now(self) -> dict[str, Any] | None:
         self._meant.clear()
         deadline = time.monotonic() + PATIENCE_S
         os.kill(self.pid, signal.SIGUSR2)
@@ -177,17 +193,17 @@ class Seat:
             if self.ended or time.monotonic() > deadline:
                 return None
             self._wait(0.01)
-        self._compare(meant)
         return meant
+
+    def _wrong(self, meant: dict[str, Any]) -> list[str]:
+        shown, _ = self._glass.seen[meant["number"]]
+        return differing(shown, painted(self.columns, self.rows, meant["cells"]))
 
     def _compare(self, meant: dict[str, Any]) -> None:
         shown, cursor = self._glass.seen.pop(meant["number"])
         self._glass.seen.clear()
         cells = painted(self.columns, self.rows, meant["cells"])
         anew = painted(self.columns, self.rows, meant["anew"])
-        wrong = differing(shown, cells)
-        if wrong:
-            raise Finding("the terminal shows what is not meant:\n" + "\n".join(wrong))
         wrong = differing(cells, anew)
         if wrong:
             raise Finding("a widget did not paint what it has now:\n" + "\n".join(wrong))
