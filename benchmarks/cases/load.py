@@ -9,6 +9,7 @@ import time
 
 from benchmarks.cases.app import line
 from benchmarks.cases.full_host import LAYER_FILES, Amounts, filled, paths_of
+from benchmarks.cases.load_words import AND_BACK, EACH, MANY, ONE
 from benchmarks.measure import Figure, Growth, Growths, run
 from core.config import load_config
 from core.engine import Engine
@@ -35,51 +36,27 @@ KEYS, ANSWER_S, SETTLED_S = 10, 1.0, 0.1
 SCREENS = (
     ("containers", b"1", b""), ("images", b"2", b""),
     ("networks", b"4", rb"net-\d"), ("volumes", b"5", rb"volume-\d"),
+    ("registries", b"3", b""),
     ("disk", b"6", rb"Build Cache"), ("events", b"0", rb"load-\d|create"),
     ("statistics", b":go stats\r", rb"load-\d"), ("build cache", b":go cache\r", rb"make \d"),
-    ("trash", b":go trash\r", rb"gone\d"),
+    ("trash", b":go trash\r", rb"gone\d"), ("updates", b":go updates\r", rb"load-\d"),
+    ("sync", b":go sync\r", rb"store:app"), ("doctor", b":go doctor\r", rb"kernel"),
+    ("jobs", b":jobs\r", rb"no jobs"),
 )  # fmt: skip
 """Tables of the app: the keys that lead there, and what is in rows that are not there before."""
 PAINTED = ", a key"
 ESCAPE = b"\x1b"
 HOME, PAGE_UP, PAGE_DOWN = b"\x1b[H", b"\x1b[5~", b"\x1b[6~"
-
-COMMANDS = (
-    "ps", "ps -a --size", "ps -a --filter name=load-1", "ps -a --filter label=tier=3",
-    "ps -a --filter ancestor=app0:1", "ps -a --filter volume=volume-7",
-    "ps -a --filter network=net-2", "ps -a --filter publish=80", "ps -a --filter status=exited",
-    "stats --no-stream", "stats --history 5m", "logs load-0", "diff load-1",
-    "container prune", "container updates",
-    "images", "images app7", "images --filter label=tier=3", "images --filter reference=app1*",
-    "images --filter dangling=true", "images --filter before=app7:1",
-    "image find module_77.py", "image find *e_7777.py", "image find sha256:0123456789ab",
-    "image prune", "image prune -a", "image prune --keep 3", "image fsck --quick",
-    "system df", "system df -v", "system prune -a", "build cache", "build prune -a",
-    "volume ls", "volume ls --filter dangling=true", "volume prune -a",
-    "network ls", "network prune", "trash ls", "info",
-    "events --since 1h --until 0s",
-)  # fmt: skip
-"""What only looks at all there is; a removal is planned, and nobody says yes to it."""
-EACH = (
-    ("container inspect", "ps -aq"), ("image inspect", "images -q"),
-    ("volume inspect", "volume ls -q"), ("network inspect", "network ls -q"),
-)  # fmt: skip
-"""Commands that are given all names, and what tells them."""
-ONE = (
-    "container inspect load-7", "container command load-7", "port load-5", "logs -n 10 load-0",
-    "top load-7", "diff load-7", "stats --no-stream load-7", "stats --history 5m load-7",
-    "exec load-7 true", "restart -t 0 load-7", "restart -t 0 load-5",
-    "run --rm --network none starter true", "run --rm starter true",
-    "run --rm --network net-2 starter true", "run --rm -p 127.0.0.1::80 starter true",
-    "run --rm --network none -v volume-7:/data starter true",
-    "image inspect app7:1", "history app7:1", "image files app7:1", "image check app7:1",
-    "image hints app7:1", "image diff app7:1 app8:1",
-    "container export -o /dev/null load-7", "inspect load-7",
-    "image save -o /dev/null starter", "volume inspect volume-7", "network inspect net-2",
-    "volume export -o /dev/null volume-7", "registry ls", "sync ls", "system config",
-    "doctor", "unit show",
-)  # fmt: skip
-"""Commands about one thing: what else there is shall not matter."""
+RULES = """
+[[sync]]
+name = "one"
+from = "store:app7"
+to = "{registry}/mirror"
+[[sync]]
+name = "all"
+from = "store:app1*"
+to = "{registry}/other"
+"""
 
 
 def load(host: BenchHost, rounds: int) -> Growths:
@@ -87,6 +64,8 @@ def load(host: BenchHost, rounds: int) -> Growths:
     rounds = max(3, rounds // 4)
     places = [host.work / "load-small", host.work / "load-large"]
     with filled(places[0], ALL.part(SHARE)), filled(places[1], ALL):
+        for place in places:
+            _prepare(host, place)
         nothing = _compare(rounds, _command(host, places[0], "version"))[0].processor
         rows = [
             _growth(name, _compare(rounds, *(work(place) for place in places)), most, without)
@@ -106,18 +85,27 @@ def load(host: BenchHost, rounds: int) -> Growths:
 
 def _works(host: BenchHost, nothing: float) -> Iterator[tuple[str, Work, float, float]]:
     """Yield what is measured: its name, itself, how it may grow, and what of it is no work."""
-    for words in COMMANDS:
-        yield f"`{words}`", _worded(host, words), GROWTH, nothing
+    for words in MANY:
+        yield _shown(words), _worded(host, words), GROWTH, nothing
     for words, names in EACH:
-        yield f"`{words} $({names})`", _worded(host, words, names), GROWTH, 2 * nothing
+        yield f"`{words} $({names})`", _worded(host, words, names=names), GROWTH, 2 * nothing
     for words in ONE:
-        yield f"`{words}`", _worded(host, words), GROWTH_OF_ONE, nothing
-    yield "`tag` and `rmi` of a name", lambda place: _tag(host, place), GROWTH_OF_ONE, 2 * nothing
+        yield _shown(words), _worded(host, words), GROWTH_OF_ONE, nothing
+    for lines in AND_BACK:
+        yield _shown(*lines), _worded(host, *lines), GROWTH_OF_ONE, len(lines) * nothing
     yield "a name completed", _complete, GROWTH, 0
 
 
-def _worded(host: BenchHost, words: str, names: str = "") -> Work:
-    return lambda place: _command(host, place, words, names)
+def _shown(*lines: str) -> str:
+    return f"`{'; '.join(lines).format(registry='REGISTRY', place='DIR')}`"
+
+
+def _worded(host: BenchHost, *lines: str, names: str = "") -> Work:
+    def work(place: Path) -> Callable[[], object]:
+        asked = [_command(host, place, words, names) for words in lines]
+        return lambda: [once() for once in asked]
+
+    return work
 
 
 class Taken(Record):
@@ -151,7 +139,8 @@ def _processor() -> float:
 
 
 def _command(host: BenchHost, place: Path, words: str, names: str = "") -> Callable[[], object]:
-    argv, env = host.limpet(*words.split()), host.limpet_env(place)
+    words = words.format(registry=host.registry.host, place=place)
+    argv, env = host.limpet(*words.split()), _env(host, place)
 
     def once() -> None:
         more = run(host.limpet(*names.split()), env).split() if names else []
@@ -166,14 +155,16 @@ def _command(host: BenchHost, place: Path, words: str, names: str = "") -> Calla
     return once
 
 
-def _tag(host: BenchHost, place: Path) -> Callable[[], object]:
-    env = host.limpet_env(place)
+def _env(host: BenchHost, place: Path) -> dict[str, str]:
+    return {**host.limpet_env(place), "LIMPET_CONFIG": str(place / "config.toml")}
 
-    def once() -> None:
-        run(host.limpet("tag", "app7:1", "more:1"), env)
-        run(host.limpet("rmi", "more:1"), env)
 
-    return once
+def _prepare(host: BenchHost, place: Path) -> None:
+    """Write what commands are given: rules of sync, and a context for a build."""
+    (place / "config.toml").write_text(RULES.format(registry=host.registry.host))
+    (place / "context").mkdir()
+    (place / "context/Dockerfile").write_text("FROM starter\nCOPY file /file\n")
+    (place / "context/file").write_text("of the context\n")
 
 
 def _complete(place: Path) -> Callable[[], object]:
@@ -195,7 +186,7 @@ def _app(host: BenchHost, *places: Path) -> tuple[list[Growth], tuple[Figure, ..
     """Open each table of the app on both hosts, move, sort and filter there."""
     taken: list[dict[str, float]] = []
     for place in places:
-        with line(host.limpet(), host.limpet_env(place)) as program:
+        with line(host.limpet(), _env(host, place)) as program:
             found = {"first rows": program.until(rb"app\d+")}
             program.drain(3)
             for name, keys, row in SCREENS:
