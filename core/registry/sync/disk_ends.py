@@ -67,7 +67,9 @@ class DiskEnd:
 
     def manifest(self, repository: str, reference: str) -> Found:
         """Return content, media type and digest."""
-        digest, media_type = self.names().get(f"{repository}:{reference}", (reference, ""))
+        digest, media_type = reference, ""
+        if not is_digest(reference):  # all names are read for a name alone
+            digest, media_type = self.names().get(f"{repository}:{reference}", ("", ""))
         if not is_digest(digest):
             shown = self.show(repository, reference)
             raise NotFound(f"{shown} is not there", subject=shown)

@@ -53,6 +53,15 @@ class StoreEnd(DiskEnd):
             return found
         return [name for name in found if fnmatch.fnmatchcase(_familiar(name), self._pattern)]
 
+    def tags(self, repository: str) -> list[str]:
+        """Return a repository's tags."""
+        rows = self.store.database.query(
+            "SELECT substr(name, length(?1) + 2) FROM tags "
+            "WHERE name > ?1 || ':' AND name < ?1 || ';' AND instr(name, '@') = 0 ORDER BY name",
+            (repository,),
+        )
+        return [tag for (tag,) in rows if "/" not in tag]  # a port is no tag
+
     def names(self) -> dict[str, tuple[str, str]]:
         """Return digest and media type by canonical name."""
         rows = self.store.database.query(
