@@ -41,7 +41,7 @@ SCREENS = (
     ("statistics", b":go stats\r", rb"load-\d"), ("build cache", b":go cache\r", rb"make \d"),
     ("trash", b":go trash\r", rb"gone\d"), ("updates", b":go updates\r", rb"load-\d"),
     ("sync", b":go sync\r", rb"store:app"), ("doctor", b":go doctor\r", rb"kernel"),
-    ("jobs", b":jobs\r", rb"no jobs"),
+    ("jobs", b":jobs\r", rb"JOB"),
 )  # fmt: skip
 """Tables of the app: the keys that lead there, and what is in rows that are not there before."""
 PAINTED = ", a key"
@@ -50,7 +50,7 @@ HOME, PAGE_UP, PAGE_DOWN = b"\x1b[H", b"\x1b[5~", b"\x1b[6~"
 RULES = """
 [[sync]]
 name = "one"
-from = "store:app7"
+from = "store:*starter"
 to = "{registry}/mirror"
 [[sync]]
 name = "all"
