@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.config import Config
 from core.containers.configuration.options import ContainerOptions
+from core.containers.state import read_state
 from core.containers.supervision.launcher import Launcher
 from core.engine import Engine
 from core.paths import Paths
@@ -50,6 +51,13 @@ def spawner(paths: Paths) -> int:
     """Return the process that forks the monitors of some directories."""
     until(lambda: spawners(paths))
     return spawners(paths)[0]
+
+
+def parted(paths: Paths, container: str) -> int:
+    """Return the spawner once it is another process than the monitor of the first container."""
+    monitor = read_state(paths.container(container)).monitor
+    until(lambda: spawner(paths) != monitor)
+    return spawner(paths)
 
 
 def spawners(paths: Paths) -> list[int]:

@@ -110,7 +110,7 @@ def take_back(network: Network, container_id: str) -> None:
 
     dirs = cgroups.make_cgroup(container_id, {})["dirs"]
     cgroups.kill(dirs)
-    cgroups.remove(dirs)
+    cgroups.remove_all(dirs)
     network.withdraw(container_id, "", ())
 
 

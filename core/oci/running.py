@@ -59,7 +59,7 @@ def destroy(runtime: Runtime, container: Container) -> None:
         kill_first(container)
     cgroups.kill(dirs)
     scope.stop(container.facts["cgroup"].get("scope", ""))
-    cgroups.remove(dirs)
+    cgroups.remove_all(dirs)
     spec = container.spec()
     container.remove()
     try:

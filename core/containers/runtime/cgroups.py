@@ -241,13 +241,15 @@ def join(cgroup: dict[str, Any]) -> None:
         raise last
 
 
-def remove(dirs: tuple[str, ...] | list[str]) -> None:
-    """Remove the directories, waiting up to half a second for dying processes to leave.
-
-    Those that the container made inside its own go first, the parent of all goes with the last.
-    """
-    _remove(dirs)
+def remove_all(dirs: tuple[str, ...] | list[str]) -> None:
+    """Remove the directories, and the parent of all with the last: for whom no spawner does it."""
+    remove(dirs)
     remove_parents(dirs)
+
+
+def leave() -> None:
+    """Remove the parents of all containers' cgroups, unless there is one: no more is to come."""
+    remove_parents(make_cgroup("any", {})["dirs"])
 
 
 def remove_parents(dirs: tuple[str, ...] | list[str]) -> None:
@@ -262,7 +264,11 @@ def remove_parents(dirs: tuple[str, ...] | list[str]) -> None:
             above = os.path.dirname(above)
 
 
-def _remove(dirs: tuple[str, ...] | list[str]) -> None:
+def remove(dirs: tuple[str, ...] | list[str]) -> None:
+    """Remove the directories, waiting up to half a second for dying processes to leave.
+
+    Those that the container made inside its own go first.
+    """
     for folder in dirs:
         for attempt in range(REMOVE_TRIES):
             try:
@@ -271,7 +277,7 @@ def _remove(dirs: tuple[str, ...] | list[str]) -> None:
                 if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
                     break
                 if attempt == 0:
-                    _remove(_inner(folder))
+                    remove(_inner(folder))
                 else:
                     time.sleep(0.01)
             else:

@@ -37,6 +37,11 @@ def prepare() -> None:
     _noted[:] = [memoryview(mmap.mmap(-1, 2 * 8 * PLACE)).cast("Q")]
 
 
+def forget() -> None:
+    """Let what this process forks from now on neither note nor take."""
+    _noted.clear()
+
+
 def take(kind: int) -> None:
     """Copy what others of the kind have written to."""
     if not _noted or kind < 0:

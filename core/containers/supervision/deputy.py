@@ -61,6 +61,11 @@ class Deputy:
         self._pid = pid
         self._channel = channel
         self._ended = ended
+        self._values: Any = None
+        self._fds: list[int] = []
+        self._count = -1
+        self.has_ended = False
+        """Without having handed anything over."""
 
     def fileno(self) -> int:
         """Return the descriptor by which it is heard."""
@@ -74,24 +79,29 @@ class Deputy:
         poll = select.poll()
         poll.register(terminated, select.POLLIN)
         poll.register(self._channel.fileno(), select.POLLIN)
-        count, values = -1, None
-        fds: list[int] = []
-        while len(fds) != count:
-            if poll.poll()[0][0] == terminated:
-                os.read(terminated, process.SIGNAL_INFO_BYTES)
-                os.kill(self._pid, _signal.SIGTERM)  # not reaped yet, so it is still this one
-                continue
-            received = request.receive(self._channel)
-            if received is None:
+        while len(self._fds) != self._count:
+            self.hear(poll.poll()[0][0])
+            if self.has_ended:
                 return None
-            message, more = received
-            if isinstance(message, int):
-                request.send(self._channel, self._wait(message))
-                continue
-            if message is not None:
-                (values, count), fds = message, []  # instead of what did not come about
-            fds += more
-        return values, fds
+        return self._values, self._fds
+
+    def hear(self, fd: int) -> None:
+        """Do what is to be done as there is something to read: of it, or else of the signalfd."""
+        if fd != self._channel.fileno():
+            os.read(fd, process.SIGNAL_INFO_BYTES)
+            os.kill(self._pid, _signal.SIGTERM)  # not reaped yet, so it is still this one
+            return
+        received = request.receive(self._channel)
+        if received is None:
+            self.has_ended = True
+            return
+        message, more = received
+        if isinstance(message, int):
+            request.send(self._channel, self._wait(message))
+            return
+        if message is not None:
+            (self._values, self._count), self._fds = message, []  # for what did not come about
+        self._fds += more
 
     def _wait(self, pid: int) -> int:
         if pid in self._ended:
@@ -103,8 +113,12 @@ class Deputy:
 
     def dismiss(self) -> None:
         """Let it end: what it had is taken over."""
-        self._channel.close()
+        self.leave()
         os.waitpid(self._pid, 0)
+
+    def leave(self) -> None:
+        """Hear it no more: this process is not its monitor."""
+        self._channel.close()
 
 
 def reap(pid: int, ended: dict[int, int]) -> None:

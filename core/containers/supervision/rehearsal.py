@@ -50,7 +50,8 @@ def _play(directory: str) -> None:
         _hand_over(forked, directory)
     quiet, other = os.pipe()
     handed = forked.attend(quiet)
-    assert handed is not None
+    if handed is None:
+        raise ChildProcessError("somebody killed it")
     played = watch.Watch(*handed, quiet)
     forked.dismiss()
     played.run()

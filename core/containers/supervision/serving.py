@@ -1,4 +1,4 @@
-"""What a fork of the spawner does: it becomes a container's monitor, or the parent of an exec.
+"""What a fork of the spawner does: be a container's monitor, or its deputy, or an exec's parent.
 
 Every page of memory that a monitor writes to is one which it no longer shares.  Hence nothing
 is imported here, and what can be done once is done by the spawner.
@@ -34,15 +34,24 @@ TAKEN = b"t"
 
 
 def serve(kind: bytes, door: int, life: int, terminated: int) -> NoReturn:
-    """Take one request, of that kind, from the socket `door` and become what it asks for.
+    """Be what the front end at the socket `door` wants, which has said of which kind that is.
 
-    What it will start is forked ahead, and waits for its plan.  `life` is open as long as
-    this process, `terminated` is a signalfd of SIGTERM.
+    `life` is open as long as this process, `terminated` is a signalfd of SIGTERM.
     """
     os.setsid()
     principal = deputy.fork({}) if kind == MONITOR else None
     if isinstance(principal, deputy.Deputy):
         watch.keep(principal, life, terminated, monitor.go_on)
+    take(kind, door, life, terminated, principal)
+
+
+def take(
+    kind: bytes, door: int, life: int, terminated: int, principal: deputy.Principal | None = None
+) -> NoReturn:
+    """Take one request from the socket `door`, for `principal` if that is a monitor, and do it.
+
+    What it will start is forked ahead, and waits for its plan.
+    """
     of_principal = (principal.fileno(),) if principal is not None else ()
     child.keep_only((door, life, terminated, *of_principal))
     channel = _socket.socket(fileno=door)

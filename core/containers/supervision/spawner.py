@@ -5,6 +5,10 @@ connects and says what kind of thing it will want gets a fork, which makes ready
 and waits for its request: this process reads none itself, so nothing of one container is in the
 memory of the next.  It keeps no
 descriptor but its socket and the ends of pipes by which it sees those it forked end.
+
+The process that has loaded all this becomes the monitor of the first container, and forks the
+spawner when somebody else wants one, or that container has run for a moment: so they share
+what they have made ready by then.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
+
+    from core.containers.supervision.deputy import Deputy
 
     Serve = Callable[[bytes, int, int], NoReturn]
 
@@ -39,8 +45,8 @@ NEVER = float("inf")
 def main(path: str, first: _socket.socket) -> None:
     """Serve `first` and whoever connects to `path`, until all that came of it ended."""
     # Loaded here once, not in every fork.
-    from core.containers.runtime import plan
-    from core.containers.supervision import child, serving, surroundings
+    from core.containers.runtime import cgroups, plan
+    from core.containers.supervision import child, monitor, serving, surroundings, watch
     from core.linux import process
 
     if plan.this_host().rootless:
@@ -59,21 +65,106 @@ def main(path: str, first: _socket.socket) -> None:
     def serve(kind: bytes, door: int, life: int) -> NoReturn:
         serving.serve(kind, door, life, terminated)
 
-    _fork(os.read(first.fileno(), MAX_KIND), first.detach(), serve, alive)
+    kind, at_work = os.read(first.fileno(), MAX_KIND), None
+    read = life = -1
+    if kind == serving.MONITOR:
+        read, life = os.pipe()
+        at_work = _fork_deputy(first, life, terminated)
+    else:
+        _fork(kind, first.detach(), serve, alive)
     surroundings.note_code()
     try:
         listener = _listen(path)
     except OSError:  # a full /run: this one front end is served all the same
+        if at_work is not None:
+            os.close(read)
+            watch.keep(at_work, life, terminated, monitor.go_on)
         os.wait()
         return
     inode = os.stat(path).st_ino
-    _serve_all(listener, alive, serve, lambda: _rehearse(path))
+    if at_work is None or _part(at_work, life, terminated, listener, path):
+        if at_work is not None:
+            os.close(life)
+            alive[read] = 0
+        _serve_all(listener, alive, serve, path, prepared=at_work is not None)
     try:
         if os.stat(path).st_ino == inode:
             os.unlink(path)
     except FileNotFoundError:
         pass
+    cgroups.leave()
     # Who has connected meanwhile sees the end, and starts another.
+
+
+def _fork_deputy(first: _socket.socket, life: int, terminated: int) -> Deputy:
+    """Let a deputy of this process, which is a monitor now, do what the first front end wants."""
+    from core.containers.supervision import deputy, serving
+
+    forked = deputy.fork({})
+    if isinstance(forked, deputy.Principal):
+        try:
+            serving.take(serving.MONITOR, first.detach(), life, terminated, forked)
+        finally:
+            os._exit(1)
+    first.close()
+    return forked
+
+
+def _part(at_work: Deputy, life: int, terminated: int, listener: _socket.socket, path: str) -> bool:
+    """Be the first container's monitor until there is to be a spawner, then both.
+
+    True in the spawner; the monitor does not return.  False when that has ended, and nobody
+    wants a spawner.
+    """
+    from core.containers.runtime import copies
+    from core.containers.supervision import monitor, watch
+    from core.linux import process
+
+    _attend(at_work, terminated, listener)
+    if at_work.has_ended and not _is_wanted(listener):
+        return False
+    _rehearse(path)
+    try:
+        is_monitor = process.clone_parent() != 0
+    except OSError:
+        is_monitor = True  # a full host: the next front end starts a spawner
+    if is_monitor:
+        _name_monitor()
+        copies.forget()  # what starts containers from now on is forked by the other
+        watch.keep(at_work, life, terminated, monitor.go_on)
+    os.setsid()
+    process.set_title(f"limpet: spawner at {path}")
+    at_work.leave()
+    return True
+
+
+def _name_monitor() -> None:
+    from core.linux import process
+
+    try:
+        process.set_title("limpet: monitor")  # its deputy will say of which container
+    except OSError:
+        pass  # a full host
+
+
+def _attend(at_work: Deputy, terminated: int, listener: _socket.socket) -> None:
+    """Attend a deputy until it has ended, or there is to be a spawner."""
+    poll, until = select.poll(), time.monotonic() + ALONE_MS / 1000
+    for fd in (at_work.fileno(), terminated, listener.fileno()):
+        poll.register(fd, select.POLLIN)
+    while not at_work.has_ended and (left := until - time.monotonic()) > 0:
+        for fd, _ in poll.poll(int(left * 1000) + 1):
+            if fd == listener.fileno():
+                poll.unregister(fd)
+                until = min(until, time.monotonic() + GIVE_WAY_S)
+            else:
+                at_work.hear(fd)
+
+
+def _is_wanted(listener: _socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(listener.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _enter_own_cgroup() -> None:
@@ -117,14 +208,14 @@ def _rehearse(path: str) -> None:
 
 
 def _serve_all(
-    listener: _socket.socket, alive: dict[int, int], serve: Serve, prepare: Callable[[], None]
+    listener: _socket.socket, alive: dict[int, int], serve: Serve, path: str, *, prepared: bool
 ) -> None:
     """Fork for each connection until there is none and every fork has ended.
 
-    `alive` has the first, as `_fork` notes it.  `prepare` is called when that has been let
-    alone, but before there is a second.
+    `alive` has the first, as `_fork` notes it.  Before there is a second, all is made ready,
+    when the first has been let alone; with `prepared`, that is so already.
     """
-    poll, prepared = select.poll(), False
+    poll = select.poll()
     poll.register(listener.fileno(), select.POLLIN)
     for fd in alive:
         poll.register(fd, 0)  # no more than hang-ups
@@ -145,10 +236,11 @@ def _serve_all(
             else:
                 poll.unregister(fd)
                 os.close(fd)
-                os.waitpid(alive.pop(fd), 0)
+                if pid := alive.pop(fd):
+                    os.waitpid(pid, 0)
         due = [door for door, (when, _) in doors.items() if when <= time.monotonic()]
         if not prepared and (due or not ready):
-            prepare()
+            _rehearse(path)
             prepared = True
         for door in due:
             poll.unregister(door)
@@ -173,7 +265,7 @@ def _left_ms(doors: dict[int, tuple[float, bytes]]) -> int:
 def _fork(kind: bytes, door: int, serve: Serve, alive: dict[int, int]) -> int:
     """Fork for a connection; returns the pipe that hangs up when the fork has ended.
 
-    That goes into `alive` with its PID.
+    That goes into `alive` with its PID, which is 0 there for who is not this one's child.
     """
     read, write = os.pipe()
     alive[read] = os.fork()

@@ -12,6 +12,7 @@ import select
 import time
 
 from core.containers.log.writer import open_log
+from core.containers.runtime import cgroups
 from core.containers.supervision import child, deputy, protocol
 from core.containers.supervision.samples import FILE, Sampler
 from core.linux import process
@@ -30,8 +31,9 @@ BOOK, LISTENER, PIDFD = range(3)
 def keep(at_work: deputy.Deputy, life: int, terminated: int, go_on: GoOn) -> NoReturn:
     """Be the monitor of one container, and watch over it whenever its deputy has settled it.
 
-    What is to be done then is done by `go_on` in another deputy.  `life` and `terminated`, a
-    signalfd of SIGTERM, are the descriptors that stay open as long as this process.
+    What is to be done then is done by `go_on` in another deputy.  `life`, a pipe that the
+    spawner reads, and `terminated`, a signalfd of SIGTERM, are the descriptors that stay open as
+    long as this process.
     """
     ended: dict[int, int] = {}
     try:
@@ -39,6 +41,7 @@ def keep(at_work: deputy.Deputy, life: int, terminated: int, go_on: GoOn) -> NoR
             child.keep_three(at_work.fileno(), life, terminated)
             handed = at_work.attend(terminated)
             if handed is None:
+                _leave(life)
                 os._exit(0)  # the container ends with us, if it has not
             watch = Watch(*handed, terminated)
             at_work.dismiss()
@@ -52,6 +55,14 @@ def keep(at_work: deputy.Deputy, life: int, terminated: int, go_on: GoOn) -> NoR
             del watch
     finally:
         os._exit(1)
+
+
+def _leave(life: int) -> None:
+    """Do at the end what the spawner would do at its end, had nobody killed it."""
+    poll = select.poll()
+    poll.register(life, 0)  # nobody reads it any more: an error
+    if poll.poll(0):
+        cgroups.leave()
 
 
 class Watch:

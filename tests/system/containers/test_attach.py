@@ -21,7 +21,7 @@ from core.containers.supervision import protocol
 from core.engine import Engine
 from core.errors import Conflict, HostError, RunError
 from core.paths import Paths
-from tests.containers import Terminal, make_engine, options, reap, run, shell, spawners, until
+from tests.containers import Terminal, make_engine, options, parted, reap, run, shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -235,6 +235,7 @@ def test_an_exec_ends_with_the_container(containers: Containers) -> None:
 def test_an_exec_in_what_has_just_ended_says_so(containers: Containers, paths: Paths) -> None:
     container = containers.create(shell("exec sleep 1000"))
     containers.start(container)
+    parted(paths, container)
     found = read_state(paths.container(container))
     os.kill(found.monitor, signal.SIGSTOP)  # so that it reaps nobody
     try:
@@ -357,8 +358,7 @@ def test_a_monitor_knows_nothing_of_another_container(threaded: Containers, path
 def test_a_killed_spawner_is_started_again(threaded: Containers, paths: Paths) -> None:
     container = threaded.create(shell("exec sleep 1000"))
     threaded.start(container)
-    for spawner in spawners(paths):
-        os.kill(spawner, signal.SIGKILL)
+    os.kill(parted(paths, container), signal.SIGKILL)
     other = threaded.create(shell("exec sleep 1000"))
     threaded.start(other)
     assert [info.state for info in threaded.list()] == ["running", "running"]

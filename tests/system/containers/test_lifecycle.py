@@ -276,6 +276,8 @@ def test_a_session_keeps_its_spawner(paths: Paths) -> None:
     """Also when a container ends while the spawner prepares for more of them."""
     engine = make_engine(paths, "spawner")
     container = engine.containers.create(options("true"))
+    engine.containers.start(container)  # whose monitor becomes two processes
+    assert engine.containers.wait(container) == 0
     served = set()
     for _ in range(4):
         engine.containers.start(container)

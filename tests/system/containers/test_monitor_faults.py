@@ -23,7 +23,7 @@ from core.network.attachment import veth
 from core.network.network import Network
 from core.network.ports import publishing
 from core.paths import Paths
-from tests.containers import make_engine, shell, spawner, spawners, until
+from tests.containers import make_engine, parted, shell, spawner, spawners, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -246,6 +246,25 @@ def test_the_front_end_is_killed_while_it_starts_a_container(
     in_a_front_end(paths, lambda containers: containers.start(container))
     monkeypatch.undo()
     check(left, container)
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["idle", "in-use"])
+def test_no_cgroup_stays_where_the_spawner_is_killed(paths: Paths, *, in_use: bool) -> None:
+    engine = make_engine(paths, "spawner")
+    parents = set(map(os.path.dirname, cgroups.make_cgroup("any", {})["dirs"]))
+    container = make(engine)
+    engine.containers.start(container)
+    victim = parted(paths, container)
+    if in_use:
+        os.kill(victim, signal.SIGKILL)
+    engine.containers.stop(container, 1)
+    assert any(map(os.path.exists, parents)) or in_use
+    if not in_use:
+        os.kill(victim, signal.SIGKILL)
+    engine.containers.rm(container)
+    engine.network.teardown()
+    engine.close()
+    until(lambda: not any(map(os.path.exists, parents)))
 
 
 @named(STOP)

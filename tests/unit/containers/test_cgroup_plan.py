@@ -105,9 +105,10 @@ def test_the_parent_goes_with_the_last(layout: str, root: Path) -> None:
     one, two = (cgroups.make_cgroup(name, {}) for name in ("one", "two"))
     cgroups.create(one)
     cgroups.create(two)
-    cgroups.remove(one["dirs"])
+    cgroups.remove_all(one["dirs"])
     assert os.path.isdir(two["dirs"][0])
     cgroups.remove(two["dirs"])
+    cgroups.leave()
     assert not any("limpet" in names for _, names, _ in os.walk(root))
 
 
@@ -120,7 +121,7 @@ def test_a_start_finds_its_cgroup_while_others_end(root: Path) -> None:
         warnings: list[str] = []
         for _ in range(500):
             warnings += cgroups.create(made)
-            cgroups.remove(made["dirs"])
+            cgroups.remove_all(made["dirs"])
         return warnings
 
     with ThreadPoolExecutor() as threads:
