@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KILLED, RESTARTED = 137, 255
 """Exit codes of containers whose real one nobody saw; docker gives the same."""
+LAST_MOMENT_S = 2.0
+"""So long a busy host may take to end what it has killed."""
 
 
 def current_state(paths: Paths, network: Network, container_id: str) -> State:
@@ -50,10 +52,11 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
     if same_boot:
         from core.containers.runtime import cgroups
 
+        await_group(found.monitor, found.monitor_ticks)
         if state.is_process(found.pid, found.ticks):
             _kill(found.pid, found.ticks)
         cgroups.kill(found.cgroup)
-        cgroups.remove(found.cgroup)
+        cgroups.remove_all(found.cgroup)
         network.withdraw(container_id, found.table, found.ports)
     _remove_socket(paths.container_run(container_id))
     repaired = found.replace(
@@ -76,6 +79,41 @@ def locked_state(paths: Paths, network: Network, container_id: str) -> State:
     return repaired
 
 
+def await_group(monitor: int, ticks: int) -> None:
+    """Wait until what a monitor has forked for itself ends with it, if that is dead.
+
+    The kernel kills its deputy then, which has the published ports a moment longer.  `ticks`:
+    when the monitor was started.
+    """
+    if monitor <= 0 or state.start_ticks(monitor) not in (0, ticks):
+        return  # another process has its number: none of its group is left
+    deadline = time.monotonic() + LAST_MOMENT_S
+    while _is_there(monitor) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _is_there(group: int) -> bool:
+    """Return whether a process of a process group has not ended."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # of another user, as pasta may be
+    # Also those count there that nobody has reaped yet, for which some never care.
+    return any(_is_in(int(name), group) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _is_in(pid: int, group: int) -> bool:
+    try:
+        if os.getpgid(pid) != group:
+            return False
+    except ProcessLookupError:
+        return False
+    found = state.process_stat(pid)
+    return found is not None and found[0] not in "ZX"
+
+
 def failed_start(
     network: Network, container_id: str, spec: dict[str, Any], prepared: dict[str, Any]
 ) -> None:
@@ -84,7 +122,7 @@ def failed_start(
 
     found = plan.make_cgroup(spec, container_id)["dirs"]
     cgroups.kill(found)
-    cgroups.remove(found)
+    cgroups.remove_all(found)
     network.withdraw(container_id, prepared.get("table", ""), prepared["ports"])
 
 
