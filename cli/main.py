@@ -229,6 +229,8 @@ def _app(*, read_only: bool) -> int:
         return _app_in_browser(read_only=read_only)
     if not (os.isatty(0) and os.isatty(1)):
         raise UsageError("the app needs a terminal", hint="limpet help lists the commands")
+    if os.environ.get("TERM") == "dumb":  # which moves no cursor, and has no screen
+        return _shell((), read_only=read_only)
     from core.engine import open_engine
     from tui import opening
 

@@ -74,6 +74,15 @@ def test_every_terminal_shows_and_answers(term: str, env: dict[str, str]) -> Non
         assert terminal.wait() == 0
 
 
+def test_a_terminal_without_a_screen_has_the_prompt(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env={**env, "TERM": "dumb"}) as terminal:
+        terminal.type("version\n")
+        terminal.until(r"limpet 0\.")
+        assert b"\x1b" not in terminal.output
+        terminal.keys("ctrl-d")
+        assert terminal.wait() == 0
+
+
 def test_the_app_goes_on_after_what_is_no_text(env: dict[str, str]) -> None:
     with Terminal([LIMPET], env=env) as terminal:
         terminal.until(TABLES)
