@@ -253,6 +253,18 @@ async def test_a_line_of_several_stops_at_the_first_failure(
         await until(pilot, lambda: "= version && nosuch" in screen_text(app))
 
 
+@pytest.mark.parametrize("line", ["go it's", "containers 'x"])
+async def test_a_quote_that_is_not_closed_ends_the_line_only(
+    make_app: Callable[..., LimpetApp], line: str
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit(line)
+        await until(pilot, lambda: "is not closed" in session(app))
+        app.submit("version")
+        await until(pilot, lambda: "limpet 0." in session(app))
+
+
 async def test_the_bar_grows_into_several_lines(make_app: Callable[..., LimpetApp]) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -80,13 +80,20 @@ class Session:
         for place, step in enumerate(steps):
             if not (well or step.anyway):
                 continue
-            if carry_out(self._app, step.line):
-                well = True
-                continue
+            wrong: Error | None = None
+            try:
+                if carry_out(self._app, step.line):
+                    well = True
+                    continue
+            except Error as error:
+                wrong = error
             number = self._output.begin(step.line)
             self._next[number] = steps[place + 1 :]
             self._dashboard.show_pane()
-            self._run(number, step.line)
+            if wrong is None:
+                self._run(number, step.line)
+            else:
+                self._fail(number, wrong)
             return
 
     def _run(self, number: int, line: str) -> None:
