@@ -65,30 +65,32 @@ def written_bytes(upper: str) -> int:
         return 0
     try:
         while todo:
-            path = todo.pop()
-            try:
-                here = openat2(
-                    top, path, os.O_RDONLY | os.O_DIRECTORY, 0,
-                    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-                )  # fmt: skip
-            except OSError:
-                continue
-            try:
-                with os.scandir(here) as entries:
-                    for entry in entries:
-                        facts = entry.stat(follow_symlinks=False)
-                        if stat.S_ISDIR(facts.st_mode):
-                            todo.append(f"{path}/{entry.name}")
-                        elif facts.st_nlink == 1 or facts.st_ino not in seen:
-                            seen.add(facts.st_ino)
-                            total += facts.st_size
-            except OSError:
-                continue
-            finally:
-                os.close(here)
+            for path, facts in _entries(top, todo.pop()):
+                if stat.S_ISDIR(facts.st_mode):
+                    todo.append(path)
+                elif facts.st_nlink == 1 or facts.st_ino not in seen:
+                    seen.add(facts.st_ino)
+                    total += facts.st_size
     finally:
         os.close(top)
     return total
+
+
+def _entries(top: int, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield what is in a directory below `top`, as far as it can be looked at."""
+    beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+    try:
+        here = openat2(top, path, os.O_RDONLY | os.O_DIRECTORY, 0, beneath)
+    except OSError:
+        return
+    try:
+        with os.scandir(here) as entries:
+            for entry in entries:
+                yield f"{path}/{entry.name}", entry.stat(follow_symlinks=False)
+    except OSError:
+        return
+    finally:
+        os.close(here)
 
 
 class _Layer:
