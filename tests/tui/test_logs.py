@@ -246,3 +246,17 @@ async def test_a_log_without_lines_says_so() -> None:
     async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: screen.is_current)
         await until(pilot, lambda: "nothing was printed yet" in "".join(shown(screen)))
+
+
+@pytest.mark.parametrize(
+    ("unstarted", "head", "words"),
+    [(False, " ended", "it printed nothing"), (True, " not started", "it was never started")],
+)
+async def test_an_ended_log_without_lines_says_why(unstarted: bool, head: str, words: str) -> None:
+    feed = Feed()
+    screen = LogsScreen("web-1", feed, unstarted=lambda: unstarted)
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "nothing was printed yet" in "".join(shown(screen)))
+        feed.queue.put(None)
+        await until(pilot, lambda: head in edge(screen, "head"))
+        assert words in shown(screen)[1]

@@ -51,10 +51,14 @@ SELECTING = (("j k", "more, less"), ("y", "copy"), ("esc", "end selecting"))
 class Reader:
     """Reads pieces of a log in a thread until told to stop."""
 
-    def __init__(self, source: Source, arrived: Callable[[], object]) -> None:
+    def __init__(
+        self, source: Source, arrived: Callable[[], object], unstarted: Callable[[], bool]
+    ) -> None:
         self.error: Exception | None = None
         self.ended = False
+        self.unstarted = False
         self._source = source
+        self._is_unstarted = unstarted
         self._arrived = arrived
         self._waiting: deque[Line] = deque()
         self._room = threading.Event()
@@ -73,6 +77,7 @@ class Reader:
                 if len(self._waiting) >= MOST_WAITING:
                     self._room.clear()
                     self._room.wait(1)
+            self.unstarted = self._is_unstarted()
         except Exception as error:  # noqa: BLE001 - shown on the screen
             self.error = error
         self.ended = True
@@ -111,6 +116,8 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     pieces, each line beginning with its RFC 3339 time, and ends soon after `stopped()` is
     true: `engine.containers.logs(…, follow=True, timestamps=True, stopped=stopped)`.  In merged
     logs each line has a name of `named` cells in front.  `max_bytes` is kept in memory.
+    `unstarted()` is asked in the thread once the log has ended: has it none because its
+    container was never started?
     """
 
     app: LimpetApp
@@ -140,12 +147,14 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
         *,
         named: int = 0,
         max_bytes: int = 32 << 20,
+        unstarted: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self._head = StatusLine(id="head")
         self._foot = Foot()
         self._title = title
         self._source = source
+        self._unstarted = unstarted
         self._calm = 0
         self._reader: Reader | None = None
         self._timer: Timer | None = None
@@ -161,7 +170,9 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     def on_mount(self) -> None:
         """Begin to read."""
         self._timer = self.set_interval(1 / FRAMES, self._frame, pause=True)
-        self._reader = Reader(self._source, lambda: self.post_message(self.Arrived()))
+        self._reader = Reader(
+            self._source, lambda: self.post_message(self.Arrived()), self._unstarted
+        )
         self._tell()
 
     def on_unmount(self) -> None:
@@ -194,7 +205,7 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     @on(LogView.Changed)
     def _tell(self) -> None:
         self._head.show(self._state(), self._facts())
-        self.view.empty = self._empty_words()
+        self.view.say_when_empty(self._empty_words())
         self._foot.offer(SELECTING if self.view.selecting else HINTS)
 
     @on(LogView.Missed)
@@ -204,6 +215,8 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     def _empty_words(self) -> str:
         if len(self.view.ring):
             return "no line passes; esc shows all again"
+        if self._reader and self._reader.unstarted:
+            return "it was never started, so it has printed nothing; s on its row starts it"
         ended = self._reader is not None and self._reader.ended
         return "it printed nothing" if ended else "nothing was printed yet"
 
@@ -215,7 +228,7 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
         if view.selecting:
             parts.append((" selecting", "accent"))
         elif reader and reader.ended:
-            parts.append((" ended", "dim"))
+            parts.append((" not started" if reader.unstarted else " ended", "dim"))
         elif view.following:
             rate = f" {view.rate:,} lines/s" if view.rate else ""
             parts.append((f" following{rate}", "good"))

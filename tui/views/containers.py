@@ -69,6 +69,15 @@ def layers(engine: Engine, container: str) -> Screen[None]:
     return LayersScreen(ContainerSource(engine, container))
 
 
+def _unstarted(engine: Engine, name: str) -> bool:
+    from core.errors import NotFound
+
+    try:
+        return str(engine.containers.inspect(name)["State"]["Status"]) == "created"
+    except NotFound:  # it was removed when it ended
+        return False
+
+
 def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:
     """Return the log of a container, or of several as one, followed."""
     from tui.screens.logs import LogsScreen
@@ -81,7 +90,13 @@ def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:
 
     max_bytes = engine.config["tui", "log_max_bytes"]
     if len(containers) == 1:
-        return LogsScreen(containers[0], source(containers[0]), max_bytes=max_bytes)
+        (name,) = containers
+        return LogsScreen(
+            name,
+            source(name),
+            max_bytes=max_bytes,
+            unstarted=lambda: _unstarted(engine, name),
+        )
     merged = MergedLog([(name, source(name)) for name in containers])
     title = ", ".join(containers)
     return LogsScreen(title, merged, named=merged.named, max_bytes=max_bytes)

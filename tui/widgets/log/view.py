@@ -78,8 +78,7 @@ class LogView(Wheel, Widget, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.ring = LogRing(max_bytes)
-        self.empty = ""
-        """What is said when there is no line to show."""
+        self._empty = ""
         self._tones = Tones(self)
         self._glyphs = glyphs()
         self.rows = LogRows(self.ring, self._tones)
@@ -206,9 +205,9 @@ class LogView(Wheel, Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Paint one row."""
         width, base = self.size.width, self.rich_style
-        if not self._window.shown and y == 1 and self.empty:
+        if not self._window.shown and y == 1 and self._empty:
             return Strip(
-                [Segment(f"  {self.empty}", base + self._tones["dim"])]
+                [Segment(f"  {self._empty}", base + self._tones["dim"])]
             ).adjust_cell_length(width, base)
         if y >= len(self._window.shown):
             return Strip.blank(width, base)
@@ -323,6 +322,12 @@ class LogView(Wheel, Widget, can_focus=True):
         if was:
             self.action_select()
         return was
+
+    def say_when_empty(self, words: str) -> None:
+        """Have `words` stand where no line is shown."""
+        if words != self._empty:
+            self._empty = words
+            self.refresh()
 
     def keep(self, wanted: str) -> None:
         """Show only lines that match; the empty filter shows all."""
