@@ -49,15 +49,27 @@ def make_engine(
 
 def spawner(paths: Paths) -> int:
     """Return the process that forks the monitors of some directories."""
-    until(lambda: spawners(paths))
-    return spawners(paths)[0]
+    found: list[int] = []
+
+    def is_there() -> bool:
+        found[:] = spawners(paths)
+        return bool(found)
+
+    until(is_there)
+    return found[0]
 
 
 def parted(paths: Paths, container: str) -> int:
     """Return the spawner once it is another process than the monitor of the first container."""
     monitor = read_state(paths.container(container)).monitor
-    until(lambda: spawner(paths) != monitor)
-    return spawner(paths)
+    found: list[int] = []
+
+    def has_parted() -> bool:
+        found[:] = [spawner(paths)]
+        return found != [monitor]
+
+    until(has_parted)
+    return found[0]
 
 
 def spawners(paths: Paths) -> list[int]:

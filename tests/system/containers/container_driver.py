@@ -125,7 +125,7 @@ def main() -> None:
     try:
         answers = run(made_of)
     finally:
-        cgroups.remove(cgroup["dirs"])
+        cgroups.remove_all(cgroup["dirs"])
     json.dump(answers, sys.stdout)
 
 
