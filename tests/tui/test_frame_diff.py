@@ -109,6 +109,22 @@ def test_lines_that_moved_are_not_sent_again(by: int) -> None:
     assert len(sent) < 40 + 110 * abs(by)
 
 
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_box_stays_while_the_lines_around_it_move(is_sent: bool) -> None:
+    console = Console(color_system="truecolor", force_terminal=True)
+    lines = [strip([(f"line {n}", STYLES[1])]) for n in range(TALL + 3)]
+    box = {y: strip([(f"box {y}", STYLES[2])]) for y in range(5, 9)}
+    whole, diffed = (pyte.Screen(WIDTH, TALL) for _ in range(2))
+    frame = Frame()
+    frame.resize(WIDTH, TALL)
+    for first in range(3):
+        shown = [box.get(y, lines[first + y]) for y in range(TALL)]
+        rows = [(0, y, [s]) for y, s in enumerate(shown) if is_sent or not first or y not in box]
+        pyte.Stream(diffed).feed(frame.update(rows, ColorSystem.TRUECOLOR))
+        pyte.Stream(whole).feed(full(shown, console))
+        assert cells(diffed) == cells(whole)
+
+
 @given(LINES, st.integers(0, WIDTH - 1))
 def test_an_update_that_changes_nothing_sends_nothing(
     parts: list[tuple[str, Style]], x: int

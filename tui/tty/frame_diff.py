@@ -88,7 +88,8 @@ class Frame:
         if scroll is None:
             return pieces
         moved = range(scroll.top, scroll.bottom)
-        whole = [(0, y, after.get(y, self._rows[y])) for y in moved]
+        # Copies: the rows themselves are about to move, and to be written to.
+        whole = [(0, y, after.get(y) or self._rows[y].copy()) for y in moved]
         if any(UNKNOWN in cells for _, _, cells in whole):
             return pieces
         pen.scroll(scroll)
