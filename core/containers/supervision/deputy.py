@@ -62,7 +62,8 @@ class Deputy:
         self._channel = channel
         self._ended = ended
         self._values: Any = None
-        self._fds: list[int] = []
+        self.fds: list[int] = []
+        """What it has handed over so far."""
         self._count = -1
         self.has_ended = False
         """Without having handed anything over."""
@@ -79,11 +80,11 @@ class Deputy:
         poll = select.poll()
         poll.register(terminated, select.POLLIN)
         poll.register(self._channel.fileno(), select.POLLIN)
-        while len(self._fds) != self._count:
+        while len(self.fds) != self._count:
             self.hear(poll.poll()[0][0])
             if self.has_ended:
                 return None
-        return self._values, self._fds
+        return self._values, self.fds
 
     def hear(self, fd: int) -> None:
         """Do what is to be done as there is something to read: of it, or else of the signalfd."""
@@ -100,8 +101,8 @@ class Deputy:
             request.send(self._channel, self._wait(message))
             return
         if message is not None:
-            (self._values, self._count), self._fds = message, []  # for what did not come about
-        self._fds += more
+            (self._values, self._count), self.fds = message, []  # for what did not come about
+        self.fds += more
 
     def _wait(self, pid: int) -> int:
         if pid in self._ended:

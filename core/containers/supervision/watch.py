@@ -38,7 +38,10 @@ def keep(at_work: deputy.Deputy, life: int, terminated: int, go_on: GoOn) -> NoR
     ended: dict[int, int] = {}
     try:
         while True:
-            child.keep_three(at_work.fileno(), life, terminated)
+            if at_work.fds:  # it has settled its container while this process made ready
+                child.keep_only((at_work.fileno(), life, terminated, *at_work.fds))
+            else:
+                child.keep_three(at_work.fileno(), life, terminated)
             handed = at_work.attend(terminated)
             if handed is None:
                 _leave(life)
