@@ -181,8 +181,13 @@ def test_waiting(env: dict[str, str]) -> None:
 
 def looks(process: subprocess.Popen[bytes]) -> bool:
     """Tell whether a limpet has come as far as its database."""
-    links = (os.readlink(link) for link in Path(f"/proc/{process.pid}/fd").iterdir())
-    return any(link.endswith("/limpet.db") for link in links)
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        try:
+            if os.readlink(link).endswith("/limpet.db"):
+                return True
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    return False
 
 
 def test_where_a_port_is(env: dict[str, str]) -> None:
