@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from tests.containers import until
 from tests.e2e.command_line import limpet
 
 TYPE_CHECKING = False
@@ -71,14 +72,12 @@ def test_a_policy_and_limits_reach_the_monitor(env: dict[str, str], tmp_path: Pa
            "cat /sys/fs/cgroup/memory/memory.limit_in_bytes >> /out/limits; "
            "n=$(wc -l < /out/limits); [ $n = 1 ] || exec sleep 1000; "
            "while [ ! -e /out/go ]; do sleep 0.05; done; exit 1")  # fmt: skip
+    limits = tmp_path / "limits"
+    until(lambda: limits.exists() and limits.read_text() == f"{64 << 20}\n")
     limpet(env, "update", "-m", "128m", "--restart", "always", "web")
     (tmp_path / "go").touch()
-    for _ in range(200):
-        found = (tmp_path / "limits").read_text().split()
-        if len(found) == 2:
-            break
-        limpet(env, "ps")
-    assert found == [str(64 << 20), str(128 << 20)]
+    until(lambda: len(limits.read_text().split()) == 2)
+    assert limits.read_text().split() == [str(64 << 20), str(128 << 20)]
     assert limpet(env, "inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "web") == "always\n"
 
 
