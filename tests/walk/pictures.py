@@ -92,7 +92,7 @@ class Pictures:
         return any(
             screen._dirty_widgets
             or screen._compositor._dirty_regions
-            or screen.size != app.size
+            or screen.outer_size != app.size  # as it is laid out; `size` is always the app's
             or screen.message_queue_size
             or screen._layout_required
             # The screen itself may say for good that it differs: its widgets paint all of it.
