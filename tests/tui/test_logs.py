@@ -260,3 +260,16 @@ async def test_an_ended_log_without_lines_says_why(unstarted: bool, head: str, w
         feed.queue.put(None)
         await until(pilot, lambda: head in edge(screen, "head"))
         assert words in shown(screen)[1]
+
+
+async def test_the_past_is_not_taken_for_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed(*(piece(number) for number in range(500)))
+    screen = LogsScreen("web", feed)
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 500)
+        monkeypatch.setattr("tui.widgets.log.view.RATE_S", 0)
+        screen.view.tick()
+        assert screen.view.rate == 0
+        screen.view.feed([piece(501)])
+        screen.view.tick()
+        assert screen.view.rate > 0

@@ -93,7 +93,8 @@ class LogView(Wheel, Widget, can_focus=True):
         """Ends of the selection; -1 when nothing is selected."""
         self._flooded = 0.0
         """When more than a screen was last shown at once."""
-        self._rated = (time.monotonic(), 0)
+        self._rated = (time.monotonic(), -1)
+        """When lines were last counted, and how many there were; -1: what comes first is the past."""
         self.rate = 0
         """Lines a second that come in."""
 
@@ -128,7 +129,7 @@ class LogView(Wheel, Widget, can_focus=True):
         before, count = self._rated
         now = time.monotonic()
         if now - before >= RATE_S:
-            rate = round((self.ring.end - count) / (now - before))
+            rate = round((self.ring.end - count) / (now - before)) if count >= 0 else 0
             self._rated = (now, self.ring.end)
             if rate != self.rate:
                 self.rate = rate
