@@ -128,7 +128,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
 
 FREE_SECTIONS = {
     "aliases": 'words of your own for a command line, e.g. lt = "logs --tail 100"',
-    "keys": 'key = "command", or key = "" to take a key away',
+    "keys": 'K = "kill {names}": {name} is the row, {names} all that are marked; K = "": no key',
     "mirrors": '"REGISTRY" = "HOST[:PORT][/PREFIX] …": pulls ask these first, in this order',
 }
 

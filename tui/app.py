@@ -66,6 +66,8 @@ class LimpetApp(Navigates):
         Binding("alt+m", "bookmark", "Keep a bookmark here, or drop it"),
         Binding("apostrophe", "bookmarks", "Go to a bookmark, or to what was seen last"),
     ]
+    ALLOW_SELECT = False
+    """No widget here marks text by Textual's means, which fail at a widget that has just gone."""
     _ascii: Sequence[LineFilter] = ()
 
     def __init__(

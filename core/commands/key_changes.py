@@ -128,7 +128,7 @@ def _command_problems(command: str, known: set[str]) -> Iterator[str]:
         if word.partition("(")[0] not in {key.command.partition("(")[0] for key in DEFAULT}:
             yield f"there is no action {word}"
     elif word and not word.startswith("!") and word.rstrip(FILL) not in known:
-        yield f"{word} is no command"
+        yield f"{word!r} is no command"
 
 
 def facts(changed: Mapping[str, str], aliases: Iterable[str], where: str) -> Iterator[Fact]:

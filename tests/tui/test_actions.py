@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.geometry import Offset
 
 from core.commands import load_all
 from core.commands.help import verb_help
@@ -22,6 +23,8 @@ from core.commands.keys import (
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
+from tui.bar.completion_popup import CompletionPopup
+from tui.screens.dashboard.screen import DashboardScreen
 from tui.screens.pick import PickScreen
 from tui.user_state import state_directory
 from tui.views.menu import all_entries, command_of, entries
@@ -224,3 +227,16 @@ async def test_the_mouse_reaches_tables_hints_menus_and_answers(make_app: Make) 
         text = hints.render_line(0).text
         await pilot.click("#hints", offset=(text.index("help"), 0))
         await until(pilot, lambda: app.screen is not app.dashboard)
+
+
+async def test_a_click_on_what_has_just_gone_does_no_harm(
+    make_app: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        gone = CompletionPopup(id="gone")
+        monkeypatch.setattr(
+            DashboardScreen, "get_widget_and_offset_at", lambda *_: (gone, Offset(0, 0))
+        )
+        await pilot.click(offset=(10, 5))
+        assert app.is_running

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def test_bad_keys_are_told_at_the_start(paths: Paths) -> None:
     app = LimpetApp(Engine(paths, Config({}, {"keys": {"x": "strat"}})))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "x = 'strat': strat is no command" in screen_text(app))
+        await until(pilot, lambda: "x = 'strat': 'strat' is no command" in screen_text(app))
 
 
 def test_what_is_told_to_be_kept_is_what_the_widgets_keep() -> None:

@@ -31,7 +31,7 @@ def test_what_is_written_for_a_place_wins_in_either_order() -> None:
      "? and question_mark are the same key: question_mark = 'quit' is taken, 'help' is not"),
     ({"containers.j": "ps"}, "containers.j = 'ps' is not taken: j stays 'down' there"),
     ({"networks.r": "ps"}, "networks.r = 'ps' is not taken: r stays 'read again' there"),
-    ({"x": "strat {names}"}, "x = 'strat {names}': strat is no command"),
+    ({"x": "strat {names}"}, "x = 'strat {names}': 'strat' is no command"),
     ({"b": "@nothing"}, "b = '@nothing': there is no action @nothing"),
     ({"hyperspace": "ps"}, "hyperspace = 'ps': there is no key hyperspace"),
     ({"control+x": "ps"}, "control+x = 'ps': there is no key control+x"),

@@ -94,7 +94,7 @@ class LogView(Wheel, Widget, can_focus=True):
         self._flooded = 0.0
         """When more than a screen was last shown at once."""
         self._rated = (time.monotonic(), -1)
-        """When lines were last counted, and how many there were; -1: what comes first is the past."""
+        """When lines were last counted, and how many; -1: none yet, what comes is the past."""
         self.rate = 0
         """Lines a second that come in."""
 
