@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from core.containers.supervision.deputy import Principal
 
 
+NO_PROCESS = (0, 0)
+"""A PID and start ticks."""
+
+
 class Wiring:
     """The network of one container, from run to run."""
 
@@ -34,7 +38,7 @@ class Wiring:
         """
         self.network = network or {}
         self._principal = principal
-        self._pasta = 0
+        self._pasta = NO_PROCESS
         self._published = self._joined = False
         self._bridges = -1
 
@@ -43,11 +47,11 @@ class Wiring:
         """Whether this process keeps an ordinary user's bridges."""
         return self._bridges >= 0
 
-    def values(self) -> tuple[int, bool, bool]:
+    def values(self) -> tuple[tuple[int, int], bool, bool]:
         """Return what another process's `go_on` takes, besides `publishing.reserved`."""
         return self._pasta, self._published, self._joined
 
-    def go_on(self, pasta: int, published: bool, joined: bool) -> None:
+    def go_on(self, pasta: tuple[int, int], published: bool, joined: bool) -> None:
         """Do so where another process has left off."""
         self._pasta, self._published, self._joined = pasta, published, joined
 
@@ -55,7 +59,7 @@ class Wiring:
         """Connect a process's namespace: with pasta, with bridges, and its ports with the host."""
         if self.network.get("program"):
             self.end_pasta()
-            self._pasta = pasta.start(self.network["program"], pid, process.clone_parent)
+            self._start_pasta(self.network["program"], pid)
         attachments = self.network.get("attachments")
         if not attachments:
             return
@@ -100,7 +104,7 @@ class Wiring:
         """Do the same for an ordinary user's container, whose way out is a pasta."""
         self.network["zones"] = change["zones"]
         if change["pasta"] and pid:
-            self._pasta = pasta.start(change["pasta"], pid, process.clone_parent)
+            self._start_pasta(change["pasta"], pid)
         after: dict[str, Any] = self._user_bridges().apply(self._bridges, pid, self.network, change)
         if change["pasta"] is not None:
             after["program"] = change["pasta"]
@@ -119,11 +123,17 @@ class Wiring:
     def _zones(self) -> names.Zones:
         return names.Zones(*self.network["zones"])
 
+    def _start_pasta(self, words: list[str], pid: int) -> None:
+        started = pasta.start(words, pid, process.clone_parent)
+        self._pasta = started, state.start_ticks(started)
+
     def end_pasta(self) -> None:
-        """End the last run's."""
-        if self._pasta:
-            pasta.end(self._pasta, self._principal.wait)
-            self._pasta = 0
+        """End the last run's; one that has ended by itself has been reaped, perhaps long ago."""
+        pid, ticks = self._pasta
+        # The monitor reaps nothing unasked while it has a deputy: it is this one until we ask.
+        if state.is_process(pid, ticks):
+            pasta.end(pid, self._principal.wait)
+        self._pasta = NO_PROCESS
 
     def give_back(self, container_id: str) -> None:
         """Take names and published ports away."""

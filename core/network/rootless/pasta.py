@@ -42,11 +42,8 @@ def arguments(path: str, ports: Sequence[tuple[str, int, int, str]]) -> list[str
 
 
 def end(pid: int, wait: Callable[[int], object]) -> None:
-    """End a pasta, and return when its ports are free; `wait` reaps it."""
-    try:
-        os.kill(pid, _signal.SIGKILL)  # it has nothing to put in order
-    except ProcessLookupError:
-        return  # it has ended before
+    """End a pasta that is there, and return when its ports are free; `wait` reaps it."""
+    os.kill(pid, _signal.SIGKILL)  # it has nothing to put in order
     wait(pid)
 
 
