@@ -83,6 +83,11 @@ class Paths(Record):
         return f"{self.run}/networks"
 
     @property
+    def bridges(self) -> str:
+        """The bridges that were made on this host: an empty file each."""
+        return f"{self.run}/bridges"
+
+    @property
     def cache(self) -> str:
         """Files that can be made again (compiled seccomp filters)."""
         return f"{self.data}/cache"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.containers.host import Host
     from core.containers.state import State
     from core.model import Endpoint
+    from core.network.definition import BridgeNetwork
 
 
 class Connections(OnHost):
@@ -83,16 +84,25 @@ class Connections(OnHost):
         networking.check(self._database, network, after)
         main: dict[str, Any] = {}
         if found.state in state.ALIVE and not self._is_connected(row.id, target.name):
-            network.ensure(target, self._starter.ports)
-            networks = [network.find(one.network) for one in before]
-            try:
-                change = network.connecting(row.id, (row.name,), networks, target, endpoint)
-                self._tell(row, change)
-                main = change["main"]
-            except BaseException:
-                network.release(row.id, (target.name,))
-                raise
+            with network.starting():
+                main = self._plug(row, before, target, endpoint)
         self._store(row, after)
+        return main
+
+    def _plug(
+        self, row: Row, before: Sequence[Endpoint], target: BridgeNetwork, endpoint: Endpoint
+    ) -> dict[str, Any]:
+        """Let a running container's monitor plug it in; return as `_connect` does."""
+        network = self._network
+        network.ensure(target, self._starter.ports)
+        networks = [network.find(one.network) for one in before]
+        try:
+            change = network.connecting(row.id, (row.name,), networks, target, endpoint)
+            self._tell(row, change)
+        except BaseException:
+            network.release(row.id, (target.name,))
+            raise
+        main: dict[str, Any] = change["main"]
         return main
 
     def _disconnect(self, row: Row, found: State, name: str) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Looking(OnHost):
         found = [self._info(row) for row in stored.all_rows(self._database)]
         idle = [info.id for info in found if info.state not in state.ALIVE]
         repair.take_back_starts(self._paths, self._network, idle)
+        if len(idle) == len(found):
+            repair.take_back_shared(self._paths)
         return found
 
     def on_network(self, network: str) -> Sequence[ContainerInfo]:

@@ -77,8 +77,15 @@ def with_cgroup(container_ids: Iterable[str]) -> list[str]:
     """Return which of some containers have a cgroup on this host."""
     there: set[str] = set()
     for home in _cgroup_homes():
-        there.update(_names(home))
+        there.update(names(home))
     return [one for one in container_ids if one in there]
+
+
+def has_parent() -> bool:
+    """Return whether there is a parent of all containers' cgroups, in any hierarchy."""
+    top = CGROUP_ROOTS[0]
+    folders = (top, *(f"{top}/{name}" for name in names(top) if "." not in name))
+    return any(os.path.exists(f"{folder}/limpet") for folder in folders)
 
 
 def remove_empty_cgroups() -> None:
@@ -92,7 +99,7 @@ def remove_empty_cgroups() -> None:
     # Every hierarchy is looked at: a removal may have been cut short between two of them.
     dirs = cgroups.make_cgroup("any", {})["dirs"]
     for parent in map(os.path.dirname, dirs):
-        for name in _names(parent):
+        for name in names(parent):
             folder = f"{parent}/{name}"
             try:
                 if len(name) == ID_LETTERS and os.stat(folder).st_mtime < before:
@@ -114,11 +121,12 @@ def take_back(network: Network, container_id: str) -> None:
     network.withdraw(container_id, "", ())
 
 
-def _names(directory: str) -> list[str]:
+def names(directory: str) -> list[str]:
+    """Return what is in a directory; one that is not there is empty."""
     try:
         return os.listdir(directory)
     except FileNotFoundError:
-        return []  # no container runs, or this host lacks the controller
+        return []
 
 
 def _cgroup_homes() -> Iterable[str]:

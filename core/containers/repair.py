@@ -8,6 +8,7 @@ import time
 from core.containers import state
 from core.containers.stored import Lock
 from core.errors import NotFound
+from core.privileges import is_root, is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,6 +142,31 @@ def take_back_starts(paths: Paths, network: Network, idle: Iterable[str]) -> Non
                     take_back(network, container_id)
         except (BlockingIOError, NotFound):
             continue
+
+
+def take_back_shared(paths: Paths) -> None:
+    """Remove what is on the host for all containers, as no container runs, and nobody else will.
+
+    A spawner does so at its end, unless it is killed just then.
+    """
+    from core.containers.removal import has_parent, names
+
+    if is_rootless() or not is_root() or not (names(paths.bridges) or has_parent()):
+        return
+    if any(_has_listener(f"{paths.spawners}/{name}") for name in names(paths.spawners)):
+        return
+    from core.containers.supervision import leaving
+
+    try:
+        leaving.leave_for_killed(paths)
+    except OSError:
+        pass  # the next who looks tries again
+
+
+def _has_listener(path: str) -> bool:
+    from core.linux.sockets import has_listener
+
+    return has_listener(path)
 
 
 def is_abandoned(found: State) -> bool:

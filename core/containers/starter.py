@@ -66,6 +66,10 @@ class Starter(OnHost):
         return self._launch(row, owner, before, lock)
 
     def _launch(self, row: Row, owner: int, before: State, lock: Lock) -> None:
+        with self._network.starting():
+            self._launch_connected(row, owner, before, lock)
+
+    def _launch_connected(self, row: Row, owner: int, before: State, lock: Lock) -> None:
         from core.containers import starting
 
         row = stored.find(self._database, row.id)  # somebody may have edited it meanwhile

@@ -1,4 +1,4 @@
-"""Elements of nftables maps, put in and taken out without running the program nft.
+"""Elements of nftables maps, put in and taken out without running the program nft; tables removed.
 
 A batch is carried out as a whole or not at all.  linux/netfilter/nfnetlink.h and
 nf_tables.h; the layout of concatenated keys: https://wiki.nftables.org (Concatenations).
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NFNL_SUBSYS_NFTABLES, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 10, 16, 17
+NFT_MSG_DELTABLE, NFTA_TABLE_NAME = 2, 1
 NFT_MSG_GETCHAIN, NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM = 4, 12, 14
 NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME = 1, 3
 NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_ELEMENTS = 1, 2, 3
@@ -39,12 +40,18 @@ def add_elements(table: str, elements: Sequence[tuple[str, bytes, bytes]]) -> li
     It fails with EEXIST when a key is there already, with ENOENT without table or map.
     """
     flags = NLM_F_CREATE | NLM_F_EXCL
-    return _batch(table, NFT_MSG_NEWSETELEM, flags, _by_map(elements, values=True))
+    return _batch(_of_maps(table, NFT_MSG_NEWSETELEM, flags, _by_map(elements, values=True)))
 
 
 def delete_elements(table: str, elements: Sequence[tuple[str, bytes, bytes]]) -> list[bytes]:
     """Return the batch that takes elements away; it fails with ENOENT when one is not there."""
-    return _batch(table, NFT_MSG_DELSETELEM, 0, _by_map(elements, values=False))
+    return _batch(_of_maps(table, NFT_MSG_DELSETELEM, 0, _by_map(elements, values=False)))
+
+
+def delete_table(table: str) -> list[bytes]:
+    """Return the batch that removes an `inet` table; it fails with ENOENT when there is none."""
+    body = FAMILY + attribute(NFTA_TABLE_NAME, text(table))
+    return _batch([message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE, NLM_F_ACK, body)])
 
 
 def has_chain(table: str, chain: str) -> bool:
@@ -70,9 +77,8 @@ def _by_map(
     return found
 
 
-def _batch(table: str, kind: int, flags: int, items: dict[str, list[bytes]]) -> list[bytes]:
-    edge = bytes((0, 0)) + NFNL_SUBSYS_NFTABLES.to_bytes(2, "big")
-    messages = [message(NFNL_MSG_BATCH_BEGIN, 0, edge)]
+def _of_maps(table: str, kind: int, flags: int, items: dict[str, list[bytes]]) -> list[bytes]:
+    messages = []
     for name, encoded in items.items():
         for start in range(0, len(encoded), MESSAGE_ELEMENTS):
             body = (
@@ -82,5 +88,13 @@ def _batch(table: str, kind: int, flags: int, items: dict[str, list[bytes]]) -> 
                 + nested(NFTA_SET_ELEM_LIST_ELEMENTS, *encoded[start : start + MESSAGE_ELEMENTS])
             )
             messages.append(message(NFNL_SUBSYS_NFTABLES << 8 | kind, flags | NLM_F_ACK, body))
-    messages.append(message(NFNL_MSG_BATCH_END, 0, edge))
     return messages
+
+
+def _batch(messages: list[bytes]) -> list[bytes]:
+    edge = bytes((0, 0)) + NFNL_SUBSYS_NFTABLES.to_bytes(2, "big")
+    return [
+        message(NFNL_MSG_BATCH_BEGIN, 0, edge),
+        *messages,
+        message(NFNL_MSG_BATCH_END, 0, edge),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -32,3 +33,16 @@ def by_descriptor(path: str, act: Callable[[str], None]) -> None:
         act(f"/proc/self/fd/{fd}/{name}")
     finally:
         os.close(fd)
+
+
+def has_listener(path: str) -> bool:
+    """Return whether somebody listens at a SOCK_SEQPACKET socket, who does not notice.
+
+    A connection of another type is refused before he hears of it: EPROTOTYPE, unix(7).
+    """
+    with Socket(_socket.AF_UNIX, _socket.SOCK_STREAM) as probe:
+        try:
+            by_descriptor(path, probe.connect)
+        except OSError as error:
+            return error.errno == errno.EPROTOTYPE
+    return True

@@ -8,6 +8,8 @@ network must not pay for one: what the bridge takes is imported where it is used
 
 from __future__ import annotations
 
+import os
+
 from core.errors import ConfigError, Conflict, HostError, InUse, NotFound, NotPermitted, UsageError
 from core.file_lock import FileLock
 from core.model import Endpoint
@@ -257,6 +259,14 @@ class Network:
 
     # -- bridge and table ------------------------------------------------------------
 
+    def starting(self) -> FileLock:
+        """Return the right to rely on bridges and tables, from `prepare` to the cable."""
+        from core.network.host import made
+
+        if not os.path.exists(self._paths.run):
+            self._paths.make()
+        return made.starting(self._paths)
+
     def ensure(self, network: BridgeNetwork, taken: Taken) -> None:
         """Make what is missing of a network's bridge, table and settings.
 
@@ -264,7 +274,7 @@ class Network:
         """
         if is_rootless():
             return
-        from core.network.host import bridge, firewall
+        from core.network.host import bridge, firewall, made
         from core.network.ports.holders import in_table
 
         if self._is_ready(network):
@@ -274,6 +284,8 @@ class Network:
         with self._lock():
             if self._is_ready(network):
                 return
+            if not bridge.exists(network.device):
+                made.note(self._paths, network.device)
             bridge.make_bridge(network)
             if not firewall.is_current(network):
                 firewall.make_table(network, list(in_table(network.device, held)))
@@ -286,11 +298,12 @@ class Network:
 
             user_bridges.remove_bridge(self.zones, device)
             return
-        from core.network.host import bridge, firewall
+        from core.network.host import bridge, firewall, made
 
         with self._lock():
             bridge.remove_bridge(device)
             firewall.remove_table(device)
+            made.forget(self._paths, device)
 
     def facts(self) -> list[Fact]:
         """Return what is known of the networks and of firewalls in their way."""

@@ -98,6 +98,11 @@ class Runner:
             starting.make_directories(self._paths, container_id)
         if not lower:
             os.makedirs(f"{self._paths.data}/build/empty", 0o755, exist_ok=True)
+        with self._network.starting():
+            return self._launch(row, made, lower)
+
+    def _launch(self, row: stored.Row, made: dict[str, Any], lower: Sequence[int]) -> Running:
+        container_id = row.id
         network = networking.prepare(self._network, row, dict)
         ours, theirs = protocol.pair()
         try:
@@ -112,7 +117,7 @@ class Runner:
             job["ends_with_owner"] = True
             job["remove"] = [
                 sys.executable, "-I", "-S", "-E", CLEANUP, self._paths.data, self._paths.run,
-                container_id, directory,
+                container_id, self._paths.container(container_id),
             ]  # fmt: skip
             with protocol.Closing(theirs):
                 self._launcher.launch("monitor", job, theirs.fileno())

@@ -45,7 +45,7 @@ NEVER = float("inf")
 def main(path: str, first: _socket.socket) -> None:
     """Serve `first` and whoever connects to `path`, until all that came of it ended."""
     # Loaded here once, not in every fork.
-    from core.containers.runtime import cgroups, plan
+    from core.containers.runtime import plan
     from core.containers.supervision import child, monitor, serving, surroundings, watch
     from core.linux import process
 
@@ -92,8 +92,19 @@ def main(path: str, first: _socket.socket) -> None:
             os.unlink(path)
     except FileNotFoundError:
         pass
-    cgroups.leave()
-    # Who has connected meanwhile sees the end, and starts another.
+    listener.close()  # who has connected meanwhile sees the end, and starts another
+    _leave(os.path.dirname(os.path.dirname(path)))
+
+
+def _leave(run: str) -> None:
+    """Take away what is on the host for all containers; `run` is the run-time directory."""
+    from core.containers.supervision import leaving
+    from core.paths import Paths
+
+    try:
+        leaving.leave(Paths("", run))
+    except OSError:
+        pass  # the next limpet that looks does it
 
 
 def _fork_deputy(first: _socket.socket, life: int, terminated: int) -> Deputy:

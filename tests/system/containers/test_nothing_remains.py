@@ -1,0 +1,111 @@
+"""After the last container: no bridge, no table, no parent of cgroups, no process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.containers.supervision import leaving
+from core.network.definition import NetworkOptions
+from core.network.host import bridge, firewall, made
+from tests.containers import make_engine, options, processes_named, until
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.engine import Engine
+    from core.network.definition import BridgeNetwork
+    from core.paths import Paths
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture
+def engine(paths: Paths) -> Iterator[Engine]:
+    """An engine whose containers are removed; bridges and tables go by themselves."""
+    found = make_engine(paths, "spawner")
+    yield found
+    for info in found.containers.list():
+        found.containers.rm(info.id, force=True)
+    found.close()
+
+
+def is_there(network: BridgeNetwork) -> bool:
+    return bridge.exists(network.device) or firewall.is_current(network)
+
+
+def test_bridges_and_tables_go_a_moment_after_the_last_container(engine: Engine) -> None:
+    own = engine.network.create(NetworkOptions("own"))
+    networks = (engine.network.default, own)
+    life = engine.containers
+    one, other = (life.create(options("sleep", "100", network=name)) for name in ("bridge", "own"))
+    for container in (one, other):
+        life.start(container)
+    assert all(map(is_there, networks))
+    life.stop(one, 0)
+    life.stop(other, 0)
+    engine.launcher.close()  # else its spawner stays, for what this engine starts next
+    until(lambda: not any(map(is_there, networks)))
+    until(lambda: not processes_named(engine.paths.run))
+    life.start(other)
+    assert is_there(own)
+    assert not is_there(engine.network.default)
+
+
+def test_who_looks_does_it_where_the_spawner_was_killed_at_its_end(engine: Engine) -> None:
+    life = engine.containers
+    container = life.create(options("true", network="bridge"))
+    life.start(container)
+    engine.launcher.close()
+    until(lambda: processes_named(f"limpet: leaving {engine.paths.run}"))
+    (victim,) = processes_named(f"limpet: leaving {engine.paths.run}")
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: not processes_named(engine.paths.run))
+    some = next((folder for folder in CGROUPS.iterdir() if folder.name == "blkio"), CGROUPS)
+    (some / "limpet").mkdir()
+    assert is_there(engine.network.default)
+    assert [info.state for info in life.list()] == ["exited"]
+    assert not is_there(engine.network.default)
+    assert not (some / "limpet").exists()
+
+
+def test_no_bridge_is_taken_from_a_container_that_is_being_started(engine: Engine) -> None:
+    life, paths = engine.containers, engine.paths
+    container = life.create(options("true", network="bridge"))
+    done = threading.Event()
+
+    def take_away() -> None:
+        while not done.wait(0.001):
+            made.remove(paths, lambda: leaving.has_monitors(paths))
+
+    thread = threading.Thread(target=take_away)
+    thread.start()
+    try:
+        for _ in range(12):
+            life.start(container)
+            until(lambda: life.resolve(container).state == "exited")
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_bridge_that_somebody_uses_stays(engine: Engine) -> None:
+    network, paths = engine.network.default, engine.paths
+    life = engine.containers
+    life.start(life.create(options("true", network="bridge")))
+    until(lambda: not leaving.has_monitors(paths))
+    subprocess.run(
+        f"ip link add lpguest master {network.device} type veth peer name lpfar",
+        shell=True, check=True,
+    )  # fmt: skip
+    made.remove(paths, lambda: False)
+    assert is_there(network)
+    subprocess.run(["ip", "link", "del", "lpguest"], check=True)
+    made.remove(paths, lambda: False)
+    assert not is_there(network)
