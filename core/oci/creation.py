@@ -184,12 +184,12 @@ def _run(runtime: Runtime, container: Container, work: stage.Stage, group: dict[
         finally:
             os._exit(stage.EXIT_OURS)
     theirs.close()
-    with protocol.Closing(ours):
-        try:
+    try:
+        with protocol.Closing(ours):
             _answer(runtime, container, work, ours, outer, group)
-        finally:
-            if container.pid == 0:
-                os.waitpid(outer, 0)
+    finally:
+        if container.pid == 0:
+            os.waitpid(outer, 0)  # should it wait for an answer, it has seen our end close
     if work.listener < 0:
         container.update(status=CREATED)
 
@@ -210,13 +210,13 @@ def _answer(
             channel.send(talk.GO)
             continue
         if message == talk.MAPS and work.plan.maps:
-            steps.write_maps(outer, work.plan.maps)
+            _write_maps(outer, work.plan.maps)
             channel.send(talk.GO)
         elif message.startswith(talk.PID):
             os.waitpid(outer, 0)
             pid = int(message.removeprefix(talk.PID))
             container.update(pid=pid, ticks=start_ticks(pid))
-        elif message == talk.READY:
+        elif message == talk.READY and container.pid:
             state = container.show(CREATING)
             for kind in ("prestart", "createRuntime"):
                 hooks.run_hooks(work.spec, kind, state)
@@ -233,6 +233,17 @@ def _answer(
             return  # execve has closed the first process's end
         else:
             raise RunError("the container's first process ended before it was ready", exit_code=1)
+
+
+def _write_maps(pid: int, maps: steps.IdMaps) -> None:
+    try:
+        steps.write_maps(pid, maps)
+    except OSError as error:
+        raise HostError(
+            f"the kernel refuses linux.uidMappings or gidMappings: {error.strerror}",
+            hint="ranges must not overlap; an ordinary user may map nobody but himself",
+            errno=error.errno or 0,
+        ) from error
 
 
 def write_pid(path: str, pid: int) -> None:

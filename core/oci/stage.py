@@ -74,10 +74,15 @@ class Stage:
                 becoming.take_stdio((0, 1, 2), self.plan.host_uid)
                 self._make_user_namespace()
             self._apply((self.plan.unshare, *self.plan.late))
+            told, tell = os.pipe()
             pid = os.fork()
             if pid:
                 channel.send(PID + str(pid).encode())
                 os._exit(0)
+            # Nothing of the first process may be heard before its PID is.
+            os.close(tell)
+            os.read(told, 1)
+            os.close(told)
             self._run_inner()
 
     def _make_user_namespace(self) -> None:

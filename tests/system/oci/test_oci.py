@@ -10,6 +10,7 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -242,6 +243,41 @@ def test_a_user_namespace_with_maps(bundle: Bundle) -> None:
     assert (bundle.rootfs / "made").stat().st_uid == 100000
     bundle.start("sleep", "100")
     assert bundle.call("exec", "one", "id", "-u").stdout == "0\n"
+
+
+def test_maps_that_the_kernel_refuses_are_named(bundle: Bundle) -> None:
+    twice = [{"containerID": 0, "hostID": start, "size": 10} for start in (100000, 200000)]
+    bundle.spec["linux"].update(uidMappings=twice, gidMappings=twice)
+    namespace(bundle, "user")
+    ran = bundle.run("true", check=False)
+    assert ran.returncode == 1
+    assert "uidMappings" in ran.stderr
+    assert os.listdir(bundle.root) == []
+
+
+def test_a_first_process_that_is_quicker_than_who_tells_its_pid(bundle: Bundle) -> None:
+    bundle.spec["process"]["args"] = ["true"]
+    bundle.save()
+    code = f"""
+import sys, time
+sys.path.insert(0, {str(Path(PROGRAM).parents[1])!r})
+from cli.main import main
+from core.oci import stage
+class Late(bytes):
+    def __add__(self, other):
+        time.sleep(0.2)
+        return bytes(self) + other
+stage.PID = Late(stage.PID)
+sys.exit(main(["oci", "--root", {str(bundle.root)!r}, "create", "--pid-file", "pid", "one"]))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=bundle.path, env=bundle.env)
+    created = bundle.state()
+    assert (created["status"], str(created["pid"])) == (
+        "created",
+        (bundle.path / "pid").read_text(),
+    )
+    bundle.call("start", "one")
+    bundle.until("stopped")
 
 
 def test_namespaces_are_made_joined_or_left(bundle: Bundle, tmp_path: Path) -> None:
