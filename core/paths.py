@@ -88,6 +88,11 @@ class Paths(Record):
         return f"{self.run}/bridges"
 
     @property
+    def starting(self) -> str:
+        """Lock that starts share, so that no bridge goes under one of them."""
+        return f"{self.run}/starting.lock"
+
+    @property
     def cache(self) -> str:
         """Files that can be made again (compiled seccomp filters)."""
         return f"{self.data}/cache"

@@ -261,11 +261,9 @@ class Network:
 
     def starting(self) -> FileLock:
         """Return the right to rely on bridges and tables, from `prepare` to the cable."""
-        from core.network.host import made
-
         if not os.path.exists(self._paths.run):
             self._paths.make()
-        return made.starting(self._paths)
+        return FileLock(self._paths.starting, shared=True)
 
     def ensure(self, network: BridgeNetwork, taken: Taken) -> None:
         """Make what is missing of a network's bridge, table and settings.

@@ -1,8 +1,8 @@
 """Which bridges, each with its table, limpet has made on this host, and how they go again.
 
-An empty file of its name stands for each.  Whoever starts a container has them for himself and
-others like him from before he looks whether they are there until the container is connected;
-whoever takes them away has them alone.  Lean: a spawner loads it at its end.
+An empty file of its name stands for each.  Whoever starts a container shares a lock
+(`Network.starting`) with others like him from before he looks whether they are there until the
+container is connected; whoever takes them away has it alone.  Lean: a spawner loads it at its end.
 """
 
 from __future__ import annotations
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.paths import Paths
-
-
-def starting(paths: Paths, *, wait: bool = True, shared: bool = True) -> FileLock:
-    """Return the right to rely on bridges and tables; not `shared`, the one to remove them."""
-    return FileLock(f"{paths.run}/starting.lock", shared=shared, wait=wait)
 
 
 def note(paths: Paths, device: str) -> None:
@@ -54,7 +49,7 @@ def remove(paths: Paths, in_use: Callable[[], bool]) -> None:
     A bridge that somebody has put a device into stays.  Raises OSError.
     """
     try:
-        with starting(paths, wait=False, shared=False):
+        with FileLock(paths.starting, wait=False):
             if not in_use():
                 for device in devices(paths):
                     _remove(paths, device)
