@@ -1,8 +1,8 @@
 """Takes away what was on the host for all containers, once there are none.
 
-The parents of their cgroups go at once.  Bridges and tables take some ten milliseconds to make:
-they stay until nothing has changed for a moment, so that one short container after the other
-does not have them made each time.
+The parents of their cgroups go at once.  Bridges and tables take some milliseconds to make: they
+stay until nothing has changed for a moment, so that one short container after the other does not
+have them made each time.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ TRIES = 10
 
 
 def leave(paths: Paths) -> None:
-    """Do so at the end of a spawner, unless another process is about to.  Raises OSError."""
-    cgroups.leave()
+    """Take bridges and tables away for a spawner that ends, unless another process is about to.
+
+    Raises OSError.
+    """
     for _ in range(TRIES):
         # Looked at when the lock is free again: whoever has found it taken relies on us.
         if not made.devices(paths) or has_monitors(paths):
@@ -43,7 +45,7 @@ def leave(paths: Paths) -> None:
 
 
 def leave_for_killed(paths: Paths) -> None:
-    """Do so at once for a spawner that was killed before it could.  Raises OSError."""
+    """Take all away at once for a spawner that was killed before it could.  Raises OSError."""
     cgroups.leave()
     try:
         with _lock(paths):

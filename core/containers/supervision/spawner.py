@@ -45,7 +45,7 @@ NEVER = float("inf")
 def main(path: str, first: _socket.socket) -> None:
     """Serve `first` and whoever connects to `path`, until all that came of it ended."""
     # Loaded here once, not in every fork.
-    from core.containers.runtime import plan
+    from core.containers.runtime import cgroups, plan
     from core.containers.supervision import child, monitor, serving, surroundings, watch
     from core.linux import process
 
@@ -93,18 +93,22 @@ def main(path: str, first: _socket.socket) -> None:
     except FileNotFoundError:
         pass
     listener.close()  # who has connected meanwhile sees the end, and starts another
-    _leave(os.path.dirname(os.path.dirname(path)))
+    cgroups.leave()
+    _leave_networks(os.path.dirname(os.path.dirname(path)))
 
 
-def _leave(run: str) -> None:
-    """Take away what is on the host for all containers; `run` is the run-time directory."""
-    from core.containers.supervision import leaving
+def _leave_networks(run: str) -> None:
+    """Take bridges and tables away, if there are some; `run` is the run-time directory."""
     from core.paths import Paths
 
+    paths = Paths("", run)
     try:
-        leaving.leave(Paths("", run))
+        if os.listdir(paths.bridges):
+            from core.containers.supervision import leaving
+
+            leaving.leave(paths)
     except OSError:
-        pass  # the next limpet that looks does it
+        pass  # none was ever made, or the next limpet that looks does it
 
 
 def _fork_deputy(first: _socket.socket, life: int, terminated: int) -> Deputy:
