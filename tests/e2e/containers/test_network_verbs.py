@@ -130,8 +130,8 @@ def test_a_host_that_lost_its_bridges_has_them_again(env: dict[str, str]) -> Non
     """As after a reboot, or `nft flush ruleset` by another's hand."""
     limpet(env, "network", "create", "--opt", "com.docker.network.bridge.name=lptest9", "shop")
     limpet(env, "run", "-d", "--name", "web", "--network", "shop", "starter", "sleep", "1000")
-    limpet(env, "stop", "-t", "0", "web")
     subprocess.run(["ip", "link", "del", "lptest9"], check=True)
+    limpet(env, "stop", "-t", "0", "web")
     subprocess.run(["nft", "flush", "ruleset"], check=True)
     limpet(env, "start", "web")
     limpet(env, "run", "--rm", "--network", "shop", "starter", "ping", "-c1", "-W2", "web")

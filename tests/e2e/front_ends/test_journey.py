@@ -25,12 +25,10 @@ BRIDGE = "lptest1"
 
 
 @pytest.fixture
-def env(paths: Paths, tmp_path: Path) -> Iterator[dict[str, str]]:
+def env(paths: Paths, tmp_path: Path) -> dict[str, str]:
     config = tmp_path / "config.toml"
     config.write_text(f'[network]\nbridge = "{BRIDGE}"\nsubnet = "10.213.0.0/24"\n')
-    yield {**environment(paths, tmp_path), "LIMPET_CONFIG": str(config)}
-    subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True, check=False)
-    subprocess.run(["nft", "delete", "table", "inet", BRIDGE], capture_output=True, check=False)
+    return {**environment(paths, tmp_path), "LIMPET_CONFIG": str(config)}
 
 
 @pytest.fixture
@@ -171,6 +169,8 @@ def test_the_network_is_inspected_and_taken_away_when_nobody_uses_it(env: dict[s
     assert (device["Device"]["up"], device["Device"]["addresses"]) == (True, ["10.213.0.1/24"])
     assert len(device["Device"]["members"]) == 1
     assert "no network is unused" in limpet(env, "network", "prune", "-f")
+    # As long as a container runs, it does not go by itself.
+    limpet(env, "run", "-d", "--name", "alone", "--network", "none", "starter", "sleep", "100")
     limpet(env, "rm", "-f", "web")
     assert "--yes" in limpet(env, "network", "prune", code=2)
     assert f"table {BRIDGE}" in limpet(env, "network", "prune", "-f")
@@ -178,6 +178,7 @@ def test_the_network_is_inspected_and_taken_away_when_nobody_uses_it(env: dict[s
     assert BRIDGE not in listed.stdout
     found = limpet(env, "network", "inspect", "-f", "{{.Device.exists}}")
     assert found == "false\n"
+    limpet(env, "rm", "-f", "alone")
 
 
 def test_the_doctor_finds_this_host_fit(env: dict[str, str]) -> None:
