@@ -1,12 +1,10 @@
 """One HTTP/1.1 connection: opened through a proxy and TLS where needed, then asked.
 
-`http.client` parses the answers; requests are written here, as its connection class has
-no way to be cancelled.
+Requests are written here and answers read by `core.registry.transport.response`.
 """
 
 from __future__ import annotations
 
-import http.client
 import io
 import select
 import time
@@ -14,6 +12,7 @@ from urllib.parse import SplitResult, quote
 
 from core.errors import ProtocolError
 from core.registry.transport.proxy import choose_proxy
+from core.registry.transport.response import HttpError, Response
 from core.registry.transport.wire import PatientReader, connect, send, start_tls
 
 TYPE_CHECKING = False
@@ -32,29 +31,8 @@ ANSWER_TIMEOUTS = 4
 """An answer that is not a blob is there, whole, within this many silence time-outs."""
 
 
-class Response(http.client.HTTPResponse):
-    """An answer of the server; its reads can be given up."""
-
-    def __init__(self, connection: socket.socket, method: str, reader: PatientReader) -> None:
-        super().__init__(connection, method=method)
-        self.fp.close()
-        self.fp = io.BufferedReader(reader, READ_BUFFER)
-        self._reader = reader
-
-    def flush(self) -> None:
-        """Do nothing: an answer is only read.
-
-        The base flushes its buffer, which may be gone by then: what refers to one another is
-        collected in any order, and Python 3.13 tells of errors on the way.
-        """
-
-    def lift_deadline(self) -> None:
-        """Let the body take any time, as long as bytes come."""
-        self._reader.deadline = 0
-
-
 class Connection:
-    """A connection to one scheme, host and port.  Its methods raise OSError and HTTPException."""
+    """A connection to one scheme, host and port.  Its methods raise OSError and HttpError."""
 
     def __init__(
         self,
@@ -90,8 +68,13 @@ class Connection:
         headers: Mapping[str, str],
         body: Body = b"",
         sent: Callable[[int], None] = lambda _: None,
+        *,
+        large: bool = False,
     ) -> Response:
-        """Send a request and return the answer, its headers read; `sent` is told body bytes."""
+        """Send a request and return the answer, its headers read; `sent` is told body bytes.
+
+        A `large` body may take any time, as long as bytes come.
+        """
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if self._absolute:
             target = f"{parts.scheme}://{parts.netloc}{target}"
@@ -105,7 +88,7 @@ class Connection:
             lines["Proxy-Authorization"] = self._proxy_authorization
         if method not in BODILESS:
             lines["Content-Length"] = str(len(body) if isinstance(body, bytes) else body.length)
-        return self._exchange(method, target, lines, body, sent)
+        return self._exchange(method, target, lines, body, sent, large=large)
 
     @property
     def stale(self) -> bool:
@@ -134,6 +117,8 @@ class Connection:
         headers: Mapping[str, str],
         body: Body = b"",
         sent: Callable[[int], None] = lambda _: None,
+        *,
+        large: bool = False,
     ) -> Response:
         # What a server put into a redirect must not become a second header.
         target = quote(target, safe="%/:=&?~#+!$,;'@()*[]-._")
@@ -152,11 +137,12 @@ class Connection:
             broken = error  # it may have answered before it hung up
         deadline = time.monotonic() + self._timeout_s * ANSWER_TIMEOUTS
         reader = PatientReader(self._socket, self._timeout_s, self._check, deadline)
-        response = Response(self._socket, method, reader)
         try:
-            response.begin()
-        except (OSError, http.client.HTTPException) as error:
+            response = Response(io.BufferedReader(reader, READ_BUFFER), method)
+        except (OSError, HttpError) as error:
             raise broken or error from None
         if broken:
             response.will_close = True
+        if large:
+            reader.deadline = 0
         return response

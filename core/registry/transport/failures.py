@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import http.client
 import socket
 import time
 from urllib.parse import urlsplit
 
 from core.errors import ProtocolError, RateLimited, Unreachable
 from core.registry.transport.quota import duration, reset_at
+from core.registry.transport.response import CutShort, HttpError, NoAnswer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def describe_answer(answer: Answer) -> str:
         text = first.get("message") or first["code"]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return status
-    except (OSError, http.client.HTTPException, ProtocolError):
+    except (OSError, HttpError, ProtocolError):
         return status
     finally:
         answer.close()
@@ -114,13 +114,13 @@ def _explain(error: Exception, subject: str) -> tuple[str, str]:
             f"TLS fails: {error.reason or error.strerror or error}",
             f"a registry without TLS is named in config.toml: registry.insecure = [{subject!r}]",
         )
-    if isinstance(error, http.client.IncompleteRead):
-        missing = f" {error.expected} bytes" if error.expected else ""
+    if isinstance(error, CutShort):
+        missing = f" {error.missing} bytes" if error.missing else ""
         return f"the connection ended{missing} too early", "run the command again"
-    if isinstance(error, http.client.RemoteDisconnected):
+    if isinstance(error, NoAnswer):
         return "the connection was closed without an answer", "run the command again"
-    if isinstance(error, http.client.HTTPException):
-        return "the answer is not HTTP", "check the host and the port"
+    if isinstance(error, HttpError):
+        return f"the answer is not HTTP: {error}", "check the host and the port"
     if isinstance(error, OSError):
         text = error.strerror or str(error) or type(error).__name__
         return text[0].lower() + text[

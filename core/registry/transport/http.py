@@ -7,7 +7,6 @@ answers are treated as hostile: sizes, times and redirects are bounded.
 
 from __future__ import annotations
 
-import http.client
 import time
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -22,13 +21,14 @@ from core.registry.transport.failures import (
     unreachable,
 )
 from core.registry.transport.quota import LIMITED_MAX_S, LIMITED_S
+from core.registry.transport.response import CutShort, HttpError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from core.registry.transport.connection import Response
+    from core.registry.transport.response import Response
     from core.registry.transport.wire import Body, Check
 
 ATTEMPTS = 4
@@ -36,7 +36,7 @@ BACKOFF_S = 0.5
 """Pause before the second attempt; doubled for each further one."""
 MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
-BROKEN = (OSError, http.client.HTTPException)
+BROKEN = (OSError, HttpError)
 """What a broken connection raises."""
 
 
@@ -70,29 +70,23 @@ class Answer:
 
     def header(self, name: str) -> str:
         """Return a header's value, empty if it is not there."""
-        return (self._response.headers.get(name) or "").strip()
+        return self._response.header(name)
 
     def headers(self, name: str) -> list[str]:
         """Return all values of a header that may come several times."""
-        return list(self._response.headers.get_all(name) or [])
-
-    @property
-    def length(self) -> int:
-        """Return the bytes that Content-Length still promises, -1 without that header."""
-        return -1 if self._response.length is None else self._response.length
+        return self._response.headers(name)
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes as soon as some are there, b"" at the end.
 
-        Raises OSError or http.client.HTTPException when the connection breaks, also when it
-        ends before Content-Length.
+        Raises OSError or HttpError when the connection breaks, also when it ends before the body.
         """
         if self._release is None:
             return b""
-        chunk = self._response.read1(size)
+        chunk = self._response.read(size)
         if not chunk:
-            if self.length > 0:
-                raise http.client.IncompleteRead(b"", self.length)
+            if self._response.length:
+                raise CutShort(self._response.length)
             self._finish(reusable=not self._response.will_close)
         return chunk
 
@@ -114,7 +108,6 @@ class Answer:
     def _finish(self, *, reusable: bool) -> None:
         release, self._release = self._release, None
         if release:
-            self._response.close()
             release(reusable)
 
 
@@ -309,12 +302,12 @@ class Transport:
                 connection.close()
 
         try:
-            response = connection.ask(request.method, parts, headers, request.body, request.sent)
+            response = connection.ask(
+                request.method, parts, headers, request.body, request.sent, large=request.large
+            )
         except BaseException:
             connection.close()
             raise
-        if request.large:
-            response.lift_deadline()
         return Answer(response, parts.geturl(), release)
 
     def _split(self, url: str) -> SplitResult:
