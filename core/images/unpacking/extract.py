@@ -246,6 +246,8 @@ class Extractor:
         return summer.hexdigest()
 
     def _directory(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> None:
+        # Put last: under another name it may be among those before.
+        self._directories.pop(path, 0)
         self._directories[path] = entry.mtime_ns
         mode = entry.mode & 0o777
         try:

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -106,6 +107,35 @@ def test_the_last_time_of_a_directory_counts(tmp_path: Path) -> None:
     later = [directory(name, mtime=MTIME + 60) for name in (".", "d")]
     target = unpack(tmp_path, archive(directory("."), directory("d"), entry("d/f"), *later))
     assert {os.stat(target / name).st_mtime for name in (".", "d")} == {MTIME + 60}
+
+
+def test_a_directory_under_two_names_has_the_last_time(tmp_path: Path) -> None:
+    names = ("real/sub", "alias/sub", "real/sub")
+    again = [directory(name, mtime=MTIME + number) for number, name in enumerate(names, 1)]
+    target = unpack(tmp_path, archive(directory("real"), symlink("alias", "real"), *again))
+    assert os.stat(target / "real/sub").st_mtime == MTIME + len(names)
+
+
+def test_what_took_a_directorys_place_keeps_its_own_time(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    os.utime(outside, (MTIME, MTIME))
+    target = unpack(tmp_path, archive(
+        directory("real", mtime=MTIME + 1),
+        symlink("alias", "real"),
+        directory("alias/sub", mtime=MTIME + 2),
+        entry("real/sub", content=b"x", mtime=MTIME + 3),
+        directory("alias/link", mtime=MTIME + 4),
+        entry("real/link", tarfile.SYMTYPE, linkname=str(outside), mtime=MTIME + 5),
+        directory("alias/gone", mtime=MTIME + 6),
+        directory("alias/gone/deep", mtime=MTIME + 7),
+        entry("real/gone", content=b"x", mtime=MTIME + 8),
+    ))  # fmt: skip
+    names = ("real", "alias", "real/sub", "real/link", "real/gone")
+    seen = {name: os.lstat(target / name).st_mtime - MTIME for name in names}
+    wanted = {"real": 1, "alias": 0, "real/sub": 3, "real/link": 5, "real/gone": 8}
+    assert seen == wanted
+    assert os.stat(outside).st_mtime == MTIME
 
 
 def test_whiteouts_hide_what_is_below(tmp_path: Path) -> None:
