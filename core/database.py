@@ -362,22 +362,26 @@ class Database:
                 self._paths.make()
             reserve.see_to(self._paths)
             connection = lean_sqlite.connect(path, timeout=30, isolation_level=None)
-            _use_log(connection)
-            connection.executescript(
-                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
-                f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};"
-            )
+            try:
+                self._set_up(connection)
+            except BaseException:
+                connection.close()
+                raise
         except (OSError, lean_sqlite.Error) as error:
             raise HostError(
                 f"cannot open the database {path}: {error}",
                 hint="run as root, or point LIMPET_DATA_ROOT at a directory of your own",
             ) from error
-        try:
-            self._migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
         return connection
+
+    def _set_up(self, connection: lean_sqlite.Connection) -> None:
+        connection.executescript(
+            "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+            f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};"
+        )
+        # A new file's tables do not go to the log, which the next few writes would fill.
+        self._migrate(connection)
+        _use_log(connection)
 
     def _migrate(self, connection: lean_sqlite.Connection) -> None:
         version = _version(connection)

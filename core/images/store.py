@@ -86,9 +86,12 @@ class ImageStore:
     def full_name(self, text: str) -> str:
         """Return the name in full by which `resolve` finds an image, or would look for it."""
         names = self._names(text)
-        known = "SELECT 1 FROM tags WHERE name=?"
         otherwise = names[0] if names else text
-        return next((name for name in names if self.database.query(known, (name,))), otherwise)
+        return next(filter(self.is_name, names), otherwise)
+
+    def is_name(self, canonical: str) -> bool:
+        """Return whether an image here has this name."""
+        return bool(self.database.query("SELECT 1 FROM tags WHERE name=?", (canonical,)))
 
     def _for_platform(self, text: str, found: ImageInfo, platform: str) -> ImageInfo:
         from core.images.manifest import Descriptor, Entry, Index, choose
@@ -115,11 +118,7 @@ class ImageStore:
 
     def canonical(self, text: str) -> str:
         """Return the stored name that `text` means, "" when it is an ID."""
-        info_names = self._names(text)
-        for name in info_names:
-            if self.database.query("SELECT 1 FROM tags WHERE name=?", (name,)):
-                return name
-        return ""
+        return next(filter(self.is_name, self._names(text)), "")
 
     def manifest(self, digest: str) -> Manifest:
         """Return an image's manifest."""

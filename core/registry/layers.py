@@ -77,11 +77,14 @@ class Layers:
         if not wanted:
             return
         self._check_space(wanted)
+        if new:
+            self._unpacker.prepare()
         # The largest first, here and in unpacking: started last, it would run on alone.
         self._to_fetch.extend(sorted(wanted, key=_size, reverse=True))
         self._missing = len(new)
-        work = [self._unpack_all] * min(_unpacked_at_once(), len(new))
-        work += [self._fetch_all] * min(self._parallel, len(wanted))
+        # What is fetched comes first: the others wait for it.
+        work = [self._fetch_all] * min(self._parallel, len(wanted))
+        work += [self._unpack_all] * min(_unpacked_at_once(), len(new))
         work.append(lambda: self._keep(found))
         threads = [threading.Thread(target=self._run, args=(step,), daemon=True) for step in work]
         for thread in threads:

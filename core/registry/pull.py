@@ -79,8 +79,11 @@ def pull(
     downloading, verifying, unpacking and done.
     """
     *mirrors, own = places(config, reference)
-    # First of all: it gets ready while this process imports what speaks HTTP.
+    name = reference.replace(tag="") if reference.digest else reference
     with Unpacker() as unpacker:
+        if not store.is_name(name.canonical):
+            # It gets ready while this process imports what speaks HTTP.
+            unpacker.prepare()
         for place in mirrors:
             try:
                 found = _bring(store, config, place, platform, job, unpacker)
@@ -90,7 +93,6 @@ def pull(
         else:
             found = _bring(store, config, own, platform, job, unpacker)
     job.check()
-    name = reference.replace(tag="") if reference.digest else reference
     return store.add_image(
         found.content,
         found.manifest.media_type,

@@ -7,6 +7,7 @@ without site packages that forks for each layer, and several layers are unpacked
 from __future__ import annotations
 
 import _socket
+import _thread
 import os
 import select
 import signal
@@ -33,10 +34,20 @@ BY_CODE = {
 class Unpacker:
     """Unpacks layers, for several threads at once; a context, left when nothing is unpacked.
 
-    It takes a moment until it can: what it imports it imports meanwhile.
+    Its process starts with the first layer, or before.
     """
 
     def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self._pid = 0
+
+    def prepare(self) -> None:
+        """Start the process, which takes a moment until it can unpack: for what it imports."""
+        with self._lock:
+            if not self._pid:
+                self._start()
+
+    def _start(self) -> None:
         self._orders, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         modules = os.pathsep.join(path for path in sys.path if path and os.path.isdir(path))
@@ -65,6 +76,8 @@ class Unpacker:
 
     def close(self) -> None:
         """End the process; nothing is being unpacked."""
+        if not self._pid:
+            return
         self._orders.close()
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
@@ -96,6 +109,7 @@ class Unpacker:
         fields = (blob, arriving, str(size), target, index, media_type, digest, diff_id,
                   str(max_bytes), str(max_files))  # fmt: skip
         order = os.fsencode("\0".join(fields))
+        self.prepare()
         report, theirs = _socket.socketpair()
         try:
             rights = theirs.fileno().to_bytes(FD_BYTES, sys.byteorder)
