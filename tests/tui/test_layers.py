@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from textual.app import App
 from textual.events import Key
+from textual.geometry import Region, Size
 from textual.pilot import Pilot
 
 from core.errors import Corrupt
@@ -408,3 +409,12 @@ async def test_what_a_container_writes_is_one_more_layer_and_live(
         before = look_shown(screen)
         await until(pilot, lambda: look_shown(screen) > before)
         await pilot.press("q")
+
+
+async def test_layers_tell_their_files_also_when_the_screen_has_changed_and_not_the_list() -> None:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(200, 24)) as pilot:
+        screen = await opened(pilot)
+        whole = [line.text for line in screen.layer_list.render_lines(Region(0, 0, 64, 2))]
+        pilot.app._size = Size(80, 24)  # as between two changes of the size that come at once
+        screen.layer_list.refresh()
+        assert [line.text for line in screen.layer_list.render_lines(Region(0, 0, 64, 2))] == whole

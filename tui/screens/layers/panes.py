@@ -15,7 +15,7 @@ from tui.screens.layers.trees import LayerTrees, is_quick, make_tree
 from tui.theme import glyphs
 from tui.widgets.ask_line import AskingScreen
 from tui.widgets.file_lines import file_facts
-from tui.widgets.file_tree import WIDE, FileTree
+from tui.widgets.file_tree import FileTree
 from tui.widgets.foot import Foot
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tui.views.layer_sources import ImageSource
 
 NOTHING = "no file here"
+COUNTED = 43
+"""Columns of a list whose layers tell how many files they have."""
 HINTS = (
     ("[ ]", "layer"), ("enter", "open, close"), ("t", "whole image"), ("a m d u", "filter"),
     ("/", "find"), ("s", "content"), ("v", "versions"), ("D", "diff"), ("X", "extract"),
@@ -194,7 +196,8 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
     # Lines
 
     def _layer_line(self, number: int) -> list[Part]:
-        count = self._contents.counts[number] if self.app.size.width >= WIDE else None
+        # Of the list: the screen may have another size, and leave the list and its lines as is.
+        count = self._contents.counts[number] if self.layer_list.size.width >= COUNTED else None
         here = number == self._number
         return layer_line(number, self._contents.layers[number], count, here=here)
 
