@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PORT = 8686
+USAGE = f"usage: limpet serve-web [--port N]; N is {PORT} unless another is given"
 COOKIE = "limpet-token"
 
 
@@ -84,12 +85,15 @@ class TokenServer(Server):
 
 
 def serve_web(words: Sequence[str], *, read_only: bool) -> int:
-    """Serve until ctrl-c; `words` may be `--port N`.  Raises UsageError for others."""
+    """Serve until ctrl-c; `words` may be `--port N` or `--help`.  Raises UsageError for others."""
     port = PORT
+    if words and words[0] in ("-h", "--help"):
+        sys.stdout.write(f"The app in a browser on this host, behind a token.\n\n{USAGE}\n")
+        return 0
     if len(words) == 2 and words[0] == "--port" and words[1].isdecimal():
         port = int(words[1])
     elif words:
-        raise UsageError(f"{words[0]!r} is unknown", hint="usage: limpet serve-web [--port N]")
+        raise UsageError(f"{words[0]!r} is unknown", hint=USAGE)
     given = sys.orig_argv[1:]
     mine = given[: len(given) - len(sys.argv) + 1]
     argv = [sys.executable, *mine, *(["--read-only"] if read_only else [])]

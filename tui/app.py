@@ -24,7 +24,7 @@ from tui.session.session import Session, tell
 from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
 from tui.tty import gone_widgets, key_parser
 from tui.tty.hang_up import on_hang_up
-from tui.tty.signals import leave_on_signals
+from tui.tty.signals import before_hang_up, leave_on_signals
 from tui.turns import Turns
 from tui.widgets.status import StatusLine
 
@@ -60,7 +60,7 @@ class LimpetApp(Navigates):
     BINDINGS = [
         Binding("alt+left", "travel(-1)", "The screen before"),
         Binding("alt+right", "travel(1)", "The screen after"),
-        Binding("colon", "command", "The command line"),
+        Binding("colon", "command", "The command line", priority=True),
         Binding("question_mark", "help_here", "What can be done here"),
         Binding("M", "commands", "All commands"),
         Binding("alt+m", "bookmark", "Keep a bookmark here, or drop it"),
@@ -146,6 +146,7 @@ class LimpetApp(Navigates):
         if not self.is_headless:
             on_hang_up(0, self.exit)
             leave_on_signals(self)
+            before_hang_up(lambda: remember(self))
         self.bridge.start()
         self.dashboard.bar.load(self.bridge)
         self.dashboard.tell_problems(self.dashboard.keymap.problems())

@@ -8,6 +8,7 @@ from core.commands.scan import split
 from tui.addresses import TABS, address_of, go
 from tui.open_screens import OpensScreens
 from tui.visits import Visits
+from tui.widgets.keys_in_order import KeysInOrder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +63,16 @@ class Navigates(OpensScreens):
         problem = go(self, split(address))
         if problem:
             self.dashboard.say(problem)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Take a colon before anybody else, as a line typed in one go is not for the screen.
+
+        Who types into a line has it as a letter, and the tables have a key of their own for it.
+        """
+        if action == "command":
+            typed = isinstance(self.focused, KeysInOrder)
+            return not (typed or self.screen is self.dashboard or self.screen.is_modal)
+        return super().check_action(action, parameters)
 
     def action_command(self) -> None:
         """Open the command line; who leaves it with nothing done is back on this screen."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from textual.events import Key as KeyEvent
 from textual.events import Paste
 
 from core.commands.keys import TABLES, Key
@@ -34,6 +35,7 @@ from tui.tty.ascii_only import INSTEAD
 from tui.tty.notify import notification
 from tui.views.listings import LISTINGS
 from tui.visits import MOST, Visits
+from tui.widgets.ask_line import AskInput
 from tui.widgets.line_list import LineList
 
 TYPE_CHECKING = False
@@ -459,3 +461,18 @@ async def test_lines_that_do_not_fit_can_be_undone(make_app: Make) -> None:
         await until(pilot, lambda: script.document.line_count < 3)
         await pilot.press("ctrl+y")
         await until(pilot, lambda: script.document.line_count > 40)
+
+
+async def test_a_line_typed_in_one_go_on_a_screen_is_a_line(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.submit("volumes")
+        await until(pilot, lambda: isinstance(app.screen, ListingScreen))
+        for name in ("colon", *"version", "enter"):
+            app.post_message(KeyEvent(name, {"colon": ":", "enter": "\r"}.get(name, name)))
+        await until(pilot, lambda: "limpet 0." in session(app))
+        app.submit("volumes")
+        await until(pilot, lambda: isinstance(app.screen, ListingScreen))
+        await pilot.press("slash", "colon")
+        assert isinstance(app.screen, ListingScreen)
+        assert app.screen.query_one(AskInput).value == ":"

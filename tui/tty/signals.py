@@ -13,6 +13,8 @@ import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import App
 
 ASKING = (signal.SIGINT, signal.SIGTERM)
@@ -31,3 +33,15 @@ def leave_on_signals(app: App[int]) -> None:
         signal.signal(number, leave)
         # Python takes its handlers away before its own end.
         atexit.register(signal.signal, number, signal.SIG_IGN)
+
+
+def before_hang_up(keep: Callable[[], None]) -> None:
+    """Call `keep` before SIGHUP ends the process, as it goes on to do unless it was ignored."""
+
+    def hang_up(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        keep()
+        os.kill(os.getpid(), number)
+
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, hang_up)

@@ -183,6 +183,6 @@ def _error(kind: str, rest: str, diff_id: str) -> errors.Error:
         return errors.HostError(
             f"{layer}: {words}",
             errno=int(number) if number.isdigit() else 0,
-            hint="free some space: limpet images, limpet rmi",
+            hint=errors.FREE_SPACE,
         )
     return BY_CODE.get(code, errors.ImageError)(f"{layer}: {message}", hint=hint, subject=diff_id)

@@ -149,6 +149,21 @@ def test_the_app_ends_with_its_terminal_though_nobody_says_so(env: dict[str, str
     assert ended == pid
 
 
+def test_a_line_that_drops_takes_no_bookmark_along(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(TABLES)
+        terminal.type(":volumes\r")
+        terminal.until(r"no volumes")
+        terminal.send(b"\x1bm")
+        terminal.until("bookmark kept: volumes")
+        os.kill(terminal.pid, signal.SIGHUP)
+        assert terminal.wait() == 128 + signal.SIGHUP
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(TABLES)
+        terminal.keys("'")
+        terminal.until(r"volumes +\*")
+
+
 def test_ctrl_c_while_the_app_is_being_left_is_too_late(env: dict[str, str]) -> None:
     with Terminal([LIMPET], env=env) as terminal:
         terminal.until(TABLES)
