@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import termios
 
+import pytest
 from textual.events import Paste
 
 from core.commands.result import Foreground
@@ -75,6 +76,30 @@ async def test_terminals_beside_the_tables(make_app: Make) -> None:
         await until(pilot, lambda: not board.panes.terminals)
         assert board.table.has_focus
         assert not board.panes.deck.display  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("ended", [0, 2])
+async def test_a_terminal_that_ends_leaves_the_others_as_they_are_seen(
+    make_app: Make, ended: int
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.dashboard
+        for number in (1, 2, 3):
+            await board.show_terminal(number, Foreground(f"exec {number}", echo))
+            await until(pilot, lambda: "size" in board.panes.terminals[-1].text)
+        panes = [*board.panes.terminals]
+        board.panes.deck.choose(2 if ended == 0 else 3)  # type: ignore[union-attr]
+        board.go("containers")
+        panes[ended].send(b"q")
+        await until(pilot, lambda: len(board.panes.terminals) == 2)
+        assert board.table.has_focus
+        shown = board.panes.terminal
+        assert shown is panes[1]
+        assert shown.display
+        await pilot.press("shift+tab")
+        assert shown.has_focus
+        assert shown in app.screen.focus_chain
 
 
 async def test_what_is_pasted_is_told_from_what_is_typed_where_that_is_asked_for(

@@ -63,23 +63,26 @@ class Deck(Vertical):
         """Show a terminal by its place, counted from 1, and give it the keys."""
         if not 1 <= number <= len(self.panes):
             return
-        self._shown = number - 1
-        for place, pane in enumerate(self.panes):
-            pane.display = place == self._shown
+        self._show(number - 1)
         # Now: focus() would let the next keys pass by.
         self.screen.set_focus(self.panes[self._shown])
+
+    def _show(self, shown: int) -> None:
+        self._shown = shown
+        for place, pane in enumerate(self.panes):
+            pane.display = place == shown
         self._tell()
 
     def close(self, pane: TerminalPane) -> None:
-        """Take a terminal away."""
-        had_keys = pane.has_focus
+        """Take a terminal away, and show another; who has the keys keeps them."""
+        had_keys, shown = pane.has_focus, self.shown
         self.panes.remove(pane)
         pane.remove()
         self.empty = not self.panes
-        self._shown = max(0, min(self._shown, len(self.panes) - 1))
-        if self.panes and had_keys:
+        last = max(0, len(self.panes) - 1)
+        self._show(self.panes.index(shown) if shown in self.panes else min(self._shown, last))
+        if had_keys:
             self.choose(self._shown + 1)
-        self._tell()
 
     @on(TerminalPane.Chosen)
     def _chosen(self, event: TerminalPane.Chosen) -> None:
