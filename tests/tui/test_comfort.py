@@ -476,3 +476,12 @@ async def test_a_line_typed_in_one_go_on_a_screen_is_a_line(make_app: Make) -> N
         await pilot.press("slash", "colon")
         assert isinstance(app.screen, ListingScreen)
         assert app.screen.query_one(AskInput).value == ":"
+
+
+async def test_lines_that_come_when_the_app_has_been_left_are_nobodys(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        bar = app.dashboard.bar
+    await bar.grow("two\nlines")
+    assert bar.script is None

@@ -153,6 +153,8 @@ class CommandBar(Horizontal):
         """Edit several lines, from this text on, or from the lines that were left."""
         from tui.bar.script import Script
 
+        if not self.is_attached:
+            return  # the app was left meanwhile
         self.popup.close()
         self._set_mode("")
         with self.prevent(Input.Changed):
