@@ -241,7 +241,7 @@ def _time(value: bytes) -> int:
 
 def _check_sum(header: bytes, field: bytes) -> None:
     # The sum of all bytes, its own field taken as blanks; adler32 begins with that sum.
-    actual = (zlib.adler32(header, 0) & 0xFFFF) - sum(field) + 8 * 32
+    actual = (zlib.adler32(header, 0) & 0xFFFF) - (zlib.adler32(field, 0) & 0xFFFF) + 8 * 32
     if (_number(field) - actual) % ADLER_MODULUS:
         raise Corrupt("a tar header's checksum is wrong")
 
@@ -256,6 +256,21 @@ def _read_header(read: Read, size: int) -> tuple[bytes, bytes]:
 
 def _pax(content: bytes) -> dict[bytes, bytes]:
     """Parse records `LENGTH KEY=VALUE\\n`; the length counts itself."""
+    *lines, rest = content.split(b"\n")
+    if rest or b"\0" in content or b"GNU." in content:
+        return _any_pax(content)
+    found: dict[bytes, bytes] = {}
+    for line in lines:
+        head, equals, value = line.partition(b"=")
+        digits, _, key = head.partition(b" ")
+        if not equals or not digits.isdigit() or len(digits) > 8 or int(digits) != len(line) + 1:
+            return _any_pax(content)
+        found[key] = value
+    return found
+
+
+def _any_pax(content: bytes) -> dict[bytes, bytes]:
+    """Parse records whose values may hold anything; tells what is wrong with them."""
     found: dict[bytes, bytes] = {}
     pieces: list[bytes] = []
     start = 0

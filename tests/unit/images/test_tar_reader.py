@@ -126,6 +126,17 @@ def test_any_extended_header_body_is_read_or_refused(body: bytes) -> None:
         pass
 
 
+@given(
+    st.dictionaries(
+        st.text("ab. 1", min_size=1), st.binary() | st.sampled_from((b"\n", b"x\n9 a=b", b"7 a=\n"))
+    )
+)
+def test_pax_values_are_any_bytes(values: dict[str, bytes]) -> None:
+    records = [pax_record(b"SCHILY.xattr." + key.encode(), value) for key, value in values.items()]
+    [(got, _)] = read(archive(pax_header(b"".join(records)), entry("a")))
+    assert got.xattrs == values
+
+
 @pytest.mark.parametrize(
     "body",
     [b"0 a=b\n", b"2 a=b\n", b"6 a=b\n0 a=b\n", b"7 a=b\n", b"6 a=bc\n", b"5 ab\n", b"-6 a=b\n"],
