@@ -11,6 +11,7 @@ import os
 
 from core.errors import Corrupt, HostError
 from core.images.digest import hasher, split_digest
+from core.linux.filesystem import start_writing
 from core.registry.transport.failures import unreachable
 from core.registry.transport.http import ATTEMPTS, BROKEN, backoff
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     Check = Callable[[], None]
 
 CHUNK = 256 << 10
+BEGIN_EVERY = 8 << 20
+"""Bytes after which the kernel begins to bring them to the disk: the end then waits for less."""
 PROGRESS_BYTES = 64 << 10
 """A connection that brought this much does not count as a failed attempt."""
 
@@ -175,6 +178,7 @@ class _Fetch:
             blob.close()
 
     def _copy(self, blob: Blob) -> None:
+        begun = self._done
         while chunk := _next(blob):
             if self._done + len(chunk) > self._size:
                 raise Corrupt(
@@ -188,6 +192,9 @@ class _Fetch:
                 view = view[os.write(self._fd, view) :]
             self._hash.update(chunk)
             self._done += len(chunk)
+            if self._done - begun >= BEGIN_EVERY:
+                start_writing(self._fd, begun, self._done - begun)
+                begun = self._done
             self._report(self._done, "downloading")
             self._check()
         if self._done < self._size:
