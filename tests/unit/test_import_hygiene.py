@@ -137,3 +137,8 @@ def test_a_command_loads_nothing_heavy(line: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("module", LEAN)
 def test_a_lean_module_loads_only_lean_modules(module: str) -> None:
     assert loaded(f"import {module}") - ALLOWED - set(LEAN) == set()
+
+
+def test_what_pulls_loads_neither_mail_nor_tls() -> None:
+    found = loaded("import core.registry.client, core.registry.layers, core.images.verify")
+    assert found & {"email", "http.client", "json", "ssl", "subprocess"} == set()

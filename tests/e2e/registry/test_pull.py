@@ -27,6 +27,7 @@ from core.errors import (
 )
 from core.images.reference import parse_reference
 from core.images.store import ImageStore
+from core.images.unpacking.unpack import Unpacker
 from core.jobs import Job
 from core.paths import Paths
 from core.registry.client import RegistryClient
@@ -196,6 +197,24 @@ def test_every_format_gives_the_same_files(
     again, job = do_pull(store, f"{registry.host}/app:{tag}")
     assert again == info
     assert [item.note for item in job.snapshot().items] == ["exists"]
+
+
+def test_a_pull_that_finds_all_here_starts_no_unpacker(
+    registry: Registry, store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    start = Unpacker._start
+
+    def count(unpacker: Unpacker) -> None:
+        started.append(unpacker)
+        start(unpacker)
+
+    monkeypatch.setattr(Unpacker, "_start", count)
+    name = f"{registry.host}/app:oci"
+    do_pull(store, name)
+    assert len(started) == 1
+    do_pull(store, name)
+    assert len(started) == 1
 
 
 def test_a_layer_that_is_here_in_another_blob_is_whole_in_this_one(
