@@ -74,6 +74,11 @@ def parted(paths: Paths, container: str) -> int:
 
 def spawners(paths: Paths) -> list[int]:
     """Return the processes that fork monitors of some directories now."""
+    # A first monitor may have forked the spawner, and become no more than a monitor, meanwhile.
+    return _spawners_seen(paths) or _spawners_seen(paths)
+
+
+def _spawners_seen(paths: Paths) -> list[int]:
     wanted = f"limpet: spawner at {paths.spawners}".encode()
     found: list[int] = []
     for folder in Path("/proc").glob("[0-9]*"):

@@ -93,8 +93,19 @@ def main(path: str, first: _socket.socket) -> None:
     except FileNotFoundError:
         pass
     listener.close()  # who has connected meanwhile sees the end, and starts another
+    if _has_child() and os.fork():
+        os._exit(0)  # the first container's deputy was killed: the container ends with its monitor
     cgroups.leave()
     _leave_networks(os.path.dirname(os.path.dirname(path)))
+
+
+def _has_child() -> bool:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _leave_networks(run: str) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.containers.supervision import leaving
+from core.containers import state
+from core.containers.supervision import leaving, monitor, spawner
 from core.network.definition import NetworkOptions
 from core.network.host import bridge, firewall, made
 from tests.containers import make_engine, options, processes_named, until
@@ -58,13 +59,37 @@ def test_bridges_and_tables_go_a_moment_after_the_last_container(engine: Engine)
     assert not is_there(engine.network.default)
 
 
+def test_a_container_whose_first_monitor_loses_its_deputy_keeps_no_bridge(
+    paths: Paths, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spawner, "ALONE_MS", 60_000)
+    monkeypatch.setattr(monitor, "SETTLE_S", 60)
+    first = make_engine(paths, "fork")
+    container = first.containers.create(options("sleep", "100", network="bridge"))
+    first.containers.start(container)
+    first.close()
+    found = state.read_state(paths.container(container))
+    children = Path(f"/proc/{found.monitor}/task/{found.monitor}/children").read_text().split()
+    (deputy,) = {int(child) for child in children} - {found.pid}
+    os.kill(deputy, signal.SIGKILL)
+    until(lambda: not state.is_process(found.pid, found.ticks))
+    until(lambda: not is_there(engine.network.default))
+    until(lambda: not processes_named(paths.run))
+    assert [info.state for info in engine.containers.list()] == ["exited"]
+
+
 def test_who_looks_does_it_where_the_spawner_was_killed_at_its_end(engine: Engine) -> None:
     life = engine.containers
     container = life.create(options("true", network="bridge"))
     life.start(container)
     engine.launcher.close()
-    until(lambda: processes_named(f"limpet: leaving {engine.paths.run}"))
-    (victim,) = processes_named(f"limpet: leaving {engine.paths.run}")
+
+    def leaving_one() -> list[int]:
+        os.utime(engine.paths.changed)  # it waits for calm
+        return processes_named(f"limpet: leaving {engine.paths.run}")
+
+    until(leaving_one)
+    (victim,) = leaving_one()
     os.kill(victim, signal.SIGKILL)
     until(lambda: not processes_named(engine.paths.run))
     some = next((folder for folder in CGROUPS.iterdir() if folder.name == "blkio"), CGROUPS)
