@@ -200,7 +200,8 @@ class Monitor:
         checking = self._health is not None and self._health.is_checking
         # An ordinary user's bridges are held by a process that others know of.
         held = self._is_ending or checking or self._wiring.holds_bridges
-        return self._pump.is_idle and not held
+        # It may have ended in this very turn of the loop.
+        return self._pid > 0 and self._pump.is_idle and not held
 
     def _hand_over(self) -> NoReturn:
         book = os.memfd_create("container", os.MFD_CLOEXEC)

@@ -11,15 +11,17 @@ import pytest
 
 from core.containers.runtime import cgroups
 from core.containers.state import monitored, read_state, write_state
+from core.containers.supervision import monitor
 from core.engine import Engine
 from core.errors import Conflict, RunError, UsageError
 from core.model import Port
-from tests.containers import options, run, shell, until
+from tests.containers import make_engine, options, reap, run, shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from core.containers.lifecycle import Containers
     from core.model import ContainerInfo
+    from core.paths import Paths
 
 COUNT = 'n=$(($(cat /n 2>/dev/null) + 1)); echo $n > /n; echo "run $n"; '
 """Counts its runs in a file of its own and says which one it is."""
@@ -175,6 +177,26 @@ def test_a_run_that_cannot_start_is_a_failed_one(containers: Containers) -> None
     info = wait_state(containers, container, "exited")
     assert (info.exit_code, info.restarts) == (127, 2)
     assert "sh" in info.error
+
+
+def test_one_that_ends_just_as_it_settles_keeps_its_exit_code(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = monitor.Monitor._reap
+
+    def reap_and_settle(self: monitor.Monitor) -> None:
+        real(self)
+        self._loop.later(0, self._settle)
+
+    monkeypatch.setattr(monitor.Monitor, "_reap", reap_and_settle)
+    engine = make_engine(paths, "fork")
+    life = engine.containers
+    container = life.create(shell("exit 7"))
+    life.start(container)
+    assert wait_state(life, container, "exited").exit_code == 7
+    life.rm(container)
+    engine.close()
+    reap()
 
 
 def test_the_first_start_is_not_tried_again(containers: Containers) -> None:
