@@ -199,14 +199,13 @@ async def test_a_large_image_is_cut_into_trees_aside() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(screen_of(layers))
         screen = await opened(pilot)
-        assert screen.file_list.count == 1
+        await until(pilot, lambda: screen.file_list.count == 1)
         await pilot.press("]", "t")
-        await opened(pilot)
+        await until(pilot, lambda: screen.file_list.is_ready)
         await pilot.press("space", "G")
-        assert screen.file_list.count == 20_001
+        await until(pilot, lambda: screen.file_list.count == 20_001)
         await pilot.press("m")
-        await opened(pilot)
-        assert [line[1] for line in lines(screen) if line] == [" ", "M"]
+        await until(pilot, lambda: [line[1] for line in lines(screen) if line] == [" ", "M"])
 
 
 async def test_what_goes_wrong_is_said() -> None:
