@@ -200,6 +200,7 @@ class Session:
 
         error: Exception | None = None
         code = 0
+        heard = signal.getsignal(signal.SIGINT)
         with self._app.suspend():
             keys = self._config["container", "detach_keys"]
             leaving = "" if isinstance(foreground, OnHost) else f"  ({keys} leaves it running)"
@@ -217,6 +218,9 @@ class Session:
                 tell(f"\nlimpet: it ended with {code}; enter goes back ")
                 with suppress(KeyboardInterrupt):
                     sys.stdin.readline()
+            # One more ctrl-c is for what has ended, until the terminal makes no signal of it.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, heard)
         self.foreground_ended(number, code, error)
 
     def foreground_ended(self, number: int, code: int, error: Exception | None) -> None:
