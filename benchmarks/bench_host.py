@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +32,7 @@ default_ulimits = ["nofile=1024:20000", "nproc=32768:32768"]
 network_backend = "netavark"
 """
 """What podman needs to run without systemd and CAP_SYS_RESOURCE; it slows nothing down."""
+ENDING_S = 10.0
 
 
 class BenchHost:
@@ -67,7 +69,7 @@ class BenchHost:
         for parent in Path("/sys/fs/cgroup").glob("**/libpod_parent"):
             for cgroup in (*parent.iterdir(), parent):
                 if cgroup.is_dir():
-                    cgroup.rmdir()
+                    _remove_cgroup(cgroup)
         shutil.rmtree(self.work)
 
     def limpet_env(self, directory: Path) -> dict[str, str]:
@@ -132,6 +134,18 @@ class BenchHost:
             config["linux"].pop("seccomp", None)
         (bundle / "config.json").write_text(json.dumps(config))
         return bundle
+
+
+def _remove_cgroup(cgroup: Path) -> None:
+    """Remove a cgroup once those in it have ended: conmon outlives its container a little."""
+    deadline = time.monotonic() + ENDING_S
+    while True:
+        try:
+            return cgroup.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _hide_second_cgroup_version() -> None:

@@ -13,7 +13,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from core.images.index import FileEntry
@@ -101,8 +101,8 @@ class Stack:
         if len(now) < len(layer) or any(entry.kind in MARKERS for entry in layer):
             return False
         self._now = now
-        self._weights = {entry.path: [entry.size] for entry in layer}
-        self._versions = {entry.path: [(0, entry)] for entry in layer}
+        self._weights = {path: [entry.size] for path, entry in now.items()}
+        self._versions = {path: [(0, entry)] for path, entry in now.items()}
         last, names = "", self._below.setdefault("", set())
         for path in now:
             parent = path.rpartition("/")[0]
@@ -233,6 +233,9 @@ class Stack:
 
     def _image_tree(self, number: int) -> Node:
         tree = _Tree()
+        if number == 0:
+            tree.place_new(entry for entry in self._layers[0] if entry.kind not in MARKERS)
+            return tree.finish()
         place = tree.place
         for path, versions in list(self._versions.items()):
             layer, entry = versions[-1]
@@ -307,6 +310,23 @@ class _Tree:
         if above.children is NO_CHILDREN:
             above.children = {}
         nodes[path] = above.children[name] = Node(name, above, entry, status, size)
+
+    def place_new(self, entries: Iterable[FileEntry]) -> None:
+        """Place all as added: what shares a directory mostly comes together."""
+        nodes, last = self._nodes, None
+        above, children = nodes[""], NO_CHILDREN
+        for entry in entries:
+            path = entry.path
+            if path in nodes:
+                self.place(entry, ADDED)
+                continue
+            parent, _, name = path.rpartition("/")
+            if parent != last:
+                above, last = nodes.get(parent) or self._directory(parent), parent
+                if above.children is NO_CHILDREN:
+                    above.children = {}
+                children = above.children
+            nodes[path] = children[name] = Node(name, above, entry, ADDED, entry.size)
 
     def _directory(self, path: str) -> Node:
         """Make the node of a directory, and of those above it."""
