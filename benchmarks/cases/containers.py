@@ -40,7 +40,11 @@ def start(host: BenchHost, rounds: int) -> Measurement:
     aims = (
         Aim(cases[0].name, "crun, no network", 0.35), Aim(cases[1].name, "crun, no network", 1.0),
     )  # fmt: skip
-    return interleave("start a container of `true`", cases, rounds, note, aims)
+    try:
+        return interleave("start a container of `true`", cases, rounds, note, aims)
+    finally:
+        engine.close()
+        os.close(null)
 
 
 def _crun(host: BenchHost, name: str, *, seccomp: bool) -> Case:

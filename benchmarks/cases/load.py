@@ -198,6 +198,7 @@ def _app(host: BenchHost, *places: Path) -> tuple[list[Growth], tuple[Figure, ..
         Growth(f"the app: {name}", 1e3 * little[name], 1e3 * much[name],
                much[name] / max(little[name], 1e-3), 0)
         for name in little
+        if little[name] or much[name]  # else a key that changes nothing there
     ]  # fmt: skip
     longest = max(seconds for name, seconds in much.items() if name.endswith(PAINTED))
     return rows, (
