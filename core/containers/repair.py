@@ -153,7 +153,9 @@ def take_back_shared(paths: Paths) -> None:
 
     if is_rootless() or not is_root() or not (names(paths.bridges) or has_parent()):
         return
-    if any(_has_listener(f"{paths.spawners}/{name}") for name in names(paths.spawners)):
+    from core.linux.sockets import has_listener
+
+    if any(has_listener(f"{paths.spawners}/{name}") for name in names(paths.spawners)):
         return
     from core.containers.supervision import leaving
 
@@ -161,12 +163,6 @@ def take_back_shared(paths: Paths) -> None:
         leaving.leave_for_killed(paths)
     except OSError:
         pass  # the next who looks tries again
-
-
-def _has_listener(path: str) -> bool:
-    from core.linux.sockets import has_listener
-
-    return has_listener(path)
 
 
 def is_abandoned(found: State) -> bool:

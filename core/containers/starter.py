@@ -49,7 +49,8 @@ class Starter(OnHost):
                     restarts=before.restarts + 1 if again else 0,
                     runs=before.runs if again else (),
                 )
-                self._launch_with_ports(row, owner, counted, lock)
+                with self._network.starting():
+                    self._launch_with_ports(row, owner, counted, lock)
             except BaseException as error:
                 self._network.release(row.id)
                 self._keep_error(row.id, before, error)
@@ -66,10 +67,6 @@ class Starter(OnHost):
         return self._launch(row, owner, before, lock)
 
     def _launch(self, row: Row, owner: int, before: State, lock: Lock) -> None:
-        with self._network.starting():
-            self._launch_connected(row, owner, before, lock)
-
-    def _launch_connected(self, row: Row, owner: int, before: State, lock: Lock) -> None:
         from core.containers import starting
 
         row = stored.find(self._database, row.id)  # somebody may have edited it meanwhile
