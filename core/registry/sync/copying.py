@@ -10,7 +10,7 @@ import threading
 from core.errors import Cancelled, Error, NotFound, RateLimited, Unauthorized
 from core.record import Record
 from core.registry.sync.carry import carry
-from core.registry.sync.plan import COPY, DELETE, MOVE, SKIP, SyncPlan, describe
+from core.registry.sync.plan import COPY, DELETE, MOVE, SyncPlan, describe
 from core.registry.upload_notes import note_of
 from core.side_by_side import side_by_side
 
@@ -74,6 +74,11 @@ class Copying:
         self._job = job
         self._lock = threading.Lock()
         self._images = [_Image(step) for step in plan.steps if step.action in (COPY, MOVE)]
+        self._waiting: dict[tuple[str, str], list[_Image]] = {}
+        """The images that wait for a blob in a repository."""
+        for image in self._images:
+            for digest in image.waiting:
+                self._waiting.setdefault((image.step.places[1], digest), []).append(image)
         self._blob_locks: dict[str, threading.Lock] = {}
         self._holders: dict[str, list[str]] = {}
         """Paths in the target's registry where a blob is now, by digest."""
@@ -87,22 +92,22 @@ class Copying:
         leave = self._store.database.close
         side_by_side([*empty, *works], workers, self._job.check, leave)
         results = {id(image.step): self._result(image) for image in self._images}
+        kept: dict[str, set[str]] = {}
+        for step in self._plan.steps:
+            kept.setdefault(step.places[1], set()).add(step.digest)
         for step in self._plan.steps:
             if step.action == DELETE:
-                results[id(step)] = self._delete(step)
+                results[id(step)] = self._delete(step, kept[step.places[1]])
         return [results.get(id(step)) or _as_planned(step) for step in self._plan.steps]
 
     def _blobs(self) -> list[tuple[_Image, str, Descriptor]]:
         """Return each blob that is to come once a repository, in the order of the images."""
-        seen: set[tuple[str, str]] = set()
-        found = []
-        for image in self._images:
-            for digest, blob in image.step.blobs:
-                key = (image.step.places[1], digest)
-                if key not in seen:
-                    seen.add(key)
-                    found.append((image, digest, blob))
-        return found
+        return [
+            (image, digest, blob)
+            for image in self._images
+            for digest, blob in image.step.blobs
+            if self._waiting[image.step.places[1], digest][0] is image
+        ]
 
     def _work(self, image: _Image, digest: str, blob: Descriptor) -> Callable[[Check], None]:
         def work(check: Check) -> None:
@@ -149,7 +154,7 @@ class Copying:
         return found[:2]
 
     def _arrived(self, place: str, digest: str) -> None:
-        for image in self._waiting_for(place, digest):
+        for image in self._waiting[place, digest]:
             with self._lock:
                 image.waiting.discard(digest)
                 ready = not (image.waiting or image.error or image.finished)
@@ -158,17 +163,9 @@ class Copying:
                 self._finish(image)
 
     def _fail(self, place: str, digest: str, cause: str) -> None:
-        for image in self._waiting_for(place, digest):
+        for image in self._waiting[place, digest]:
             image.error = image.error or cause
             self._show(image, "failed")
-
-    def _waiting_for(self, place: str, digest: str) -> list[_Image]:
-        with self._lock:
-            return [
-                image
-                for image in self._images
-                if image.step.places[1] == place and digest in image.waiting
-            ]
 
     def _finishing(self, image: _Image) -> Callable[[Check], None]:
         return lambda _: self._finish(image)
@@ -203,11 +200,9 @@ class Copying:
                 (step.target, step.source, platforms, step.source_digest, step.digest),
             )
 
-    def _delete(self, step: Step) -> Done:
-        place = step.places[1]
-        kept = {other.digest for other in self._plan.steps if other.places[1] == place}
+    def _delete(self, step: Step, kept: set[str]) -> Done:
         try:
-            self._target.delete(place, step.tag, kept)
+            self._target.delete(step.places[1], step.tag, kept)
         except NotFound:
             pass  # somebody else was faster
         except FATAL:
@@ -232,5 +227,4 @@ class Copying:
 
 
 def _as_planned(step: Step) -> Done:
-    error = step.cause if step.action == SKIP else ""
-    return Done(step.rule, step.action, step.source, step.target, step.digest, error=error)
+    return Done(step.rule, step.action, step.source, step.target, step.digest, error=step.cause)

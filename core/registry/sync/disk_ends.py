@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import threading
+import time
 
 from core.errors import Corrupt, NotFound, UnsafePath
 from core.images.blobs import BlobStore
@@ -16,13 +16,14 @@ from core.registry.sync.referrers import list_in, listed_in, referrer_tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from core.registry.sync.ends import End, Found
 
 REF_NAME = "org.opencontainers.image.ref.name"
 """https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md"""
+WRITE_EVERY_S = 1.0
 DIRECTORY_VERSION = "Directory Transport Version: 1.1\n"
 
 
@@ -42,19 +43,22 @@ class DiskEnd:
 
     def repositories(self) -> list[str]:
         """Return the names before the tags."""
-        return sorted({name.rpartition(":")[0] for name in self.names()})
+        return sorted(self.listing())
 
     def tags(self, repository: str) -> list[str]:
         """Return a repository's tags."""
-        found = (name.rpartition(":") for name in self.names())
-        return sorted(tag for path, _, tag in found if path == repository)
+        return sorted(self.listing().get(repository, ()))
 
     def place_of(self, source: End, repository: str) -> str:
         """Return the repository here that one of a source is copied to."""
         return repository
 
-    def names(self) -> dict[str, tuple[str, str]]:
-        """Return digest and media type by `REPOSITORY:TAG`, or `:TAG`."""
+    def listing(self) -> Mapping[str, Collection[str]]:
+        """Return the tags by repository, "" for what has none; read once, however often asked."""
+        raise NotImplementedError
+
+    def named(self, repository: str, tag: str) -> tuple[str, str]:
+        """Return digest and media type of what a tag stands for, both "" for nothing."""
         raise NotImplementedError
 
     def show(self, repository: str, tag: str) -> str:
@@ -63,13 +67,13 @@ class DiskEnd:
 
     def digest(self, repository: str, tag: str) -> str:
         """Return what a tag stands for, "" for nothing."""
-        return self.names().get(f"{repository}:{tag}", ("", ""))[0]
+        return self.named(repository, tag)[0]
 
     def manifest(self, repository: str, reference: str) -> Found:
         """Return content, media type and digest."""
         digest, media_type = reference, ""
-        if not is_digest(reference):  # all names are read for a name alone
-            digest, media_type = self.names().get(f"{repository}:{reference}", ("", ""))
+        if not is_digest(reference):
+            digest, media_type = self.named(repository, reference)
         if not is_digest(digest):
             shown = self.show(repository, reference)
             raise NotFound(f"{shown} is not there", subject=shown)
@@ -108,22 +112,30 @@ class LayoutEnd(DiskEnd):
     """An OCI image layout; tags are its entries' ref names, behind REPOSITORY: if there are any.
 
     https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
+
+    Its index has all tags in one file, which is written with what was put or taken away once a
+    second, and when the end is closed.
     """
 
     def __init__(self, place: str) -> None:
         super().__init__(place)
-        self._read: tuple[tuple[int, int, int], list[dict[str, Any]]] | None = None
+        self._read: _ReadIndex | None = None
+        self._changing = threading.Lock()
+        self._changes: dict[str, dict[str, Any] | None] = {}
+        """Entries by ref name that are not written yet, None for one that goes."""
+        self._written_s = 0.0
 
-    def names(self) -> dict[str, tuple[str, str]]:
-        """Return digest and media type by `REPOSITORY:TAG`, or `:TAG`."""
-        found = {}
-        for entry in self._entries():
-            name = (entry.get("annotations") or {}).get(REF_NAME)
-            if isinstance(name, str):
-                found[name if ":" in name else f":{name}"] = (
-                    str(entry.get("digest")), str(entry.get("mediaType") or ""),
-                )  # fmt: skip
-        return found
+    def listing(self) -> Mapping[str, Collection[str]]:
+        """Return the tags by repository, "" for what has none; read once, however often asked."""
+        return self._index().listing
+
+    def named(self, repository: str, tag: str) -> tuple[str, str]:
+        """Return digest and media type of what a tag stands for, both "" for nothing."""
+        name = _joined(repository, tag)
+        with self._changing:
+            if name in self._changes:
+                return _described(self._changes[name] or {})
+        return self._index().listing.get(repository, {}).get(tag, ("", ""))
 
     def put(self, repository: str, tag: str, found: Found, source_digest: str = "") -> None:
         """Store a manifest, under a tag if there is one."""
@@ -132,33 +144,51 @@ class LayoutEnd(DiskEnd):
         if not tag:
             return
         name = _joined(repository, tag)
-        entry = {
+        self._change(name, {
             "mediaType": media_type,
             "digest": digest,
             "size": len(content),
             "annotations": {REF_NAME: name},
-        }
-        with self._locked():
-            kept = [item for item in self._entries() if _ref_name(item) != name]
-            self._write([*kept, entry])
+        })  # fmt: skip
 
     def delete(self, repository: str, tag: str, kept: set[str]) -> None:
         """Take a tag away."""
-        name = _joined(repository, tag)
-        with self._locked():
-            self._write([entry for entry in self._entries() if _ref_name(entry) != name])
+        self._change(_joined(repository, tag), None)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep others, threads and processes, from changing the index meanwhile."""
+    def close(self) -> None:
+        """Write what is not written yet."""
+        with self._changing:
+            self._write()
+
+    def _change(self, name: str, entry: dict[str, Any] | None) -> None:
+        with self._changing:
+            self._changes[name] = entry
+            if time.monotonic() - self._written_s > WRITE_EVERY_S:
+                self._write()
+
+    def _write(self) -> None:
+        """Write the index as it is now with the changes; other processes may change it, too."""
+        import json
+
+        if not self._changes:
+            return
+        os.makedirs(self.root, exist_ok=True)
         fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
+            entries = [one for one in self._index().entries if _ref_name(one) not in self._changes]
+            entries += [entry for entry in self._changes.values() if entry is not None]
+            if not os.path.exists(f"{self.root}/oci-layout"):
+                write_whole(f"{self.root}/oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+            index = {"schemaVersion": 2, "manifests": entries}
+            write_whole(f"{self.root}/index.json", json.dumps(index).encode())
         finally:
             os.close(fd)
+        self._changes.clear()
+        self._written_s = time.monotonic()
 
-    def _entries(self) -> list[dict[str, Any]]:
+    def _index(self) -> _ReadIndex:
+        """Return the index as it is now, read again when it has changed."""
         import json
 
         path = f"{self.root}/index.json"
@@ -166,24 +196,31 @@ class LayoutEnd(DiskEnd):
             with open(path, "rb") as file:
                 state = os.fstat(file.fileno())
                 key = (state.st_ino, state.st_size, state.st_mtime_ns)
-                if self._read and self._read[0] == key:
-                    return self._read[1]
+                if self._read and self._read.key == key:
+                    return self._read
                 entries = json.loads(file.read()).get("manifests")
         except FileNotFoundError:
-            return []
+            return _ReadIndex((0, 0, 0), [])
         except (ValueError, AttributeError):
             entries = None
         if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
             raise Corrupt(f"{path} is no index of an image layout", subject=path)
-        self._read = (key, entries)
-        return entries
+        self._read = found = _ReadIndex(key, entries)
+        return found
 
-    def _write(self, entries: list[dict[str, Any]]) -> None:
-        import json
 
-        write_whole(f"{self.root}/oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
-        index = {"schemaVersion": 2, "manifests": entries}
-        write_whole(f"{self.root}/index.json", json.dumps(index).encode())
+class _ReadIndex:
+    """The index of a layout, as it was in the file that `key` tells from any other."""
+
+    def __init__(self, key: tuple[int, int, int], entries: list[dict[str, Any]]) -> None:
+        self.key = key
+        self.entries = entries
+        self.listing: dict[str, dict[str, tuple[str, str]]] = {}
+        """Digest and media type by repository and tag."""
+        for entry in entries:
+            if name := _ref_name(entry):
+                repository, _, tag = name.rpartition(":")
+                self.listing.setdefault(repository, {})[tag] = _described(entry)
 
 
 class DirectoryEnd(DiskEnd):
@@ -195,30 +232,31 @@ class DirectoryEnd(DiskEnd):
     def __init__(self, place: str) -> None:
         super().__init__(place)
         self.blobs = BlobStore(Paths(f"{self.root}/.blobs", f"{self.root}/.blobs"))
+        self._listed: dict[str, list[str]] | None = None
 
-    def digest(self, repository: str, tag: str) -> str:
-        """Return what a tag stands for, "" for nothing."""
+    def named(self, repository: str, tag: str) -> tuple[str, str]:
+        """Return digest and media type of what a tag stands for, both "" for nothing."""
         try:
             with open(f"{self._home(repository, tag)}/manifest.json", "rb") as file:
-                return digest_of(file.read())
+                return digest_of(file.read()), ""
         except (FileNotFoundError, NotADirectoryError):
-            return ""
+            return "", ""
 
     def place_of(self, source: End, repository: str) -> str:
         """Return the repository here that one of a source is copied to."""
         return repository or source.name.rpartition("/")[2]
 
-    def names(self) -> dict[str, tuple[str, str]]:
-        """Return digest and media type by `REPOSITORY:TAG`, or `:TAG`."""
-        found = {}
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            if "manifest.json" in files:
-                name = os.path.relpath(folder, self.root)
-                with open(f"{folder}/manifest.json", "rb") as file:
-                    digest = digest_of(file.read())
-                found[name if ":" in name else f":{name}"] = (digest, "")
-        return found
+    def listing(self) -> Mapping[str, Collection[str]]:
+        """Return the tags by repository, "" for what has none; read once, however often asked."""
+        if self._listed is None:
+            found: dict[str, list[str]] = {}
+            for folder, folders, files in os.walk(self.root):
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                if "manifest.json" in files:
+                    repository, _, tag = os.path.relpath(folder, self.root).rpartition(":")
+                    found.setdefault(repository, []).append(tag)
+            self._listed = found
+        return self._listed
 
     def put(self, repository: str, tag: str, found: Found, source_digest: str = "") -> None:
         """Store a manifest; with a tag, its directory comes into being, whole."""
@@ -229,21 +267,29 @@ class DirectoryEnd(DiskEnd):
         if not tag:
             return
         home = self._home(repository, tag)
-        fresh = f"{self.root}/.new-{os.getpid()}-{digest[7:19]}"
-        shutil.rmtree(fresh, ignore_errors=True)
-        os.makedirs(fresh)
-        self._fill(fresh, content, "manifest.json")
-        with open(f"{fresh}/version", "w", encoding="ascii") as file:
-            file.write(DIRECTORY_VERSION)
-        shutil.rmtree(home, ignore_errors=True)
-        os.makedirs(os.path.dirname(home), exist_ok=True)
-        os.rename(fresh, home)
+        # A thread's own: several tags of one image come at once.
+        work = f"{self.root}/.new-{os.getpid()}-{threading.get_ident()}"
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            os.makedirs(f"{work}/image")
+            self._fill(f"{work}/image", content, "manifest.json")
+            with open(f"{work}/image/version", "w", encoding="ascii") as file:
+                file.write(DIRECTORY_VERSION)
+            os.makedirs(os.path.dirname(home), exist_ok=True)
+            if os.path.exists(home):
+                os.rename(home, f"{work}/former")
+            os.rename(f"{work}/image", home)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
     def delete(self, repository: str, tag: str, kept: set[str]) -> None:
         """Remove the directory of an image."""
         import shutil
 
-        shutil.rmtree(self._home(repository, tag))
+        try:
+            shutil.rmtree(self._home(repository, tag))
+        except FileNotFoundError:
+            pass  # somebody else was faster
 
     def _home(self, repository: str, tag: str) -> str:
         """Return the directory of an image; UnsafePath for a name that leads elsewhere."""
@@ -292,5 +338,13 @@ def _joined(repository: str, tag: str) -> str:
     return f"{repository}:{tag}" if repository else tag
 
 
-def _ref_name(entry: dict[str, Any]) -> Any:
-    return (entry.get("annotations") or {}).get(REF_NAME)
+def _ref_name(entry: dict[str, Any]) -> str:
+    """Return an entry's name, "" for one that has none."""
+    annotations = entry.get("annotations")
+    name = annotations.get(REF_NAME) if isinstance(annotations, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _described(entry: dict[str, Any]) -> tuple[str, str]:
+    """Return an entry's digest and media type."""
+    return str(entry.get("digest") or ""), str(entry.get("mediaType") or "")

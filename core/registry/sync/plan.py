@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from functools import partial
 
-from core.errors import Error, NotFound
+from core.errors import Corrupt, Error, ImageError, NotFound, UnsupportedMedia
 from core.images.digest import digest_of
 from core.images.manifest import (
     OCI_INDEX,
@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     Name = tuple[str, str]
 
 WORKERS = 8
-KEEP, COPY, MOVE, DELETE, SKIP = "keep", "copy", "move", "delete", "skip"
+KEEP, COPY, MOVE, DELETE, SKIP, FAIL = "keep", "copy", "move", "delete", "skip", "fail"
+MAX_TREE = 64 << 20
+"""Bytes of an index and of all manifests below it; registries take indexes of 4 MB."""
+MAX_TREE_DEPTH = 8
 
 
 class Step(Record):
@@ -51,7 +54,7 @@ class Step(Record):
 
     rule: str
     action: str
-    """keep, copy (it is new), move (it stood for something else), delete, or skip."""
+    """keep, copy (it is new), move (it stood for something else), delete, skip, or fail."""
     source: str
     target: str
     """Names as they are shown."""
@@ -68,7 +71,7 @@ class Step(Record):
     blobs: tuple[tuple[str, Descriptor], ...] = ()
     """Blobs that the target lacks, each once."""
     cause: str = ""
-    """Why it is skipped."""
+    """Why it is skipped, or fails."""
     subject: str = ""
     """What it refers to, of a signature, an SBOM or an attestation."""
 
@@ -117,7 +120,7 @@ class _Planner:
     def run(self) -> SyncPlan:
         for repository in self._source.repositories():
             self._plan_repository(repository)
-        order = (KEEP, SKIP, DELETE, COPY, MOVE)
+        order = (KEEP, SKIP, FAIL, DELETE, COPY, MOVE)
         self._steps.sort(key=lambda step: (step.places, step.tag, order.index(step.action)))
         return SyncPlan(self._rule, tuple(self._spared()), self._wanted)
 
@@ -128,8 +131,9 @@ class _Planner:
             return
         place = self._target.place_of(self._source, repository)
         here = set(self._target.tags(place))
+        begin = len(self._steps)
         self._side_by_side([partial(self._plan_tag, repository, place, tag, here) for tag in tags])
-        subjects = self._plan_referrers(repository, place, (set(ours), here))
+        subjects = self._plan_referrers(self._steps[begin:], (set(ours), here))
         if self._rule.delete and not tags and here:
             # A source that was emptied, or a slip in the rule, must not empty the target.
             self._steps.append(
@@ -170,16 +174,14 @@ class _Planner:
             return
         self._steps.append(self._compare(step, self._wanted_of, there))
 
-    def _plan_referrers(
-        self, repository: str, place: str, tags: tuple[set[str], set[str]]
-    ) -> set[str]:
-        """Plan what refers to the images that the target will have; return their digests."""
+    def _plan_referrers(self, planned: Sequence[Step], tags: tuple[set[str], set[str]]) -> set[str]:
+        """Plan what refers to the images that the target will have; return their digests.
+
+        `planned` are the steps of one repository.
+        """
         if not self._rule.referrers:
             return set()
-        images = [
-            step for step in self._steps
-            if step.places == (repository, place) and step.action in (KEEP, COPY, MOVE)
-        ]  # fmt: skip
+        images = [step for step in planned if step.action in (KEEP, COPY, MOVE)]
         bases: dict[str, Step] = {}
         found: dict[str, Step] = {}
 
@@ -210,8 +212,10 @@ class _Planner:
             return (
                 step.replace(digest=there) if there == found[2] else self._copy(step, found, there)
             )
-        except NotFound as error:
-            return step.replace(action=SKIP, cause=error.message)
+        except (NotFound, UnsupportedMedia) as error:
+            return step.replace(action=SKIP, cause=describe(error))
+        except ImageError as error:
+            return step.replace(action=FAIL, cause=describe(error))
 
     def _manifest_of(self, step: Step) -> Found:
         return self._source.manifest(step.places[0], step.source_digest)
@@ -239,13 +243,26 @@ class _Planner:
         )
 
     def _tree(self, repository: str, found: Found) -> tuple[Found, ...]:
-        """Return a manifest behind all that it names, however deep."""
-        below: list[Found] = []
-        for entry in contents(found[0])[1]:
-            self._check()
-            child = self._source.manifest(repository, entry.descriptor.digest)
-            below += self._tree(repository, child)
-        return (*dict.fromkeys(below), found)
+        """Return a manifest behind all that it names, each once; Corrupt for far too much."""
+        known: dict[str, Found] = {}
+        size = 0
+
+        def add_below(found: Found, depth: int) -> None:
+            nonlocal size
+            for entry in contents(found[0])[1]:
+                digest = entry.descriptor.digest
+                if digest in known:
+                    continue
+                self._check()
+                child = self._source.manifest(repository, digest)
+                size += len(child[0])
+                if depth > MAX_TREE_DEPTH or size > MAX_TREE:
+                    raise Corrupt(f"{found[2]} names more manifests than an image has")
+                add_below(child, depth + 1)
+                known[digest] = child
+
+        add_below(found, 1)
+        return (*known.values(), found)
 
     def _for_platforms(self, repository: str, found: Found, what: str) -> Found:
         """Return the one image, or an index of those, that the rule's platforms mean."""

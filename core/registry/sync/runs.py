@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from core.errors import Cancelled, Error, RateLimited, RegistryError
+from core.errors import Cancelled, Error, HostError, RateLimited, RegistryError, disk_error
 from core.record import Record
 from core.registry import upload_notes
 from core.registry.status import note_use
@@ -171,6 +171,7 @@ def _with_ends(
     job: Job,
     use: Callable[[Rule, End, End], T],
 ) -> T:
+    """Return what is made of a rule's ends; HostError for a disk that does not take its part."""
     source = open_end(rule.source, config, store, job.check)
     try:
         target = open_end(rule.target, config, store, job.check)
@@ -178,6 +179,10 @@ def _with_ends(
             return use(rule, source, target)
         finally:
             target.close()
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        told = HostError(f"{where}{error.strerror}", errno=error.errno or 0)
+        raise disk_error(error) or told from error
     finally:
         source.close()
 

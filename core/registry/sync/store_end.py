@@ -13,7 +13,7 @@ from core.trash import Trash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     from core.config import Config
     from core.images.store import ImageStore
@@ -62,19 +62,23 @@ class StoreEnd(DiskEnd):
         )
         return [tag for (tag,) in rows if "/" not in tag]  # a port is no tag
 
-    def names(self) -> dict[str, tuple[str, str]]:
-        """Return digest and media type by canonical name."""
-        rows = self.store.database.query(
-            "SELECT t.name, t.digest, i.media_type FROM tags t JOIN images i USING (digest) "
-            "WHERE instr(t.name, '@') = 0"
-        )
-        return {name: (digest, media_type) for name, digest, media_type in rows}
+    def listing(self) -> Mapping[str, Collection[str]]:
+        """Return the tags by repository."""
+        found: dict[str, list[str]] = {}
+        for (name,) in self.store.database.query(
+            "SELECT name FROM tags WHERE instr(name, '@') = 0"
+        ):
+            repository, _, tag = name.rpartition(":")
+            found.setdefault(repository, []).append(tag)
+        return found
 
-    def digest(self, repository: str, tag: str) -> str:
-        """Return what a tag stands for, "" for nothing."""
-        name = f"{repository}:{tag}"
-        rows = self.store.database.query("SELECT digest FROM tags WHERE name=?", (name,))
-        return rows[0][0] if rows else ""
+    def named(self, repository: str, tag: str) -> tuple[str, str]:
+        """Return digest and media type of what a tag stands for, both "" for nothing."""
+        rows = self.store.database.query(
+            "SELECT t.digest, i.media_type FROM tags t JOIN images i USING (digest) "
+            "WHERE t.name=?", (f"{repository}:{tag}",),
+        )  # fmt: skip
+        return rows[0] if rows else ("", "")
 
     def show(self, repository: str, tag: str) -> str:
         """Return the name of an image as people write it."""
