@@ -374,6 +374,32 @@ async def test_completion_history_and_ghost(make_app: Callable[..., LimpetApp]) 
         assert bar.line.value == "x"
 
 
+async def test_the_list_of_completions_stays_in_place_while_a_word_is_typed(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(160, 50)) as pilot:
+        popup = app.dashboard.popup
+        await until(pilot, lambda: app.dashboard.bar._completer)
+
+        async def shown(letters: str) -> tuple[int, int]:
+            await pilot.press(*letters)
+            await until(pilot, lambda: popup.display and not popup._rest)
+            await pilot.pause()
+            return popup.region.x, popup.region.width
+
+        await pilot.press("colon")
+        first = await shown("r")
+        height = popup.region.height
+        assert await shown("un") == first
+        assert popup.region.height < height
+        place, width = await shown(" --r")
+        assert place > first[0]
+        assert await shown("m") == (place, width)
+        await pilot.press("ctrl+u")
+        assert await shown("run") != first
+
+
 async def test_the_terminal_is_given_away_and_taken_back(
     make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import unicodedata
 from contextlib import nullcontext
 
@@ -44,8 +46,8 @@ LINES = st.lists(st.tuples(LETTERS, st.sampled_from(STYLES)), min_size=1, max_si
 FRAMES = st.lists(st.lists(LINES, min_size=HEIGHT, max_size=HEIGHT), min_size=1, max_size=5)
 
 
-def strip(parts: list[tuple[str, Style]]) -> Strip:
-    return Strip([Segment(text, style) for text, style in parts]).adjust_cell_length(WIDTH)
+def strip(parts: list[tuple[str, Style]], width: int = WIDTH) -> Strip:
+    return Strip([Segment(text, style) for text, style in parts]).adjust_cell_length(width)
 
 
 def full(strips: list[Strip], console: Console) -> str:
@@ -67,6 +69,66 @@ def test_a_diffed_frame_looks_like_one_that_was_sent_whole(
         rows = [(0, y, [s]) for y, s in enumerate(strips)]
         pyte.Stream(diffed).feed(frame.update(rows, ColorSystem.TRUECOLOR))
         assert cells(diffed) == cells(whole)
+
+
+BROAD = 50
+STRETCHES = st.one_of(LETTERS, st.integers(1, BROAD).map(lambda count: " " * count))
+BROAD_LINES = st.lists(st.tuples(STRETCHES, st.sampled_from(STYLES)), min_size=1, max_size=8)
+
+
+@given(st.lists(st.lists(BROAD_LINES, min_size=HEIGHT, max_size=HEIGHT), min_size=1, max_size=5))
+def test_blanks_that_are_erased_look_like_those_that_were_sent(
+    frames: list[list[list[tuple[str, Style]]]],
+) -> None:
+    console = Console(color_system="truecolor", force_terminal=True)
+    whole, diffed = (pyte.Screen(BROAD, HEIGHT) for _ in range(2))
+    frame = Frame(erases=True)
+    frame.resize(BROAD, HEIGHT)
+    for lines in frames:
+        strips = [strip(parts, BROAD) for parts in lines]
+        whole.reset()
+        pyte.Stream(whole).feed(full(strips, console))
+        rows = [(0, y, [s]) for y, s in enumerate(strips)]
+        pyte.Stream(diffed).feed(frame.update(rows, ColorSystem.TRUECOLOR))
+        assert cells(diffed) == cells(whole)
+
+
+def test_blanks_cost_little_where_the_terminal_erases_them() -> None:
+    row = Strip([Segment(f"name{' ' * 40}words{' ' * 40}", STYLES[4])])
+    sent = {}
+    for erases in (True, False):
+        frame = Frame(erases=erases)
+        frame.resize(89, 1)
+        sent[erases] = frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR)
+    assert "name\x1b[40X\x1b[40Cwords\x1b[40X" in sent[True]
+    assert f"name{' ' * 40}words{' ' * 40}" in sent[False]
+
+
+def test_underlined_blanks_are_sent() -> None:
+    frame = Frame(erases=True)
+    frame.resize(20, 1)
+    row = Strip([Segment(" " * 20, Style(underline=True))])
+    assert " " * 20 in frame.update([(0, 0, [row])], ColorSystem.TRUECOLOR)
+
+
+@pytest.mark.parametrize(
+    ("term", "erases"),
+    [("xterm-256color", True), ("linux", True), ("screen-256color", False), ("vt100", False),
+     ("no-such-terminal", False), ("", False)],
+)  # fmt: skip
+def test_terminfo_says_whether_a_terminal_erases_to_a_background(term: str, erases: bool) -> None:
+    # A process can ask for one terminal only.
+    script = f"from tui.tty.pen import can_erase; print(can_erase({term!r}))"
+    asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert asked.stdout.strip() == str(erases), asked.stderr
+
+
+def test_lines_of_columns_change_colours_once_for_each_column() -> None:
+    frame = Frame()
+    frame.resize(WIDTH, HEIGHT)
+    rows = [(0, y, [strip([(f"a {y}", STYLES[4]), ("b", STYLES[6])])]) for y in range(HEIGHT)]
+    sent = frame.update(rows, ColorSystem.TRUECOLOR)
+    assert len(re.findall(r"\x1b\[[0-9;]*m", sent)) == 3  # those of `a`, `b` and blanks
 
 
 TALL = 14

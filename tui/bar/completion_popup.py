@@ -39,6 +39,9 @@ class CompletionPopup(Widget):
         self._at = -1
         self._top = 0
         self._left = 0
+        """The column in which the word at hand begins."""
+        self._shown_for = 0
+        """The one that was at hand when this was painted last."""
         self._tones = Tones(self)
         self._wide = 0
         self._rest: Timer | None = None
@@ -77,16 +80,24 @@ class CompletionPopup(Widget):
         if not items:
             return
         room = self.screen.size.width - edges(self)
-        meaning = max(cell_len(item.display_meta_text) for item in items)
-        widest = max(cell_len(item.display_text) for item in items)
-        self._wide = min(widest, 40 if meaning else room - 4)
-        width = min(self._wide + (meaning + 2 if meaning else 0) + 2, room)
+        width = self._take_columns(room)
         height = min(MOST, len(items), max(1, self.screen.size.height - 4))
         self.styles.width = width + edges(self)
         self.styles.height = height + edges(self)
         self.styles.offset = (max(0, min(self._left - 1 - edges(self) // 2, room - width)), 0)
         self.display = True
         self.refresh()
+
+    def _take_columns(self, room: int) -> int:
+        """Make the columns as wide as `room` lets them be; return the width of both."""
+        meaning = max(cell_len(item.display_meta_text) for item in self.items)
+        word = max(cell_len(item.display_text) for item in self.items)
+        # While a word is typed they stay where they are: calmer, and little has to be sent.
+        goes_on = self.display and self._left == self._shown_for
+        self._shown_for = self._left
+        self._wide = max(min(word, 40 if meaning else room - 4), self._wide if goes_on else 0)
+        width = self._wide + (meaning + 2 if meaning else 0) + 2
+        return min(max(width, self.size.width if goes_on else 0), room)
 
     def close(self) -> None:
         """Go away."""

@@ -11,8 +11,8 @@ release is pinned, and `LIMPET_FRAME_DIFF=0` or `tui.frame_diff = false` turns i
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
-from functools import lru_cache
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
@@ -20,6 +20,7 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.strip import Strip
 
+from tui.tty.pen import Pen, can_erase
 from tui.tty.scroll import find_scroll
 
 TYPE_CHECKING = False
@@ -32,10 +33,8 @@ if TYPE_CHECKING:
     from textual.events import Resize
     from textual.screen import Screen
 
-    from tui.tty.scroll import Scroll
+    from tui.tty.pen import Cell
 
-    Cell = tuple[str, str, str]
-    """Text (empty for the right half of a wide character), SGR codes, link."""
     Rows = Iterable[tuple[int, int, list[Strip]]]
     Piece = tuple[int, int, list[Cell]]
     """Cells of one line from a column on: column, line, cells."""
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 UNKNOWN: Cell = ("", "unknown", "")
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)))
 """Characters that would steer the terminal; Textual counts no cell for them."""
-UNSEEN_ON_BLANKS = frozenset(("", "0", "1", "2", "3", "5"))
-"""Attributes that do not show without a letter: none, bold, dim, italic, blinking."""
 JOIN = 6
 """Unchanged cells between two runs that are cheaper to send again than a cursor move."""
 
@@ -52,9 +49,11 @@ JOIN = 6
 class Frame:
     """The cells the terminal shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, erases: bool = False) -> None:
         self._rows: list[list[Cell]] = []
         self._width = 0
+        self._erases = erases
+        """Whether the terminal erases to the background that is set."""
 
     def forget(self) -> None:
         """Assume nothing about the terminal; the next update is sent whole."""
@@ -72,12 +71,12 @@ class Frame:
         for x, y, strips in rows:
             if 0 <= y < len(self._rows) and x < self._width:
                 pieces.append((x, y, _cells(strips, colours)[: self._width - x]))
-        pen = _Pen()
+        pen = Pen(erases=self._erases)
         for x, y, cells in self._scrolled(pieces, pen):
             self._update_row(x, y, cells, pen)
         return pen.end()
 
-    def _scrolled(self, pieces: list[Piece], pen: _Pen) -> list[Piece]:
+    def _scrolled(self, pieces: list[Piece], pen: Pen) -> list[Piece]:
         """Have the terminal move lines that are there already; return what is left to do."""
         after: dict[int, list[Cell]] = {}
         for x, y, cells in pieces:
@@ -92,13 +91,14 @@ class Frame:
         whole = [(0, y, after.get(y) or self._rows[y].copy()) for y in moved]
         if any(UNKNOWN in cells for _, _, cells in whole):
             return pieces
-        pen.scroll(scroll)
+        pen.send(scroll.sequence)
         scroll.move(self._rows, [UNKNOWN] * self._width)
         return [*whole, *(piece for piece in pieces if piece[1] not in moved)]
 
-    def _update_row(self, x: int, y: int, cells: list[Cell], pen: _Pen) -> None:
+    def _update_row(self, x: int, y: int, cells: list[Cell], pen: Pen) -> None:
         row = self._rows[y]
-        if any(len(cell[0]) > 1 for cell in (*cells, *row)):
+        in_place = any(len(cell[0]) > 1 for cell in (*cells, *row))
+        if in_place:
             # Terminals disagree about the width of joined characters: place each anew.
             changed = list(range(len(cells)))
         else:
@@ -106,7 +106,7 @@ class Frame:
         for start, end in _runs(changed):
             if start and not cells[start][0]:
                 start -= 1  # a wide character is written from its left half
-            pen.write(x + start, y, cells[start:end])
+            pen.write(x + start, y, cells[start:end], in_place=in_place)
         row[x : x + len(cells)] = cells
 
 
@@ -152,80 +152,6 @@ def _runs(changed: list[int]) -> Iterator[tuple[int, int]]:
     yield start, last + 1
 
 
-class _Pen:
-    """Writes runs of cells; a run that looks like the one before needs no codes."""
-
-    def __init__(self) -> None:
-        self._out: list[str] = []
-        self._sgr = ""
-
-    def write(self, x: int, y: int, cells: list[Cell]) -> None:
-        """Write cells from column `x` of row `y` on."""
-        out, sgr, link = self._out, self._sgr, ""
-        out.append(f"\x1b[{y + 1};{x + 1}H")
-        lost = False
-        for place, (text, now, target) in enumerate(cells, x):
-            if lost and text:
-                out.append(f"\x1b[{y + 1};{place + 1}H")
-                lost = False
-            if target != link:
-                out.append(f"\x1b]8;;{target}\x1b\\")
-                link = target
-            if now != sgr and text and not (text == " " and _blanks_alike(sgr, now)):
-                out.append(_change(sgr, now))
-                sgr = now
-            out.append(text)
-            lost = lost or len(text) > 1
-        if link:
-            out.append("\x1b]8;;\x1b\\")
-        self._sgr = sgr
-
-    def scroll(self, scroll: Scroll) -> None:
-        """Move lines, before anything is written."""
-        self._out.append(scroll.sequence)
-
-    def end(self) -> str:
-        """Return all that was written, and leave the terminal without colours."""
-        if self._sgr:
-            self._out.append("\x1b[0m")
-        return "".join(self._out)
-
-
-@lru_cache(4096)
-def _change(before: str, now: str) -> str:
-    """Return the shortest sequence that turns one set of SGR codes into another."""
-    old, new = _split(before), _split(now)
-    if not before or not now or old[0] != new[0] or "" in new[1:]:
-        return f"\x1b[0;{now}m" if before and now else f"\x1b[{now}m"
-    return "\x1b[" + ";".join(code for code, was in zip(new, old, strict=True) if code != was) + "m"
-
-
-@lru_cache(4096)
-def _blanks_alike(one: str, other: str) -> bool:
-    """Tell whether a blank looks the same with either codes, whatever its foreground."""
-    (some, _, below), (others, _, under) = _split(one), _split(other)
-    seen = UNSEEN_ON_BLANKS.issuperset((*some.split(";"), *others.split(";")))
-    return bool(one) and bool(other) and below == under and seen
-
-
-def _split(codes: str) -> tuple[str, str, str]:
-    """Return attributes, foreground and background of codes in Textual's order."""
-    numbers = codes.split(";")
-    attributes, colours = [], ["", ""]
-    while numbers:
-        number = int(numbers.pop(0) or 0)
-        more = {"5": 2, "2": 4}.get(numbers[0], 0) if number in (38, 48) and numbers else 0
-        whole = ";".join([str(number), *numbers[:more]])
-        del numbers[:more]
-        if number in (38, 39) or 30 <= number <= 37 or 90 <= number <= 97:
-            colours[0] = whole
-        elif number in (48, 49) or 40 <= number <= 47 or 100 <= number <= 107:
-            colours[1] = whole
-        else:
-            attributes.append(whole)
-    return ";".join(attributes), colours[0], colours[1]
-
-
 class _Changes(CompositorUpdate):
     """An update that has already been reduced to what must be written."""
 
@@ -243,7 +169,7 @@ class FrameDiffApp(App[int], inherit_bindings=False):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._frame = Frame()
+        self._frame = Frame(erases=can_erase(os.environ.get("TERM", "")))
         self._cursor_shown = (-1, -1)
 
     def forget_frame(self) -> None:
