@@ -316,22 +316,48 @@ SCHEMAS: tuple[str, ...] = (
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 
 
+class _Opened:
+    """The connection of a thread, closed as the thread ends while this process has another.
+
+    By itself it would stay open until somebody searches for garbage: what remembers its
+    statements refers to it.  The last one does: closed, it would bring the log into the file and
+    wait for the disk, at the end of a command whose work was done in a thread.
+    """
+
+    def __init__(self, connection: lean_sqlite.Connection, all_opened: set[int]) -> None:
+        self.connection = connection
+        self._all = all_opened
+        self._all.add(id(self))
+
+    def __del__(self) -> None:
+        self._all.discard(id(self))
+        try:
+            if self._all:
+                self.connection.close()
+        except lean_sqlite.Error:
+            pass  # the database goes before a thread that has used it; only that thread may close
+
+
 class Database:
-    """Opens the store's SQLite file; safe to share between threads."""
+    """Opens the store's SQLite file; safe to share between threads.
+
+    Each thread has a connection of its own, until it ends or closes it.
+    """
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._local = _Local()
+        self._opened: set[int] = set()
 
     def connection(self) -> lean_sqlite.Connection:
         """Return this thread's connection, in autocommit mode.
 
         Raises HostError if the file cannot be opened or was written by a newer limpet.
         """
-        connection: lean_sqlite.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._open()
-        return connection
+        opened: _Opened | None = getattr(self._local, "opened", None)
+        if opened is None:
+            opened = self._local.opened = _Opened(self._open(), self._opened)
+        return opened.connection
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run one SELECT and return its rows; HostError when the disk or the file fails."""
@@ -350,10 +376,10 @@ class Database:
 
     def close(self) -> None:
         """Close this thread's connection."""
-        connection: lean_sqlite.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+        opened: _Opened | None = getattr(self._local, "opened", None)
+        if opened is not None:
+            opened.connection.close()
+            self._local.opened = None
 
     def _open(self) -> lean_sqlite.Connection:
         path = self._paths.database

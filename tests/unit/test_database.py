@@ -1,0 +1,92 @@
+"""Connections to the store's file: one for each thread, for as long as the thread lives."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+
+import pytest
+
+from core.database import Database
+from core.paths import Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = Database(Paths(str(tmp_path / "data"), str(tmp_path / "run")))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def _no_search() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def descriptors(database: Database) -> int:
+    """Return how often this process has the file open."""
+    path = str(database.connection().execute("PRAGMA database_list").fetchone()[2])
+    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    return sum(os.path.realpath(link) == path for link in links)
+
+
+@pytest.mark.usefixtures("_no_search")
+def test_a_threads_connection_is_closed_with_the_thread(database: Database) -> None:
+    assert descriptors(database) == 1
+    seen = []
+
+    def ask() -> None:
+        database.query("SELECT name FROM containers")
+        seen.append(descriptors(database))
+
+    for _ in range(3):
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+    assert seen == [2, 2, 2]
+    assert descriptors(database) == 1
+
+
+@pytest.mark.usefixtures("_no_search")
+def test_a_closed_connection_is_opened_again(database: Database) -> None:
+    before = database.connection()
+    database.close()
+    assert database.connection() is not before
+    assert descriptors(database) == 1
+
+
+def test_the_last_connection_is_not_closed_with_its_thread(tmp_path: Path) -> None:
+    paths = Paths(str(tmp_path / "data"), str(tmp_path / "run"))
+    database = Database(paths)
+    thread = threading.Thread(target=database.query, args=("SELECT name FROM containers",))
+    thread.start()
+    thread.join()
+    assert os.path.exists(f"{paths.database}-wal")  # closed, it would wait for the disk
+
+
+def test_threads_may_outlive_the_database(tmp_path: Path) -> None:
+    database = Database(Paths(str(tmp_path / "data"), str(tmp_path / "run")))
+    asked, end = threading.Barrier(3), threading.Event()
+
+    def ask(own: list[Database]) -> None:
+        own.pop().query("SELECT name FROM containers")
+        asked.wait(10)
+        end.wait(10)
+
+    threads = [threading.Thread(target=ask, args=([database],)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    asked.wait(10)
+    del database
+    gc.collect()  # an exception in a finalizer would fail this test
+    end.set()
+    for thread in threads:
+        thread.join()
