@@ -62,9 +62,8 @@ class FarNames:
         return {folder + one: "" for one in found}
 
     def _tags(self, repository: str) -> tuple[str, ...]:
-        reference = self._engine.reference(repository)
-
         def ask() -> Iterable[str]:
+            reference = self._engine.reference(repository)
             with self._client(reference.host) as client:
                 return tuple(islice(client.tags(reference.path), MOST))
 
@@ -92,5 +91,7 @@ class FarNames:
             names = tuple(ask())
         except (Error, OSError, ValueError):
             names, seconds = (), FAILED_S
-        self._told[key] = (time.monotonic() + seconds, names)
+        now = time.monotonic()
+        self._told = {one: told for one, told in self._told.items() if told[0] > now}
+        self._told[key] = (now + seconds, names)
         return names

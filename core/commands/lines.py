@@ -6,6 +6,8 @@ behind a `|`, or behind a `!` at the start, is for the host's shell and left alo
 
 from __future__ import annotations
 
+import re
+
 from core.commands.scan import quote, words_of
 from core.errors import UsageError
 from core.record import Record
@@ -102,21 +104,22 @@ def _steps(line: str, aliases: Mapping[str, str], seen: tuple[str, ...]) -> Iter
 
 def _fill(name: str, text: str, words: Sequence[str]) -> str:
     """Put the words behind an alias into its places."""
-    if not any(f"${place}" in text for place in "@123456789"):
+    pieces = re.split(r"\$([1-9@])", text)
+    if len(pieces) == 1:
         return " ".join([text, *map(quote, words)])
-    text = text.replace("$@", " ".join(map(quote, words)))
-    for number in range(1, 10):
-        place = f"${number}"
-        if place not in text:
-            continue
-        if number > len(words):
+    for place in range(1, len(pieces), 2):
+        number = pieces[place]
+        if number == "@":
+            pieces[place] = " ".join(map(quote, words))
+        elif int(number) <= len(words):
+            pieces[place] = quote(words[int(number) - 1])
+        else:
             raise UsageError(
-                f"{name} needs {number} word{'s' * (number > 1)} behind it",
+                f"{name} needs {number} word{'s' * (number > '1')} behind it",
                 hint=f"{name} stands for {text}",
                 subject=name,
             )
-        text = text.replace(place, quote(words[number - 1]))
-    return text
+    return "".join(pieces)
 
 
 def _outside(line: str) -> Iterator[int]:

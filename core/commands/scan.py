@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from core.commands.grammar import Arg, Role, Verb
 
 BLANKS = " \t\n"
+SPECIAL = frozenset(" '\"\\;&|")
+"""What means something within a line, see also `core.commands.lines`."""
+SPECIAL_FIRST = ("", "~", "!", "#")
+"""What does so at the start of a word or of a line."""
 
 
 class Word(Record):
@@ -98,8 +102,12 @@ def _from_home(text: str) -> str:
 
 
 def quote(word: str) -> str:
-    """Return the word so that it is one word again when it is read back."""
-    if word and word[0] != "~" and not any(letter in BLANKS + "'\"\\" for letter in word):
+    """Return the word so that it is one word again when it is read back, and nothing else.
+
+    Names come from images, containers and registries, too: none may end the command, or lead
+    into a pipe.
+    """
+    if word.isprintable() and word[:1] not in SPECIAL_FIRST and SPECIAL.isdisjoint(word):
         return word
     return "'" + word.replace("'", "'\\''") + "'"
 

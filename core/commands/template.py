@@ -68,6 +68,8 @@ class Template:
                 yield from self._render(blocks[0 if self._evaluate(text, data) else 1], data)
             else:
                 items = self._evaluate(text, data) or ()
+                if not isinstance(items, dict | list | tuple):
+                    raise self._error(f"range goes through lists, and {text} is none")
                 for item in items.values() if isinstance(items, dict) else items:
                     yield from self._render(blocks[0], item)
                 if not items:
@@ -76,8 +78,7 @@ class Template:
     def _evaluate(self, text: str, data: Any) -> Any:
         """Evaluate a pipeline: each command's value is the next one's last argument."""
         value: Any = None
-        for number, command in enumerate(text.split("|")):
-            words = _words(command)
+        for number, words in enumerate(_commands(text)):
             if not words:
                 raise self._error("an empty {{}}")
             extra = [value] if number else []
@@ -85,7 +86,7 @@ class Template:
                 arguments = [self._operand(word, data) for word in words[1:]] + extra
                 try:
                     value = FUNCTIONS[words[0]](*arguments)
-                except (TypeError, KeyError, IndexError) as error:
+                except (TypeError, KeyError, IndexError, AttributeError) as error:
                     raise self._error(f"{words[0]}: {error}") from error
             else:
                 value = self._operand(words[0], data)
@@ -130,18 +131,22 @@ def _tokens(text: str) -> Iterator[tuple[bool, str]]:
             yield True, action.removesuffix(" -")
 
 
-def _words(command: str) -> list[str]:
-    words, word, quoted = [], "", False
-    for letter in command:
+def _commands(pipeline: str) -> list[list[str]]:
+    """Return the words of each command of a pipeline; quoted, a blank or a | is a letter."""
+    commands: list[list[str]] = [[]]
+    word, quoted = "", False
+    for letter in f"{pipeline} ":
         if letter == '"':
             quoted = not quoted
-        if letter.isspace() and not quoted:
-            if word:
-                words.append(word)
-            word = ""
-        else:
+        if quoted or not (letter.isspace() or letter == "|"):
             word += letter
-    return [*words, word] if word else words
+            continue
+        if word:
+            commands[-1].append(word)
+            word = ""
+        if letter == "|":
+            commands.append([])
+    return [*commands[:-1], [*commands[-1], word]] if word else commands
 
 
 def _index(value: Any, *keys: Any) -> Any:

@@ -84,7 +84,9 @@ def _id(engine: Engine, value: str) -> Test:
 
 def _status(engine: Engine, value: str) -> Test:
     if value not in STATES:
-        raise UsageError(f"status={value}: there is no such state", hint=f"one of {STATES}")
+        raise UsageError(
+            f"status={value}: there is no such state", hint=f"one of {', '.join(STATES)}"
+        )
     # A crash loop is a way of restarting that docker has no word for.
     wanted = (value, "crash-looping") if value == "restarting" else (value,)
     return lambda info: info.state in wanted
@@ -92,7 +94,9 @@ def _status(engine: Engine, value: str) -> Test:
 
 def _health(engine: Engine, value: str) -> Test:
     if value not in HEALTH:
-        raise UsageError(f"health={value}: there is no such health", hint=f"one of {HEALTH}")
+        raise UsageError(
+            f"health={value}: there is no such health", hint=f"one of {', '.join(HEALTH)}"
+        )
     return lambda info: (info.health or "none") == value
 
 

@@ -103,7 +103,7 @@ def _options(options: ContainerOptions) -> Iterator[tuple[str, ...]]:
             yield flag, _size(size)
     for name, flag in VALUES.items():
         if value := getattr(options, name):
-            yield flag, f"{value:g}" if isinstance(value, float) else str(value)
+            yield flag, f"{value:.15g}" if isinstance(value, float) else str(value)
     for name, flag in SWITCHES.items():
         if getattr(options, name):
             yield (flag,)

@@ -63,4 +63,5 @@ def test_tags_and_repositories_are_completed_and_asked_for_once(host: str, paths
     assert found(f"pull {host}/team/app:l") == [f"{host}/team/app:latest"]
     assert found(f"pull {host}/nosuch:") == []
     assert found(f"pull {host}/nosuch:") == []
+    assert found("pull No-Name:") == []
     assert [path for path in Handler.asked[count:] if path != "/v2/"] == ["/v2/nosuch/tags/list"]

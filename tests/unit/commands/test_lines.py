@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.commands.lines import Step, last_part, parts_of, split_pipe, steps_of
+from core.commands.scan import quote, split
 from core.errors import UsageError
 
 ALIASES = {
@@ -51,6 +52,26 @@ def test_places_of_an_alias_are_filled_and_failures_passed_where_asked() -> None
     ]
     with pytest.raises(UsageError, match="fresh needs 1 word behind it"):
         steps_of("fresh", ALIASES)
+
+
+def test_words_of_an_alias_are_filled_in_as_they_are() -> None:
+    """Neither a place in one, nor what would end a command or lead into the host's shell."""
+    aliases = {"both": "tag $1 $2", "l": "logs"}
+    assert steps_of("both '$2' x", aliases) == [Step("tag $2 x")]
+    assert [split(step.line) for step in steps_of("l 'a|reboot;rm&&x'", aliases)] == [
+        ["logs", "a|reboot;rm&&x"]
+    ]
+
+
+@given(st.text(max_size=20))
+@example("\x1f")
+def test_a_quoted_name_ends_no_command_and_leads_into_no_pipe(name: str) -> None:
+    """Registries and images choose names: one that is filled in must not run a program here."""
+    for line in (f"pull {quote(name)}", quote(name)):
+        assert split_pipe(line)[1] is None
+        assert len(parts_of(line)) == 1
+        assert [split(step.line) for step in steps_of(line, {})] == [split(line)]
+    assert split(f"pull {quote(name)}") == ["pull", name]
 
 
 def test_the_line_at_hand() -> None:

@@ -59,6 +59,7 @@ LINES = (
     "-l a=b -l c --stop-signal INT --stop-timeout 3 --restart on-failure:3 img",
     "--log-driver json-file --log-opt max-size=1m --health-cmd 'test -e /x' --health-interval 2s "
     "--health-timeout 1.5 --health-retries 2 --health-start-period 1m img",
+    "--health-interval 336h --health-timeout 1209600.25 --cpus 1.2345678 img",
     "--no-healthcheck --entrypoint /x img a b",
     "--entrypoint '' img a",
 )

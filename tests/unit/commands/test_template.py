@@ -39,6 +39,7 @@ DATA = {
         ('{{join .Env ","}}', "A=1,B=2"),
         ("{{len .Env}}", "2"),
         ("{{.Id | upper}}", "ABC"),
+        ('{{join .Env "|"}}', "A=1|B=2"),
         ("a {{- .Id -}} b", "aabcb"),
     ],
 )
@@ -48,7 +49,8 @@ def test_render(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     "text", ["{{.Nope}}", "{{.Id", "{{if .Id}}x", "{{end}}", "{{}}", "{{frobnicate .Id}}",
-             "{{.Id.More}}", "{{index .Env 9}}"],
+             "{{.Id.More}}", "{{index .Env 9}}", "{{range .State.ExitCode | len}}x{{end}}",
+             "{{range len .Env}}x{{end}}", "{{join .Env .None}}", "{{.Id | }}"],
 )  # fmt: skip
 def test_errors_say_how_fields_are_written(text: str) -> None:
     with pytest.raises(UsageError) as caught:
