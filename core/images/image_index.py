@@ -7,6 +7,7 @@ with attestations, which are no images of this store.
 from __future__ import annotations
 
 from core.errors import NotFound
+from core.images.index_tree import manifests_below
 from core.images.manifest import Index, contents, parse
 from core.record import Record
 
@@ -70,7 +71,12 @@ def kept_index(store: ImageStore, text: str) -> KeptIndex:
 
 def _parts(store: ImageStore, found: Descriptor) -> list[Part]:
     """Return a manifest and those that it names in turn, which come before it."""
-    content = store.blobs.read(found.digest)
-    blobs, entries = contents(content, f"manifest {found.digest}")
-    below = [part for entry in entries for part in _parts(store, entry.descriptor)]
-    return [*below, Part(found.digest, found.media_type, content, blobs)]
+
+    def get(entry: Descriptor) -> tuple[bytes, str, str]:
+        return store.blobs.read(entry.digest), entry.media_type, entry.digest
+
+    own = get(found)
+    return [
+        Part(digest, media_type, content, contents(content, f"manifest {digest}")[0])
+        for content, media_type, digest in (*manifests_below(own[0], get), own)
+    ]

@@ -6,9 +6,18 @@ shown as what its manifest says it is.
 
 from __future__ import annotations
 
-from core.errors import Corrupt, Error, NotFound, ProtocolError
+from core.errors import Corrupt, Error, ImageError, NotFound, ProtocolError
 from core.images.digest import is_digest
-from core.images.manifest import INDEX_TYPES, MAX_SIZE, choose, created_at, join_platform, parse
+from core.images.manifest import (
+    INDEX_TYPES,
+    MAX_SIZE,
+    choose,
+    contents,
+    created_at,
+    join_platform,
+    parse,
+    parse_config,
+)
 from core.record import Record
 from core.registry.client import pull_scope
 from core.registry.transport.failures import printable
@@ -20,14 +29,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.images.reference import Reference
-    from core.images.tar.compression import Reader
     from core.images.tar.reader import TarEntry
     from core.registry.client import RegistryClient
 
     Check = Callable[[], None]
 
 WORKERS = 8
+CHUNK = 256 << 10
 SEARCH_MAX = 16 << 20
+REFERRERS_MAX = 16 << 20
 HUB_SEARCH = "https://index.docker.io/v1/search"
 
 
@@ -137,7 +147,7 @@ def _describe(client: RegistryClient, path: str, tag: str) -> RemoteTag:
             document = _json(client.manifest(path, chosen)[0], tag)
         else:
             platforms = ()
-        size = sum(_size(item) for item in (document.get("config"), *_layers(document)))
+        size = sum(_size(item) for item in (document.get("config"), *_list(document, "layers")))
         config = _config(client, path, document) if kind in ("image", "index") else {}
     except (Corrupt, NotFound) as error:
         return RemoteTag(tag, kind=error.message)
@@ -165,10 +175,13 @@ def inspect(client: RegistryClient, reference: Reference, platform: str = "") ->
         content, media_type, _ = client.manifest(reference.path, chosen.digest)
         document = _json(content, reference.familiar)
         shown["ImageDigest"] = chosen.digest
+    contents(content, reference.familiar)
     shown["Manifest"] = document
     if kind_of(document, media_type) == "image":
         shown["Config"] = _config(client, reference.path, document)
-    shown["Size"] = sum(_size(item) for item in (document.get("config"), *_layers(document)))
+    shown["Size"] = sum(
+        _size(item) for item in (document.get("config"), *_list(document, "layers"))
+    )
     found = referrers(client, reference.path, digest)
     shown["Referrers"] = [
         {"Digest": item.digest, "ArtifactType": item.artifact_type, "Size": item.size,
@@ -192,7 +205,7 @@ def referrers(client: RegistryClient, path: str, digest: str) -> list[Referrer]:
         except NotFound:
             indexes = []
     found = []
-    for item in (item for body in indexes for item in _json(body, what).get("manifests") or []):
+    for item in (item for body in indexes for item in _list(_json(body, what), "manifests")):
         if isinstance(item, dict) and is_digest(str(item.get("digest"))):
             kind = str(item.get("artifactType") or item.get("mediaType") or "")
             notes = item.get("annotations")
@@ -210,7 +223,13 @@ def referrers_pages(client: RegistryClient, path: str, digest: str) -> list[byte
     """Return the indexes of what refers to a manifest, none from a registry without that API."""
     what = f"referrers of {client.host}/{path}@{digest}"
     target = f"{path}/referrers/{digest}"
-    return list(client.pages(target, pull_scope(path), what, (200, 400, 404, 405)))
+    found, size = [], 0
+    for page in client.pages(target, pull_scope(path), what, (200, 400, 404, 405)):
+        found.append(page)
+        size += len(page)
+        if size > REFERRERS_MAX:
+            raise ProtocolError(f"{what}: more than {REFERRERS_MAX} bytes", subject=client.host)
+    return found
 
 
 COSIGN = {".sig": "cosign signature", ".att": "cosign attestation", ".sbom": "cosign SBOM"}
@@ -254,45 +273,31 @@ def delete_manifest(client: RegistryClient, path: str, reference: str) -> bool:
     return answer.status < 300
 
 
-def files(client: RegistryClient, path: str, digest: str, media_type: str) -> Iterator[TarEntry]:
-    """Yield a layer's entries while its bytes come; nothing is stored, contents are skipped."""
-    from core.images.tar.compression import open_layer
+def files(
+    client: RegistryClient, path: str, digest: str, media_type: str, most: int
+) -> Iterator[TarEntry]:
+    """Yield a layer's entries while its bytes come; nothing is stored, contents are skipped.
+
+    Raises ImageError for more than `most` entries.
+    """
+    from core.images.tar.compression import Exact, open_layer
     from core.images.tar.reader import read_entries
 
     blob = client.blob(path, digest)
-    stream = _Exact(open_layer(blob, media_type))
+    stream = Exact(open_layer(blob, media_type))
     try:
-        for entry in read_entries(stream.read, stream.ended):
+        for number, entry in enumerate(read_entries(stream.read, stream.ended)):
+            if number >= most:
+                raise ImageError(
+                    f"layer {digest}: more than {most} entries",
+                    hint="raise image.max_layer_files in config.toml",
+                )
             yield entry
-            stream.skip(entry.stored)
+            left = entry.stored
+            while left > 0:
+                left -= len(stream.read(min(left, CHUNK)))
     finally:
         blob.close()
-
-
-class _Exact:
-    """Reads exactly as many bytes as asked for."""
-
-    def __init__(self, source: Reader) -> None:
-        self._source = source
-        self._ahead = b""
-
-    def read(self, size: int) -> bytes:
-        data = self._ahead
-        while len(data) < size:
-            more = self._source.read(max(size - len(data), 64 << 10))
-            if not more:
-                raise Corrupt("the layer is cut off")
-            data += more
-        self._ahead = data[size:]
-        return data[:size]
-
-    def skip(self, size: int) -> None:
-        while size:
-            size -= len(self.read(min(size, 64 << 10)))
-
-    def ended(self) -> bool:
-        self._ahead = self._ahead or self._source.read(64 << 10)
-        return not self._ahead
 
 
 def kind_of(document: dict[str, Any], media_type: str) -> str:
@@ -312,15 +317,13 @@ def _chosen(content: bytes, media_type: str, document: dict[str, Any]) -> str:
     try:
         return choose(parse(content, media_type)).digest  # type: ignore[arg-type]
     except Error:
-        entries = [item for item in document.get("manifests") or [] if isinstance(item, dict)]
+        entries = [item for item in _list(document, "manifests") if isinstance(item, dict)]
         first = str(entries[0].get("digest")) if entries else ""
         return first if is_digest(first) else ""
 
 
 def _platforms(document: dict[str, Any]) -> tuple[str, ...]:
-    entries = document.get("manifests") or []
-    if not isinstance(entries, list):
-        return ()
+    entries = _list(document, "manifests")
     named = [item.get("platform") for item in entries if isinstance(item, dict)]
     found = [_platform(item) for item in named if isinstance(item, dict)]
     return tuple(dict.fromkeys(name for name in found if not name.startswith("unknown")))
@@ -331,9 +334,9 @@ def _platform(document: dict[str, Any]) -> str:
     return printable(join_platform(*parts))
 
 
-def _layers(document: dict[str, Any]) -> list[Any]:
-    layers = document.get("layers") or []
-    return layers if isinstance(layers, list) else []
+def _list(document: dict[str, Any], name: str) -> list[Any]:
+    found = document.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _size(item: Any) -> int:
@@ -346,7 +349,7 @@ def _config(client: RegistryClient, path: str, document: dict[str, Any]) -> dict
     digest = str(config.get("digest")) if isinstance(config, dict) else ""
     if not is_digest(digest):
         raise Corrupt(f"{client.host}/{path}: the manifest names no config")
-    return _json(client.small_blob(path, digest, MAX_SIZE), f"config {digest}")
+    return parse_config(client.small_blob(path, digest, MAX_SIZE), f"config {digest}")
 
 
 def _json(content: bytes, what: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from core.errors import NotFound
 from core.images.image_index import keep_index
+from core.images.index_tree import manifests_below
 from core.images.manifest import Index, choose, contents, parse
 from core.registry.client import RegistryClient
 from core.registry.fetch import fetch_blob
@@ -73,14 +74,16 @@ def _fetch(
     store: ImageStore, client: RegistryClient, path: str, found: Descriptor, job: Job
 ) -> list[str]:
     """Bring a manifest and all that it names, as it is; returns the digests."""
-    content, _, digest = client.manifest(path, found.digest)
-    blobs, entries = contents(content, f"manifest {digest}")
-    store.blobs.write(digest, [content])
-    for blob in blobs:
-        fetch_blob(store.blobs, client, path, blob, lambda _done, _note: None, job.check)
-    below = [name for entry in entries
-             for name in _fetch(store, client, path, entry.descriptor, job)]  # fmt: skip
-    return [digest, *(blob.digest for blob in blobs), *below]
+    own = client.manifest(path, found.digest)
+    below = manifests_below(own[0], lambda entry: client.manifest(path, entry.digest))
+    digests = []
+    for content, _, digest in (*below, own):
+        blobs, _ = contents(content, f"manifest {digest}")
+        store.blobs.write(digest, [content])
+        for blob in blobs:
+            fetch_blob(store.blobs, client, path, blob, lambda _done, _note: None, job.check)
+        digests += [digest, *(blob.digest for blob in blobs)]
+    return digests
 
 
 def _own(index: Index) -> Entry:

@@ -164,13 +164,13 @@ class _Push:
     def _elsewhere(self, digest: str) -> list[str]:
         """Return this registry's other repositories that should have a blob."""
         rows = self._store.database.query(
-            "SELECT DISTINCT t.name FROM tags t LEFT JOIN image_layers l ON l.image = t.digest "
-            "JOIN images i ON i.digest = t.digest "
-            "WHERE l.blob_digest = ?1 OR i.config_digest = ?1",
-            (digest,),
+            "SELECT t.name FROM image_layers l JOIN tags t ON t.digest = l.image "
+            "WHERE l.blob_digest = ?1 AND instr(t.name, ?2) = 1 "
+            "UNION SELECT t.name FROM images i JOIN tags t USING (digest) "
+            "WHERE i.config_digest = ?1 AND instr(t.name, ?2) = 1",
+            (digest, f"{self._client.host}/"),
         )
-        names = [parse_reference(row[0]) for row in rows]
-        paths = {name.path for name in names if name.host == self._client.host}
+        paths = {parse_reference(name).path for (name,) in rows}
         return sorted(paths - {self._path})[:MOUNT_TRIES]
 
     def _index(self, images: Sequence[ImageInfo]) -> bytes:

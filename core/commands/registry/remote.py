@@ -139,6 +139,7 @@ def files(engine: Engine, args: Files) -> Result:
     from core.registry.pull import find
 
     reference = engine.reference(args.image)
+    most = engine.config["image", "max_layer_files"]
     rows = []
     with RegistryClient(reference.host, engine.config) as client:
         found = find(client, reference, args.platform, lambda _: None)
@@ -157,7 +158,7 @@ def files(engine: Engine, args: Files) -> Result:
                         "Size": entry.size,
                         "Path": entry.name.decode("utf-8", "surrogateescape"),
                     }
-                    for entry in stream(client, reference.path, blob.digest, blob.media_type)
+                    for entry in stream(client, reference.path, blob.digest, blob.media_type, most)
                 ]
     return Table(FILE_COLUMNS, tuple(rows), args.format, "Path" if args.quiet else "")
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 from functools import partial
 
-from core.errors import Corrupt, Error, ImageError, NotFound, UnsupportedMedia
+from core.errors import Error, ImageError, NotFound, UnsupportedMedia
 from core.images.digest import digest_of
+from core.images.index_tree import manifests_below
 from core.images.manifest import (
     OCI_INDEX,
     choose,
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
 WORKERS = 8
 KEEP, COPY, MOVE, DELETE, SKIP, FAIL = "keep", "copy", "move", "delete", "skip", "fail"
-MAX_TREE = 64 << 20
-"""Bytes of an index and of all manifests below it; registries take indexes of 4 MB."""
-MAX_TREE_DEPTH = 8
 
 
 class Step(Record):
@@ -243,26 +241,13 @@ class _Planner:
         )
 
     def _tree(self, repository: str, found: Found) -> tuple[Found, ...]:
-        """Return a manifest behind all that it names, each once; Corrupt for far too much."""
-        known: dict[str, Found] = {}
-        size = 0
+        """Return a manifest behind all that it names."""
 
-        def add_below(found: Found, depth: int) -> None:
-            nonlocal size
-            for entry in contents(found[0])[1]:
-                digest = entry.descriptor.digest
-                if digest in known:
-                    continue
-                self._check()
-                child = self._source.manifest(repository, digest)
-                size += len(child[0])
-                if depth > MAX_TREE_DEPTH or size > MAX_TREE:
-                    raise Corrupt(f"{found[2]} names more manifests than an image has")
-                add_below(child, depth + 1)
-                known[digest] = child
+        def get(descriptor: Descriptor) -> Found:
+            self._check()
+            return self._source.manifest(repository, descriptor.digest)
 
-        add_below(found, 1)
-        return (*known.values(), found)
+        return (*manifests_below(found[0], get), found)
 
     def _for_platforms(self, repository: str, found: Found, what: str) -> Found:
         """Return the one image, or an index of those, that the rule's platforms mean."""

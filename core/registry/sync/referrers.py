@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 
-from core.errors import NotFound
+from core.errors import Corrupt, NotFound
 from core.images.digest import digest_of, is_digest
 from core.images.manifest import OCI_INDEX, contents
 
@@ -110,13 +110,16 @@ def listed_in(end: End | DiskEnd, repository: str, subject: str) -> frozenset[st
 def list_in(end: End | DiskEnd, repository: str, subject: str, found: Found) -> None:
     """Let the stand-in tag of a subject list one more manifest; not safe between threads."""
     tag = referrer_tag(subject)
+    content, media_type, digest = found
     try:
-        index = json.loads(end.manifest(repository, tag)[0])
+        listed = end.manifest(repository, tag)[0]
+        if digest in (entry.descriptor.digest for entry in contents(listed, tag)[1]):
+            return
+        index = json.loads(listed)
     except NotFound:
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
-    content, media_type, digest = found
-    if any(item["digest"] == digest for item in index["manifests"]):
-        return
+    if not isinstance(index.get("manifests"), list):
+        raise Corrupt(f"{end.show(repository, tag)} is no index that could list {digest}")
     index["manifests"].append(_describe(content, media_type, digest))
     whole = json.dumps(index, separators=(",", ":")).encode()
     end.put(repository, tag, (whole, OCI_INDEX, digest_of(whole)))

@@ -7,9 +7,12 @@ import json
 import pytest
 
 from core.config import Config
-from core.errors import Corrupt, NotFound, ProtocolError, UnsupportedMedia
+from core.errors import Corrupt, ImageError, NotFound, ProtocolError, UnsupportedMedia
 from core.images.manifest import OCI_INDEX, OCI_MANIFEST
-from core.registry.browse import referrers
+from core.images.reference import parse_reference
+from core.registry import browse
+from core.registry.browse import files, inspect, referrers
+from core.registry.sync.referrers import list_in
 from core.registry.sync.registry_end import RegistryEnd
 from tests.e2e.registry_faults.asking import find_app, make_client
 from tests.hostile_registry import HostileRegistry, digest_of
@@ -135,3 +138,51 @@ def test_referrers_page_by_page(registry: HostileRegistry) -> None:
     end = RegistryEnd(f"{registry.host}/app", Config(), lambda: None)
     assert end.referrers("", subject, ()) == frozenset(digests)
     end.close()
+
+
+def test_referrers_that_are_no_list_or_never_end(
+    registry: HostileRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = digest_of(b"subject")
+    for ending in (".sig", ".att", ".sbom"):
+        registry.rules[ending] = lambda handler: handler.answer(404)
+    answers = [b'{"manifests": 5}', b'{"manifests": [5, {"digest": 5}]}', b'{"manifests": []}']
+    registry.rules[f"/referrers/{subject}"] = lambda handler: handler.answer(
+        200, answers.pop(0), {"Content-Type": OCI_INDEX}
+    )
+    with make_client(registry) as client:
+        assert [referrers(client, "app", subject) for _ in range(2)] == [[], []]
+        monkeypatch.setattr(browse, "REFERRERS_MAX", 10)
+        with pytest.raises(ProtocolError, match="more than 10 bytes"):
+            referrers(client, "app", subject)
+
+
+def test_a_list_of_referrers_that_is_none_is_not_added_to(registry: HostileRegistry) -> None:
+    """Where the registry keeps no list itself, and somebody has pushed an image at its place."""
+    subject = digest_of(b"subject")
+    body, kind = registry.manifests["/v2/app/manifests/latest"]
+    registry.publish_bytes(subject.replace(":", "-"), body, kind)
+    end = RegistryEnd(f"{registry.host}/app", Config(), lambda: None)
+    referrer = json.dumps({"schemaVersion": 2, "layers": []}).encode()
+    with pytest.raises(Corrupt, match="no index that could list"):
+        list_in(end, "", subject, (referrer, OCI_MANIFEST, digest_of(referrer)))
+    end.close()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"layers": 5}, {"layers": [5]}, {"layers": [{"size": 1}]}, {"config": 5}]
+)
+def test_what_is_shown_of_a_manifest_is_one(
+    registry: HostileRegistry, wrong: dict[str, object]
+) -> None:
+    registry.publish("odd", **wrong)
+    with make_client(registry) as client, pytest.raises(Corrupt):
+        inspect(client, parse_reference(f"{registry.host}/app:odd"))
+
+
+def test_entries_without_end_end_at_the_limit(registry: HostileRegistry) -> None:
+    found = find_app(registry).layers[0].descriptor
+    with make_client(registry) as client:
+        assert len(list(files(client, "app", found.digest, found.media_type, 10))) == 1
+        with pytest.raises(ImageError, match="more than 0 entries"):
+            list(files(client, "app", found.digest, found.media_type, 0))
