@@ -10,6 +10,7 @@ from core.containers.host import OnHost
 from core.containers.stored import Lock, Row
 from core.containers.supervision import protocol
 from core.errors import Conflict, PortTaken
+from core.lean_json import dumps
 from core.privileges import require_root
 
 TYPE_CHECKING = False
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from core.network.ports.holders import Holder
 
 
+PUBLISHING = """
+SELECT id, name FROM containers WHERE id IN (SELECT value FROM json_each(?))
+AND (json_array_length(options, '$.publish') > 0 OR json_extract(options, '$.publish_all'))
+"""
 PORT_TRIES = 5
 """Starts with ports that the host chooses, of which each may be taken at the last moment."""
 
@@ -116,10 +121,13 @@ class Starter(OnHost):
         """Return who has which port of the host: address, port, port inside, protocol."""
         from core.network.ports.holders import Holder
 
-        holders = {}
-        for container_id, name in self._database.query("SELECT id, name FROM containers"):
-            if not os.path.exists(self._paths.container_run(container_id)):
-                continue  # nor has it a monitor
+        holders: dict[tuple[str, int, int, str], Holder] = {}
+        try:
+            monitored = os.listdir(os.path.dirname(self._paths.container_run("")))
+        except FileNotFoundError:
+            return holders
+        # The states of those that publish nothing need not be read.
+        for container_id, name in self._database.query(PUBLISHING, (dumps(monitored),)):
             found = repair.current_state(self._paths, self._network, container_id)
             holder = Holder(name, found.address, found.address6, found.table)
             holders.update(dict.fromkeys(found.ports, holder))

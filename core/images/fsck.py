@@ -85,7 +85,8 @@ class Fsck:
             self._names.setdefault(digest, []).append(name)
             self._check_name(name)
         rows = query("SELECT digest, config_digest, media_type FROM images ORDER BY added")
-        images = [row for row in rows if not only or row[0] in only]
+        wanted = frozenset(only)
+        images = [row for row in rows if not wanted or row[0] in wanted]
         for place, (digest, config, media_type) in enumerate(images):
             self._job.check()
             self._job.progress("images", place, len(images), "checking")
@@ -210,7 +211,7 @@ class Fsck:
                 blob = Descriptor(kind, digest, size)
                 if blob not in blobs:
                     blobs.append(blob)
-                if image not in holders:
+                if holders[-1:] != [image]:  # thousands may have it, one after the other
                     holders.append(image)
         known = {row[1]: row for row in query("SELECT id, diff_id, files FROM layers")}
         layers = []

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from core.model import Port
     from core.network.ports.publishing import Published
 
+    Held = dict[tuple[int, str], list[tuple[Published, str]]]
+    """Ports and who has them, by number and protocol: there may be tens of thousands."""
+
 LOOPBACK6 = ("::1", "0:0:0:0:0:0:0:1")
 TRIES = 50
 """Free ports that may turn out to be published before we give up."""
@@ -33,7 +36,9 @@ def resolve(
     `taken` has the published ports of running containers with the containers' names.  Raises
     Conflict naming who holds a port, HostError for an address the host does not have.
     """
-    held = [(published, f"container {name}") for published, name in taken.items()]
+    held: Held = {}
+    for published, name in taken.items():
+        _hold(held, published, f"container {name}")
     found: list[Published] = []
     for port in publish:
         places = _places(port.host_ip, default_ip, ipv6=ipv6)
@@ -46,9 +51,20 @@ def resolve(
             ]
         else:
             ready = _choose(places, port, held)
-        held += [(one, "the same container") for one in ready]
+        for one in ready:
+            _hold(held, one, "the same container")
         found += ready
     return found
+
+
+def _hold(held: Held, port: Published, name: str) -> None:
+    held.setdefault((port[1], port[3]), []).append((port, name))
+
+
+def _holder(held: Held, port: Published) -> str:
+    """Return who has a port that cannot be published beside this one, "" if nobody has."""
+    near = held.get((port[1], port[3]), ())
+    return next((name for other, name in near if clash(port, other)), "")
 
 
 def _places(host_ip: str, default_ip: str, *, ipv6: bool) -> list[str]:
@@ -84,10 +100,9 @@ def clash(one: Published, other: Published) -> bool:
     return same_place and one[1] == other[1] and one[3] == other[3]
 
 
-def _check(wanted: Published, held: Sequence[tuple[Published, str]]) -> Published:
+def _check(wanted: Published, held: Held) -> Published:
     _, host_port, _, protocol = wanted
-    holder = next((name for other, name in held if clash(wanted, other)), "")
-    if holder:
+    if holder := _holder(held, wanted):
         raise Conflict(
             f"port {host_port}/{protocol} is published by {holder} already",
             hint="limpet ps shows who publishes what; choose another port, or leave it out: "
@@ -101,9 +116,7 @@ def _check(wanted: Published, held: Sequence[tuple[Published, str]]) -> Publishe
     return wanted
 
 
-def _first_free(
-    places: Sequence[str], port: Port, held: Sequence[tuple[Published, str]]
-) -> list[Published]:
+def _first_free(places: Sequence[str], port: Port, held: Held) -> list[Published]:
     """Take the lowest port of a range that is free on all places."""
     for number in range(port.host_port, port.host_last + 1):
         try:
@@ -119,9 +132,7 @@ def _first_free(
     )
 
 
-def _choose(
-    places: Sequence[str], port: Port, held: Sequence[tuple[Published, str]]
-) -> list[Published]:
+def _choose(places: Sequence[str], port: Port, held: Held) -> list[Published]:
     """Let the kernel choose a port: it knows which are free.  The same on all places."""
     for _ in range(TRIES):
         first = (places[0], 0, port.container_port, port.protocol)
@@ -131,7 +142,7 @@ def _choose(
         except OSError as error:
             raise _refused(first, error) from error
         found = [(place, number, port.container_port, port.protocol) for place in places]
-        if any(clash(one, other) for one in found for other, _ in held):
+        if any(_holder(held, one) for one in found):
             continue
         try:
             for one in found[1:]:

@@ -25,7 +25,9 @@ class Holder(Record):
 
 def in_table(table: str, held: Held) -> Iterator[tuple[str, str, list[Published]]]:
     """Yield the addresses of running containers with the ports they have in a table."""
-    for holder in dict.fromkeys(held.values()):
+    own: dict[Holder, list[Published]] = {}
+    for port, holder in held.items():
         if holder.table == table:
-            own = [port for port, other in held.items() if other == holder]
-            yield holder.address, holder.address6, own
+            own.setdefault(holder, []).append(port)
+    for holder, ports in own.items():
+        yield holder.address, holder.address6, ports
