@@ -44,6 +44,8 @@ HEADER = Struct("100s24s12s12s8sc100s6s")
 """Name; mode, user and group; size, time, checksum, type, link, magic: what every entry has."""
 MAX_OWNERS = 1024
 _owners: dict[bytes, tuple[int, int, int]] = {}
+MAX_HEADS = 256
+_heads: dict[bytes, tuple[int, bytes]] = {}
 
 
 class TarEntry:
@@ -262,11 +264,21 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for line in lines:
         head, equals, value = line.partition(b"=")
-        digits, _, key = head.partition(b" ")
-        if not equals or not digits.isdigit() or len(digits) > 8 or int(digits) != len(line) + 1:
+        length, key = _heads.get(head) or _head(head)
+        if length != len(line) + 1 or not equals:
             return _any_pax(content)
         found[key] = value
     return found
+
+
+def _head(head: bytes) -> tuple[int, bytes]:
+    """Split `LENGTH KEY`, and remember it: a layer's times are all of one length.  -1 is wrong."""
+    if len(_heads) >= MAX_HEADS:
+        _heads.clear()
+    digits, _, key = head.partition(b" ")
+    is_right = digits.isdigit() and len(digits) <= 8
+    known = _heads[head] = (int(digits), key) if is_right else (-1, b"")
+    return known
 
 
 def _any_pax(content: bytes) -> dict[bytes, bytes]:
