@@ -25,7 +25,7 @@ from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
 from tui.tty import gone_widgets, key_parser
 from tui.tty.hang_up import on_hang_up
 from tui.tty.signals import before_hang_up, leave_on_signals
-from tui.turns import Turns
+from tui.turns import QUIET_S, Turns
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
@@ -140,6 +140,7 @@ class LimpetApp(Navigates):
         recall(self)
         self.dashboard.take(self.bridge.latest)  # a key for one of them comes at any time
         self.session = Session(self)
+        self._tidying = self.set_interval(QUIET_S, self._tidy, pause=True)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -167,6 +168,7 @@ class LimpetApp(Navigates):
         """
         if isinstance(event, InputEvent):
             self._turns.pressed()
+            self._tidying.resume()
         if not isinstance(event, AppBlur):
             await super().on_event(event)
 
@@ -177,7 +179,16 @@ class LimpetApp(Navigates):
     def _age(self) -> None:
         self._aged = True
         self._news.set()
+        self._tidying.resume()
+
+    def _tidy(self) -> None:
+        """Search for garbage at the first pause behind a key.
+
+        A screen that was left is a heap of it.  The more lies there, the more memory is taken for
+        what comes, and the longer a key has to wait in the end.
+        """
         if self._turns.pause():
+            self._tidying.pause()
             garbage.search()
 
     async def _keep_up(self) -> None:

@@ -20,7 +20,8 @@ REST_S = 0.001
 KEY_S = 0.03
 """A key is painted within this time."""
 
-QUIET_S = 1.0
+QUIET_S = 0.3
+"""Without a key for so long, nobody is in the middle of a word."""
 RESTLESS_S = 60.0
 """Keys that come without a pause for so long have to wait for once."""
 

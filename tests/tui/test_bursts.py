@@ -1,17 +1,22 @@
-"""Keys that come in bursts, before the first has been acted upon."""
+"""Keys that come in bursts, before the first has been acted upon, and what a pause is for."""
 
 from __future__ import annotations
+
+import gc
+import weakref
 
 import pytest
 from textual.events import Key
 
+from core.garbage import WORTH
 from tests.tui.conftest import facts
 from tests.tui.test_app import until
+from tui import app as module
 from tui.bar.past_lines import open_history
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tui.app import LimpetApp
 
@@ -91,3 +96,30 @@ async def test_a_key_behind_escape_is_for_the_table(make_app: Callable[..., Limp
             app.post_message(Key(key, key if len(key) == 1 else None))
         await until(pilot, lambda: app.dashboard.table.place == place + 1)
         assert app.dashboard.bar.line.value == ""
+
+
+@pytest.fixture
+def _no_search_by_itself() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_search_by_itself")
+async def test_a_screen_that_was_left_is_gone_when_keys_pause(
+    make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGES_EVERY_S", 3600)  # at which it would be searched for too
+    app = make_app()
+    async with app.run_test() as pilot:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        left = weakref.ref(app.screen)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.dashboard)
+        rings: list[list[object]] = [[] for _ in range(WORTH)]
+        for ring in rings:
+            ring.append(ring)
+        del rings, ring
+        await pilot.press("j")
+        await until(pilot, lambda: left() is None)
