@@ -379,11 +379,12 @@ async def test_the_list_of_completions_stays_in_place_while_a_word_is_typed(
 ) -> None:
     app = make_app()
     async with app.run_test(size=(160, 50)) as pilot:
-        popup = app.dashboard.popup
-        await until(pilot, lambda: app.dashboard.bar._completer)
+        bar, popup = app.dashboard.bar, app.dashboard.popup
+        await until(pilot, lambda: bar._completer)
 
         async def shown(letters: str) -> tuple[int, int]:
             await pilot.press(*letters)
+            await until(pilot, lambda: bar._offered == bar.line.value)
             await until(pilot, lambda: popup.display and not popup._rest)
             await pilot.pause()
             return popup.region.x, popup.region.width
@@ -398,6 +399,26 @@ async def test_the_list_of_completions_stays_in_place_while_a_word_is_typed(
         assert await shown("m") == (place, width)
         await pilot.press("ctrl+u")
         assert await shown("run") != first
+
+
+async def test_a_word_that_can_no_longer_become_something_is_shown_as_wrong(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        bar, popup = app.dashboard.bar, app.dashboard.popup
+        await until(pilot, lambda: bar._completer)
+
+        def colour() -> object:
+            x, y = bar.line.region.offset
+            return app.screen._compositor.render_strips()[y].crop(x + 4, x + 8)._segments[0].style
+
+        await pilot.press("colon", *"run --re")
+        await until(pilot, lambda: popup.display)
+        unfinished = colour()
+        await pilot.press("down", "escape")
+        assert not bar.offers
+        await until(pilot, lambda: colour() != unfinished)
 
 
 async def test_the_terminal_is_given_away_and_taken_back(

@@ -90,6 +90,7 @@ class CommandBar(Horizontal):
         self.line = BarInput(self)
         self._engine = engine
         self.popup = popup
+        popup.turned = self._recolour
         self._completer: LimpetCompleter | None = None
         self.past = PastLines()
         self._mode = ""
@@ -295,13 +296,13 @@ class CommandBar(Horizontal):
     def _offer(
         self, value: str, cursor: int, found: list[Completion], known: Mapping[str, Container[str]]
     ) -> None:
-        before, self.known = (self.offers, self.known), known
+        if known != self.known:
+            self.known = known
+            self._recolour()
         if self.script is not None:
             if self.script.before == value:
                 self._offered = value
                 self.popup.offer(found, self.script.region.x)
-                if before != (self.offers, self.known):
-                    self.script.recolour()
             return
         line = self.line
         if line.value != value or not line.has_focus or self._mode:
@@ -311,8 +312,13 @@ class CommandBar(Horizontal):
             word_start += found[0].start_position
         self._offered = value[:cursor]
         self.popup.offer(found, line.region.x + word_start)
-        if before != (self.offers, self.known):
-            line.refresh()  # what was wrong is not yet, or no longer
+
+    def _recolour(self) -> None:
+        """Paint anew: what was wrong is not yet, or no longer."""
+        if self.script is not None:
+            self.script.recolour()
+        else:
+            self.line.refresh()
 
     @property
     def offers(self) -> bool:

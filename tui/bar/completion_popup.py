@@ -13,7 +13,7 @@ from tui.widgets.table.columns import pad
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from prompt_toolkit.completion import Completion
     from textual import events
@@ -45,6 +45,8 @@ class CompletionPopup(Widget):
         self._tones = Tones(self)
         self._wide = 0
         self._rest: Timer | None = None
+        self.turned: Callable[[], object] | None = None
+        """Called when there is something to choose from, and when there no longer is."""
 
     def on_mount(self) -> None:
         """Stay away until there is something to offer."""
@@ -65,9 +67,16 @@ class CompletionPopup(Widget):
         if not items:
             self.close()
             return
-        self.items, self._at, self._top, self._left = items, -1, 0, x
+        self._at, self._top, self._left = -1, 0, x
+        self._take(items)
         self._wait_no_more()
         self._rest = self.set_timer(REST_S, self._paint)
+
+    def _take(self, items: Sequence[Completion]) -> None:
+        turns = bool(items) != bool(self.items)
+        self.items = items
+        if turns and self.turned is not None:
+            self.turned()
 
     def _wait_no_more(self) -> None:
         if self._rest is not None:
@@ -102,7 +111,7 @@ class CompletionPopup(Widget):
     def close(self) -> None:
         """Go away."""
         self._wait_no_more()
-        self.items = ()
+        self._take(())
         self._at = -1
         self.display = False
 

@@ -81,7 +81,7 @@ class Script(KeysInOrder, TextArea):
         return text
 
     def recolour(self) -> None:
-        """Paint anew: what was wrong is not yet, or no longer."""
+        """Paint anew, in other colours."""
         self._line_cache.clear()
         self.refresh()
 
