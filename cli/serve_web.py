@@ -1,19 +1,21 @@
 """`limpet serve-web`: the app in a browser on this host, behind a token.
 
-textual-serve carries what the app shows to the page it brings along.  It listens on loopback
-alone; from elsewhere it is reached as anything on a server is: `ssh -L`.  Whoever gets in can
-do what limpet can, so each request must bring the token, come under the name that was given
-out (a foreign page may have a name that resolves to loopback), and a socket must be opened by
-our own page.
+textual-serve carries what the app shows to a page, `web_page/`.  It listens on loopback alone;
+from elsewhere it is reached as anything on a server is: `ssh -L`.  Whoever gets in can do what
+limpet can, so each request must bring the token, come under the name that was given out (a
+foreign page may have a name that resolves to loopback), and a socket must be opened by our own
+page.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import os
 import secrets
 import shlex
 import sys
+from pathlib import Path
 
 from aiohttp import web
 from textual_serve.server import Server
@@ -23,6 +25,7 @@ from core.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any
 
     from aiohttp.typedefs import Middleware
 
@@ -32,14 +35,20 @@ HOST = "127.0.0.1"
 PORT = 8686
 USAGE = f"usage: limpet serve-web [--port N]; N is {PORT} unless another is given"
 COOKIE = "limpet-token"
+PAGE = Path(__file__).parent / "web_page"
+LEAVING_S = 5.0
+"""So long the apps of open pages have to end."""
 
 
 class TokenServer(Server):
     """textual-serve's server with a lock on its door."""
 
     def __init__(self, command: str, port: int, token: str) -> None:
-        super().__init__(command, host=HOST, port=port, title="limpet")
+        title = f"limpet on {os.uname().nodename}"
+        super().__init__(command, host=HOST, port=port, title=title, templates_path=PAGE)
         self._token = token
+        self._visits: set[asyncio.Task[Any]] = set()
+        """What serves the pages that are open."""
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
@@ -70,6 +79,23 @@ class TokenServer(Server):
 
     async def on_startup(self, app: web.Application) -> None:
         """Say nothing yet: nobody is listening."""
+
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """Run an app for a page for as long as the page is open."""
+        visit = asyncio.current_task()
+        assert visit is not None
+        self._visits.add(visit)
+        try:
+            return await super().handle_websocket(request)
+        finally:
+            self._visits.discard(visit)
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """End the apps of open pages; else aiohttp would wait a minute for the pages to close."""
+        for visit in self._visits:
+            visit.cancel()
+        if self._visits:
+            await asyncio.wait(self._visits, timeout=LEAVING_S)
 
     def serve(self, debug: bool = False) -> None:
         """Serve until a signal comes."""

@@ -34,8 +34,8 @@ def env(paths: Paths, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def place(env: dict[str, str]) -> Iterator[str]:
-    """Run the server; return its address."""
+def server(env: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the server; return its address, and itself."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -43,8 +43,14 @@ def place(env: dict[str, str]) -> Iterator[str]:
     with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr
         assert f"?token={TOKEN}" in server.stderr.readline()
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", server
         server.send_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def place(server: tuple[str, subprocess.Popen[str]]) -> str:
+    """Run the server; return its address."""
+    return server[0]
 
 
 async def test_only_those_with_the_token_come_in(place: str) -> None:
@@ -67,6 +73,37 @@ async def test_only_those_with_the_token_come_in(place: str) -> None:
             seen = b""
             while b"Containers" not in seen:
                 seen += (await page.receive(timeout=60)).data
+
+
+async def test_the_page_asks_nobody_else_for_anything(place: str) -> None:
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with (
+        aiohttp.ClientSession(cookie_jar=jar) as visitor,
+        visitor.get(f"{place}/?token={TOKEN}") as answer,
+    ):
+        page = await answer.text()
+    assert f"<title>limpet on {os.uname().nodename}</title>" in page
+    assert {re.sub(r"^ws:", "http:", url) for url in re.findall(r"\w+://[\w.:]+", page)} == {place}
+
+
+async def test_a_server_ends_at_once_though_a_page_is_open(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    place, process = server
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as visitor:
+        await visitor.get(f"{place}/?token={TOKEN}")
+        async with visitor.ws_connect(f"{place}/ws?width=90&height=24", origin=place) as page:
+            seen = b""
+            while b"Containers" not in seen:
+                seen += (await page.receive(timeout=60)).data
+            process.send_signal(signal.SIGINT)
+            while (await page.receive(timeout=20)).type is aiohttp.WSMsgType.BINARY:
+                pass
+    code = await asyncio.to_thread(process.wait, 20)
+    assert code == 0
+    assert process.stderr
+    assert "Loop" not in process.stderr.read()
 
 
 class Browser:
@@ -126,11 +163,7 @@ async def test_a_browser_makes_an_image(place: str, env: dict[str, str], tmp_pat
             await chromium.open(f"{place}/?token={TOKEN}")
             await chromium.until("document.body.classList.contains('-first-byte')")
             await chromium.until("location.search == ''")
-            await chromium.until("document.querySelector('.xterm-helper-textarea') != null")
-            await chromium.ask(
-                "Runtime.evaluate",
-                expression="document.querySelector('.xterm-helper-textarea').focus()",
-            )
+            await chromium.until("document.activeElement.className == 'xterm-helper-textarea'")
             for attempt in range(200):
                 if attempt % 50 == 0:  # the page takes its size, and a key meanwhile may be lost
                     await chromium.press("S")
