@@ -156,7 +156,7 @@ class BlobStore:
             return
         for name in names:
             if name.startswith(TEMPORARY):
-                _unlink_unlocked(f"{self._paths.partial}/{name}")
+                unlink_unlocked(f"{self._paths.partial}/{name}")
 
     def _use(self, digest: str) -> bool:
         """Return whether a blob is here, and note that somebody relies on that: see prune."""
@@ -241,7 +241,8 @@ def _unlink(path: str) -> None:
         pass
 
 
-def _unlink_unlocked(path: str) -> None:
+def unlink_unlocked(path: str) -> None:
+    """Delete a file unless somebody has it locked, or it is gone."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:

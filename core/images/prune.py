@@ -10,6 +10,7 @@ import fcntl
 import os
 import time
 
+from core.images.blobs import TEMPORARY, unlink_unlocked
 from core.images.holders import held_blobs, held_layers
 from core.images.removal import RemovePlan, plan_removal
 from core.record import Record
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 IDLE_S = 3600.0
 """What nothing holds, but was written or asked for since, may be part of a pull or a build."""
 PARTIAL_S = 86400.0
-"""A download that nobody went on with for so long is given up."""
+"""A download that nobody went on with for so long is given up; one that is going on is locked."""
 
 
 class PruneOptions(Record):
@@ -39,6 +40,8 @@ class PruneOptions(Record):
     before: float = 0
     """Only what was made, and came here, before this time (seconds since the epoch)."""
     filters: tuple[Callable[[ImageInfo], bool], ...] = ()
+    downloads: bool = False
+    """Also downloads that were cut short lately: a pull would go on with them."""
 
 
 class Leftover(Record):
@@ -50,6 +53,8 @@ class Leftover(Record):
     """Digest, or path."""
     size: int
     reason: str
+    ready: bool
+    """Whether it may go: it is nobody's work in hand."""
 
 
 class PrunePlan(Record):
@@ -57,6 +62,8 @@ class PrunePlan(Record):
 
     removal: RemovePlan
     leftovers: tuple[Leftover, ...]
+    in_hand: tuple[Leftover, ...]
+    """What nothing holds either, but stays: somebody is at it, or may be."""
     lines: tuple[str, ...]
     bytes_back: int
 
@@ -72,10 +79,11 @@ def plan_prune(
     for image, reason in chosen:
         name = ", ".join(image.tags) or f"<none> {image.config_digest[7:19]}"
         lines.append(f"image {name}: {reason}")
-    leftovers = tuple(_leftovers(store, paths))
+    found = list(_leftovers(store, paths, 0.0 if asked.downloads else PARTIAL_S))
+    leftovers = tuple(left for left in found if left.ready)
     lines += [f"{left.kind} {left.name}: {left.reason}" for left in leftovers]
     return PrunePlan(
-        removal, leftovers, tuple(lines),
+        removal, leftovers, tuple(left for left in found if not left.ready), tuple(lines),
         removal.bytes_back + sum(left.size for left in leftovers),
     )  # fmt: skip
 
@@ -97,8 +105,8 @@ def apply_prune(store: ImageStore, plan: PrunePlan, bin_: Bin | None = None) -> 
             continue
         if os.path.isdir(left.name):
             remove_tree(left.name)
-        elif os.path.exists(left.name):
-            os.unlink(left.name)
+        else:
+            unlink_unlocked(left.name)  # a pull may go on with it by now
 
 
 def _choose(images: Sequence[ImageInfo], asked: PruneOptions) -> list[tuple[ImageInfo, str]]:
@@ -134,40 +142,44 @@ def _newest(images: Sequence[ImageInfo], count: int) -> set[str]:
     return kept
 
 
-def _leftovers(store: ImageStore, paths: Paths) -> Iterator[Leftover]:
+def _leftovers(store: ImageStore, paths: Paths, partial_s: float) -> Iterator[Leftover]:
+    """Yield all that nothing holds; what of a download is younger than `partial_s` is not ready."""
     now = time.time()
     sql = store.database.connection()
     rows = store.database.query("SELECT id, diff_id, size FROM layers")
     held = held_layers(sql, (diff_id for _, diff_id, _ in rows))
     for number, diff_id, size in rows:
-        if diff_id not in held and _age(f"{paths.layers}/{number}.index", now) > IDLE_S:
-            yield Leftover("layer", diff_id, size, "no image has it")
+        if diff_id not in held:
+            idle = _age(f"{paths.layers}/{number}.index", now) > IDLE_S
+            yield Leftover("layer", diff_id, size, "no image has it", idle)
     known = {str(number) for number, *_ in rows}
     for name in _names(paths.layers):
         path = f"{paths.layers}/{name}"
         if name.removesuffix(".index") in known or name.endswith(".lock"):
             continue
-        if not _is_locked(path.removesuffix(".index") + ".lock") and _age(path, now) > IDLE_S:
-            yield Leftover("file", path, _size(path), "an interrupted unpack or removal left it")
+        idle = not _is_locked(path.removesuffix(".index") + ".lock") and _age(path, now) > IDLE_S
+        why = "an interrupted unpack or removal left it"
+        yield Leftover("file", path, _size(path), why, idle)
     for algorithm in _names(paths.blobs):
         digests = [f"{algorithm}:{value}" for value in _names(f"{paths.blobs}/{algorithm}")]
         held = held_blobs(sql, digests)
         for digest in digests:
             path = f"{paths.blobs}/{digest.replace(':', '/')}"
-            if digest not in held and _age(path, now) > IDLE_S:
-                yield Leftover("blob", digest, _size(path), "no image has it")
+            if digest not in held:
+                idle = _age(path, now) > IDLE_S
+                yield Leftover("blob", digest, _size(path), "no image has it", idle)
     defined = {row[0] for row in store.database.query("SELECT id FROM containers")}
     for name in _names(paths.containers):
         path = paths.container(name)
-        if name not in defined and _age(path, now) > IDLE_S:
-            yield Leftover("file", path, 0, "an interrupted create left it")
+        if name not in defined:
+            idle = _age(path, now) > IDLE_S
+            yield Leftover("file", path, 0, "an interrupted create left it", idle)
     for name in _names(paths.partial):
         path = f"{paths.partial}/{name}"
-        is_write = name.startswith("write-")
-        if not (is_write or name.startswith("sha")) or _is_locked(path):
-            continue
-        if is_write or _age(path, now) > PARTIAL_S:
-            yield Leftover("file", path, _size(path), "an interrupted download left it")
+        is_write = name.startswith(TEMPORARY)
+        if is_write or name.startswith("sha"):
+            idle = not _is_locked(path) and (is_write or _age(path, now) >= partial_s)
+            yield Leftover("file", path, _size(path), "an interrupted download left it", idle)
 
 
 def _names(folder: str) -> list[str]:
@@ -187,8 +199,11 @@ def _age(path: str, now: float) -> float:
 
 
 def _size(path: str) -> int:
-    """Return a file's bytes; a directory's are not counted."""
-    return 0 if os.path.isdir(path) else os.stat(path).st_size
+    """Return a file's bytes, 0 when it has gone; a directory's are not counted."""
+    try:
+        return 0 if os.path.isdir(path) else os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _is_locked(path: str) -> bool:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 class Prune(Removing):
     """Options of `image prune`."""
 
-    all: bool = flag("-a", "--all", help="images with a name too, if no container uses them")
+    all: bool = flag(
+        "-a", "--all",
+        help="images with a name too, if no container uses them, and downloads that were cut short",
+    )  # fmt: skip
     until: float = option(
         "--until", help="only what was made, and came here, before: 24h, 2024-05-01", default=0.0,
         metavar="TIME", convert=values.moment,
@@ -72,7 +75,7 @@ def prune(engine: Engine, args: Prune) -> Result:
         else:
             has = label_test(engine, value)
             tests.append(has if key == "label" else lambda image, has=has: not has(image))
-    asked = PruneOptions(args.all, args.keep, before, tuple(tests))
+    asked = PruneOptions(args.all, args.keep, before, tuple(tests), downloads=args.all)
     plan = plan_prune(engine.store, engine.paths, engine.images.list(), asked)
     if not plan.lines:
         return Text("Total reclaimed space: 0B")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.engine import Engine
+    from core.images.prune import PrunePlan
 
     Row = dict[str, Any]
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 class Df(Listing):
     """Options of `system df`."""
 
-    verbose: bool = flag("-v", "--verbose", help="each image, container, volume and build result")
+    verbose: bool = flag(
+        "-v", "--verbose", help="each image, container, volume, build result and leftover"
+    )
 
 
 @verb("system df", Df, "Show what takes disk space, and what would give it back", changes=False)
@@ -28,16 +31,18 @@ def df(engine: Engine, args: Df) -> Result:
     if args.verbose and not args.format:
         return Text("\n".join(_part(*part) for part in (
             _each_image(engine), _each_container(engine), _each_volume(engine),
-            _each_step(engine), _each_removal(engine),
+            _each_step(engine), _each_removal(engine), _each_leftover(engine),
         )))  # fmt: skip
+    unused = _unused(engine)
     rows = tuple(
         _row(*kind)
         for kind in (
-            ("Images", *_images(engine)),
+            ("Images", *_images(engine, unused)),
             ("Containers", *_containers(engine)),
             ("Local Volumes", *_volumes(engine)),
             ("Build Cache", *_build_cache(engine)),
             ("Trash", *_trash(engine)),
+            ("Leftovers", *_leftovers(unused)),
         )
     )
     return Table(COLUMNS, rows, args.format, "Type" if args.quiet else "")
@@ -51,14 +56,20 @@ def _row(kind: str, total: int, active: int, bytes_: int, back: int) -> Row:
     }  # fmt: skip
 
 
-def _images(engine: Engine) -> tuple[int, int, int, int]:
-    from core.images.disk_usage import image_usage
+def _unused(engine: Engine) -> PrunePlan:
+    """Return what `image prune -a` would take."""
     from core.images.prune import PruneOptions, plan_prune
 
+    asked = PruneOptions(all=True, downloads=True)
+    return plan_prune(engine.store, engine.paths, engine.images.list(), asked)
+
+
+def _images(engine: Engine, unused: PrunePlan) -> tuple[int, int, int, int]:
+    from core.images.disk_usage import image_usage
+
     found = engine.images.list()
-    back = plan_prune(engine.store, engine.paths, found, PruneOptions(all=True)).bytes_back
     used = sum(1 for image in found if image.used_by)
-    return len(found), used, image_usage(engine.store)[1], back
+    return len(found), used, image_usage(engine.store)[1], unused.removal.bytes_back
 
 
 def _containers(engine: Engine) -> tuple[int, int, int, int]:
@@ -88,6 +99,14 @@ def _trash(engine: Engine) -> tuple[int, int, int, int]:
     found = engine.trash.batches()
     total = sum(batch.bytes for batch in found)
     return len(found), 0, total, total
+
+
+def _leftovers(unused: PrunePlan) -> tuple[int, int, int, int]:
+    """What pulls, builds and removals have left, and what those that go on have so far."""
+    back = sum(left.size for left in unused.leftovers)
+    held = sum(left.size for left in unused.in_hand)
+    total = len(unused.leftovers) + len(unused.in_hand)
+    return total, len(unused.in_hand), back + held, back
 
 
 def _part(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -149,6 +168,15 @@ def _each_removal(engine: Engine) -> tuple[str, Sequence[str], list[list[str]]]:
         for batch in engine.trash.batches()
     ]
     return "Trash", ("ID", "COMMAND", "REMOVED", "SIZE"), rows
+
+
+def _each_leftover(engine: Engine) -> tuple[str, Sequence[str], list[list[str]]]:
+    unused = _unused(engine)
+    rows = [
+        [left.kind, left.name, size(left.size), "no" if left.ready else "yes"]
+        for left in (*unused.leftovers, *unused.in_hand)
+    ]
+    return "Leftovers", ("KIND", "NAME", "SIZE", "MAY BE IN USE"), rows
 
 
 COLUMNS = (

@@ -108,7 +108,10 @@ def closing(engine: Engine, bin_: Bin | None, freed: int) -> list[str]:
 class SystemPrune(ContainerPrune):
     """Options of `system prune`."""
 
-    all: bool = flag("-a", "--all", help="images with a name too, if no container uses them")
+    all: bool = flag(
+        "-a", "--all",
+        help="images with a name too, if no container uses them, and downloads that were cut short",
+    )  # fmt: skip
     volumes: bool = flag("--volumes", help="unused volumes without a name of their own, too")
 
 
@@ -151,7 +154,9 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
         done = [line_of(info) for info in remove(engine, gone, bin_)]
         done += _remove_networks(engine, networks) + _remove_volumes(engine, volumes)
         # Looked at again: what was started meanwhile keeps its image.
-        only = PruneOptions(True, filters=(lambda image: image.digest in planned,))
+        only = PruneOptions(
+            True, filters=(lambda image: image.digest in planned,), downloads=args.all
+        )
         left = plan_prune(engine.store, engine.paths, engine.images.list(), only)
         apply_prune(engine.store, left, bin_)
         freed = sum(sizes.get(line, 0) for line in done) + left.bytes_back
@@ -184,7 +189,9 @@ def _image_options(engine: Engine, args: SystemPrune) -> PruneOptions:
         labels = (engine.store.config(image.digest).get("config") or {}).get("Labels") or {}
         return _labels_fit(labels, args.filter)
 
-    return PruneOptions(args.all, before=min(before, default=0), filters=(fits,))
+    return PruneOptions(
+        args.all, before=min(before, default=0), filters=(fits,), downloads=args.all
+    )
 
 
 def _build_steps(engine: Engine, args: SystemPrune) -> list[Entry]:

@@ -11,9 +11,10 @@ import pytest
 
 from core.commands import find
 from core.commands.grammar import parse
-from core.commands.result import Plan, Text
+from core.commands.result import Plan, Table, Text
 from core.config import Config
 from core.engine import Engine
+from core.images.digest import digest_of
 from core.images.fsck import Finding
 from core.paths import Paths
 from tests.e2e.command_line import limpet
@@ -201,6 +202,14 @@ def tags(engine: Engine) -> list[str]:
     return sorted(tag for info in engine.images.list() for tag in info.tags or ("<none>",))
 
 
+def df(engine: Engine, kind: str) -> dict[str, object]:
+    """Return a row of `system df`."""
+    verb, words = find(["system", "df"])
+    table = verb.run(engine, parse(verb, words))
+    assert isinstance(table, Table)
+    return next(row for row in table.rows if row["Type"] == kind)
+
+
 def test_prune_chooses_as_told(engine: Engine, registry: Registry, tmp_path: Path) -> None:
     for number in range(1, 5):
         make(engine, tmp_path, "web", number, "odd" if number % 2 else "even")
@@ -253,6 +262,37 @@ def test_leftovers_go_once_they_are_old(engine: Engine, tmp_path: Path) -> None:
     assert check(engine) == []
 
 
+def test_what_a_pull_left_is_counted_and_can_be_had_back(engine: Engine) -> None:
+    """After a full disk this is what filled it: also what a pull could go on with."""
+    store, paths = engine.store, engine.paths
+    images = df(engine, "Images")
+    assert df(engine, "Leftovers")["Size"] == 0
+    store.blobs.write(digest_of(b"hello"), [b"hello"])
+    cut = "sha256:" + "0" * 64
+    Path(store.blobs.partial_path(cut)).write_bytes(b"1234567")
+    fd = store.blobs.lock_partial("sha256:" + "1" * 64)
+    os.write(fd, b"in hand")
+    row = df(engine, "Leftovers")
+    # A blob that is whole may be part of a pull that has just begun to ask for the next.
+    assert (row["TotalCount"], row["Active"], row["Size"]) == (3, 2, 5 + 7 + 7)
+    assert row["ReclaimableBytes"] == 7
+    assert df(engine, "Images") == images
+    verb, words = find(["system", "df", "-v"])
+    shown = verb.run(engine, parse(verb, words))
+    assert isinstance(shown, Text)
+    assert store.blobs.partial_path(cut) in shown.text
+    assert isinstance(plan(engine, "image prune"), Text)
+    shown = plan(engine, "image prune -a --filter label=none")
+    assert isinstance(shown, Plan)
+    again = store.blobs.lock_partial(cut)  # somebody pulls it while the plan is looked at
+    shown.apply()
+    assert os.path.exists(store.blobs.partial_path(cut))
+    os.close(again)
+    shown.apply()
+    assert os.listdir(paths.partial) == ["sha256-" + "1" * 64]
+    os.close(fd)
+
+
 def test_what_the_trash_and_a_download_hold_stays(engine: Engine) -> None:
     plan_ = engine.store.plan_removal([engine.images.list()[0].tags[0]], force=True, users={})
     engine.store.apply_removal(plan_, engine.trash.open("rmi"))
@@ -270,14 +310,10 @@ def test_what_the_trash_and_a_download_hold_stays(engine: Engine) -> None:
 
 
 def test_df_counts_shared_layers_once(engine: Engine, tmp_path: Path) -> None:
-    from core.commands.result import Table
     from core.images.disk_usage import image_usage
 
     def row(kind: str) -> dict[str, object]:
-        verb, words = find(["system", "df"])
-        table = verb.run(engine, parse(verb, words))
-        assert isinstance(table, Table)
-        return next(row for row in table.rows if row["Type"] == kind)
+        return df(engine, kind)
 
     layers = engine.images.list()[0].size_bytes + engine.images.list()[0].blob_bytes
     assert (row("Images")["TotalCount"], row("Images")["Size"]) == (1, layers)
