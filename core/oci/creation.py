@@ -14,7 +14,7 @@ from core.oci import bundle, cgroup, hooks, plan, scope, stage, steps, syscall_f
 from core.oci.listener import listener_path, process_state
 from core.oci.process import FIRST_FD, make_process
 from core.oci.running import destroy
-from core.oci.state import CREATED, CREATING, Container
+from core.oci.state import CREATED, CREATING, Container, processes
 from core.oci.talk import at_directory, connect, failure, receive
 from core.privileges import outer_uid
 from core.record import Record
@@ -77,6 +77,13 @@ def create(
         },
         runtime=[os.getpid(), start_ticks(os.getpid())],
     )
+    if processes(group["dirs"]):
+        container.remove()  # and nothing else: they would be killed with the container
+        raise bundle.Wrong(
+            "linux.cgroupsPath",
+            f"there are processes in {group['path']} already",
+            hint="name a cgroup that is not there yet, or leave it out",
+        )
     work = stage.Stage(spec, planned, made, container.show(CREATING))
     work.debug = runtime.debug
     work.placed = runtime.systemd

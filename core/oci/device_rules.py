@@ -5,6 +5,8 @@ https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#allowed
 
 from __future__ import annotations
 
+from core.oci.bundle import Wrong
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +26,8 @@ def settle(rules: Sequence[dict[str, Any]]) -> tuple[bool, tuple[str, ...]]:
     """Return whether what no line names is allowed, and the lines that say otherwise.
 
     A line is as v1's devices.allow and devices.deny take it.  Without rules every device is
-    allowed.
+    allowed.  Raises Wrong for a rule that takes some devices out of those a wildcard means: v1
+    would leave them in, and say nothing.
     """
     allowed = True
     exceptions: dict[Place, set[str]] = {}
@@ -48,10 +51,16 @@ def settle(rules: Sequence[dict[str, Any]]) -> tuple[bool, tuple[str, ...]]:
 
 def _take_back(exceptions: dict[Place, set[str]], place: Place, access: set[str]) -> None:
     for known in list(exceptions):
-        if all(want in ("*", have) for want, have in zip(place, known, strict=True)):
+        pairs = list(zip(place, known, strict=True))
+        if all(want in ("*", have) for want, have in pairs):
             exceptions[known] -= access
             if not exceptions[known]:
                 del exceptions[known]
+        elif access & exceptions[known] and all(
+            want == have or "*" in (want, have) for want, have in pairs
+        ):
+            one, many = (f"{kind} {major}:{minor}" for kind, major, minor in (place, known))
+            raise Wrong("linux.resources.devices", f"cannot take {one} out of {many}")
 
 
 def _number(rule: dict[str, Any], name: str) -> str:

@@ -84,15 +84,15 @@ def _wait(pid: int, output: int, timeout_s: float) -> tuple[int | None, bytes]:
         while True:
             left = max(0, int((deadline - time.monotonic()) * 1000)) if timeout_s else None
             ready = {fd for fd, _ in poll.poll(left)}
-            if output in ready:
+            if output in ready:  # at once all that a pipe holds
                 part = os.read(output, MAX_OUTPUT)
                 said = (said + part)[-MAX_OUTPUT:]
-                if part:
-                    continue
-                poll.unregister(output)
-            elif ended in ready:
+                if not part:
+                    poll.unregister(output)
+            # Both are looked at however much it says, or what it left in the background.
+            if ended in ready:
                 return os.waitpid(pid, 0)[1], said
-            elif not ready:
+            if left == 0:
                 os.kill(pid, 9)
                 os.waitpid(pid, 0)
                 return None, said

@@ -7,10 +7,12 @@ https://github.com/opencontainers/runtime-spec/blob/main/runtime.md#state
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 
 from core.containers.state import boot_id, is_process
-from core.errors import Conflict, HostError, NotFound
+from core.errors import ConfigError, Conflict, HostError, NotFound, UsageError
 from core.lean_json import dumps
 from core.oci.bundle import VERSION, check_id, read_json
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
 STATE, CONFIG, START = "state.json", "config.json", "start"
+NEW = "~"
+"""Begins the name of a directory that is being made, and no ID."""
 
 
 class Container:
@@ -32,22 +36,33 @@ class Container:
         self.facts: dict[str, Any] = {}
 
     def make(self, spec: dict[str, Any], **facts: Any) -> None:
-        """Make the directory of a new container; Conflict when the ID is taken."""
+        """Make the directory of a new container, whole or not at all; Conflict for a taken ID."""
+        place, root = self.directory, os.path.dirname(self.directory)
+        fresh = f"{root}/{NEW}{os.getpid()}-{time.monotonic_ns()}"
         try:
-            os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
-            os.mkdir(self.directory, 0o700)
-        except FileExistsError as error:
-            raise Conflict(
-                f"container with id exists already: {self.id}",
-                hint=f"delete it first: delete {self.id}",
-                subject=self.id,
-            ) from error
+            os.makedirs(root, 0o700, exist_ok=True)
+            os.mkdir(fresh, 0o700)
+            try:
+                self.directory = fresh
+                self._write(CONFIG, spec)
+                self.update(status=CREATING, pid=0, ticks=0, boot=boot_id(), **facts)
+                os.rename(fresh, place)  # takes an empty directory's place, but no other's
+            except BaseException:
+                self.remove()
+                raise
+            finally:
+                self.directory = place
         except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                raise Conflict(
+                    f"container with id exists already: {self.id}",
+                    hint=f"delete it first: delete {self.id}",
+                    subject=self.id,
+                ) from error
             raise HostError(
-                f"{self.directory}: {error.strerror}", hint="--root names another place"
-            ) from error
-        self._write(CONFIG, spec)
-        self.update(status=CREATING, pid=0, ticks=0, boot=boot_id(), **facts)
+                f"{place}: {error.strerror}", hint="--root names another place",
+                errno=error.errno or 0,
+            ) from error  # fmt: skip
 
     def read(self) -> Container:
         """Read the state; NotFound when there is no such container."""
@@ -122,7 +137,8 @@ class Container:
     def remove(self) -> None:
         """Forget the container."""
         try:
-            for name in os.listdir(self.directory):
+            # The state goes last: without it nobody could remove the rest.
+            for name in sorted(os.listdir(self.directory), key=STATE.__eq__):
                 os.unlink(f"{self.directory}/{name}")
             os.rmdir(self.directory)
         except FileNotFoundError:
@@ -142,7 +158,10 @@ def frozen(dirs: tuple[str, ...]) -> bool:
 
 
 def containers(root: str) -> list[Container]:
-    """Return all containers under a root, by ID; one that is just being removed is left out."""
+    """Return all containers under a root, by ID.
+
+    Left out is what is being made or removed, and what is no container or cannot be read.
+    """
     found = []
     try:
         names = sorted(os.listdir(root))
@@ -151,7 +170,7 @@ def containers(root: str) -> list[Container]:
     for name in names:
         try:
             found.append(Container(root, name).read())
-        except (NotFound, OSError):
+        except (NotFound, UsageError, ConfigError):
             continue
     return found
 

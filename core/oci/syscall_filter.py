@@ -40,17 +40,15 @@ def load_filter(asked: dict[str, Any] | None, cache: str) -> tuple[bytes, int]:
             flags |= WAIT_KILLABLE_RECV
     from _blake2 import blake2b  # hashlib would load OpenSSL: 4 ms
 
-    from core.containers.configuration.seccomp_profile import VERSION
+    from core.containers.configuration.seccomp_profile import VERSION, keep_filter, kept_filter
 
     key = f"{VERSION} {os.uname().machine} {dumps(asked)}"
     digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     place = f"{cache}/seccomp-oci-{digest}.bpf"
-    try:
-        with open(place, "rb") as file:
-            return file.read(), flags
-    except OSError:
+    program = kept_filter(place)
+    if not program:
         program = _compile(asked)
-    _keep(program, place)
+        keep_filter(program, place)
     return program, flags
 
 
@@ -68,15 +66,3 @@ def _compile(asked: dict[str, Any]) -> bytes:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Wrong("linux.seccomp", str(error)) from error
-
-
-def _keep(program: bytes, place: str) -> None:
-    """Keep it under its name, whole; a place that cannot be written only costs time."""
-    temporary = f"{place}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(program)
-        os.rename(temporary, place)
-    except OSError:
-        pass

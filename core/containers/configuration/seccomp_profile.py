@@ -34,6 +34,7 @@ LOAD, AND, JUMP, JEQ, JGT, JGE, RETURN = 0x20, 0x54, 0x05, 0x15, 0x25, 0x35, 0x0
 NUMBER, ARCH, ARGUMENTS = 0, 4, 16
 AUDIT_ARCH = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7}
 X32_BIT = 0x40000000
+DIGEST_BYTES = 16
 NEW_NAMESPACES = 0x7E020000
 AF_VSOCK = 40
 PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
@@ -52,20 +53,48 @@ def load_filter(paths: Paths, profile: str, capabilities: tuple[str, ...]) -> by
     stamp = _stamp(profile) if profile else ""
     key = f"{VERSION} {os.uname().machine} {profile} {stamp} {' '.join(sorted(capabilities))}"
     cached = f"{paths.cache}/seccomp-{blake2b(key.encode(), digest_size=16).hexdigest()}.bpf"
-    try:
-        with open(cached, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        pass
+    if program := kept_filter(cached):
+        return program
     program = _compile(profile, capabilities)
-    # A name of this thread alone: several start containers at once, and a filter that another
-    # has half written must never become the cached one.
-    temporary = f"{cached}.{os.getpid()}-{get_native_id()}"
-    os.makedirs(paths.cache, 0o700, exist_ok=True)
-    with open(temporary, "wb") as file:
-        file.write(program)
-    os.rename(temporary, cached)
+    keep_filter(program, cached)
     return program
+
+
+def kept_filter(place: str) -> bytes:
+    """Return the filter that is kept there, b"" for none that is whole.
+
+    After a power cut a file may be there and not its content, and an empty filter lets everything
+    pass: each stands behind its own digest.
+    """
+    try:
+        with open(place, "rb") as file:
+            digest, program = file.read(DIGEST_BYTES), file.read()
+    except OSError:
+        return b""
+    return program if program and digest == _digest(program) else b""
+
+
+def keep_filter(program: bytes, place: str) -> None:
+    """Keep a filter, whole; a place that cannot be written only costs time."""
+    # A name of this thread alone: several start containers at once, and a filter that another
+    # has half written must never become the kept one.
+    temporary = f"{place}.{os.getpid()}-{get_native_id()}"
+    try:
+        os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(_digest(program) + program)
+            os.rename(temporary, place)
+        except OSError:
+            os.unlink(temporary)
+    except OSError:
+        pass
+
+
+def _digest(program: bytes) -> bytes:
+    from _blake2 import blake2b
+
+    return bytes(blake2b(program, digest_size=DIGEST_BYTES).digest())
 
 
 def _stamp(path: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from core.containers.runtime import cgroups
 from tests.bundles import PROGRAM, Bundle
 
 TYPE_CHECKING = False
@@ -288,6 +289,7 @@ def test_namespaces_are_made_joined_or_left(bundle: Bundle, tmp_path: Path) -> N
     for kind, name in (("uts", "uts"), ("ipc", "ipc"), ("network", "net")):
         namespace(other, kind, path=f"/proc/{pid}/ns/{name}")
     namespace(other, "time")
+    other.spec["linux"]["cgroupsPath"] = "other"
     del other.spec["hostname"]
     other.spec["linux"]["timeOffsets"] = {"boottime": {"secs": 1000000}}
     without(other, "pid")
@@ -479,6 +481,40 @@ def test_a_hook_that_takes_too_long_is_killed(bundle: Bundle) -> None:
     hook = {"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}
     bundle.spec["hooks"] = {"createRuntime": [hook]}
     assert "took more than 1 s" in bundle.run("true", check=False).stderr
+
+
+def test_a_cgroup_of_others_is_refused_and_they_live(bundle: Bundle) -> None:
+    trees = [name for _, name in cgroups.layout()]
+    homes = [Path(cgroups.ROOT, tree, "others") for tree in dict.fromkeys(trees) or [""]]
+    other = subprocess.Popen(["sleep", "100"])
+    try:
+        for home in homes:
+            home.mkdir()
+        (homes[0] / "cgroup.procs").write_text(str(other.pid))
+        bundle.spec["linux"]["cgroupsPath"] = "/others"
+        assert "there are processes in /others" in bundle.run("true", check=False).stderr
+        assert bundle.call("list", "-q").stdout == ""
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+        for home in homes:
+            if home.is_dir():
+                home.rmdir()
+
+
+def test_what_is_no_container_is_not_listed_and_an_id_is_free_again(bundle: Bundle) -> None:
+    root = Path(bundle.root)
+    (root / "one").mkdir(parents=True)  # as a `delete` leaves it that was killed at its end
+    (root / "two").mkdir()
+    (root / "two" / "state.json").write_text("{")
+    (root / "a file").touch()
+    bundle.spec["process"]["args"] = ["true"]
+    bundle.save()
+    bundle.call("create", "one")
+    assert bundle.call("list", "-q").stdout.split() == ["one"]
+    assert "exists already" in bundle.call("create", "one", check=False).stderr
+    assert sorted(os.listdir(root)) == ["a file", "one", "two"]
 
 
 def test_hostile_bundles_are_refused(bundle: Bundle, tmp_path: Path) -> None:

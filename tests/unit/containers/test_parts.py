@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from core.containers.supervision import protocol
 from core.errors import UsageError
 from core.model import Port
 
+ROOT = Path(__file__).parent.parent.parent.parent
 KEYS = st.binary(min_size=1, max_size=4)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -91,10 +94,30 @@ def test_lean_json_agrees_with_the_json_package(value: object) -> None:
     assert lean_json.loads(json.dumps(value)) == value
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1,", '"', "{} x", "nul", '{"a"}'])
+NO_DOCUMENTS = ["", "{", "[1,", '"', "{} x", "nul", '{"a"}', '{"a": "b', '["\\ud"]', "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", NO_DOCUMENTS, ids=lambda text: text[:9])
 def test_lean_json_refuses_what_is_no_document(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         lean_json.loads(text)
+
+
+def test_it_does_so_where_the_json_package_is_not_loaded() -> None:
+    """As in `ps` and in monitors: the interpreter's scanner takes its error from that package."""
+    script = f"""
+import sys
+sys.path.append({str(ROOT)!r})
+from core.lean_json import loads
+for text in {NO_DOCUMENTS!r}:
+    try:
+        loads(text)
+    except ValueError:
+        continue
+    sys.exit(text[:9])
+"""
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 STATES = st.builds(

@@ -105,6 +105,16 @@ def test_device_rules_settle(
     assert device_rules.settle(rules) == (allowed, lines)
 
 
+def test_a_device_is_not_left_in_a_wildcard_that_it_was_taken_out_of() -> None:
+    many = [rule(False), rule(True, "c", None, None)]
+    for one in (rule(False, "c", 10, 229), rule(False, "c", 10), rule(False, "c", None, 3, "m")):
+        with pytest.raises(bundle.Wrong, match=r"cannot take c [*\d]+:[*\d]+ out of c \*:\*"):
+            device_rules.settle([*many, one])
+    rights = [rule(False), rule(True, "c", 10, None, "rw"), rule(False, "c", 10, 1, "m")]
+    assert "c 10:* rw" in device_rules.settle(rights)[1]
+    assert "b 8:* rwm" in device_rules.settle([*many, rule(True, "b", 8), rule(False, "c")])[1]
+
+
 def test_devices_that_every_container_has_stay_allowed() -> None:
     allowed, lines = device_rules.settle([rule(False), rule(True, "c", 10, 229, "rw")])
     assert not allowed
