@@ -44,7 +44,8 @@ HEADER = Struct("100s24s12s12s8sc100s6s")
 """Name; mode, user and group; size, time, checksum, type, link, magic: what every entry has."""
 MAX_OWNERS = 1024
 _owners: dict[bytes, tuple[int, int, int]] = {}
-MAX_HEADS = 256
+MAX_HEADS, MAX_HEAD = 256, 64
+"""How many beginnings of PAX records are remembered, and bytes of the longest."""
 _heads: dict[bytes, tuple[int, bytes]] = {}
 
 
@@ -272,12 +273,15 @@ def _pax(content: bytes) -> dict[bytes, bytes]:
 
 
 def _head(head: bytes) -> tuple[int, bytes]:
-    """Split `LENGTH KEY`, and remember it: a layer's times are all of one length.  -1 is wrong."""
-    if len(_heads) >= MAX_HEADS:
-        _heads.clear()
+    """Split `LENGTH KEY`, and remember a short one: times are all of one length.  -1 is wrong."""
     digits, _, key = head.partition(b" ")
-    is_right = digits.isdigit() and len(digits) <= 8
-    known = _heads[head] = (int(digits), key) if is_right else (-1, b"")
+    if not digits.isdigit() or len(digits) > 8:
+        return -1, b""
+    known = int(digits), key
+    if len(head) <= MAX_HEAD:
+        if len(_heads) >= MAX_HEADS:
+            _heads.clear()
+        _heads[head] = known
     return known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -256,3 +257,16 @@ def test_the_end_mark_ends_it() -> None:
 def test_the_standard_library_agrees_about_the_layers_of_these_tests() -> None:
     tar = archive(entry("a", content=b"x"), entry("b" * 150))
     assert [got.name.decode() for got, _ in read(tar)] == [info.name for info in as_members(tar)]
+
+
+def test_long_pax_keys_are_not_kept_in_memory() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            record = pax_record(b"SCHILY.xattr.user.%d" % number + b"x" * 100_000, b"v")
+            [(got, _)] = read(archive(pax_header(record), entry("a")))
+            assert list(got.xattrs.values()) == [b"v"]
+        del got, record
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
