@@ -32,6 +32,23 @@ class Wrong(ConfigError):
         super().__init__(f"{CONFIG}: {place}: {problem}", hint=hint, subject=place)
 
 
+class as_specified:
+    """Raises Wrong, inside the `with` block, for what is missing or of another type there."""
+
+    def __init__(self, place: str = "the document") -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, AttributeError | TypeError | KeyError | IndexError):
+            text = f"a property is missing or of the wrong type: {error}"
+            raise Wrong(self._place, text) from error
+        if isinstance(error, ValueError):
+            raise Wrong(self._place, str(error)) from error
+
+
 def check_id(container_id: str) -> None:
     """Raise UsageError unless the ID is one that can name a directory, as runc has it."""
     if (
@@ -67,12 +84,8 @@ def read_bundle(bundle: str, config: str = "") -> dict[str, Any]:
     document = read_json(config or f"{bundle}/{CONFIG}")
     if not isinstance(document, dict):
         raise Wrong("the document", "is not an object")
-    try:
+    with as_specified():
         check(document)
-    except (AttributeError, TypeError, KeyError) as error:
-        raise Wrong(
-            "the document", f"a property is missing or of the wrong type: {error}"
-        ) from error
     document["root"]["path"] = os.path.realpath(os.path.join(bundle, document["root"]["path"]))
     if not os.path.isdir(document["root"]["path"]):
         raise Wrong("root.path", f"{document['root']['path']} is not a directory")
@@ -93,6 +106,9 @@ def check(spec: dict[str, Any]) -> None:
     kinds = _check_namespaces(linux)
     _check_names(spec, kinds)
     _check_mounts(spec.get("mounts") or [])
+    for kind, hooks in (spec.get("hooks") or {}).items():
+        if not all(isinstance(hook["path"], str) for hook in hooks or ()):
+            raise Wrong(f"hooks.{kind}", "a path is missing")
     for name in linux.get("sysctl") or {}:
         _check_sysctl(name, kinds)
     for part in ("intelRdt", "netDevices", "memoryPolicy"):

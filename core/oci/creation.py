@@ -51,8 +51,10 @@ def create(
     check_descriptors(asked.preserve_fds)
     linux = spec.get("linux") or {}
     container = Container(runtime.root, container_id)
-    group = _plan_cgroup(runtime, container_id, linux)
-    try:
+    with bundle.as_specified():
+        group = _plan_cgroup(runtime, container_id, linux)
+        planned = plan.make_plan(spec, os.path.realpath(asked.bundle), group, pivot=asked.pivot)
+    with bundle.as_specified("process"):
         made = make_process(
             spec["process"],
             linux,
@@ -60,9 +62,6 @@ def create(
             preserve=asked.preserve_fds,
             keep_keyring=not asked.new_keyring,
         )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise bundle.Wrong("process", str(error)) from error
-    planned = plan.make_plan(spec, os.path.realpath(asked.bundle), group, pivot=asked.pivot)
     container.make(
         spec,
         bundle=os.path.realpath(asked.bundle),

@@ -11,10 +11,10 @@ import os
 from core.containers.runtime import becoming, cgroups, enter
 from core.containers.runtime.steps import Context
 from core.containers.supervision import protocol
-from core.errors import HostError, RunError
+from core.errors import HostError, RunError, UsageError
 from core.linux import capabilities, process
 from core.oci import scope, stage, syscall_filter, talk
-from core.oci.bundle import Wrong, check_process, check_state
+from core.oci.bundle import Wrong, as_specified, check_process, check_state
 from core.oci.creation import check_descriptors, write_pid
 from core.oci.listener import listener_path, process_state
 from core.oci.process import become, gather, make_process, open_console
@@ -57,23 +57,23 @@ def enter_container(
         raise check_state(f"cannot be entered: it is {status}", container.id)
     spec = container.spec()
     linux = spec.get("linux") or {}
-    check_process(asked.process)
     check_descriptors(asked.preserve_fds)
-    try:
+    with as_specified("process"):
+        check_process(asked.process)
         made = make_process(
             asked.process,
             linux,
             filtered=syscall_filter.load_filter(linux.get("seccomp"), runtime.cache),
             preserve=asked.preserve_fds,
         )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise Wrong("process", str(error)) from error
     if made["tty"] and not asked.console_socket and console < 0:
         raise Wrong("process.terminal", "needs a place to send the terminal to",
                     hint="--console-socket PATH")  # fmt: skip
     joins = tuple(container.facts["cgroup"]["joins"])
     if asked.cgroup:
         inner = asked.cgroup.strip("/")
+        if ".." in inner.split("/"):
+            raise UsageError(f"--cgroup {asked.cgroup}: must not lead upwards")
         joins = tuple(os.path.join(os.path.dirname(j), inner, os.path.basename(j)) for j in joins)
     if asked.console_socket:
         console = connect(asked.console_socket, _socket.SOCK_STREAM).detach()

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import json
+from pathlib import Path
+
 import pytest
 
 from core.containers.runtime import cgroups
-from core.errors import UsageError
+from core.errors import Error, UsageError
 from core.linux import mount, scheduling
 from core.oci import bundle, cgroup, device_rules, documents, plan
+from core.oci.creation import Creation, create
 from core.oci.mounts import Attributes, read_options
 from core.oci.process import make_process
+from core.oci.state import Container
+from core.oci.talk import Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 
@@ -48,6 +57,7 @@ def test_the_example_is_right(spec: dict[str, Any]) -> None:
         ("linux.intelRdt", {"closID": "a"}, "not supported"),
         ("mounts", [{"destination": "/a/../../b", "type": "tmpfs"}], "upwards"),
         ("mounts", [{"type": "tmpfs"}], "destination"),
+        ("hooks", {"prestart": [{"path": 5}]}, "hooks.prestart"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -192,3 +202,57 @@ def test_scheduling_words() -> None:
     assert scheduling.io_priority({"class": "IOPRIO_CLASS_BE", "priority": 4}) == 2 << 13 | 4
     with pytest.raises(ValueError, match="SCHED_NEW"):
         scheduling.scheduler({"policy": "SCHED_NEW"})
+
+
+ODD: tuple[Any, ...] = (None, 5, "x", [], [5], {}, {"a": 5}, -1, True)
+"""Values of every type, for properties that are to be of one."""
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield where something is in a document."""
+    if place:
+        yield place
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for key, below in value.items() if isinstance(value, dict) else ():
+        yield from places(below, (*place, key))
+
+
+def test_whatever_is_of_another_type_is_told_as_such(spec: dict[str, Any], tmp_path: Path) -> None:
+    """A bundle comes from other programs: what is wrong with it is no bug of this one."""
+    linux = spec["linux"]
+    linux["namespaces"].append({"type": "user"})
+    for name in ("uidMappings", "gidMappings"):
+        linux[name] = [{"containerID": 0, "hostID": 0, "size": 1}]
+    linux |= {"sysctl": {"net.a": "1"}, "personality": {"domain": "LINUX"},
+              "devices": [{"path": "/dev/x", "type": "c", "major": 1, "minor": 3}]}  # fmt: skip
+    linux["resources"] |= {"memory": {"limit": 1}, "cpu": {"shares": 2}, "pids": {"limit": 3}}
+    linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}
+    spec["mounts"].append({"destination": "/a", "source": "/b", "options": ["bind", "idmap"]})
+    spec["hooks"] = {"prestart": [{"path": "/bin/true"}]}
+    (tmp_path / "rootfs").mkdir()
+    runtime = Runtime(f"{tmp_path}/root", f"{tmp_path}/cache")
+    tried = 0
+    for *parents, name in list(places(spec)):
+        for value in ODD:
+            changed = copy.deepcopy(spec)
+            holder: Any = changed
+            for parent in parents:
+                holder = holder[parent]
+            holder[name] = value
+            (tmp_path / "config.json").write_text(json.dumps(changed))
+            with contextlib.suppress(Error):
+                read_and_plan(runtime, str(tmp_path))
+            tried += 1
+    assert tried > 1000
+
+
+def read_and_plan(runtime: Runtime, place: str) -> None:
+    """Do what `create` does until it makes the container."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Container, "make", no_container)
+        create(runtime, "one", Creation(place, console_socket="/none"))
+
+
+def no_container(*_: Any, **__: Any) -> None:
+    raise Error("planned")
