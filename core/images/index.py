@@ -117,20 +117,28 @@ def _last_of_each(entries: list[FileEntry]) -> list[FileEntry]:
     if len(last) == len(entries):
         return entries
     # A file that took a directory's place took all below it away.
-    gone: list[tuple[str, int]] = []
+    gone: dict[str, int] = {}
     seen: dict[str, FileEntry] = {}
     for number, entry in enumerate(entries):
         before = seen.get(entry.path)
         if before is not None and before.kind == "dir" and entry.kind not in ("dir", "opaque"):
-            gone.append((entry.path + "/", number))
+            gone[entry.path] = number
         if entry.kind != "opaque":
             seen[entry.path] = entry
     return [
         entry
         for number, entry in enumerate(entries)
         if last[entry.path, entry.kind == "opaque"] is entry
-        and not any(number < at and entry.path.startswith(below) for below, at in gone)
+        and not (gone and _went(entry.path, number, gone))
     ]
+
+
+def _went(path: str, number: int, gone: dict[str, int]) -> bool:
+    """Return whether a directory above was taken away behind the entry of this number."""
+    while path := path.rpartition("/")[0]:
+        if number < gone.get(path, -1):
+            return True
+    return False
 
 
 def columns(content: Any) -> tuple[int, dict[str, tuple[int, int]], bool]:

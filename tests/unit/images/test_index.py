@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,31 @@ def test_round_trip(wanted: list[tuple[Any, ...]]) -> None:
         assert read_index(path) == [FileEntry(*row) for row in wanted]
     finally:
         os.close(fd)
+
+
+def row_of(path: str, kind: str) -> tuple[Any, ...]:
+    return (path, kind, 0, 0, 0, 0, 0, "ab" * 32 if kind == "file" else "", "")
+
+
+def test_a_file_in_a_directorys_place_takes_what_was_below_it(tmp_path: Path) -> None:
+    index = str(tmp_path / "index")
+    write_index(index, [
+        row_of("a", "dir"), row_of("a/b", "dir"), row_of("a/b/c", "file"), row_of("ab", "file"),
+        row_of("a", "file"), row_of("a", "dir"), row_of("a/b", "file"),
+    ])  # fmt: skip
+    assert [(entry.path, entry.kind) for entry in read_index(index)] == [
+        ("ab", "file"), ("a", "dir"), ("a/b", "file"),
+    ]  # fmt: skip
+
+
+def test_many_files_in_directories_places_take_a_step_each(tmp_path: Path) -> None:
+    """A hostile layer may have so many; each with each would take hours."""
+    index = str(tmp_path / "index")
+    rows_ = [row_of(f"d/{number}", kind) for number in range(20_000) for kind in ("dir", "file")]
+    write_index(index, rows_)
+    before = time.process_time()
+    assert len(read_index(index)) == 20_000
+    assert time.process_time() - before < 5
 
 
 def test_small_and_quick_to_read(tmp_path: Path) -> None:
