@@ -82,7 +82,7 @@ class Boot(OnHost):
             wanted = starts_at_boot(policy, stopped=found.stopped, ran=ran)
             return wanted and found.state not in state.ALIVE
 
-        return tuple(filter(starts, stored.all_rows(self._database)[::-1]))
+        return tuple(filter(starts, [*stored.all_rows(self._database)][::-1]))
 
     def _state(self, row: Row) -> State:
         return repair.current_state(self._paths, self._network, row.id)

@@ -13,6 +13,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Self
 
     from core.database import Database
@@ -76,10 +77,13 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def all_rows(database: Database) -> list[Row]:
-    """Return every container, the newest first."""
+def all_rows(database: Database) -> Iterator[Row]:
+    """Return every container as it is now, the newest first; each is made when it is asked for.
+
+    Options that were read take ten times what a front end keeps of a container.
+    """
     found = database.query(f"SELECT {COLUMNS} FROM containers ORDER BY created DESC, id")  # noqa: S608
-    return [_row(values) for values in found]
+    return map(_row, found)
 
 
 def find(database: Database, reference: str) -> Row:
