@@ -253,11 +253,13 @@ def inspect_image(engine: Engine, name: str) -> dict[str, object]:
     info = engine.store.resolve(name)
     config = engine.store.config(info.digest)
     os, arch, variant, *_ = [*info.platform.split("/"), "", ""]
-    repositories = sorted({tag.rpartition(":")[0] for tag in info.tags})
+    tags = [tag for tag in info.tags if "@" not in tag]
+    repositories = {tag.partition("@")[0] for tag in info.tags if "@" in tag}
+    repositories |= {tag.rpartition(":")[0] for tag in tags}
     return {
         "Id": info.config_digest,
-        "RepoTags": list(info.tags),
-        "RepoDigests": [f"{repository}@{info.digest}" for repository in repositories],
+        "RepoTags": tags,
+        "RepoDigests": [f"{repository}@{info.digest}" for repository in sorted(repositories)],
         "Created": datetime.fromtimestamp(info.created, UTC).isoformat().replace("+00:00", "Z"),
         "Author": config.get("author", ""),
         "Architecture": arch,

@@ -171,7 +171,8 @@ def user_namespace(word: str) -> str:
 
 def security(word: str) -> tuple[str, str]:
     """Parse docker's --security-opt."""
-    name, _, value = word.replace(":", "=", 1).partition("=")
+    # The colon is docker's former sign; a file's name may have one, too.
+    name, _, value = word.partition("=" if "=" in word else ":")
     if name == "no-new-privileges" and value in ("", "true", "false"):
         return name, "" if value == "false" else "true"
     if (name == "seccomp" and value) or (name, value) in UNCONFINED:

@@ -182,7 +182,7 @@ def lines_of(
     for path in paths:
         try:
             with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
+                lines = file.read().split("\n")  # values may have what else ends lines
         except OSError as error:
             raise UsageError(f"{flag} {path}: {error.strerror}", subject=path) from error
         except UnicodeDecodeError as error:

@@ -11,6 +11,7 @@ import pytest
 
 from core.commands import find
 from core.commands.grammar import parse
+from core.commands.image.image import inspect_image
 from core.commands.result import Plan, Running, Table, Text
 from core.config import Config
 from core.engine import Engine
@@ -214,6 +215,16 @@ def test_an_index_is_pushed_and_saved_as_it_came(
     raw = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{target}"]
     assert digest_of(subprocess.run(raw, check=True, capture_output=True).stdout) == digest
     assert say(engine, "image prune -f") == "Total reclaimed space: 0B"
+
+
+def test_a_name_with_a_digest_is_no_tag(engine: Engine, attested: tuple[str, str]) -> None:
+    name, _ = attested
+    say(engine, f"pull --all-platforms {name}")
+    repository = name.rpartition(":")[0]
+    shown = [inspect_image(engine, info.digest) for info in engine.images.list()]
+    assert sorted(map(str, (document["RepoTags"] for document in shown))) == [f"['{name}']", "[]"]
+    for document in shown:
+        assert document["RepoDigests"] == [f"{repository}@{document['Digest']}"]
 
 
 def test_an_index_is_kept_as_long_as_its_images(

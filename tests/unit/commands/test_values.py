@@ -87,6 +87,8 @@ def test_limits() -> None:
     assert limit_values.device_rule("c 1:*  rwm") == "c 1:* rwm"
     assert limit_values.bytes_rate("/dev/sda:1m") == ("/dev/sda", 1 << 20)
     assert limit_values.security("no-new-privileges") == ("no-new-privileges", "true")
+    assert limit_values.security("seccomp:/a") == ("seccomp", "/a")
+    assert limit_values.security("seccomp=/a:b=c") == ("seccomp", "/a:b=c")
 
 
 @pytest.mark.parametrize(
@@ -142,12 +144,12 @@ def test_moments() -> None:
 
 def test_env_files(tmp_path: Path) -> None:
     file = tmp_path / "env"
-    file.write_text("# comment\n\nA=1\nB=two words\n")
+    file.write_bytes("# comment\n\nA=1\r\nB=two words\nC=one\u2028line\x0c".encode())
 
     def read(path: str) -> tuple[str, ...]:
         return values.lines_of((path,), "--env-file", values.environment)
 
-    assert read(str(file)) == ("A=1", "B=two words")
+    assert read(str(file)) == ("A=1", "B=two words", "C=one\u2028line\x0c")
     file.write_text("A=1\n=2\n")
     with pytest.raises(UsageError, match="line 2"):
         read(str(file))
