@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -144,7 +143,6 @@ class Browser:
         await self.ask("Input.dispatchKeyEvent", type="keyUp", key=key)
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's chromium")
 async def test_a_browser_makes_an_image(place: str, env: dict[str, str], tmp_path: Path) -> None:
     browser = await asyncio.create_subprocess_exec(
         "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
