@@ -107,8 +107,8 @@ def read_state(directory: str) -> State:
 
 
 def _parse(document: Any) -> State:
-    if not isinstance(document, dict):
-        raise ValueError("not an object")
+    if not isinstance(document, dict) or "state" not in document:
+        raise ValueError("it tells no state")
     known: dict[str, Any] = {}
     for name in State.fields:
         if name not in document:

@@ -144,7 +144,10 @@ def test_state_comes_back_as_it_was_written(written: State) -> None:
         assert os.listdir(directory) == ["state.json"]
 
 
-@given(st.binary(max_size=100) | st.sampled_from([b'{"pid":"x"}', b'{"ports":[1]}', b"[]", b"3"]))
+DAMAGED = [b'{"pid":"x"}', b'{"state":"exited","ports":[1]}', b"{}", b'{"":""}', b"[]", b"3"]
+
+
+@given(st.binary(max_size=100) | st.sampled_from(DAMAGED))
 def test_a_damaged_state_is_dead_not_a_crash(text: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "state.json").write_bytes(text)
