@@ -11,6 +11,7 @@ import zlib
 
 from core.errors import Corrupt
 from core.garbage import NoSearch
+from core.images.remaining import remaining
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -99,46 +100,15 @@ class IndexWriter:
 def read_index(path: str) -> list[FileEntry]:
     """Return what a layer holds, in the order of its tar; Corrupt if the index is damaged.
 
-    Of several entries with one path the last one counts, as in the layer itself.
+    Of several entries with one path those count that the layer itself has in the end.
     """
     try:
         with open(path, "rb") as file:
             content = file.read()
         with NoSearch():
-            return _last_of_each(_parse(content))
+            return remaining(_parse(content))[0]
     except (OSError, ValueError, zlib.error) as error:
         raise Corrupt(f"{path}: {error}", hint="remove the image and pull it again") from error
-
-
-def _last_of_each(entries: list[FileEntry]) -> list[FileEntry]:
-    if len({entry.path for entry in entries}) == len(entries):
-        return entries
-    last = {(entry.path, entry.kind == "opaque"): entry for entry in entries}
-    if len(last) == len(entries):
-        return entries
-    # A file that took a directory's place took all below it away.
-    gone: dict[str, int] = {}
-    seen: dict[str, FileEntry] = {}
-    for number, entry in enumerate(entries):
-        before = seen.get(entry.path)
-        if before is not None and before.kind == "dir" and entry.kind not in ("dir", "opaque"):
-            gone[entry.path] = number
-        if entry.kind != "opaque":
-            seen[entry.path] = entry
-    return [
-        entry
-        for number, entry in enumerate(entries)
-        if last[entry.path, entry.kind == "opaque"] is entry
-        and not (gone and _went(entry.path, number, gone))
-    ]
-
-
-def _went(path: str, number: int, gone: dict[str, int]) -> bool:
-    """Return whether a directory above was taken away behind the entry of this number."""
-    while path := path.rpartition("/")[0]:
-        if number < gone.get(path, -1):
-            return True
-    return False
 
 
 def columns(content: Any) -> tuple[int, dict[str, tuple[int, int]], bool]:

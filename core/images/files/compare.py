@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from core.images.files.layer_tree import MARKERS
+from core.images.remaining import MARKERS
 from core.record import Record
 
 TYPE_CHECKING = False

@@ -9,6 +9,7 @@ that of a directory weighs what it hides.
 from __future__ import annotations
 
 from core.garbage import NoSearch
+from core.images.remaining import MARKERS
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from core.images.index import FileEntry
 
 ADDED, CHANGED, REMOVED, SAME = "added", "changed", "removed", "unchanged"
-MARKERS = ("whiteout", "opaque")
-
-
 NO_CHILDREN: dict[str, Any] = {}
 """Of every node until it has one: most are files.  Nobody writes to it."""
 

@@ -151,6 +151,8 @@ class Extractor:
         link = entry.link
         if entry.kind == HARDLINK:
             link = b"/".join(split_path(entry.link))
+            if link == path:
+                return  # nothing was made
         self.index.add(
             path.decode("utf-8", "surrogateescape"),
             KIND_NAMES[entry.kind],
@@ -275,6 +277,9 @@ class Extractor:
         source = self._parent(b"/".join(parts[:-1]), make=False)
         if b"/".join(parts) == path:
             return
+        facts = os.stat(parts[-1], dir_fd=source, follow_symlinks=False)
+        if stat.S_ISCHR(facts.st_mode) and not facts.st_rdev:
+            raise UnsafePath(f"{shown(path)}: a hard link to a whiteout would be one")
 
         def link() -> None:
             os.link(parts[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)

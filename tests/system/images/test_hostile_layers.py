@@ -81,6 +81,7 @@ REFUSED: dict[str, tuple[bytes, type[ImageError], str]] = {
         archive(symlink("s", "../outside"), hardlink("a", "s/victim")), ImageError, "",
     ),
     "hardlink-absolute": (archive(hardlink("a", "/etc/hostname")), ImageError, ""),
+    "hard-link-to-whiteout": (archive(entry(".wh.a"), hardlink("b", "a")), UnsafePath, "'b'"),
     "whiteout-of-dotdot": (archive(entry(".wh...")), UnsafePath, ".wh..."),
     "whiteout-of-dot": (archive(entry("a/.wh..")), UnsafePath, ".wh.."),
     "whiteout-of-nothing": (archive(entry("a/.wh.")), UnsafePath, ".wh."),

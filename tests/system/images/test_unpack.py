@@ -13,14 +13,17 @@ import tarfile
 import threading
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 import zstandard
 
 from core.config import Config
 from core.database import Database
-from core.images.index import read_index
+from core.errors import ImageError
+from core.images.index import FileEntry, read_index
 from core.images.manifest import Descriptor
+from core.images.packing.tree_index import index_tree
 from core.images.starter import make_starter
 from core.images.store import ImageStore
 from core.jobs import Job
@@ -494,3 +497,45 @@ def test_tools_of_others_made_it(store: ImageStore, tmp_path: Path) -> None:
     made = Path(store.blobs.path(layer["digest"])).parents[2] / "layers" / str(number)
     assert (made / "bin/sh").samefile(made / "bin/busybox")
     assert (made / "bin/busybox").read_bytes() == Path("/bin/busybox").read_bytes()
+
+
+def odd_layer(random: Random) -> bytes:
+    """Return a layer that has few names, most of them more than once."""
+    entries = []
+    for number in range(random.randint(2, 9)):
+        name = random.choice(("a", "b", "a/b", "a/b/c", "a/d"))
+        folder, _, last = name.rpartition("/")
+        place = f"{folder}/" if folder else ""
+        entries.append(random.choice((
+            entry(name, content=b"%d" % number), entry(name, content=b"%d" % number),
+            directory(name), hardlink(name, random.choice(("a", "b", "a/d"))),
+            entry(f"{place}.wh.{last}"), entry(f"{place}.wh..wh..opq"),
+        )))  # fmt: skip
+    return archive(*entries)
+
+
+def test_the_index_is_true_of_whatever_order(tmp_path: Path) -> None:
+    sound = 0
+    for seed in range(80):
+        place = tmp_path / str(seed)
+        place.mkdir()
+        try:
+            target = unpack(place, odd_layer(Random(seed)))
+        except ImageError:
+            continue  # a hard link to what is not there, say
+        told, there = (
+            {(seen.path, seen.kind == "opaque"): seen for seen in found}
+            for found in (read_index(str(place / "index")), index_tree(str(target)))
+        )
+        assert told.keys() == there.keys(), seed
+        for (path, _), seen in told.items():
+            one, other = behind(seen, told), behind(there[path, _], there)
+            assert (one.kind, one.digest) == (other.kind, other.digest), (seed, path)
+        sound += 1
+    assert sound > 20
+
+
+def behind(seen: FileEntry, entries: dict[tuple[str, bool], FileEntry]) -> FileEntry:
+    while seen.kind == "hardlink" and seen.link != seen.path:
+        seen = entries[seen.link, False]
+    return seen
