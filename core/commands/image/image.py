@@ -226,8 +226,14 @@ def inspect(engine: Engine, args: Inspect) -> Result:
 @verb("image files", Files, "List what is in an image, layer by layer", changes=False)
 def files(engine: Engine, args: Files) -> Result:
     """From the index; nothing is unpacked."""
+    from core.errors import NotFound
+
     rows = []
     layers = [step for step in engine.images.history(args.image) if step.diff_id]
+    if args.layer and not 0 < args.layer <= len(layers):
+        raise NotFound(
+            f"{args.image} has no layer {args.layer}", hint=f"it has {len(layers)} layers"
+        )
     for number, step in enumerate(layers, 1):
         if args.layer in (0, number):
             rows += [

@@ -236,3 +236,12 @@ def test_filters_of_images(engine: Engine, maker: Maker) -> None:
     for wrong in ("x=1", "dangling=maybe", "label", "until=never"):
         with pytest.raises(UsageError):
             shown(wrong)
+
+
+def test_files_of_a_layer(engine: Engine, maker: Maker) -> None:
+    maker.image("app:1", maker.layer({"one": b"1"}), maker.layer({"two": b"2"}))
+    assert [row["Path"] for row in table(engine, "image files --layer 2 app:1").rows] == ["two"]
+    for number in (3, -1):
+        with pytest.raises(NotFound, match=f"app:1 has no layer {number}") as caught:
+            table(engine, f"image files --layer={number} app:1")
+        assert caught.value.hint == "it has 2 layers"
