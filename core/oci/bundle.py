@@ -190,6 +190,6 @@ def _check_sysctl(name: str, kinds: dict[str, str]) -> None:
         raise Wrong("linux.sysctl", f"{name} would change the host")
 
 
-def check_state(problem: str, container_id: str, *, hint: str = "") -> Conflict:
+def wrong_state(problem: str, container_id: str, *, hint: str = "") -> Conflict:
     """Return the error for an operation that a container's state forbids."""
     return Conflict(f"container {container_id} {problem}", hint=hint, subject=container_id)

@@ -14,7 +14,7 @@ from core.containers.supervision import protocol
 from core.errors import HostError, RunError, UsageError
 from core.linux import capabilities, process
 from core.oci import scope, stage, syscall_filter, talk
-from core.oci.bundle import Wrong, as_specified, check_process, check_state
+from core.oci.bundle import Wrong, as_specified, check_process, wrong_state
 from core.oci.creation import check_descriptors, write_pid
 from core.oci.listener import listener_path, process_state
 from core.oci.process import become, gather, make_process, open_console
@@ -54,7 +54,7 @@ def enter_container(
     """
     status = container.read().status()
     if status == STOPPED or (status == PAUSED and not asked.ignore_paused):
-        raise check_state(f"cannot be entered: it is {status}", container.id)
+        raise wrong_state(f"cannot be entered: it is {status}", container.id)
     spec = container.spec()
     linux = spec.get("linux") or {}
     check_descriptors(asked.preserve_fds)

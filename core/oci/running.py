@@ -13,7 +13,7 @@ from core.containers.supervision import protocol
 from core.errors import HostError, NotFound, UsageError
 from core.linux import process
 from core.oci import cgroup, hooks, scope, talk
-from core.oci.bundle import check_state, read_json
+from core.oci.bundle import read_json, wrong_state
 from core.oci.state import CREATED, PAUSED, RUNNING, STOPPED, Container, processes
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def start(runtime: Runtime, container: Container) -> None:
     """Let a created container's program begin; RunError when it cannot.  Hooks run around it."""
     status = container.read().status()
     if status != CREATED:
-        raise check_state(f"cannot be started: it is {status}", container.id)
+        raise wrong_state(f"cannot be started: it is {status}", container.id)
     spec = container.spec()
     channel = talk.connect(container.start_socket, _socket.SOCK_SEQPACKET)
     with protocol.Closing(channel):
@@ -103,7 +103,7 @@ def kill(container: Container, name: str, *, everything: bool = False) -> None:
             _send(pid, number)
         return
     if not container.alive():
-        raise check_state("is not running", container.id)
+        raise wrong_state("is not running", container.id)
     try:
         pidfd = process.pidfd_open(container.pid)
         try:
@@ -114,7 +114,7 @@ def kill(container: Container, name: str, *, everything: bool = False) -> None:
         finally:
             os.close(pidfd)
     except ProcessLookupError as error:
-        raise check_state("is not running", container.id) from error
+        raise wrong_state("is not running", container.id) from error
 
 
 def _send(pid: int, number: int) -> None:
@@ -133,7 +133,7 @@ def delete(runtime: Runtime, container: Container, *, force: bool = False) -> No
             return
         raise
     if status not in (STOPPED, CREATED) and not force:
-        raise check_state(
+        raise wrong_state(
             f"cannot be deleted: it is {status}", container.id,
             hint=f"kill it first: kill {container.id} KILL, or delete --force {container.id}",
         )  # fmt: skip
@@ -144,7 +144,7 @@ def pause(container: Container) -> None:
     """Freeze all its processes, and return when they are."""
     status = container.read().status()
     if status not in (RUNNING, CREATED):
-        raise check_state(f"cannot be paused: it is {status}", container.id)
+        raise wrong_state(f"cannot be paused: it is {status}", container.id)
     _freeze(container, frozen=True)
 
 
@@ -152,7 +152,7 @@ def resume(container: Container) -> None:
     """Thaw all its processes."""
     status = container.read().status()
     if status != PAUSED:
-        raise check_state(f"cannot be resumed: it is {status}", container.id)
+        raise wrong_state(f"cannot be resumed: it is {status}", container.id)
     _freeze(container, frozen=False)
 
 
@@ -186,7 +186,7 @@ def update(container: Container, resources: dict[str, Any]) -> None:
     """Give a container other limits; those that `resources` does not name stay."""
     status = container.read().status()
     if status == STOPPED:
-        raise check_state("is not running", container.id)
+        raise wrong_state("is not running", container.id)
     path = container.facts["cgroup"]["path"]
     spec = container.spec()
     known = spec.setdefault("linux", {}).setdefault("resources", {}) or {}
