@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from core.errors import Corrupt, HostError
+from core.errors import FREE_SPACE, Corrupt, HostError
 from core.images.digest import hasher, split_digest
 from core.linux.filesystem import start_writing
 from core.registry.transport.failures import unreachable
@@ -86,7 +86,7 @@ def disk_full(path: str, missing: int) -> HostError:
     """Return the error for a disk on which `missing` more bytes do not fit."""
     return HostError(
         f"no space left for {path}: {missing} bytes do not fit",
-        hint="limpet images shows what takes space, limpet rmi gives it back; then pull again",
+        hint=FREE_SPACE,
         subject=path,
         errno=errno.ENOSPC,
     )

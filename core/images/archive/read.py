@@ -13,7 +13,14 @@ import os
 import stat
 from itertools import chain
 
-from core.errors import Corrupt, HostError, ImageError, NotFound, UnsupportedMedia
+from core.errors import (
+    FREE_SPACE,
+    Corrupt,
+    HostError,
+    ImageError,
+    NotFound,
+    UnsupportedMedia,
+)
 from core.images.archive.unpack import Feeds
 from core.images.digest import check_digest, is_digest
 from core.images.manifest import MAX_SIZE
@@ -265,8 +272,6 @@ def not_stored(what: str, error: OSError) -> HostError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return HostError(
         f"{what} cannot be stored: {error.strerror}",
-        hint="free some space: limpet system df, limpet image prune, limpet trash empty"
-        if full
-        else "",
+        hint=FREE_SPACE if full else "",
         errno=error.errno or 0,
     )

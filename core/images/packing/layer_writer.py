@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
-from core.errors import HostError, ImageError, NotSupported
+from core.errors import FREE_SPACE, HostError, ImageError, NotSupported
 from core.images.manifest import OCI_LAYER, Descriptor
 from core.images.packing.file_index import FileIndex
 from core.images.packing.layer_sink import SUFFIXES, LayerSink
@@ -258,9 +258,7 @@ def _told(error: OSError, source: str) -> HostError:
     where = error.filename if isinstance(error.filename, str) else source
     return HostError(
         f"making a layer of {source}: {where}: {error.strerror}",
-        hint="free some space: limpet system df, limpet image prune, limpet trash empty"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT)
-        else "",
+        hint=FREE_SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else "",
         errno=error.errno or 0,
     )
 

@@ -17,6 +17,7 @@ import pytest
 from core.config import Config
 from core.database import Database
 from core.errors import (
+    FREE_SPACE,
     Cancelled,
     Corrupt,
     HostError,
@@ -351,8 +352,11 @@ def test_disk_that_is_too_small_is_noticed_early(registry: Registry, tmp_path: P
     paths = Paths(str(small), str(tmp_path / "run"))
     database = Database(paths)
     try:
-        with pytest.raises(HostError, match=f"no space left for {small}.* bytes do not fit"):
+        with pytest.raises(
+            HostError, match=f"no space left for {small}.* bytes do not fit"
+        ) as full:
             do_pull(ImageStore(paths, database, Config()), f"{registry.host}/app:oci")
+        assert full.value.hint == FREE_SPACE
         assert not any(Path(paths.partial).iterdir())
     finally:
         database.close()
