@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from core.containers.copy.copying import Copying
     from core.containers.files.changes import Change
     from core.engine import Engine
-    from core.images.files.compare import Tree
+    from core.images.files.compare import FileOf, Tree
     from core.images.files.contents import Content, Place
     from core.images.index import FileEntry
     from core.jobs import Job
@@ -101,11 +101,12 @@ class Files:
         places: Iterable[Place],
         use: Callable[[Iterator[Content]], Any],
         *,
+        repeated: Mapping[Place, FileOf],
         missing_ok: bool = False,
     ) -> Job:
         """Start reading contents of an image in a registry; the job's result is what `use` returns.
 
-        See `core.registry.remote_content.read_contents`.
+        `repeated` is the image's Tree's.  See `core.registry.remote_content.read_contents`.
         """
         reference = self._engine.reference(text)
 
@@ -113,8 +114,11 @@ class Files:
             from core.registry.remote_content import read_contents
 
             return use(
-                read_contents(self._engine.config, reference, places, job, missing_ok=missing_ok)
-            )
+                read_contents(
+                    self._engine.config, reference, places, job,
+                    repeated=repeated, missing_ok=missing_ok,
+                )
+            )  # fmt: skip
 
         return self._engine.jobs.start(f"read {reference.familiar}", work)
 
@@ -135,13 +139,15 @@ class Files:
             from core.registry.remote_content import read_contents
             from core.registry.remote_files import remote_tree
 
+            tree = remote_tree(engine.config, reference, platform, job)
+
             def read(places: Iterable[Place], *, missing_ok: bool = False) -> Iterator[Content]:
                 return read_contents(
                     engine.config, reference, places, job,
-                    platform=platform, missing_ok=missing_ok,
+                    repeated=tree.repeated, platform=platform, missing_ok=missing_ok,
                 )  # fmt: skip
 
-            return use(remote_tree(engine.config, reference, platform, job), read)
+            return use(tree, read)
 
         return engine.jobs.start(f"read {name}", work)
 

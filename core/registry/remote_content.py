@@ -6,27 +6,28 @@ import os
 import tempfile
 
 from core.errors import Corrupt, ImageError, NotFound, UnsupportedMedia
-from core.images.files.contents import Content
+from core.images.files.compare import NONE
+from core.images.files.contents import MOST_LINKS, Content
+from core.images.remaining import MARKERS
 from core.images.tar.compression import Exact, open_layer
-from core.images.tar.reader import FILE, HARDLINK, TarEntry, read_entries
+from core.images.tar.reader import FILE, TarEntry, read_entries
 from core.images.unpacking.extract import split_path
 from core.registry.client import RegistryClient
 from core.registry.pull import Layer, find, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from io import RawIOBase
 
     from core.config import Config
+    from core.images.files.compare import FileOf, Tree
     from core.images.files.contents import Place
     from core.images.reference import Reference
     from core.images.tar.compression import Reader
     from core.jobs import Job
 
 CHUNK = 256 << 10
-MOST_LINKS = 8
-"""Hard links from one to the next; the layer is read for each."""
 
 
 def read_contents(
@@ -35,22 +36,27 @@ def read_contents(
     wanted: Iterable[Place],
     job: Job,
     *,
+    repeated: Mapping[Place, FileOf] = NONE,
     platform: str = "",
     missing_ok: bool = False,
 ) -> Iterator[Content]:
     """Yield contents as their layers have them, which are read one after the other.
 
+    `repeated` is the image's Tree's.
+
     Of each layer no more is read than up to the last file that is wanted of it, so its digest
     is not checked; progress is told per layer.  Raises NotFound for a file that is not there,
     unless that is `missing_ok`, and what a pull raises.
     """
-    by_layer: dict[str, set[bytes]] = {}
-    for diff_id, path in wanted:
-        by_layer.setdefault(diff_id, set()).add(os.fsencode(path))
+    by_layer: dict[str, dict[FileOf, Place]] = {}
+    for wanted_place in wanted:
+        diff_id, path = wanted_place
+        file = repeated.get(wanted_place, (path, 0))
+        by_layer.setdefault(diff_id, {})[file] = wanted_place
     place = places(config, reference)[-1]
     with RegistryClient(place.host, config, check=job.check) as client:
         layers = {layer.diff_id: layer for layer in find(client, place, platform, job.say).layers}
-        for diff_id, paths in by_layer.items():
+        for diff_id, files in by_layer.items():
             if diff_id not in layers:
                 raise NotFound(f"{reference.familiar} no longer has this layer", hint="look again")
             layer = layers[diff_id]
@@ -58,32 +64,42 @@ def read_contents(
             try:
                 source = _Told(blob, layer, job)
                 stream = Exact(open_layer(source, layer.descriptor.media_type))
-                yield from _contents(stream, diff_id, paths, config["image", "max_layer_bytes"])
+                yield from _contents(stream, files, config["image", "max_layer_bytes"])
             finally:
                 blob.close()
             source.finish()
-            if paths and not missing_ok:
-                raise NotFound(f"the layer has no /{os.fsdecode(min(paths))}")
+            if files and not missing_ok:
+                raise NotFound(f"the layer has no /{min(files.values())[1]}")
 
 
-def _contents(stream: Exact, diff_id: str, paths: set[bytes], most_bytes: int) -> Iterator[Content]:
-    """Yield what of `paths` comes by, and take it out of them."""
+def _contents(stream: Exact, files: dict[FileOf, Place], most_bytes: int) -> Iterator[Content]:
+    """Yield what of `files` comes by, and take it out of them."""
+    names = {name for name, _ in files}
+    passed: dict[str, int] = {}
     for entry in read_entries(stream.read, stream.ended):
-        name = b"/".join(split_path(entry.name))
-        if entry.kind == FILE and name in paths:
+        place = None
+        name = os.fsdecode(b"/".join(split_path(entry.name)))
+        if entry.kind == FILE and name in names:
+            before = passed.get(name, 0)
+            passed[name] = before + 1
+            place = files.pop((name, before), None)
+        if place is None:
+            _skip(stream, entry)
+        else:
             if entry.size > most_bytes:
-                raise ImageError(f"/{os.fsdecode(name)} has more than {most_bytes} bytes")
-            paths.discard(name)
+                raise ImageError(f"/{name} has more than {most_bytes} bytes")
             pieces = content_of(stream, entry)
-            yield Content((diff_id, os.fsdecode(name)), entry.size, pieces)
+            yield Content(place, entry.size, pieces)
             for _ in pieces:
                 pass  # nobody wanted the rest
-        else:
-            left = entry.stored
-            while left > 0:
-                left -= len(stream.read(min(left, CHUNK)))
-        if not paths:
+        if not files:
             return
+
+
+def _skip(stream: Exact, entry: TarEntry) -> None:
+    left = entry.stored
+    while left > 0:
+        left -= len(stream.read(min(left, CHUNK)))
 
 
 def content_of(stream: Exact, entry: TarEntry) -> Iterator[bytes]:
@@ -132,50 +148,65 @@ class _Told:
 
 
 def fetch_file(
-    config: Config, reference: Reference, diff_id: str, path: str, check: Callable[[], None]
+    config: Config,
+    reference: Reference,
+    tree: Tree,
+    diff_id: str,
+    path: str,
+    check: Callable[[], None],
 ) -> int:
     """Return a descriptor of a regular file's content as a layer of the image has it.
 
-    The content is a file without a name, gone with the descriptor.  The layer is read up to
-    the file and no further, so its digest is not checked.  `check` raises to end it.  Raises
-    NotFound, UnsupportedMedia for what is no regular file, and what a pull raises.
+    `tree` is the image's.  The content is a file without a name, gone with the descriptor.
+    The layer is read up to the file and no further, so its digest is not checked.  `check`
+    raises to end it.  Raises NotFound, UnsupportedMedia for what is no regular file, and what
+    a pull raises.
     """
+    file = _file_of(tree, diff_id, path)
     place = places(config, reference)[-1]
-    wanted = os.fsencode(path)
     with RegistryClient(place.host, config, check=check) as client:
         found = find(client, place, "", lambda _: None)
         layer = next((layer for layer in found.layers if layer.diff_id == diff_id), None)
         if layer is None:
             raise NotFound(f"{reference.familiar} no longer has this layer", hint="look again")
-        for _ in range(MOST_LINKS):
-            blob = client.blob(place.path, layer.descriptor.digest)
-            try:
-                source = open_layer(blob, layer.descriptor.media_type)
-                target = _fetch(Exact(source), wanted, config["image", "max_layer_bytes"], check)
-            finally:
-                blob.close()
-            if isinstance(target, int):
-                return target
-            wanted = target
+        blob = client.blob(place.path, layer.descriptor.digest)
+        try:
+            stream = Exact(open_layer(blob, layer.descriptor.media_type))
+            return _fetch(stream, file, config["image", "max_layer_bytes"], check)
+        finally:
+            blob.close()
+
+
+def _file_of(tree: Tree, diff_id: str, path: str) -> FileOf:
+    """Return where the content is that a layer has for a path, hard links followed."""
+    layer = dict(tree.layers).get(diff_id, ())
+    files = {entry.path: entry for entry in layer if entry.kind not in MARKERS}
+    name = path
+    for _ in range(MOST_LINKS):
+        entry = files.get(name)
+        if entry is None:
+            raise NotFound(f"the layer has no /{name}")
+        if entry.kind == "file":
+            return tree.repeated.get((diff_id, name), (name, 0))
+        if entry.kind != "hardlink":
+            raise UnsupportedMedia(f"/{name} is no regular file")
+        name = entry.link
     raise Corrupt(f"/{path} is a hard link to a hard link, and so on")
 
 
-def _fetch(stream: Exact, wanted: bytes, most_bytes: int, check: Callable[[], None]) -> int | bytes:
-    """Return a descriptor of the content, or of which other file it is a hard link."""
+def _fetch(stream: Exact, file: FileOf, most_bytes: int, check: Callable[[], None]) -> int:
+    """Return a descriptor of the content."""
+    name, before = file
     for entry in read_entries(stream.read, stream.ended):
-        if b"/".join(split_path(entry.name)) == wanted:
-            if entry.kind == HARDLINK:
-                return b"/".join(split_path(entry.link))
-            if entry.kind != FILE:
-                raise UnsupportedMedia(f"/{os.fsdecode(wanted)} is no regular file")
-            if entry.size > most_bytes:
-                raise ImageError(f"/{os.fsdecode(wanted)} has more than {most_bytes} bytes")
-            return _keep(stream, entry, check)
-        left = entry.stored
-        while left > 0:
-            check()
-            left -= len(stream.read(min(left, CHUNK)))
-    raise NotFound(f"the layer has no /{os.fsdecode(wanted)}")
+        if entry.kind == FILE and b"/".join(split_path(entry.name)) == os.fsencode(name):
+            if before == 0:
+                if entry.size > most_bytes:
+                    raise ImageError(f"/{name} has more than {most_bytes} bytes")
+                return _keep(stream, entry, check)
+            before -= 1
+        check()
+        _skip(stream, entry)
+    raise NotFound(f"the layer has no /{name}")
 
 
 def _keep(stream: Exact, entry: TarEntry, check: Callable[[], None]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.images.files.compare import Tree
 from core.images.files.contents import open_contents
 from core.model import LayerInfo
 
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from core.engine import Engine
-    from core.images.files.compare import Tree
     from core.images.files.contents import Content, Place
     from core.images.index import FileEntry
     from core.jobs import Job
@@ -109,7 +109,7 @@ class RemoteSource(ImageSource):
         self.title = f"{name}, in the registry"
         self._job: Job | None = None
         self._stopped = False
-        self._tree: Tree | None = None
+        self._tree = Tree(name, (), {})
 
     def steps(self) -> list[LayerInfo]:
         """Read all layers; return the steps that made them."""
@@ -130,15 +130,14 @@ class RemoteSource(ImageSource):
 
     def files(self, diff_id: str) -> list[FileEntry]:
         """Return what is in one layer."""
-        layers = dict(self._tree.layers) if self._tree else {}
-        return list(layers[diff_id])
+        return list(dict(self._tree.layers)[diff_id])
 
     def open(self, diff_id: str, path: str) -> int:
         """Read the layer anew up to the file; return a descriptor of its content."""
         from core.registry.remote_content import fetch_file
 
         reference = self._engine.reference(self.name)
-        return fetch_file(self._engine.config, reference, diff_id, path, self._check)
+        return fetch_file(self._engine.config, reference, self._tree, diff_id, path, self._check)
 
     def with_contents(
         self,
@@ -149,7 +148,7 @@ class RemoteSource(ImageSource):
     ) -> Result:
         """Read the layers anew that hold them, each up to the last content that is wanted."""
         self._job = job = self._engine.files.remote_contents(
-            self.name, places, use, missing_ok=missing_ok
+            self.name, places, use, repeated=self._tree.repeated, missing_ok=missing_ok
         )
         if self._stopped:
             job.cancel()

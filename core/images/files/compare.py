@@ -12,8 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from core.images.files.contents import Place
     from core.images.index import FileEntry
 
+    FileOf = tuple[str, int]
+    """The name that a tar has a file under, and how many files before it have the same."""
+
+NONE: Mapping[Any, Any] = {}
+"""Nobody writes to it."""
 ADDED, CHANGED, REMOVED = "A", "C", "D"
 """As `docker diff` writes them."""
 
@@ -26,6 +32,8 @@ class Tree(Record):
     """Diff ID (empty for a container's own) and files, lowest first."""
     config: Mapping[str, Any]
     """An OCI image config; empty for a layer."""
+    repeated: Mapping[Place, FileOf] = NONE
+    """Of a remote image, where a file's content is whose name does not lead to it alone."""
 
 
 class Change(Record):

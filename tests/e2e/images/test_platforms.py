@@ -142,7 +142,7 @@ def test_files_of_a_remote_image_are_read_without_a_pull(
     reference = engine.reference(name)
 
     def fetch(diff_id: str, path: str) -> bytes:
-        fd = fetch_file(engine.config, reference, diff_id, path, lambda: None)
+        fd = fetch_file(engine.config, reference, tree, diff_id, path, lambda: None)
         with os.fdopen(fd, "rb") as file:
             return file.read()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tarfile
 import threading
@@ -14,7 +15,7 @@ from core.commands.grammar import parse
 from core.commands.result import Running, Table, Text
 from core.config import Config
 from core.engine import Engine
-from core.errors import Cancelled, Conflict, HostError, NotFound, UsageError
+from core.errors import Cancelled, Conflict, HostError, ImageError, NotFound, UsageError
 from core.paths import Paths
 from tests.fixture_images import Registry, write_oci_layout
 from tests.layers import archive, directory, entry, hardlink, symlink
@@ -35,6 +36,14 @@ LAYERS = (
     archive(entry("etc/.wh.old"), entry("etc/other", content=b"x" * 300_000 + b"the first")),
     archive(directory("srv"), entry("srv/late", content=NOISE[:100_000] + b"first")),
 )  # fmt: skip
+ODD = (
+    archive(directory("d"), entry("f", content=b"shown in vain"), hardlink("h", "f"),
+            hardlink("h2", "h"), entry("f", content=b"the last"), entry("d/x", content=b"went"),
+            entry("d", content=b"a file"), directory("d"), entry("d/x", content=b"came"),
+            entry("kept", content=b"stays"), entry(".wh.kept"), hardlink("kept", "kept"),
+            entry("l", content=b"no link"), hardlink("l", "f")),
+)  # fmt: skip
+"""Names that stand for more than one content."""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +51,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Iterat
     place = tmp_path_factory.mktemp("served")
     with Registry(place / "registry") as served:
         served.push(write_oci_layout(place / "layout", LAYERS), "app:1")
+        served.push(write_oci_layout(place / "odd", ODD), "odd:1")
         yield served
 
 
@@ -169,7 +179,7 @@ def test_a_search_can_be_ended(engine: Engine, name: str, tmp_path: Path) -> Non
         contents.search("nowhere", 2, stop)
     target = tmp_path / "all.tar"
     job = engine.files.remote_contents(
-        name, [("sha256:" + "0" * 64, "x")], lambda found: list(found)
+        name, [("sha256:" + "0" * 64, "x")], lambda found: list(found), repeated={}
     )
     with pytest.raises(NotFound, match="no longer has this layer"):
         job.result()
@@ -177,3 +187,44 @@ def test_a_search_can_be_ended(engine: Engine, name: str, tmp_path: Path) -> Non
     with pytest.raises(Cancelled):
         contents.extract(row_of(contents, "etc"), 2, str(target))
     assert not target.exists()
+
+
+def test_content_is_that_of_the_entry_that_is_shown(
+    engine: Engine, registry: Registry, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/odd:1"
+    wanted = {"f": b"the last", "h": b"shown in vain", "h2": b"shown in vain", "d/x": b"came",
+              "kept": b"stays", "l": b"the last"}  # fmt: skip
+    contents, source = browsed(engine, name)
+    for path, content in wanted.items():
+        with os.fdopen(contents.opener(path, 0)(), "rb") as file:
+            assert file.read() == content, path
+    said(engine, "--remote", "--extract", str(tmp_path / "remote.tar"), name)
+    assert contents_of(tmp_path / "remote.tar") == wanted
+    assert list(hits(engine, "--remote", "--search", "shown", name)) == ["/h"]
+    found = source.files(contents.layers[0].diff_id)
+
+    engine.images.pull(name).result()
+    said(engine, "--extract", str(tmp_path / "here.tar"), name)
+    assert contents_of(tmp_path / "here.tar") == wanted
+    assert sorted(map(str, found)) == sorted(map(str, engine.files.tree(name).layers[0][1]))
+
+
+def contents_of(archive: Path) -> dict[str, bytes]:
+    found = {}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if not member.isdir():
+                file = tar.extractfile(member)
+                assert file is not None
+                found[member.name] = file.read()
+    return found
+
+
+def test_more_files_than_there_is_memory_for(
+    engine: Engine, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.registry.remote_files.MOST_BYTES", 9 * 410)
+    with pytest.raises(ImageError, match="the list of its files takes more than") as caught:
+        said(engine, "--remote", name)
+    assert caught.value.hint.startswith(f"limpet pull {name}")
