@@ -7,6 +7,7 @@ https://github.com/opencontainers/runtime-spec/blob/main/runtime.md#state
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import time
@@ -15,6 +16,7 @@ from core.containers.state import boot_id, is_process
 from core.errors import ConfigError, Conflict, HostError, NotFound, UsageError
 from core.lean_json import dumps
 from core.oci.bundle import VERSION, check_id, read_json
+from core.oci.talk import connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,9 +120,17 @@ class Container:
             return CREATING if is_process(*self.facts["runtime"]) else STOPPED
         if not self.alive():
             return STOPPED
-        if os.path.exists(self.start_socket):
-            return str(self.facts["status"])
-        return PAUSED if frozen(self.cgroup_dirs) else RUNNING
+        if frozen(self.cgroup_dirs):
+            return PAUSED
+        return str(self.facts["status"]) if self._waits() else RUNNING
+
+    def _waits(self) -> bool:
+        """Tell whether its first process waits for `start`; one that was killed left the socket."""
+        try:
+            connect(self.start_socket, _socket.SOCK_SEQPACKET | _socket.SOCK_NONBLOCK).close()
+        except HostError as error:
+            return error.errno not in (errno.ENOENT, errno.ECONNREFUSED)
+        return True
 
     def show(self, status: str = "") -> dict[str, Any]:
         """Return the state as the specification has it, as hooks get it, too."""

@@ -70,6 +70,38 @@ def test_a_life_as_the_specification_tells_it(bundle: Bundle, tmp_path: Path) ->
     assert bundle.call("list", "-q").stdout == ""
 
 
+def test_a_start_that_was_killed_has_started_what_it_asked_to(bundle: Bundle) -> None:
+    bundle.spec["process"]["args"] = ["sleep", "100"]
+    bundle.save()
+    bundle.call("create", "--bundle", str(bundle.path), "one")
+    assert bundle.state()["status"] == "created"
+    waiting = bundle.root / "one/start"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+        channel.connect(str(waiting))
+        channel.send(b"start")
+        assert channel.recv(1) == b""  # execve has closed it
+    assert waiting.exists()
+    assert bundle.state()["status"] == "running"
+    bundle.call("pause", "one")
+    assert bundle.state()["status"] == "paused"
+    bundle.call("resume", "one")
+    assert "it is running" in bundle.call("start", "one", check=False).stderr
+    bundle.call("delete", "--force", "one")
+    assert bundle.call("list", "-q").stdout == ""
+
+
+def test_a_container_that_waits_can_be_paused_and_resumed(bundle: Bundle) -> None:
+    bundle.spec["process"]["args"] = ["sleep", "100"]
+    bundle.save()
+    bundle.call("create", "--bundle", str(bundle.path), "one")
+    bundle.call("pause", "one")
+    assert bundle.state()["status"] == "paused"
+    bundle.call("resume", "one")
+    assert [bundle.state()["status"] for _ in range(4)] == ["created"] * 4
+    bundle.call("start", "one")
+    assert bundle.state()["status"] == "running"
+
+
 def test_run_returns_the_programs_code(bundle: Bundle) -> None:
     assert bundle.run("sh", "-c", "exit 7", check=False).returncode == 7
     without(bundle, "pid")
