@@ -12,7 +12,7 @@ import errno
 import os
 import time
 
-from core.containers.state import boot_id, is_process
+from core.containers.state import boot_id, is_process, start_ticks
 from core.errors import ConfigError, Conflict, HostError, NotFound, UsageError
 from core.lean_json import dumps
 from core.oci.bundle import VERSION, check_id, read_json
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
 STATE, CONFIG, START = "state.json", "config.json", "start"
 NEW = "~"
-"""Begins the name of a directory that is being made, and no ID."""
+"""Begins the name of a directory that is being made, and no ID; the process that makes it and
+when that started follow."""
 
 
 class Container:
@@ -38,11 +39,16 @@ class Container:
         self.facts: dict[str, Any] = {}
 
     def make(self, spec: dict[str, Any], **facts: Any) -> None:
-        """Make the directory of a new container, whole or not at all; Conflict for a taken ID."""
+        """Make the directory of a new container, whole or not at all; Conflict for a taken ID.
+
+        What others left who were killed at it goes.
+        """
         place, root = self.directory, os.path.dirname(self.directory)
-        fresh = f"{root}/{NEW}{os.getpid()}-{time.monotonic_ns()}"
+        pid = os.getpid()
+        fresh = f"{root}/{NEW}{pid}-{start_ticks(pid)}-{time.monotonic_ns()}"
         try:
             os.makedirs(root, 0o700, exist_ok=True)
+            _sweep(root)
             os.mkdir(fresh, 0o700)
             try:
                 self.directory = fresh
@@ -146,13 +152,30 @@ class Container:
 
     def remove(self) -> None:
         """Forget the container."""
-        try:
-            # The state goes last: without it nobody could remove the rest.
-            for name in sorted(os.listdir(self.directory), key=STATE.__eq__):
-                os.unlink(f"{self.directory}/{name}")
-            os.rmdir(self.directory)
-        except FileNotFoundError:
-            pass  # another `delete` was quicker
+        _remove(self.directory)
+
+
+def _remove(directory: str) -> None:
+    try:
+        # The state goes last: without it nobody could remove the rest.
+        for name in sorted(os.listdir(directory), key=STATE.__eq__):
+            os.unlink(f"{directory}/{name}")
+        os.rmdir(directory)
+    except FileNotFoundError:
+        pass  # somebody else was quicker
+
+
+def _sweep(root: str) -> None:
+    """Remove what was being made by processes that are gone."""
+    for name in os.listdir(root):
+        if name.startswith(NEW):
+            maker = name.removeprefix(NEW).split("-")[:2]
+            if len(maker) < 2 or not all(map(str.isdecimal, maker)) or is_process(*map(int, maker)):
+                continue
+            try:
+                _remove(f"{root}/{name}")
+            except OSError:
+                pass  # it is in nobody's way
 
 
 def frozen(dirs: tuple[str, ...]) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from core.containers.runtime import cgroups
+from core.containers.state import start_ticks
 from tests.bundles import PROGRAM, Bundle
 
 TYPE_CHECKING = False
@@ -547,6 +548,17 @@ def test_what_is_no_container_is_not_listed_and_an_id_is_free_again(bundle: Bund
     assert bundle.call("list", "-q").stdout.split() == ["one"]
     assert "exists already" in bundle.call("create", "one", check=False).stderr
     assert sorted(os.listdir(root)) == ["a file", "one", "two"]
+
+
+def test_what_a_killed_create_left_goes(bundle: Bundle) -> None:
+    own = f"~{os.getpid()}-{start_ticks(os.getpid())}-1"
+    for name in (own, f"~{os.getpid()}-1-1"):
+        (bundle.root / name).mkdir(parents=True)
+        (bundle.root / name / "config.json.1").write_text("{")
+    (bundle.root / "~1-1-1" / "no file").mkdir(parents=True)
+    (bundle.root / "~other").mkdir()
+    bundle.start("sleep", "100")
+    assert sorted(os.listdir(bundle.root)) == ["one", "~1-1-1", own, "~other"]
 
 
 def test_hostile_bundles_are_refused(bundle: Bundle, tmp_path: Path) -> None:
