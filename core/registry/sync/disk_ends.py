@@ -8,6 +8,7 @@ import threading
 import time
 
 from core.errors import Corrupt, NotFound, UnsafePath
+from core.file_lock import FileLock
 from core.images.blobs import BlobStore
 from core.images.digest import digest_of, is_digest
 from core.images.manifest import OCI_INDEX, OCI_MANIFEST, contents
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 REF_NAME = "org.opencontainers.image.ref.name"
 """https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md"""
 WRITE_EVERY_S = 1.0
+NEW = ".new-"
+"""Begins the name of a directory in which one of an image is made."""
 DIRECTORY_VERSION = "Directory Transport Version: 1.1\n"
 
 
@@ -233,6 +236,10 @@ class DirectoryEnd(DiskEnd):
         super().__init__(place)
         self.blobs = BlobStore(Paths(f"{self.root}/.blobs", f"{self.root}/.blobs"))
         self._listed: dict[str, list[str]] | None = None
+        self._lock = f"{self.root}/.blobs/lock"
+        """Shared by all who are making a directory."""
+        self._sweeping = threading.Lock()
+        self._swept = False
 
     def named(self, repository: str, tag: str) -> tuple[str, str]:
         """Return digest and media type of what a tag stands for, both "" for nothing."""
@@ -260,15 +267,35 @@ class DirectoryEnd(DiskEnd):
 
     def put(self, repository: str, tag: str, found: Found, source_digest: str = "") -> None:
         """Store a manifest; with a tag, its directory comes into being, whole."""
-        import shutil
-
         content, _, digest = found
         self.blobs.write(digest, [content])
-        if not tag:
-            return
-        home = self._home(repository, tag)
+        if tag:
+            self._sweep()
+            with FileLock(self._lock, shared=True):
+                self._make(self._home(repository, tag), content)
+
+    def _sweep(self) -> None:
+        """Once, remove what a killed run was making, if nobody is making anything now."""
+        import shutil
+
+        with self._sweeping:
+            if self._swept:
+                return
+            self._swept = True
+            try:
+                with FileLock(self._lock, wait=False):
+                    for name in os.listdir(self.root):
+                        if name.startswith(NEW):
+                            shutil.rmtree(f"{self.root}/{name}", ignore_errors=True)
+            except BlockingIOError:
+                pass
+
+    def _make(self, home: str, content: bytes) -> None:
+        """Make the directory of an image."""
+        import shutil
+
         # A thread's own: several tags of one image come at once.
-        work = f"{self.root}/.new-{os.getpid()}-{threading.get_ident()}"
+        work = f"{self.root}/{NEW}{os.getpid()}-{threading.get_ident()}"
         shutil.rmtree(work, ignore_errors=True)
         try:
             os.makedirs(f"{work}/image")

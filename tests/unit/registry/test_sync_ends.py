@@ -10,6 +10,7 @@ import pytest
 from core.config import Config
 from core.database import Database
 from core.errors import HostError
+from core.file_lock import FileLock
 from core.images.digest import digest_of
 from core.images.manifest import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from core.images.store import ImageStore
@@ -188,3 +189,14 @@ def test_what_is_no_image_is_left_out_of_this_hosts_store_alone(
     chart, image = sync(store, end.name, "store", platforms=("linux/amd64",)).steps
     assert (chart.action, image.action, image.error) == ("skip", "copy", "")
     assert "not a container image" in chart.error
+
+
+def test_what_a_killed_run_was_making_goes_unless_somebody_is_making_it(tmp_path: Path) -> None:
+    left = tmp_path / ".new-1-1"
+    (left / "image").mkdir(parents=True)
+    (tmp_path / ".blobs").mkdir()
+    with FileLock(f"{tmp_path}/.blobs/lock", shared=True):
+        put(DirectoryEnd(f"dir:{tmp_path}"), "app", "1", manifest("one"))
+    assert left.exists()
+    put(DirectoryEnd(f"dir:{tmp_path}"), "app", "1", manifest("two"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".blobs", "app:1"]
