@@ -51,12 +51,12 @@ class Line:
         except OSError:
             return b""
 
-    def until(self, pattern: bytes, timeout_s: float = 30) -> float:
-        """Read until the pattern was written; return seconds since the start of the program."""
+    def until(self, *patterns: bytes, timeout_s: float = 30) -> float:
+        """Read until all of them were written; return seconds since the start of the program."""
         seen, end = b"", time.monotonic() + timeout_s
-        while not re.search(pattern, seen):
+        while not all(re.search(pattern, seen) for pattern in patterns):
             if time.monotonic() > end:
-                raise TimeoutError(f"{pattern!r} was not written: …{seen[-400:]!r}")
+                raise TimeoutError(f"{patterns!r} were not written: …{seen[-400:]!r}")
             seen += self.read(0.1)
         return time.perf_counter() - self.started
 
@@ -144,7 +144,7 @@ def first_paint(host: BenchHost) -> list[Figure]:
         for _ in range(7):
             with line(host.limpet(), host.env) as program:
                 rows.append(program.until(rb"bench-app-499"))
-                keys.append(program.until(rb"bench/app:\d+.*help"))
+                keys.append(program.until(rb"bench/app:\d+", rb"help"))
         return [
             Figure(
                 "first paint, 500 containers and 500 images: rows", median(rows) * 1e3, "ms", 300
@@ -159,7 +159,7 @@ def first_paint(host: BenchHost) -> list[Figure]:
 def typing_and_idle(host: BenchHost) -> list[Figure]:
     """What single keys send, and what nothing sends."""
     with line(made_up(500), host.env) as program:
-        program.until(rb"service-00001.*help")
+        program.until(rb"service-00001", rb"help")
         program.drain(2)
         down = [program.key(b"\x1b[B") for _ in range(20)]
         page = [program.key(b"\x1b[6~") for _ in range(5)]
@@ -191,7 +191,7 @@ def typing_and_idle(host: BenchHost) -> list[Figure]:
 def moving_rows(host: BenchHost) -> list[Figure]:
     """5,000 rows, 20 % of them changing each second, while somebody types."""
     with line(made_up(5000, 20), host.env) as program:
-        program.until(rb"service-00001.*help")
+        program.until(rb"service-00001", rb"help")
         program.drain(3)
         before, began = program.seconds_used(), time.monotonic()
         sent = program.drain(10)
