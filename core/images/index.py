@@ -12,10 +12,11 @@ import zlib
 from core.errors import Corrupt
 from core.garbage import NoSearch
 from core.images.remaining import remaining
-from core.record import Record
+from core.tuple_record import TupleRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from core.paths import Paths
@@ -30,11 +31,15 @@ LEVEL = 3
 BATCH = 4096
 """Entries that are compressed together."""
 DIGEST_BYTES = 32
+SAMPLE = 1024
+"""Of a column, to see whether its values are mostly the same."""
 NUMBERS = ("mode", "uid", "gid", "size", "mtime_ns")
 
 
-class FileEntry(Record):
+class FileEntry(TupleRecord):
     """One file of a layer."""
+
+    __slots__ = ()
 
     path: str
     """Relative to the root, without a leading slash; odd bytes as surrogates."""
@@ -141,28 +146,33 @@ def column(content: Any, places: dict[str, tuple[int, int]], name: str, is_old: 
 def _parse(content: bytes) -> list[FileEntry]:
     count, places, is_old = columns(content)
     texts: dict[str, list[str]] = {}
-    digests = b""
     for name in FileEntry.fields:
-        data = column(content, places, name, is_old)
-        if name == "digest":
-            digests = data
-            continue
-        texts[name] = data.decode("utf-8", "surrogateescape").split("\0")
-        if len(texts[name]) != count + 1:
-            raise ValueError(f"{len(texts[name]) - 1} times {name} for {count} entries")
-    hexes = iter(
-        [digests[at : at + DIGEST_BYTES].hex() for at in range(0, len(digests), DIGEST_BYTES)]
+        if name != "digest":
+            data = column(content, places, name, is_old)
+            *texts[name], _end = data.decode("utf-8", "surrogateescape").split("\0")
+            if len(texts[name]) != count:
+                raise ValueError(f"{len(texts[name])} times {name} for {count} entries")
+    return FileEntry.of_columns(
+        texts["path"],
+        texts["kind"],
+        *(_numbers(texts[name]) for name in NUMBERS),
+        _digests(column(content, places, "digest", is_old), texts["kind"]),
+        texts["link"],
     )
-    entries, new = [], FileEntry.__new__
-    numbers = [map(int, texts[name][:count]) for name in NUMBERS]
-    for path, kind, link, mode, uid, gid, size, mtime in zip(
-        texts["path"][:count], texts["kind"], texts["link"], *numbers, strict=False
-    ):
-        # As FileEntry(...) makes it, at a third of the time: there are tens of thousands.
-        entry = new(FileEntry)
-        entry.__dict__.update(
-            path=path, kind=kind, mode=mode, uid=uid, gid=gid, size=size, mtime_ns=mtime,
-            digest=next(hexes) if kind == "file" else "", link=link,
-        )  # fmt: skip
-        entries.append(entry)
-    return entries
+
+
+def _numbers(texts: list[str]) -> Iterable[int]:
+    """Return what texts mean: owners and modes are few and looked up, others are converted."""
+    if len(set(texts[:SAMPLE])) * 8 > SAMPLE:
+        return map(int, texts)
+    known = {text: int(text) for text in set(texts)}
+    return map(known.__getitem__, texts)
+
+
+def _digests(found: bytes, kinds: list[str]) -> list[str]:
+    """Return the digest of each entry: only files have one."""
+    if len(found) != DIGEST_BYTES * kinds.count("file"):
+        raise ValueError(f"{len(found)} bytes of digests for {kinds.count('file')} files")
+    whole, wide = found.hex(), 2 * DIGEST_BYTES
+    hexes = iter([whole[at : at + wide] for at in range(0, len(whole), wide)])
+    return [next(hexes) if kind == "file" else "" for kind in kinds]

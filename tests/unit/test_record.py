@@ -1,10 +1,11 @@
-"""Records behave as frozen dataclasses do."""
+"""Records behave as frozen dataclasses do, those that are tuples too."""
 
 from __future__ import annotations
 
 import pytest
 
 from core.record import Record
+from core.tuple_record import TupleRecord
 
 
 class Point(Record):
@@ -47,3 +48,31 @@ def test_frozen_and_replace() -> None:
         point.x = 2  # type: ignore[misc]
     assert point.replace(y=5) == Point(1, 5)
     assert point == Point(1)
+
+
+class Pair(TupleRecord):
+    __slots__ = ()
+
+    left: str
+    right: int
+
+
+def test_a_tuple_with_names() -> None:
+    pair = Pair("a", 1)
+    assert (pair.left, pair.right) == tuple(pair) == ("a", 1)
+    assert repr(pair) == "Pair(left='a', right=1)"
+    assert pair.replace(right=2) == Pair("a", 2)
+    assert Pair.of_columns(["a", "b"], iter([1, 2])) == [Pair("a", 1), Pair("b", 2)]
+    assert not hasattr(pair, "__dict__")
+    with pytest.raises(AttributeError):
+        pair.left = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("values", [("a",), ("a", 1, 2)])
+def test_a_tuple_with_names_takes_them_all(values: tuple[object, ...]) -> None:
+    with pytest.raises(TypeError, match="2 values"):
+        Pair(*values)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="zip"):
+        Pair.of_columns(["a"], [])
+    with pytest.raises(TypeError, match="3"):
+        Pair("a", 1).replace(middle=1)

@@ -8,6 +8,8 @@ that of a directory weighs what it hides.
 
 from __future__ import annotations
 
+from itertools import chain
+
 from core.garbage import NoSearch
 from core.images.remaining import MARKERS
 from core.record import Record
@@ -19,15 +21,23 @@ if TYPE_CHECKING:
 
     from core.images.index import FileEntry
 
+    Version = tuple[int, FileEntry | None]
+    """The number of a layer, and what it has; None where it hides what is below."""
+
 ADDED, CHANGED, REMOVED, SAME = "added", "changed", "removed", "unchanged"
 NO_CHILDREN: dict[str, Any] = {}
-"""Of every node until it has one: most are files.  Nobody writes to it."""
+NO_FILES: list[tuple[FileEntry, str]] = []
+"""Both of every node until it has some: most are files.  Nobody writes to them."""
 
 
 class Node:
-    """A file or directory in a tree; `size` of a directory is that of all below it."""
+    """A file or directory in a tree; `size` of a directory is that of all below it.
 
-    __slots__ = ("_ordered", "children", "entry", "name", "parent", "size", "status")
+    The nodes of its files are made when somebody asks for its children: of the ten thousands
+    that a tree has, few are ever looked at.
+    """
+
+    __slots__ = ("_children", "_files", "_ordered", "entry", "name", "parent", "size", "status")
 
     def __init__(
         self,
@@ -43,13 +53,34 @@ class Node:
         """None for a directory that no layer names."""
         self.status = status
         self.size = size
-        self.children: dict[str, Node] = NO_CHILDREN
+        self._children: dict[str, Node] = NO_CHILDREN
+        self._files = NO_FILES
+        """Those without a node, each with its status."""
         self._ordered: list[Node] | None = None
 
     @property
     def is_directory(self) -> bool:
         """Whether it can be opened."""
-        return bool(self.children) or (self.entry is not None and self.entry.kind == "dir")
+        return bool(self._children or self._files) or (
+            self.entry is not None and self.entry.kind == "dir"
+        )
+
+    @property
+    def children(self) -> Mapping[str, Node]:
+        """What is in a directory, by name."""
+        if self._files:
+            found = dict(self._children)
+            for entry, status in self._files:
+                name = entry.path.rpartition("/")[2]
+                node, size = found.get(name), _weight(entry, status)
+                if node is None:
+                    found[name] = Node(name, self, entry, status, size)
+                elif node.entry is None:
+                    # It lost to a directory that only the paths below it tell of.
+                    node.entry, node.status = entry, status
+                    node.size += size
+            self._children, self._files = found, NO_FILES
+        return self._children
 
     @property
     def ordered(self) -> list[Node]:
@@ -59,6 +90,23 @@ class Node:
                 self.children.values(), key=lambda node: (not node.is_directory, node.name)
             )
         return self._ordered
+
+    def directory(self, name: str) -> Node:
+        """Add a directory and return it."""
+        if self._children is NO_CHILDREN:
+            self._children = {}
+        node = self._children[name] = Node(name, self)
+        return node
+
+    def files(self) -> list[tuple[FileEntry, str]]:
+        """Return where a file and its status are added; its weight is the caller's to add."""
+        if self._files is NO_FILES:
+            self._files = []
+        return self._files
+
+
+def _weight(entry: FileEntry, status: str) -> int:
+    return 0 if status == REMOVED else entry.size
 
 
 class Waste(Record):
@@ -77,67 +125,83 @@ class Stack:
 
     def __init__(self) -> None:
         self._layers: list[Sequence[FileEntry]] = []
-        self._versions: dict[str, list[tuple[int, FileEntry | None]]] = {}
-        """By path, each layer that set or hid it, lowest first; None where it was hidden."""
-        self._now: dict[str, FileEntry] = {}
+        self._first: list[dict[str, FileEntry]] = []
+        """By layer, its entries of paths that no layer below it has."""
+        self._owners: dict[str, int] = {}
+        """By path, which layer that is."""
+        self._versions: dict[str, tuple[Version, ...]] = {}
+        """Of paths that more than one layer sets or hides: most are in one alone."""
+        self._weights: dict[str, tuple[int, ...]] = {}
+        """Bytes of each version, of paths that have several."""
         self._below: dict[str, set[str]] = {}
         """Paths by the directory they are in, those without an entry of their own too."""
-        self._weights: dict[str, list[int]] = {}
+        self._linked = 0
+        """How many layers' paths are in `_below`: only what hides something needs it."""
 
     def __len__(self) -> int:
         return len(self._layers)
 
     def add(self, layer: Sequence[FileEntry]) -> None:
-        """Put a layer on top."""
+        """Put a layer on top, as `core.images.remaining` leaves it: no path has two files."""
         with NoSearch():
-            if self._layers or not self._add_first(layer):
-                self._add(layer)
-
-    def _add_first(self, layer: Sequence[FileEntry]) -> bool:
-        """Add the lowest layer, if nothing in it stands twice or hides anything."""
-        now = {entry.path: entry for entry in layer}
-        if len(now) < len(layer) or any(entry.kind in MARKERS for entry in layer):
-            return False
-        self._now = now
-        self._weights = {path: [entry.size] for path, entry in now.items()}
-        self._versions = {path: [(0, entry)] for path, entry in now.items()}
-        last, names = "", self._below.setdefault("", set())
-        for path in now:
-            parent = path.rpartition("/")[0]
-            if parent != last:
-                self._link(path)
-                last, names = parent, self._below[parent]
-            names.add(path)
-        self._layers.append(layer)
-        return True
-
-    def _add(self, layer: Sequence[FileEntry]) -> None:
-        number = len(self._layers)
-        weights, now, versions = self._weights, self._now, self._versions
-        for entry in layer:
-            kind = entry.kind
-            if kind != "opaque":
-                weight = self._hidden_weight(entry.path) if kind == "whiteout" else entry.size
-                weights.setdefault(entry.path, []).append(weight)
-        # What a layer hides is below it, wherever in the layer the whiteout stands.
-        if number:
-            for entry in layer:
+            number = len(self._layers)
+            markers = [entry for entry in layer if entry.kind in MARKERS]
+            own = [entry for entry in layer if entry.kind not in MARKERS] if markers else layer
+            first = {entry.path: entry for entry in own if entry.path not in self._owners}
+            again = [] if len(first) == len(own) else [e for e in own if e.path in self._owners]
+            for entry in (*markers, *again):
+                if entry.kind != "opaque":
+                    self._weigh(entry.path, self._weight(entry))
+            for path in self._weights.keys() & first.keys():
+                self._weigh(path, first[path].size)
+            # What a layer hides is below it, wherever in the layer the whiteout stands.
+            for entry in (*markers, *again):
                 self._hide(entry, number)
-        for entry in layer:
-            if entry.kind not in MARKERS:
-                path = entry.path
-                if path not in now:
-                    self._link(path)
-                now[path] = entry
-                versions.setdefault(path, []).append((number, entry))
-        self._layers.append(layer)
+            for entry in again:
+                self._versions[entry.path] = (*self._history(entry.path), (number, entry))
+            self._first.append(first)
+            self._owners.update(dict.fromkeys(first, number))
+            self._layers.append(layer)
 
-    def _hidden_weight(self, path: str) -> int:
-        """Return what a whiteout weighs."""
-        hidden = self._now.get(path)
+    def _history(self, path: str) -> tuple[Version, ...]:
+        versions = self._versions.get(path)
+        if versions is None and path in self._owners:
+            owner = self._owners[path]
+            versions = ((owner, self._first[owner][path]),)
+        return versions or ()
+
+    def _now(self, path: str) -> FileEntry | None:
+        """Return what a container of all layers so far has at a path."""
+        return self._at(path, len(self._layers))
+
+    def _weight(self, entry: FileEntry) -> int:
+        """Return what an entry weighs: a whiteout as much as it hides of a directory."""
+        if entry.kind != "whiteout":
+            return entry.size
+        hidden = self._now(entry.path)
         if hidden is None or hidden.kind != "dir":
             return 0
-        return sum(self._now[below].size for below in self._under(path) if below in self._now)
+        below = map(self._now, self._under(entry.path))
+        return sum(found.size for found in below if found is not None)
+
+    def _weigh(self, path: str, weight: int) -> None:
+        weights = self._weights.get(path)
+        if weights is None:
+            weights = tuple(entry.size for _, entry in self._history(path) if entry)
+        self._weights[path] = (*weights, weight)
+
+    def _under(self, path: str) -> Iterator[str]:
+        while self._linked < len(self._layers):
+            for entry in self._layers[self._linked]:
+                if entry.kind not in MARKERS:
+                    self._link(entry.path)
+            self._linked += 1
+        stack = [path]
+        while stack:
+            names = self._below.get(stack.pop())
+            if names:
+                yield from names
+                stack += names
 
     def _link(self, path: str) -> None:
         """Make the path known to the directories it is in."""
@@ -154,36 +218,27 @@ class Stack:
                 return
             path = parent
 
-    def _under(self, path: str) -> Iterator[str]:
-        stack = [path]
-        while stack:
-            names = self._below.get(stack.pop())
-            if names:
-                yield from names
-                stack += names
-
     def _hide(self, entry: FileEntry, number: int) -> None:
         """Take away what a whiteout, an opaque directory or a non-directory hides."""
-        old = self._now.get(entry.path)
+        old = self._now(entry.path)
         if entry.kind not in MARKERS and (old is None or old.kind != "dir" or entry.kind == "dir"):
             return
-        for path in self._under(entry.path):
-            if self._now.pop(path, None) is not None:
-                self._versions[path].append((number, None))
-        if entry.kind == "whiteout" and self._now.pop(entry.path, None) is not None:
-            self._versions[entry.path].append((number, None))
+        hidden = [*self._under(entry.path), *([entry.path] if entry.kind == "whiteout" else [])]
+        for path in hidden:
+            if self._now(path) is not None:
+                self._versions[path] = (*self._history(path), (number, None))
 
     def waste(self) -> Waste:
         """Return how much of the bytes the layers hold in vain."""
-        total = needed = wasted = 0
-        for sizes in self._weights.values():
-            if len(sizes) == 1:
-                total += sizes[0]
-                needed += sizes[0]
-            else:
-                total += sum(sizes)
-                wasted += sum(sizes)
-                needed += min(sizes)
+        once = sum(
+            entry.size
+            for first in self._first
+            for path, entry in first.items()
+            if path not in self._weights
+        )
+        needed = once + sum(map(min, self._weights.values()))
+        total = once + sum(map(sum, self._weights.values()))
+        wasted = sum(sum(sizes) for sizes in self._weights.values() if len(sizes) > 1)
         return Waste(needed / total if total else 1.0, wasted)
 
     def inefficient(self, count: int) -> list[tuple[str, int, int]]:
@@ -195,67 +250,73 @@ class Stack:
         ]
         return sorted(found, key=lambda row: (-row[2], row[0]))[:count]
 
-    def versions(self, path: str) -> list[tuple[int, FileEntry | None]]:
+    def versions(self, path: str) -> list[Version]:
         """Return each layer that set a path, lowest first; None where one hid it."""
-        return list(self._versions.get(path, ()))
+        return list(self._history(path))
 
     def find(self, fits: Callable[[str], bool]) -> tuple[str, int] | None:
         """Return the first path that fits, by name, and the uppermost layer that has it."""
-        for path in sorted(self._versions):
+        for path in sorted(self._owners):
             if fits(path):
-                return path, max(number for number, entry in self._versions[path] if entry)
+                return path, max(number for number, entry in self._history(path) if entry)
         return None
 
     def _at(self, path: str, number: int) -> FileEntry | None:
         """Return what a container of the layers up to `number` has at the path."""
-        versions = self._versions.get(path)
-        return _top(versions, number)[1] if versions else None
+        return _top(self._history(path), number)[1]
 
     def files(self, number: int) -> dict[str, FileEntry]:
         """Return what a container of the layers up to `number` would see, by path."""
-        found = ((path, self._at(path, number)) for path in list(self._versions))
-        return {path: entry for path, entry in found if entry is not None}
+        found: dict[str, FileEntry] = {}
+        for first in self._first[: number + 1]:
+            found.update(first)
+        for path, versions in list(self._versions.items()):
+            entry = _top(versions, number)[1]
+            if entry is not None:
+                found[path] = entry
+            else:
+                found.pop(path, None)
+        return found
 
     def layer_tree(self, number: int) -> Node:
         """Return what layer `number` (0 is the lowest) holds, marked against those below."""
-        tree = _Tree()
-        for entry in self._layers[number]:
-            if entry.kind != "opaque":
-                tree.place(entry, _status(entry, self._at(entry.path, number - 1)))
-        return tree.finish()
+        with NoSearch():
+            return tree(
+                (entry, _status(entry, self._at(entry.path, number - 1)))
+                for entry in self._layers[number]
+                if entry.kind != "opaque"
+            )
 
     def image_tree(self, number: int) -> Node:
         """Return the whole image up to a layer, with what that layer did marked."""
         with NoSearch():
-            return self._image_tree(number)
+            return tree(chain(self._seen(number), self._removed(number)))
 
-    def _image_tree(self, number: int) -> Node:
-        tree = _Tree()
-        if number == 0:
-            tree.place_new(entry for entry in self._layers[0] if entry.kind not in MARKERS)
-            return tree.finish()
-        place = tree.place
-        for path, versions in list(self._versions.items()):
-            layer, entry = versions[-1]
-            if layer > number:
-                layer, entry = _top(versions, number)
-            if entry is None:
-                continue
-            if layer < number:
-                place(entry, SAME)
-            elif len(versions) == 1:
-                place(entry, ADDED)
-            else:
-                place(entry, _status(entry, self._at(path, number - 1)))
+    def _seen(self, number: int) -> Iterator[tuple[FileEntry, str]]:
+        """Yield what a container of the layers up to one sees."""
+        for layer, first in enumerate(self._first[: number + 1]):
+            status = ADDED if layer == number else SAME
+            for path, entry in first.items():
+                versions = self._versions.get(path)
+                if versions is None:
+                    yield entry, status
+                    continue
+                setter, top = _top(versions, number)
+                if top is not None:
+                    yield top, SAME if setter < number else _status(top, self._at(path, number - 1))
+
+    def _removed(self, number: int) -> Iterator[tuple[FileEntry, str]]:
+        """Yield the whiteouts of a layer that took something away."""
         for entry in self._layers[number]:
-            if entry.kind != "whiteout" or self._at(entry.path, number) is not None:
-                continue
-            if self._at(entry.path, number - 1):
-                place(entry, REMOVED)
-        return tree.finish()
+            if (
+                entry.kind == "whiteout"
+                and self._at(entry.path, number) is None
+                and self._at(entry.path, number - 1) is not None
+            ):
+                yield entry, REMOVED
 
 
-def _top(versions: list[tuple[int, FileEntry | None]], number: int) -> tuple[int, FileEntry | None]:
+def _top(versions: tuple[Version, ...], number: int) -> Version:
     """Return the uppermost version of layers up to `number`, and its layer."""
     for version in reversed(versions):
         if version[0] <= number:
@@ -265,13 +326,9 @@ def _top(versions: list[tuple[int, FileEntry | None]], number: int) -> tuple[int
 
 def difference(old: Mapping[str, FileEntry], new: Mapping[str, FileEntry]) -> Node:
     """Return the files of two images as one tree, marked by how the new one differs."""
-    tree = _Tree()
-    for path, entry in new.items():
-        tree.place(entry, _status(entry, old.get(path)))
-    for path, entry in old.items():
-        if path not in new:
-            tree.place(entry, REMOVED)
-    return tree.finish()
+    there = ((entry, _status(entry, old.get(path))) for path, entry in new.items())
+    gone = ((entry, REMOVED) for path, entry in old.items() if path not in new)
+    return tree(chain(there, gone))
 
 
 def _status(entry: FileEntry, old: FileEntry | None) -> str:
@@ -291,61 +348,43 @@ def _status(entry: FileEntry, old: FileEntry | None) -> str:
     return SAME if same else CHANGED
 
 
-class _Tree:
-    """A tree in the making: every node is made after the directory it is in."""
+def tree(entries: Iterable[tuple[FileEntry, str]]) -> Node:
+    """Return the root of a tree of entries, each with its status."""
+    root = above = Node("")
+    nodes, last, files = {"": root}, "", root.files()
+    for found in entries:
+        entry, status = found
+        path = entry.path
+        if path in nodes or entry.kind == "dir":
+            node = nodes.get(path) or _directory(nodes, path)
+            node.entry, node.status = entry, status
+            node.size += _weight(entry, status)
+            continue
+        parent = path.rpartition("/")[0]
+        if parent != last:
+            # What shares a directory mostly comes together.
+            above, last = nodes.get(parent) or _directory(nodes, parent), parent
+            files = above.files()
+        files.append(found)
+        if status != REMOVED:
+            above.size += entry.size
+    # Each was made after the one it is in.
+    for node in reversed(nodes.values()):
+        if node.parent is not None:
+            node.parent.size += node.size
+    return root
 
-    def __init__(self) -> None:
-        self._nodes = {"": Node("")}
 
-    def place(self, entry: FileEntry, status: str) -> None:
-        path, size = entry.path, 0 if status == REMOVED else entry.size
-        nodes = self._nodes
-        if (node := nodes.get(path)) is not None:
-            node.entry, node.status, node.size = entry, status, size
-            return
-        parent, _, name = path.rpartition("/")
-        above = nodes.get(parent) or self._directory(parent)
-        if above.children is NO_CHILDREN:
-            above.children = {}
-        nodes[path] = above.children[name] = Node(name, above, entry, status, size)
-
-    def place_new(self, entries: Iterable[FileEntry]) -> None:
-        """Place all as added: what shares a directory mostly comes together."""
-        nodes, last = self._nodes, None
-        above, children = nodes[""], NO_CHILDREN
-        for entry in entries:
-            path = entry.path
-            if path in nodes:
-                self.place(entry, ADDED)
-                continue
-            parent, _, name = path.rpartition("/")
-            if parent != last:
-                above, last = nodes.get(parent) or self._directory(parent), parent
-                if above.children is NO_CHILDREN:
-                    above.children = {}
-                children = above.children
-            nodes[path] = children[name] = Node(name, above, entry, ADDED, entry.size)
-
-    def _directory(self, path: str) -> Node:
-        """Make the node of a directory, and of those above it."""
-        missing = []
-        while path not in self._nodes:
-            missing.append(path)
-            path = path.rpartition("/")[0]
-        node = self._nodes[path]
-        for path in reversed(missing):
-            above, name = node, path.rpartition("/")[2]
-            if above.children is NO_CHILDREN:
-                above.children = {}
-            node = self._nodes[path] = above.children[name] = Node(name, above)
-        return node
-
-    def finish(self) -> Node:
-        """Add sizes up and return the root."""
-        for node in reversed(self._nodes.values()):
-            if node.parent is not None:
-                node.parent.size += node.size
-        return self._nodes[""]
+def _directory(nodes: dict[str, Node], path: str) -> Node:
+    """Make the node of a directory, and of those above it."""
+    missing = []
+    while path not in nodes:
+        missing.append(path)
+        path = path.rpartition("/")[0]
+    node = nodes[path]
+    for path in reversed(missing):
+        node = nodes[path] = node.directory(path.rpartition("/")[2])
+    return node
 
 
 class Row:

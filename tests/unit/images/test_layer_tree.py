@@ -158,7 +158,7 @@ def test_waste_is_counted_as_dive_does() -> None:
 def test_an_index_comes_back(tmp_path: Path) -> None:
     rows = [entry("a/\udcff", size=3), entry("d", "dir"), entry("b", "whiteout")]
     path = str(tmp_path / "index")
-    write_index(path, [tuple(row.as_dict().values()) for row in rows])
+    write_index(path, [tuple(row) for row in rows])
     assert read_index(path) == rows
     write_index(path, [])
     assert read_index(path) == []
