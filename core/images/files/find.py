@@ -84,11 +84,13 @@ class _Index:
             return []
         paths, kinds, sizes = self.texts("path"), self.texts("kind"), self.texts("size")
         digests = self.column("digest")
-        places = _file_numbers(kinds)
         found = []
-        for number in numbers:
-            at = places.get(number, -1) * DIGEST_BYTES
-            digest = digests[at : at + DIGEST_BYTES].hex() if at >= 0 else ""
+        files = counted = 0
+        for number in sorted(numbers):
+            files += kinds[counted:number].count("file")
+            counted = number
+            at = files * DIGEST_BYTES
+            digest = digests[at : at + DIGEST_BYTES].hex() if kinds[number] == "file" else ""
             found.append((paths[number], kinds[number], int(sizes[number]), digest))
         return found
 
@@ -106,12 +108,6 @@ class _Bytes:
     def __getitem__(self, part: slice) -> bytes:
         start = part.start or 0
         return os.pread(self._fd, part.stop - start, start)
-
-
-def _file_numbers(kinds: list[str]) -> dict[int, int]:
-    """Return by entry's number which file of the layer it is."""
-    files = (number for number, kind in enumerate(kinds) if kind == "file")
-    return {number: place for place, number in enumerate(files)}
 
 
 def _search(pattern: str) -> Callable[[_Index], list[tuple[str, str, int, str]]]:
@@ -142,8 +138,8 @@ def _by_digest(index: _Index, value: str) -> list[int]:
         at = digests.find(start, at + 1)
     if not found:
         return []
-    numbers = _file_numbers(index.texts("kind"))
-    return [number for number, place in numbers.items() if place in found]
+    files = [number for number, kind in enumerate(index.texts("kind")) if kind == "file"]
+    return [files[place] for place in found]
 
 
 def _numbers(paths: bytes, literal: bytes, matches: Callable[[bytes, int], bool]) -> list[int]:
