@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 CHUNK = 256 << 10
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 XZ_MAGIC, BZIP2_MAGIC = b"\xfd7zXZ", b"BZh"
+ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
+"""Of a frame that holds nothing, its magic number behind the first byte."""
+ZSTD_MAX_HEADER, ZSTD_BLOCK_HEADER = 18, 3
+ZSTD_REPEATED = 1
+"""The kind of a block that stands for one byte many times."""
 XZ_MEMORY = 256 << 20
 """What an xz stream may ask for: `xz -9` asks for 65 MiB."""
 
@@ -170,26 +175,85 @@ class Zstd:
         import zstandard
 
         self._error: type[Exception] = zstandard.ZstdError
+        self._frames = ZstdFrames(source)
         # 128 MiB: the largest window of `zstd --ultra -22`; a frame may ask for no more.
         self._reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-            source,  # type: ignore[arg-type] # it only ever calls read
+            self._frames,  # type: ignore[arg-type] # it only ever calls read
             read_size=CHUNK,
             read_across_frames=True,
         )
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes, b"" at the end; Corrupt for damaged data."""
-        try:
-            return self._reader.read(size)
-        except self._error as error:
-            raise Corrupt(f"the zstd data is damaged: {error}") from error
+        buffer = bytearray(size)
+        return bytes(memoryview(buffer)[: self.readinto(buffer)])
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
         """Fill the buffer, or some of it; returns how many bytes, 0 at the end; or Corrupt."""
         try:
-            return int(self._reader.readinto(buffer))
+            count = int(self._reader.readinto(buffer))
         except self._error as error:
             raise Corrupt(f"the zstd data is damaged: {error}") from error
+        if not count and not self._frames.are_whole:
+            raise Corrupt("the zstd data is cut off")
+        return count
+
+
+class ZstdFrames:
+    """Gives a source's bytes, and knows whether they end where a frame does: libzstd's reader
+    takes an end in the middle of one for the end of all.
+
+    https://www.rfc-editor.org/rfc/rfc8878#section-3
+    """
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._begun = b""
+        """Of a frame's or a block's header, what has come."""
+        self._ahead = 0
+        """Bytes until the next header."""
+        self._in_frame = False
+        self._checksum = 0
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether what was given ends where a frame does."""
+        return not (self._in_frame or self._begun or self._ahead)
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, b"" at the end."""
+        data = self._source.read(size)
+        known, place = self._begun + data, self._ahead
+        while place < len(known) and (step := self._step(known, place)):
+            place += step
+        self._begun, self._ahead = known[place:], max(0, place - len(known))
+        return data
+
+    def _step(self, data: bytes, place: int) -> int:
+        """Return how far behind a header the next one is, 0 if it is not all there."""
+        if self._in_frame:
+            head = data[place : place + ZSTD_BLOCK_HEADER]
+            if len(head) < ZSTD_BLOCK_HEADER:
+                return 0
+            number = int.from_bytes(head, "little")
+            is_last, kind, size = number & 1, number >> 1 & 3, number >> 3
+            self._in_frame = not is_last
+            size = 1 if kind == ZSTD_REPEATED else size
+            return ZSTD_BLOCK_HEADER + size + (self._checksum if is_last else 0)
+        return self._step_into_frame(data[place : place + ZSTD_MAX_HEADER])
+
+    def _step_into_frame(self, head: bytes) -> int:
+        import zstandard
+
+        if head[1:4] == ZSTD_SKIPPABLE and head[0] >> 4 == 5:
+            return 8 + int.from_bytes(head[4:8], "little") if len(head) >= 8 else 0
+        try:
+            length = zstandard.frame_header_size(head)
+            self._checksum = 4 * zstandard.get_frame_parameters(head).has_checksum
+        except zstandard.ZstdError:
+            return 0
+        self._in_frame = True
+        return length
 
 
 class Other:

@@ -31,6 +31,8 @@ MAX_MAJOR, MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 """Of a device on Linux, makedev(3)."""
 MAX_SPARSE = 1 << 20
 """Pieces of the largest sparse map."""
+MAX_DIGITS = 20
+"""Of a number that is written in decimal."""
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 USTAR = b"ustar\0"
 XATTR = b"SCHILY.xattr."
@@ -224,7 +226,7 @@ def _binary_number(field: bytes) -> int:
 
 
 def _pax_number(pax: dict[bytes, bytes], name: bytes) -> int:
-    if not pax[name].isdigit() or len(pax[name]) > 20:
+    if not pax[name].isdigit() or len(pax[name]) > MAX_DIGITS:
         raise Corrupt(f"PAX {name.decode()} is {pax[name][:40]!r}, not a number")
     return int(pax[name])
 
@@ -348,9 +350,11 @@ def _new_sparse(entry: TarEntry, pax: dict[bytes, bytes], read: Read) -> None:
         text += read(BLOCK)
         entry.stored -= BLOCK
         *lines, text = text.split(b"\n")
+        if len(text) > MAX_DIGITS:
+            raise Corrupt(f"{shown(entry.name)}: {text[:20]!r} in its sparse map")
         for line in lines[: wanted - len(numbers) + 2 * MAX_SPARSE]:
             if len(numbers) < wanted:
-                if not line.isdigit() or len(line) > 20:
+                if not line.isdigit() or len(line) > MAX_DIGITS:
                     raise Corrupt(f"{shown(entry.name)}: {line[:20]!r} in its sparse map")
                 numbers.append(int(line))
             if len(numbers) == 1:
@@ -365,7 +369,7 @@ def _listed_sparse(entry: TarEntry, pax: dict[bytes, bytes]) -> None:
     entry.name = pax.get(b"GNU.sparse.name", entry.name)
     entry.size = _pax_number(pax, b"GNU.sparse.size") if b"GNU.sparse.size" in pax else 0
     words = pax[b"GNU.sparse.map"].strip(b",").split(b",")
-    if len(words) % 2 or not all(word.isdigit() and len(word) <= 20 for word in words):
+    if len(words) % 2 or not all(word.isdigit() and len(word) <= MAX_DIGITS for word in words):
         raise Corrupt(f"{shown(entry.name)}: its sparse map is no list of pairs")
     numbers = [int(word) for word in words]
     entry.sparse = list(zip(numbers[::2], numbers[1::2], strict=True))

@@ -218,6 +218,23 @@ def test_a_sparse_file_of_negative_size_is_refused() -> None:
         read(archive(bytes(header)))
 
 
+def test_a_sparse_map_without_an_end_of_line_is_not_kept() -> None:
+    """A header may promise gigabytes of it, and a compressed layer bring them."""
+    given = 0
+
+    def give(count: int) -> bytes:
+        nonlocal given
+        given += count
+        return header[given - count : given] if given <= len(header) else b"1" * count
+
+    header = pax_header(
+        pax_record(b"GNU.sparse.major", b"1") + pax_record(b"GNU.sparse.minor", b"0")
+    ) + raw_header(b"a", size=b"77777777777")  # fmt: skip
+    with pytest.raises(Corrupt, match="in its sparse map"):
+        next(read_entries(give, lambda: given > 10_000_000))
+    assert given < 10_000
+
+
 def test_numbers_in_base_256() -> None:
     header = raw_header(b"a", size=b"\x80" + (5).to_bytes(11, "big"),
                         mtime=b"\xff" * 11 + b"\xfe")  # fmt: skip
