@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 TEMPORARY = "write-"
 LOCK_POLL_S = 0.1
+MAX_READ = 4 << 20
+"""Bytes of what is read whole: no manifest and no config is larger."""
 
 
 class BlobStore:
@@ -57,9 +59,15 @@ class BlobStore:
             raise _missing(digest) from None
 
     def read(self, digest: str) -> bytes:
-        """Return a small blob's content; NotFound if it is not here."""
+        """Return a manifest's or a config's content; NotFound if it is not here.
+
+        Raises Corrupt for what is too large to be one: whoever names it may have meant a layer.
+        """
         with self.open(digest) as file:
-            return file.read()
+            content = file.read(MAX_READ + 1)
+        if len(content) > MAX_READ:
+            raise Corrupt(f"blob {digest} is too large for a manifest or a config", subject=digest)
+        return content
 
     def write(self, digest: str, chunks: Iterable[bytes]) -> None:
         """Store content under its digest; nothing happens if it is there already.
@@ -96,9 +104,12 @@ class BlobStore:
         import tempfile
 
         os.makedirs(self._paths.partial, 0o700, exist_ok=True)
-        fd, path = tempfile.mkstemp(dir=self._paths.partial, prefix=TEMPORARY)
-        fcntl.flock(fd, fcntl.LOCK_SH)
-        return fd, path
+        while True:
+            fd, path = tempfile.mkstemp(dir=self._paths.partial, prefix=TEMPORARY)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            if is_file_at(fd, path):
+                return fd, path
+            os.close(fd)  # swept away before it was locked
 
     def publish_new(self, fd: int, path: str, digest: str) -> None:
         """Make it the blob of that digest, which its writer has just computed."""
@@ -125,7 +136,7 @@ class BlobStore:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 _lock(fd, wait)
-                if _is_file_at(fd, path):
+                if is_file_at(fd, path):
                     if not self.has(digest):
                         return fd
                     _unlink(path)  # made just after its holder had published the blob
@@ -227,7 +238,8 @@ def _lock(fd: int, wait: Callable[[int], None] | None) -> None:
             return
 
 
-def _is_file_at(fd: int, path: str) -> bool:
+def is_file_at(fd: int, path: str) -> bool:
+    """Return whether a path still names an open file: until it is locked, it may go."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:
@@ -249,7 +261,8 @@ def unlink_unlocked(path: str) -> None:
         return
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _unlink(path)
+        if is_file_at(fd, path):  # not one that another writer has begun meanwhile
+            _unlink(path)
     except BlockingIOError:
         pass  # being written
     finally:

@@ -12,6 +12,7 @@ import os
 import time
 
 from core.errors import NotFound
+from core.images.blobs import is_file_at
 from core.privileges import require_root
 
 TYPE_CHECKING = False
@@ -214,6 +215,8 @@ class LayerStore:
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not is_file_at(fd, path):
+                    continue  # its holder has ended, and the next one has begun
                 home = path.removesuffix(".lock")
                 remove_tree(home)
                 for leftover in (home + ".index", path):
@@ -288,11 +291,8 @@ class _Lock:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        try:
-            if os.path.samestat(os.fstat(self._fd), os.stat(self._path)):
-                return True
-        except FileNotFoundError:
-            pass
+        if is_file_at(self._fd, self._path):
+            return True
         # Whoever held it has removed the file: what is locked now is nobody's any more.
         os.close(self._fd)
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

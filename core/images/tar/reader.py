@@ -350,8 +350,6 @@ def _new_sparse(entry: TarEntry, pax: dict[bytes, bytes], read: Read) -> None:
         text += read(BLOCK)
         entry.stored -= BLOCK
         *lines, text = text.split(b"\n")
-        if len(text) > MAX_DIGITS:
-            raise Corrupt(f"{shown(entry.name)}: {text[:20]!r} in its sparse map")
         for line in lines[: wanted - len(numbers) + 2 * MAX_SPARSE]:
             if len(numbers) < wanted:
                 if not line.isdigit() or len(line) > MAX_DIGITS:
@@ -361,6 +359,8 @@ def _new_sparse(entry: TarEntry, pax: dict[bytes, bytes], read: Read) -> None:
                 wanted = 1 + 2 * numbers[0]
                 if numbers[0] > MAX_SPARSE:
                     raise Corrupt(f"{shown(entry.name)}: a sparse map of {numbers[0]} pieces")
+        if len(numbers) < wanted and len(text) > MAX_DIGITS:
+            raise Corrupt(f"{shown(entry.name)}: {text[:20]!r} in its sparse map")
     entry.sparse = list(zip(numbers[1::2], numbers[2::2], strict=True))
 
 

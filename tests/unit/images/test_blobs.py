@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from core.errors import Corrupt
-from core.images.blobs import BlobStore
+from core.images.blobs import MAX_READ, BlobStore, unlink_unlocked
+from core.images.digest import digest_of
 from core.paths import Paths
 
 TYPE_CHECKING = False
@@ -71,3 +74,46 @@ def test_a_blob_is_on_the_disk_before_it_has_its_name(
 def test_what_is_no_digest_names_no_file(paths: Paths, digest: str) -> None:
     with pytest.raises(Corrupt):
         BlobStore(paths).path(digest)
+
+
+def test_a_sweep_between_two_steps_of_a_writer_costs_nothing(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a new file is locked, it looks like what a dead writer left."""
+    store, made = BlobStore(paths), tempfile.mkstemp
+
+    def swept(*, dir: str, prefix: str) -> tuple[int, str]:  # noqa: A002 - mkstemp's word
+        fd, path = made(dir=dir, prefix=prefix)
+        monkeypatch.setattr(tempfile, "mkstemp", made)
+        store.sweep()
+        return fd, path
+
+    monkeypatch.setattr(tempfile, "mkstemp", swept)
+    store.write(DIGEST, [CONTENT])
+    assert store.read(DIGEST) == CONTENT
+    assert len(files(paths)) == 1
+
+
+def test_what_another_has_begun_meanwhile_is_not_swept_away(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening a file and locking it, its writer may end and another one begin."""
+    path, lock = Path(paths.partial) / "sha256-one", fcntl.flock
+    path.write_bytes(b"the first one's")
+
+    def late(fd: int, how: int) -> None:
+        path.unlink()
+        path.write_bytes(b"the second one's")
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    unlink_unlocked(str(path))
+    assert path.read_bytes() == b"the second one's"
+
+
+def test_a_layer_is_never_read_into_memory_as_a_manifest(paths: Paths) -> None:
+    store, large = BlobStore(paths), bytes(MAX_READ + 1)
+    digest = digest_of(large)
+    store.write(digest, [large])
+    with pytest.raises(Corrupt, match="too large"):
+        store.read(digest)
