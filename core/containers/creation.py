@@ -106,7 +106,10 @@ def _health(options: ContainerOptions, settings: dict[str, Any]) -> dict[str, An
 
 
 def insert(database: Database, made: Draft) -> None:
-    """Store a container, under a made-up name if it has none; Conflict for a taken one."""
+    """Store a container, under a made-up name if it has none; Conflict for a taken one.
+
+    Raises NotFound when its image was removed meanwhile.
+    """
     row = made.row
     for attempt in range(NAME_TRIES):
         name = row.name or names.make_name(attempt)
@@ -114,6 +117,7 @@ def insert(database: Database, made: Draft) -> None:
                   dumps(made.spec))  # fmt: skip
         try:
             with database.write() as sql:
+                stored.require_image(sql, row)
                 sql.execute("INSERT INTO containers VALUES (?,?,?,?,?,?,?)", values)
                 for volume in row.volumes:
                     sql.execute(

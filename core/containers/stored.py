@@ -13,6 +13,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _sqlite3 import Connection
     from collections.abc import Iterator
     from typing import Any, Self
 
@@ -138,6 +139,17 @@ def users(database: Database, kind: str) -> dict[str, list[str]]:
     ):
         found.setdefault(name, []).append(container)
     return found
+
+
+def require_image(sql: Connection, row: Row) -> None:
+    """Raise NotFound for an image that is gone, within the transaction that stores the row.
+
+    Removing an image looks for containers within one, too: none is left without its image.
+    """
+    if not sql.execute("SELECT 1 FROM images WHERE digest=?", (row.image_digest,)).fetchone():
+        raise NotFound(
+            f"image {row.image} was removed meanwhile", hint=f"pull {row.image}", subject=row.image
+        )
 
 
 def spec_of(database: Database, container_id: str) -> dict[str, Any]:

@@ -190,11 +190,8 @@ class Fsck:
             self._store, f"{self._paths.layers}/{layer.number}", check=self._job.check,
             compression=kind if kind in ("gzip", "zstd") else "none",
         )  # fmt: skip
-        gone: list[str] = []
-        with self._store.database.write() as sql:
-            # Whatever came out otherwise than hoped for is nobody's.
-            self._store.collect(sql, [written.descriptor.digest, written.diff_id], gone)
-        self._store.discard(gone)
+        # Whatever came out otherwise than hoped for is nobody's.
+        self._store.let_go([written.descriptor.digest, written.diff_id])
         return self._store.blobs.has(blob.digest)
 
     # -- layers ----------------------------------------------------------------------

@@ -89,24 +89,40 @@ def plan_prune(
 
 
 def apply_prune(store: ImageStore, plan: PrunePlan, bin_: Bin | None = None) -> None:
-    """Remove exactly what the plan names; images into the trash, if there is one."""
+    """Remove exactly what the plan names; images into the trash, if there is one.
+
+    What somebody has taken up since the plan was made stays.
+    """
     from core.trees import remove_tree
 
     if plan.removal.images or plan.removal.tags:
         store.apply_removal(plan.removal, bin_)
+    if not plan.leftovers:
+        return
     gone: list[str] = []
-    digests = [left.name for left in plan.leftovers if left.kind != "file"]
-    if digests:
-        with store.database.write() as sql:
-            store.collect(sql, digests, gone)
-        store.discard(gone)
-    for left in plan.leftovers:
-        if left.kind != "file":
-            continue
-        if os.path.isdir(left.name):
-            remove_tree(left.name)
-        else:
-            unlink_unlocked(left.name)  # a pull may go on with it by now
+    folders: list[str] = []
+    with store.database.write() as sql:
+        # Looked at again within the transaction: a new layer may have got an old one's number.
+        still = {left.name for left in _leftovers(store, store.paths, 0.0) if left.ready}
+        leftovers = [left for left in plan.leftovers if left.name in still]
+        store.collect(sql, [left.name for left in leftovers if left.kind != "file"], gone)
+        for left in leftovers:
+            if left.kind != "file":
+                continue
+            if os.path.isdir(left.name):
+                folders.append(_set_aside(left.name))
+            else:
+                unlink_unlocked(left.name)  # a pull may go on with it by now
+    store.discard(gone)
+    for folder in folders:
+        remove_tree(folder)
+
+
+def _set_aside(path: str) -> str:
+    """Give a directory a name that nobody else will take, and return it."""
+    aside = f"{os.path.dirname(path)}/.gone-{os.urandom(8).hex()}"
+    os.rename(path, aside)
+    return aside
 
 
 def _choose(images: Sequence[ImageInfo], asked: PruneOptions) -> list[tuple[ImageInfo, str]]:

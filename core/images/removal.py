@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class RemovePlan(Record):
     """Names, images, layers and blobs that go, and nothing else."""
 
-    tags: tuple[str, ...]
-    """Canonical names."""
+    tags: dict[str, str]
+    """Canonical names, and the image that each means."""
     images: tuple[str, ...]
     """Manifest digests."""
     layers: tuple[tuple[int, str], ...]
@@ -48,7 +48,7 @@ def plan_removal(
     A name that is not the last only goes itself.  Raises InUse naming the containers made
     from an image, Conflict for an ID with several names unless `force`.
     """
-    tags: dict[str, None] = {}
+    tags: dict[str, str] = {}
     images: dict[str, None] = {}
     for word, image, name in wanted:
         own = [
@@ -70,7 +70,7 @@ def plan_removal(
                 hint=f"rm {' '.join(holders)} first",
                 subject=word,
             )
-        tags |= dict.fromkeys(going)
+        tags |= dict.fromkeys(going, image.digest)
         if not left:
             images[image.digest] = None
     layers = _layers_of(database, list(images))
@@ -79,7 +79,7 @@ def plan_removal(
     lines += [f"Deleted: {digest}" for digest in images]
     lines += [f"Deleted: {diff_id}" for _, diff_id, _ in layers]
     return RemovePlan(
-        tuple(tags),
+        tags,
         tuple(images),
         tuple((number, diff_id) for number, diff_id, _ in layers),
         tuple(digest for digest, _ in blobs),
@@ -129,6 +129,37 @@ def _index_blobs(sql: Connection, images: list[str]) -> list[str]:
         *_rows(sql, f"SELECT digest FROM index_blobs WHERE index_digest IN ({sources})",  # noqa: S608
                images),
     )]  # fmt: skip
+
+
+def check_unchanged(sql: Connection, plan: RemovePlan) -> None:
+    """Raise Conflict or InUse if what the plan stands on has changed since it was made.
+
+    Within the transaction that carries it out: a person may have looked at it for an hour.
+    """
+    from core.lean_json import dumps
+
+    named = sql.execute(
+        "SELECT name, digest FROM tags WHERE name IN (SELECT value FROM json_each(?1)) "
+        "OR digest IN (SELECT value FROM json_each(?2))",
+        (dumps([*plan.tags]), dumps(plan.images)),
+    )
+    for name, digest in named:
+        if plan.tags.get(name) != digest:
+            shown = familiar_name(name)
+            raise Conflict(
+                f"{shown} means another image than a moment ago",
+                hint="nothing was removed: the same command again plans anew", subject=shown,
+            )  # fmt: skip
+    used = sql.execute(
+        "SELECT image, name FROM containers "
+        "WHERE image_digest IN (SELECT value FROM json_each(?))", (dumps(plan.images),),
+    )  # fmt: skip
+    for image, container in used:
+        raise InUse(
+            f"image {image} is used by container {container} since a moment ago",
+            hint=f"nothing was removed; rm {container} first",
+            subject=image,
+        )
 
 
 def keep_images(sql: Connection, plan: RemovePlan, bin_: Bin) -> None:

@@ -179,7 +179,8 @@ class ImageStore:
     ) -> ImageInfo:
         """Store an image whose layers are all unpacked here, under canonical names.
 
-        Idempotent.  Raises Corrupt for a manifest or config that does not parse or fit.
+        Idempotent.  Raises Corrupt for a manifest or config that does not parse or fit, Conflict
+        for a layer or a blob that is not here, or no longer.
         """
         from core.errors import Corrupt
         from core.images.digest import digest_of
@@ -207,6 +208,7 @@ class ImageStore:
         now = time.time()
         with self.database.write() as sql:
             _check_here(sql, layers, digest)
+            self._check_blobs([digest, config_digest, *(one.digest for one in parsed.layers)])
             sql.execute(
                 "INSERT OR IGNORE INTO images VALUES (?,?,?,?,?,?)",
                 (
@@ -234,13 +236,23 @@ class ImageStore:
                 )
         return self.resolve(digest)
 
+    def _check_blobs(self, digests: Iterable[str]) -> None:
+        """Raise Conflict when another limpet has removed a blob since it came; as `_check_here`."""
+        for digest in digests:
+            if not self.blobs.has(digest):
+                raise Conflict(
+                    f"blob {digest} is not here, or no longer",
+                    hint="the same command again brings it; image fsck --repair, if not",
+                    subject=digest,
+                )
+
     def tag(self, source: str, canonical: str, source_digest: str = "") -> None:
         """Give an image one more name; a name that meant another image moves.
 
         `source_digest` is what the name stands for in a registry, if that is not the image.
         """
-        digest = self.resolve(source).digest
         with self.database.write() as sql:
+            digest = self.resolve(source).digest
             sql.execute(
                 "INSERT OR REPLACE INTO tags VALUES (?,?,?,?)",
                 (canonical, digest, source_digest or digest, time.time()),
@@ -274,12 +286,16 @@ class ImageStore:
         return plan_removal(self.database, wanted, force=force, users=users)
 
     def apply_removal(self, plan: RemovePlan, bin_: Bin | None = None) -> None:
-        """Remove exactly what the plan names; into the trash, or else for good."""
+        """Remove exactly what the plan names; into the trash, or else for good.
+
+        Raises Conflict or InUse when names have moved, or containers have come, since it was made.
+        """
+        from core.images.removal import check_unchanged, keep_images
+
         gone: list[str] = []
         with self.database.write() as sql:
+            check_unchanged(sql, plan)
             if bin_ is not None:
-                from core.images.removal import keep_images
-
                 keep_images(sql, plan, bin_)
             sql.executemany("DELETE FROM tags WHERE name=?", [(tag,) for tag in plan.tags])
             sql.executemany("DELETE FROM images WHERE digest=?", [(d,) for d in plan.images])
@@ -288,6 +304,13 @@ class ImageStore:
                 self.collect(sql, [*layers, *plan.blobs], gone)
         if gone:
             self.discard(gone)
+
+    def let_go(self, digests: Iterable[str]) -> None:
+        """Remove those layers and blobs that nothing holds."""
+        gone: list[str] = []
+        with self.database.write() as sql:
+            self.collect(sql, digests, gone)
+        self.discard(gone)
 
     def collect(self, sql: Connection, digests: Iterable[str], gone: list[str]) -> int:
         """Forget those layers and blobs that nothing holds; returns their bytes.

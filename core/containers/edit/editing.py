@@ -168,6 +168,7 @@ class Editing(OnHost):
         if fresh:
             after[KEY] = make_aside(self._database, self._paths.container(row.id), row)
         with self._database.write() as sql:
+            stored.require_image(sql, new)
             sql.execute("DELETE FROM container_edits WHERE container=?", (row.id,))
             sql.execute(
                 "INSERT INTO container_edits"
@@ -191,6 +192,7 @@ class Editing(OnHost):
         former = self._before(row)
         self._align(row.id)
         with self._database.write() as sql:
+            stored.require_image(sql, former)
             now = sql.execute(
                 "SELECT image, image_digest, options, spec FROM containers WHERE id=?", (row.id,)
             ).fetchone()

@@ -66,7 +66,7 @@ def import_image(
             lambda done: job.progress("layer", done, layer.size, "unpacking"), job.check,
         )  # fmt: skip
     except ImageError:
-        store.blobs.remove(layer.digest)  # it was no tar of files: nobody can want it
+        store.let_go([layer.digest])  # it was no tar of files
         raise
     now = time_text(time.time())
     name = source if isinstance(source, str) else "-"
