@@ -10,6 +10,7 @@ from aiohttp import web
 
 from core.errors import Error
 from core.images.digest import HEX_LENGTHS, is_digest
+from core.registry_server.bodies import arriving
 from core.registry_server.refusals import Refusal
 from core.registry_server.targets import names_etag, parse_range, parse_span
 from core.registry_server.uploads import Upload, is_upload_name, new_upload, upload_path
@@ -130,7 +131,10 @@ class BlobAnswers:
             async with session.lock:
                 if session.over:
                     raise _no_upload(target)
-                yield session.upload
+                try:
+                    yield session.upload
+                finally:
+                    session.upload.close()  # thousands may be begun: no descriptor for each
         finally:
             session.waiting -= 1
 
@@ -140,7 +144,6 @@ class BlobAnswers:
             _check_span(request, target, upload.size)
             await self._receive(request, upload)
             size = upload.size
-            upload.close()
         return _progress(target, size, 202)
 
     async def put(self, request: web.BaseRequest, target: Target) -> web.Response:
@@ -215,11 +218,11 @@ class BlobAnswers:
         writing: asyncio.Future[None] | None = None
         buffer = bytearray()
         try:
-            async for chunk in request.content.iter_any():
+            async for chunk in arriving(request):
                 buffer += chunk
                 if len(buffer) >= FLUSH:
                     if writing:
-                        await writing
+                        await asyncio.shield(writing)  # it has the file, and cannot be ended
                     self.received += len(buffer)
                     full, buffer = buffer, bytearray()
                     writing = asyncio.ensure_future(asyncio.to_thread(upload.take, full))
@@ -246,8 +249,9 @@ class BlobAnswers:
             if bucket:
                 key = bucket.key(name)
                 sending = await asyncio.to_thread(bucket.upload, key, afresh=False)
-            upload = Upload(upload_path(self._paths, name), sending=sending)
-            self._remember(name, _Session(upload))
+            if name not in self._uploads:  # nobody else has come meanwhile
+                upload = Upload(upload_path(self._paths, name), sending=sending)
+                self._remember(name, _Session(upload))
         return self._uploads[name]
 
     def _remember(self, name: str, session: _Session) -> None:
@@ -317,14 +321,19 @@ async def _send(
     assert request.transport is not None
     if not request.secure:
         loop = asyncio.get_running_loop()
-        await loop.sendfile(request.transport, file, start, length)
+        if await loop.sendfile(request.transport, file, start, length) < length:
+            raise _cut_off()
         return
     while length:
         piece = os.pread(file.fileno(), min(PIECE, length), start)
         if not piece:
-            raise ConnectionAbortedError("the blob is shorter than it was")
+            raise _cut_off()
         await response.write(piece)
         start, length = start + len(piece), length - len(piece)
+
+
+def _cut_off() -> ConnectionAbortedError:
+    return ConnectionAbortedError("the blob is shorter than it was")
 
 
 def _check_span(request: web.BaseRequest, target: Target, size: int) -> None:

@@ -40,12 +40,14 @@ class Htpasswd:
         except (binascii.Error, UnicodeDecodeError):
             return False
         self._read()
-        seen = hmac.new(self._key, header.encode("utf-8", "replace"), hashlib.sha256).digest()
+        entry = self._users.get(user, UNKNOWN)
+        # With the entry: one that was checked while the file changed must not pass for the new.
+        pair = f"{entry}\n{header}".encode("utf-8", "replace")
+        seen = hmac.new(self._key, pair, hashlib.sha256).digest()
         if seen in self._passed:
             return True
         import bcrypt
 
-        entry = self._users.get(user, UNKNOWN)
         try:
             right = bcrypt.checkpw(password.encode()[:72], entry.encode())
         except ValueError:

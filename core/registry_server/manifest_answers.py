@@ -11,6 +11,7 @@ from aiohttp import web
 from core.errors import Corrupt
 from core.images.digest import check_digest, digest_of, is_digest
 from core.images.manifest import MAX_SIZE, OCI_INDEX
+from core.registry_server.bodies import arriving
 from core.registry_server.documents import read_manifest
 from core.registry_server.refusals import Refusal
 from core.registry_server.targets import check_tag, names_etag
@@ -131,7 +132,7 @@ class ManifestAnswers:
 
 async def _body(request: web.BaseRequest) -> bytes:
     body = bytearray()
-    async for chunk in request.content.iter_any():
+    async for chunk in arriving(request):
         body += chunk
         if len(body) > MAX_SIZE:
             raise Refusal("SIZE_INVALID", f"a manifest has at most {MAX_SIZE} bytes")

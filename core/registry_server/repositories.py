@@ -134,10 +134,14 @@ class Repositories:
     ) -> None:  # fmt: skip
         """Store a manifest, whose content is in the store, under its digest and tags.
 
-        Raises Refusal when something that it needs is not in the repository, unless `sparse`.
+        Raises Refusal when something that it needs is not in the repository, unless `sparse`,
+        and when the content is no longer there.
         """
         now = time.time()
         with self._database.write() as sql:
+            # As in `add_blob`: the host's rmi may have taken a manifest that it had, too.
+            if not self._blobs.touch(digest):
+                raise Refusal("UNAVAILABLE", f"manifest {digest} was removed meanwhile: push again")
             self._note_push(sql, name)
             if not sparse:
                 self._check_contents(sql, name, facts)

@@ -93,6 +93,9 @@ class Service:
         except OSError as error:
             response = _refused(Refusal("UNAVAILABLE", f"the store fails: {error.strerror}"))
         if not response.prepared:
+            if request.writer.output_size:
+                # What went wrong would stand in the middle of the answer that was begun.
+                raise ConnectionAbortedError
             response.headers.update(HEADERS)
         return response
 

@@ -6,6 +6,7 @@ as they come; what the sum was at the end of the last part is remembered, not wr
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
 
@@ -115,7 +116,14 @@ class Upload:
     def _open(self) -> int:
         if self._fd < 0:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._fd = os.open(self._path, flags, 0o600)
+            fd = os.open(self._path, flags, 0o600)
+            try:
+                # A second server on this store must not append to what this one has summed up.
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                raise Refusal("UNAVAILABLE", "another server takes this upload now") from None
+            self._fd = fd
         return self._fd
 
     def _sum_up(self, algorithm: str) -> None:

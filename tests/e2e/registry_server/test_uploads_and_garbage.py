@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import http.client
 import os
 import signal
 import socket
@@ -12,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from core.config import Config
 from core.database import Database
@@ -21,7 +24,7 @@ from core.images.store import ImageStore
 from core.jobs import Job
 from core.paths import Paths
 from core.registry.push import push
-from core.registry_server.blob_answers import BlobAnswers
+from core.registry_server.blob_answers import FLUSH, BlobAnswers
 from core.registry_server.garbage import Collected
 from core.registry_server.server import ServeOptions, serve
 from tests.containers import until
@@ -185,6 +188,68 @@ def test_a_broken_connection_keeps_what_came(registry: OwnRegistry) -> None:
     rest = NOISE[2 << 20 :]
     span = {"Content-Range": f"{2 << 20}-{len(NOISE) - 1}"}
     assert registry.ask("PATCH", place, rest, span).status == 202
+
+
+def begun(registry: OwnRegistry, place: str, body: bytes = b"x" * 10) -> socket.socket:
+    """Return a connection on which the first of a part's megabyte has been sent."""
+    there = Path(registry.paths.partial, f"upload-{place.rpartition('/')[2]}")
+    connection = socket.create_connection(("127.0.0.1", registry.port), 10)
+    head = f"PATCH {place} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body) + 1000}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    until(lambda: len(body) < FLUSH or there.exists())
+    return connection
+
+
+def test_uploads_that_broke_keep_no_descriptor(registry: OwnRegistry) -> None:
+    """There are a thousand to be had: as many broken uploads would have ended the service."""
+
+    def kept() -> list[str]:
+        found = [fd for fd in Path("/proc/self/fd").iterdir() if os.path.lexists(fd)]
+        return [path for fd in found if "/upload-" in (path := os.readlink(fd))]
+
+    for _ in range(5):
+        place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
+        begun(registry, place, b"x" * (FLUSH + 1)).close()
+    until(lambda: not kept())
+
+
+def test_a_client_that_comes_back_does_not_wait_for_its_lost_connection(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its network went without a word: for this host the connection still stands."""
+    monkeypatch.setattr("core.registry_server.bodies.STALLED_S", 0.3)
+    with OwnRegistry(paths) as registry:
+        place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
+        with begun(registry, place) as lost:
+            until(lambda: registry.ask("GET", place).headers["Range"] == "0-9")
+            assert registry.ask("PATCH", place, b"more", {"Content-Range": "10-13"}).status == 202
+            assert lost.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_two_servers_do_not_append_to_one_upload(registry: OwnRegistry, paths: Paths) -> None:
+    """What one has summed up and makes a blob, the other could still have made longer."""
+    with OwnRegistry(paths) as other:
+        place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
+        with begun(registry, place, b"x" * (FLUSH + 1)):
+            assert other.ask("PATCH", place, b"more").status == 503
+        until(lambda: other.ask("PATCH", place, b"more").status == 202)
+
+
+def test_what_fails_in_the_middle_of_a_blob_ends_the_connection(
+    registry: OwnRegistry, layout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error's document would be taken for the rest of the blob."""
+    copy_in(layout, f"{registry.host}/app:1")
+    largest = max(Path(registry.paths.blobs).glob("*/*"), key=lambda file: file.stat().st_size)
+
+    async def failing(request: web.BaseRequest, response: web.StreamResponse, *_: object) -> None:
+        await response.write(b"the beginning")
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("core.registry_server.blob_answers._send", failing)
+    with pytest.raises(http.client.IncompleteRead) as raised:
+        registry.ask("GET", f"/v2/app/blobs/sha256:{largest.name}")
+    assert raised.value.partial == b"the beginning"
 
 
 def test_a_connection_that_asks_nothing_is_closed(
