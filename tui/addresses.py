@@ -58,6 +58,8 @@ def _go(app: OpensScreens, words: Sequence[str]) -> str:
         app.open_comparison(name, view)
     elif place == "job" and name.isdecimal():
         return "" if app.open_job(int(name)) else f"there is no job {name}"
+    elif place in SCREENS and view:
+        return f"{place} {name} has no screen {view!r} but {', '.join(SCREENS[place])}"
     elif name or not app.open_listing(place):
         app.open_answer(" ".join(map(quote, words)))
     return ""

@@ -51,11 +51,15 @@ class Keymap:
                 return key
         return None
 
-    def refuses(self, command: str) -> bool:
-        """Tell whether a key's command is refused, as this limpet only reads."""
+    def changes(self, command: str) -> bool:
+        """Tell whether a key's command changes something, or starts a program."""
         from core.commands import load_all
 
-        return self._read_only and changes(command, load_all())
+        return changes(command, load_all())
+
+    def refuses(self, command: str) -> bool:
+        """Tell whether a key's command is refused, as this limpet only reads."""
+        return self._read_only and self.changes(command)
 
     def hints(self, place: str, state: str) -> list[tuple[str, str]]:
         """Return key signs and words for the line of hints, most useful first."""

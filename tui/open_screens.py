@@ -132,7 +132,7 @@ class OpensScreens(FrameDiffApp):
         from core.commands import load_all
         from tui.screens.help import HelpScreen, key_sections, verb_section
 
-        keys = key_sections(self.dashboard.keymap)
+        keys = key_sections(self.dashboard.keymap, self.dashboard.place)
         self.push_screen(HelpScreen(keys, [verb_section(load_all(), self.dashboard.keymap.keys)]))
 
     def action_help_here(self) -> None:

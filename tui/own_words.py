@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tui.screens.pick import Picked
 
 LEAVING = ("q", "quit", "exit")
+COMPARE = "compare"
 
 
 def completions(engine: Engine, line: str) -> dict[str, str]:
@@ -42,6 +43,9 @@ def completions(engine: Engine, line: str) -> dict[str, str]:
         pool = {tag: "" for info in engine.images.list() for tag in info.tags}
     elif before[0] == "go" and len(before) == 3:
         pool = dict.fromkeys(SCREENS.get(before[1], ()), "")
+    elif before[0] == COMPARE and len(before) < 3:
+        pool = {tag: "" for info in engine.images.list() for tag in info.tags}
+        pool |= {info.name: info.state for info in engine.containers.list()}
     elif before == ["help"]:
         pool = {verb.word: verb.summary for verb in load_all().values()}
     elif before == ["theme"]:
@@ -73,7 +77,7 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         return app.open_listing(first)
     elif first == "go":
         _say(app, line, go(app, split(line)[1:]))
-    elif first in TABLES and (first != IMAGES or _shows(rest)):  # alone, a command lists them
+    elif _is_address(words):
         _say(app, line, go(app, split(line)))
     elif first in ("back", "forward"):
         app.action_travel(-1 if first == "back" else 1)
@@ -86,9 +90,12 @@ def carry_out(app: LimpetApp, line: str) -> bool:
     return True
 
 
-def _shows(words: Sequence[str]) -> bool:
-    """Tell whether words behind `images` are an image's screen, not options of the command."""
-    return len(words) == 2 and words[1] in SCREENS[IMAGES]
+def _is_address(words: Sequence[str]) -> bool:
+    """Tell whether a line is a screen's address: `images` and options are a command."""
+    place, *rest = words
+    if place == IMAGES:
+        return len(rest) == 2 and rest[1] in SCREENS[IMAGES]
+    return place in TABLES or (place == COMPARE and len(rest) == 2)
 
 
 def _say(app: LimpetApp, line: str, problem: str) -> None:

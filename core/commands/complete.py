@@ -153,7 +153,11 @@ def _containers(containers: Sequence[ContainerInfo]) -> dict[str, dict[str, str]
 
 
 def _images(images: Sequence[ImageInfo]) -> dict[str, dict[str, str]]:
-    named = {tag: f"{info.platform}, {info.layers} layers" for info in images for tag in info.tags}
+    named = {
+        tag: f"{info.platform}, {info.layers} layer{'s' * (info.layers != 1)}"
+        for info in images
+        for tag in info.tags
+    }
     return {"image": named, "remote-image": named}
 
 

@@ -196,6 +196,7 @@ APP_WORDS = {
     "go": "to a screen by its name: go containers web logs; go COMMAND shows its answer live",
     "containers": "containers on their table: containers web logs, layers, env … opens a screen",
     "registries": "registries on their table: registries HOST/NAME opens a screen",
+    "compare": "two images or containers on a screen: compare app:1 app:2",
     "back": "to the screen that was shown before",
     "forward": "to the screen after it",
     "jobs": "what goes on and how it ended, on a screen",

@@ -513,3 +513,35 @@ async def test_help_names_keys_and_commands(make_app: Callable[..., LimpetApp]) 
         assert "exec -it" not in screen_text(app)
         await pilot.press("escape", "escape")
         await until(pilot, lambda: app.screen is app.dashboard)
+
+
+async def test_marked_rows_are_acted_on_from_the_head_of_a_group(
+    make_app: Callable[..., LimpetApp], lines: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        table = app.dashboard.table
+        table.set_group("label tier")
+        await pilot.press("g", "x", "e")
+        assert table.on_head
+        assert not lines, "nothing is marked"
+        await pilot.press("space", "j", "g", "x", "e")
+        await until(pilot, lambda: lines == ["kill api db cache queue migrate 日本語"])
+        await pilot.press("m")
+        await until(pilot, lambda: "6 marked" in screen_text(app))
+
+
+async def test_a_filter_goes_to_what_it_finds_in_groups(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        table = app.dashboard.table
+        table.set_group("label tier")
+        await pilot.press("slash", *"api", "enter")
+        assert table.selected is not None
+        assert table.selected.name == "api"
+        await pilot.press("escape", "g")
+        assert table.on_head, "a person goes there"

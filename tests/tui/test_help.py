@@ -107,3 +107,18 @@ async def test_every_screen_tells_its_own_keys(make_app: Make) -> None:
         assert "Scroll Left" not in text
         await pilot.press("question_mark")
         assert not isinstance(app.screen, HelpScreen)
+
+
+async def test_the_keys_of_the_table_at_hand_come_first_and_a_command_can_follow(
+    make_app: Make,
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.go("images")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "keys on an image" in screen_text(app))
+        await pilot.press("colon", "v")
+        await until(pilot, lambda: app.screen is app.dashboard)
+        await until(pilot, lambda: app.dashboard.bar.line.value == "v")
+        await pilot.press("escape")
+        assert app.dashboard.place == "images"

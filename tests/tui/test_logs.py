@@ -210,6 +210,7 @@ async def test_leaving_ends_the_reader_and_errors_are_shown() -> None:
         second = LogsScreen("web-1", gone)
         await pilot.app.push_screen(second)
         await until(pilot, lambda: "there is no container" in edge(second, "head"))
+        assert not "".join(shown(second)).strip(), "nothing else is claimed"
 
 
 async def test_levels_are_kept_and_json_is_told_in_words() -> None:

@@ -176,7 +176,7 @@ async def test_ctrl_r_finds_a_line_of_the_past(make_app: Callable[..., LimpetApp
             bar.past.remember(line)
         await pilot.press("colon", *"dra", "ctrl+r", "ctrl+u", *"alp")
         await until(pilot, lambda: "run alpine sh" in screen_text(app))
-        assert "images" not in screen_text(app).split("›")[-1]
+        await until(pilot, lambda: "images" not in screen_text(app).split("›")[-1])
         await pilot.press("enter")
         assert bar.line.value == "run alpine sh"
         assert not bar.searching
@@ -287,8 +287,10 @@ async def test_the_bar_grows_into_several_lines(make_app: Callable[..., LimpetAp
         await until(pilot, lambda: bar.script is not None)
         assert bar.script is not None
         assert bar.script.text == "version \nnosuch\n#\ndoctor "
+        assert bar.offers
         await pilot.press("f5")
         await until(pilot, lambda: "no command" in session(app))
+        assert not app.dashboard.popup.display
         assert "limpet 0" in session(app)
         assert "doctor" not in session(app)
         await pilot.press("up")

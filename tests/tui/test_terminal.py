@@ -13,6 +13,7 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.dashboard.typed_on import TypedOn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,3 +164,27 @@ async def test_a_terminal_that_cannot_be_had_says_why(make_app: Make) -> None:
         await until(pilot, lambda: "no container 'nosuch'" in session(app))
         app.submit("pane version")
         await until(pilot, lambda: "limpet 0" in session(app))
+
+
+async def test_what_was_typed_for_a_terminal_that_has_ended_changes_nothing(
+    make_app: Make, lines: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.dashboard
+        board.take(facts())
+        await board.show_terminal(board.output.begin("exec 1"), Foreground("exec 1", echo))
+        pane = board.panes.terminals[0]
+        await until(pilot, lambda: "size" in pane.text)
+        await pilot.press("q")
+        await until(pilot, lambda: not board.panes.terminals)
+        await pilot.press(*"exsm", "j")
+        assert not lines
+        assert "the terminal has ended" not in screen_text(app), "the last key changes nothing"
+        assert board.table.selected.name == "web-2"  # type: ignore[union-attr]
+        await pilot.press("x")
+        assert not lines
+        assert "the terminal has ended" in screen_text(app)
+        board.typed_on = TypedOn()  # as after a pause
+        await pilot.press("x")
+        await until(pilot, lambda: lines == ["kill web-2"])

@@ -173,6 +173,7 @@ class CommandBar(Horizontal):
 
     def _shrink(self) -> None:
         if self.script is not None:
+            self.popup.close()
             self.script.remove()
             self.script, self.line.display = None, True
             self._fit()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from core.commands.grammar import Verb
     from core.commands.keys import Key
+    from tui.app import LimpetApp
     from tui.keymap import Keymap
     from tui.theme import Part
 
@@ -56,10 +57,10 @@ class Section(Record):
     rows: tuple[tuple[str, str, str], ...]
 
 
-def key_sections(keymap: Keymap) -> list[Section]:
-    """Return the keys in force, by where they work."""
+def key_sections(keymap: Keymap, here: str = CONTAINERS) -> list[Section]:
+    """Return the keys in force, by where they work; those of the place `here` come first."""
     found = []
-    for place in (*TITLES, *(place for place in PLACES if place not in TITLES)):
+    for place in dict.fromkeys((here, *TITLES, *PLACES)):
         rows = [
             (sign(key.key), key.help, "" if key.command.startswith(ACTION) else key.command)
             for key in keymap.keys
@@ -100,6 +101,8 @@ def sections_here(screen: Screen[Any]) -> list[Section]:
 class HelpScreen(KeepsFocus, ModalScreen[None], inherit_bindings=False):
     """Shows sections: keys at the left, commands at the right or below; `/` finds a word."""
 
+    app: LimpetApp
+
     DEFAULT_CSS = """
     HelpScreen { background: $background; }
     HelpScreen #head { height: 1; background: $panel; }
@@ -110,6 +113,7 @@ class HelpScreen(KeepsFocus, ModalScreen[None], inherit_bindings=False):
         Binding("escape", "back", "Back"),
         Binding("q,question_mark", "leave", "Leave"),
         Binding("slash", "find", "Find"),
+        Binding("colon", "command", "Command line"),
     ]
     AUTO_FOCUS = "LineList"
 
@@ -195,6 +199,10 @@ class HelpScreen(KeepsFocus, ModalScreen[None], inherit_bindings=False):
             self._find("")
         else:
             self.dismiss(None)
+
+    def action_command(self) -> None:
+        """Type a command after what was read."""
+        self.app.action_command()
 
     def action_leave(self) -> None:
         """Go back to where one was."""

@@ -107,6 +107,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
         self._error: Exception | None = None
         self._columns: tuple[Column, ...] = (Column("name", "NAME", 8, 60),)
         self.table = LineTable(rows or title, self._columns, id="table")
+        self.table.empty = (("", ""), ("reading …", "dim"))
         for key in keys:
             words = "" if key.key in self._refused else key.help
             self._bindings.bind(key.key, f"act({key.key!r})", words)
@@ -257,7 +258,7 @@ class ListingScreen(AskingScreen, inherit_bindings=False):
     @on(LineTable.Asked)
     def action_menu(self) -> None:
         """Choose from all that can be done with the rows."""
-        row = self.table.selected
+        row = self.table.at_hand
         if row is None or not self._kind:
             self.app.action_commands()
         else:

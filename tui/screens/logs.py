@@ -215,6 +215,8 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
     def _empty_words(self) -> str:
         if len(self.view.ring):
             return "no line passes; esc shows all again"
+        if self._reader and self._reader.error is not None:
+            return ""  # the head tells it
         if self._reader and self._reader.unstarted:
             return "it was never started, so it has printed nothing; s on its row starts it"
         ended = self._reader is not None and self._reader.ended

@@ -92,7 +92,7 @@ class Edges:
             return [(f" {that_fit(TERMINAL_WORDS, width - 1)}", "dim")]
         if board.output.has_focus:
             return hint_parts(SESSION_HINTS, width)
-        row = board.table.selected
+        row = board.table.at_hand
         found = board.keymap.hints(board.place if row else "", row.state if row else "")
         if board.nothing:
             found.insert(0, ("S", "start here"))

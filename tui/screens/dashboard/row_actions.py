@@ -46,7 +46,7 @@ class RowActions(KeepsFocus, Screen[None], inherit_bindings=False):
 
         Where there is none: from all commands.
         """
-        row = self.table.selected
+        row = self.table.at_hand
         if row is None:
             self.app.action_commands()
         else:

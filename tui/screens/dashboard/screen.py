@@ -21,6 +21,7 @@ from tui.screens.dashboard.tables import (
     image_rows,
     registry_rows,
 )
+from tui.screens.dashboard.typed_on import MENUS, WORDS, TypedOn
 from tui.theme import glyphs
 from tui.tty.near_compositor import NearCompositor
 from tui.widgets.output.view import Output
@@ -67,6 +68,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         """No image and no container: the person is new here."""
         self._searching = False
         """Whether what is typed in the bar is searched in the session."""
+        self.typed_on = TypedOn()
         self.tables = {
             place: LineTable(f"{number} {place.capitalize()}", COLUMNS[place], id=place)
             for number, place in enumerate(TABLES, 1)
@@ -161,6 +163,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         self.panes.deck.close(pane)
         if had_keys and not self.panes.terminals:
             self._focus_table()
+            self.typed_on.begin()
         self._arrange()
 
     def on_terminal_pane_left(self) -> None:
@@ -342,9 +345,12 @@ class DashboardScreen(RowActions, inherit_bindings=False):
     async def action_press(self, place: str, name: str) -> None:
         """Do what a key means for the row under the cursor."""
         table = self.tables.get(place, self.table)
-        row = table.selected
-        key = self.keymap.find(place, name, row.state if row else "")
+        row, about = table.selected, table.at_hand
+        key = self.keymap.find(place, name, about.state if about else "")
         if key is None:
+            return
+        if self.typed_on.goes_on() and (key.command in MENUS or self.keymap.changes(key.command)):
+            self.say(WORDS)
             return
         if name == "enter" and table.on_head:
             table.fold()
@@ -362,10 +368,9 @@ class DashboardScreen(RowActions, inherit_bindings=False):
             place = "screen" if hasattr(self, f"action_{action}") else "app"
             await self.run_action(f"{place}.{action}{start or '('}{rest or ')'}")
             return
-        if "{name" in command:
-            if not name:
-                return
-            command = fill(command, name, names)
+        if ("{name}" in command and not name) or ("{names}" in command and not names):
+            return
+        command = fill(command, name, names)
         before, gap, after = command.partition(FILL)
         if gap or edit:
             self.bar.open(before, after if gap else " ")

@@ -85,7 +85,7 @@ class Blocks:
             head: Parts = [(f"{self._prompt} ", "accent"), (visible(block.line), "bold")]
             if block.note:
                 head.append((f"   {block.note}", block.tone))
-            if block.folded:
+            if block.folded and block.body:
                 count = len(block.body)
                 return [[*head, (f"   {count} line{'s' * (count != 1)} folded", "dim")]]
             lines.append(head)

@@ -117,6 +117,12 @@ class LineTable(Wheel, ScrollView, can_focus=True):
         return row if row and row.heads < 0 else None
 
     @property
+    def at_hand(self) -> Row | None:
+        """The row that keys are about: that under the cursor; on a head, the first marked one."""
+        marked = (row for row in self._rows.values() if row.key in self.marked)
+        return self.selected or next(marked, None)
+
+    @property
     def on_head(self) -> bool:
         """Whether the cursor is on the head of a group."""
         return bool(self._view) and self._view[self.place].heads >= 0
@@ -241,10 +247,16 @@ class LineTable(Wheel, ScrollView, can_focus=True):
             self.post_message(self.Moved(self))
 
     def _place_of(self, key: str) -> int:
-        """Return where a row is; of one that is not shown, where the cursor stays."""
+        """Return where a row is; of one that is not shown, where the cursor stays.
+
+        It does not stay on the head of a group: what a filter has found is below it.
+        """
         view, here = self._view, min(self.place, max(0, len(self._view) - 1))
         if view and view[here].key == key:
             return here
+        near = view[here : here + 2]
+        if len(near) == 2 and near[0].heads >= 0 > near[1].heads:
+            here += 1
         return next((place for place, row in enumerate(view) if row.key == key), here)
 
     # Painting
