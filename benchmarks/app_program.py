@@ -1,34 +1,19 @@
 """The app on facts that are made up, for the figures that need thousands of containers.
 
-python -m benchmarks.app_program ROWS CHANGING LINES_A_SECOND
+python -m benchmarks.app_program ROWS CHANGING
 
-ROWS containers run, in CHANGING per cent of whose rows figures change each second.  With
-LINES_A_SECOND above 0 the app opens on a log that grows that fast.
+ROWS containers run, in CHANGING per cent of whose rows figures change each second.
 """
 
 from __future__ import annotations
 
 import random
 import sys
-import time
 
-from core.containers.lifecycle import Containers
-from core.engine import Engine, open_engine
+from core.engine import open_engine
 from core.model import ContainerInfo, ImageInfo, Port, RegistryInfo
-from core.part import part
 from tui import app as tui_app
 from tui.bridge import Bridge, Changed, Sample, Snapshot
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
-LINE = (
-    "2026-01-01T00:00:00.000000000Z {:09d} level=info request served in 12 ms "
-    "GET /things/{} status=200 bytes=5120\n"
-)
-BATCH_S = 0.005
 
 
 def container(number: int) -> ContainerInfo:
@@ -83,54 +68,11 @@ class MovingBridge(Bridge):
             self._stop.wait(1)
 
 
-def lines(a_second: int, stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
-    """Yield lines at that rate until stopped; they are made before, which costs no time then."""
-    made = [(1, LINE.format(number, number % 97).encode()) for number in range(5000)]
-    start, sent = time.monotonic(), 0
-    while not stopped():
-        due = int((time.monotonic() - start) * a_second)
-        while sent < due:
-            first = sent % len(made)
-            batch = made[first : first + due - sent]
-            yield from batch
-            sent += len(batch)
-        time.sleep(BATCH_S)
-
-
-class LoggingContainers(Containers):
-    """Containers whose logs grow fast."""
-
-    rate = 0
-
-    def logs(self, reference: str, **options: Any) -> Iterator[tuple[int, bytes]]:
-        return lines(self.rate, options["stopped"])
-
-
-class LogEngine(Engine):
-    """An engine with such containers."""
-
-    @part
-    def containers(self) -> LoggingContainers:
-        return LoggingContainers(self._host)
-
-
-class MovingApp(tui_app.LimpetApp):
-    """The app, which may open on a log."""
-
-    def _begin(self) -> None:
-        super()._begin()
-        if LoggingContainers.rate:
-            self.open_logs(["service-00001"])
-
-
 def main() -> int:
     """Run the app until it is left."""
     MovingBridge.rows = int(sys.argv[1])
     MovingBridge.changing = float(sys.argv[2]) / 100
-    LoggingContainers.rate = int(sys.argv[3])
-    found = open_engine()
-    engine = LogEngine(found.paths, found.config)
-    return tui_app.show(MovingApp(engine, bridge=MovingBridge)) or 0
+    return tui_app.show(tui_app.LimpetApp(open_engine(), bridge=MovingBridge)) or 0
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ import pty
 import re
 import select
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from fcntl import ioctl
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 160, 50
 TICKS = os.sysconf("SC_CLK_TCK")
+LAST_LINE = "last-line-of-all"
 QUIET_S = 0.35
 """Without a byte for so long, what a key caused is over."""
 
@@ -110,9 +113,9 @@ def line(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[Line]:
         program.close()
 
 
-def made_up(rows: int, changing: int = 0, rate: int = 0) -> list[str]:
+def made_up(rows: int, changing: int = 0) -> list[str]:
     """Return the command line of the app on facts that are made up."""
-    return [sys.executable, "-m", "benchmarks.app_program", str(rows), str(changing), str(rate)]
+    return [sys.executable, "-m", "benchmarks.app_program", str(rows), str(changing)]
 
 
 def app(host: BenchHost, rounds: int) -> Figures:
@@ -122,9 +125,9 @@ def app(host: BenchHost, rounds: int) -> Figures:
         figures += measure(host)
     return Figures(
         "the app on a line of 160x50",
-        "Time to paint: from the key to the first byte of the answer. The loads are made up: "
-        "5,000 running containers of which 20 % change each second, and a log of 200,000 lines "
-        "a second, both inside the app's process.",
+        "Time to paint: from the key to the first byte of the answer. 5,000 running containers "
+        "of which 20 % change each second are made up, inside the app's process; the log is that "
+        "of a container, which gets 200,000 lines a second from a pipe and writes them.",
         tuple(figures),
     )
 
@@ -220,8 +223,11 @@ def moving_rows(host: BenchHost) -> list[Figure]:
 
 
 def fast_log(host: BenchHost) -> list[Figure]:
-    """A log that grows by 200,000 lines a second, followed."""
-    with line(made_up(50, 0, 200_000), host.env) as program:
+    """The log of a container that writes 200,000 lines a second, followed."""
+    with fed_container(host) as feed, line(host.limpet(), host.env) as program:
+        program.until(rb"bench-log", rb"help")
+        program.key(b":")
+        program.press(b"go containers bench-log logs\r")
         program.until(rb"request served")
         program.drain(3)
         before, began = program.seconds_used(), time.monotonic()
@@ -238,12 +244,38 @@ def fast_log(host: BenchHost) -> list[Figure]:
             times.append(time.perf_counter() - pressed)
             program.drain(0.1)
         memory = program.memory_mib()
+        began = time.monotonic()
+        rate = int(feed.communicate()[0])
+        program.until(LAST_LINE.encode())
+        behind = time.monotonic() - began
     return [
         Figure("log of 200,000 lines/s: processor", busy, "%", 20),
         Figure("the same: key to paint, p95", p95(times) * 1e3, "ms", 50),
         Figure("the same: sent", sent / seconds, "B/s", 0),
         Figure("the same: resident memory", memory, "MiB", 0),
+        Figure("the same: lines that the container wrote", rate, "1/s", 0),
+        Figure("the same: its last line to paint", behind * 1e3, "ms", 0),
     ]
+
+
+@contextmanager
+def fed_container(host: BenchHost) -> Iterator[subprocess.Popen[str]]:
+    """Run a container that prints what it is fed, until the end of the feeder's input."""
+    with tempfile.TemporaryDirectory(dir=host.work) as shared:
+        pipe = f"{shared}/pipe"
+        os.mkfifo(pipe)
+        words = ("--network", "none", "-v", f"{shared}:/feed", host.limpet_image)
+        run(host.limpet("run", "-d", "--name", "bench-log", *words, "cat", "/feed/pipe"), host.env)
+        argv = [sys.executable, "-m", "benchmarks.log_feed", pipe, "200000", LAST_LINE]
+        feed = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=host.env, text=True
+        )
+        try:
+            yield feed
+        finally:
+            feed.kill()
+            feed.communicate()
+            run(host.limpet("rm", "-f", "bench-log"), host.env)
 
 
 def median(values: Sequence[float]) -> float:

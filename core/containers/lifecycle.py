@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from core.containers import creation
+    from core.containers.log.blocks import Block, Line
     from core.trash_bin import Bin
 
 
@@ -224,6 +225,23 @@ class Containers(Looking):
             row, self._paths.container(row.id), running if follow else None,
             tail=tail, since=since, until=until, timestamps=timestamps, grep=grep,
         )  # fmt: skip
+
+    def log_blocks(
+        self, reference: str, *, tail: int, stopped: Callable[[], bool]
+    ) -> Iterator[Block | list[Line]]:
+        """Follow what the container writes, with times, after the last `tail` lines.
+
+        As `logs` with `follow`, but many lines at a time, which are taken apart only where
+        somebody looks.
+        """
+        from core.containers.log.source import follow_blocks
+
+        row = stored.find(self._database, reference)
+
+        def running() -> bool:
+            return not stopped() and self._state(row.id).state in state.ALIVE
+
+        return follow_blocks(row, self._paths.container(row.id), running, tail=tail)
 
     # -- ending ----------------------------------------------------------------------
 

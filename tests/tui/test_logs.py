@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from core.containers.log.blocks import FileBlock
+from core.containers.log.writer import entry
 from core.errors import NotFound
 from tests.tui.screen_host import ScreenHost, until
 from tui.screens.logs import LogsScreen
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from textual.pilot import Pilot
+
+    from tui.widgets.log.ring import Lot
 
 SIZES = [(60, 18), (80, 24), (160, 50)]
 
@@ -30,11 +34,11 @@ class Feed:
     """A log that grows when the test says so."""
 
     def __init__(self, *pieces: tuple[int, bytes]) -> None:
-        self.queue: queue.Queue[list[tuple[int, bytes]] | None] = queue.Queue()
+        self.queue: queue.Queue[Lot | None] = queue.Queue()
         self.queue.put(list(pieces))
         self.ended = threading.Event()
 
-    def __call__(self, stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+    def __call__(self, stopped: Callable[[], bool]) -> Iterator[Lot]:
         while not stopped():
             try:
                 batch = self.queue.get(timeout=0.02)
@@ -42,7 +46,7 @@ class Feed:
                 continue
             if batch is None:
                 break
-            yield from batch
+            yield batch
         self.ended.set()
 
 
@@ -195,6 +199,31 @@ async def test_saved_as_it_came_and_nothing_overwritten(
         await until(pilot, lambda: "File exists" in edge(screen, "foot"))
 
 
+async def test_blocks_of_lines_are_searched_kept_and_saved_as_lines_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stamp = b"2026-11-24T19:47:00.123456789Z"
+    texts = [b"line %d %s\n" % (n, b"needle" if n % 100 == 5 else b"hay") for n in range(1000)]
+    feed = Feed()
+    for start in range(0, 1000, 200):
+        data = b"".join(entry(1, text, stamp) for text in texts[start : start + 200])
+        feed.queue.put(FileBlock(data, 200))
+    screen = LogsScreen("web-1", feed)
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 1000)
+        await until(pilot, lambda: shown(screen)[-1] == "  line 999 hay")
+        await pilot.press("/", *"needle", "enter")
+        assert ">line 905 needle" in [line.strip() for line in shown(screen)]
+        await pilot.press("escape", "&", *"needle", "enter")
+        await until(pilot, lambda: screen.view.count == 10)
+        await pilot.press("S", "ctrl+u", *"kept", "enter")
+        await until(pilot, lambda: "saved 10 lines" in edge(screen, "foot"))
+        assert (tmp_path / "kept").read_bytes() == b"".join(
+            stamp + b" " + text for text in texts if b"needle" in text
+        )
+
+
 async def test_leaving_ends_the_reader_and_errors_are_shown() -> None:
     feed = Feed(piece(1))
     screen = LogsScreen("web-1", feed)
@@ -204,7 +233,7 @@ async def test_leaving_ends_the_reader_and_errors_are_shown() -> None:
         await until(pilot, feed.ended.is_set)
         assert not screen.is_current
 
-        def gone(_: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+        def gone(_: Callable[[], bool]) -> Iterator[list[tuple[int, bytes]]]:
             raise NotFound("there is no container web-1")
 
         second = LogsScreen("web-1", gone)
@@ -271,6 +300,6 @@ async def test_the_past_is_not_taken_for_a_rate(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr("tui.widgets.log.view.RATE_S", 0)
         screen.view.tick()
         assert screen.view.rate == 0
-        screen.view.feed([piece(501)])
+        screen.view.feed([[piece(501)]])
         screen.view.tick()
         assert screen.view.rate > 0

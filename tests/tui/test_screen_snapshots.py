@@ -380,10 +380,10 @@ async def config(app: LimpetApp, pilot: Pilot[int]) -> None:
 
 
 async def events(app: LimpetApp, pilot: Pilot[int]) -> None:
-    def source(_: object) -> Iterator[tuple[int, bytes]]:
+    def source(_: object) -> Iterator[list[tuple[int, bytes]]]:
         for count, action in enumerate(("create", "start", "die")):
             event = Event(NOW + count, "container", action, "ab" * 32, (("name", "web-1"),))
-            yield 1, (event_line(event) + "\n").encode()
+            yield [(1, (event_line(event) + "\n").encode())]
 
     screen = LogsScreen("events", source)
     screen.view.rows.stamps = True

@@ -92,11 +92,13 @@ async def detail(app: LimpetApp, pilot: Pilot[int]) -> None:
 async def logs(app: LimpetApp, pilot: Pilot[int]) -> None:
     """Levels in colours, JSON in words, a search."""
 
-    def source(_: object) -> Iterator[tuple[int, bytes]]:
+    def source(_: object) -> Iterator[list[tuple[int, bytes]]]:
         stamp = b"2026-01-01T10:00:00.000000000Z "
-        yield 1, stamp + b"INFO  listening on :80\n"
-        yield 2, stamp + b"ERROR cannot reach db: connection refused\n"
-        yield 1, stamp + b'{"level":"warn","msg":"slow","ms":812}\n'
+        yield [
+            (1, stamp + b"INFO  listening on :80\n"),
+            (2, stamp + b"ERROR cannot reach db: connection refused\n"),
+            (1, stamp + b'{"level":"warn","msg":"slow","ms":812}\n'),
+        ]
 
     app.push_screen(LogsScreen("web-1", source))
     await until(pilot, lambda: "slow" in screen_text(app) and "ended" in screen_text(app))

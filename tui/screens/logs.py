@@ -19,6 +19,7 @@ from tui.widgets.ask_line import AskingScreen, AskLine
 from tui.widgets.foot import Foot
 from tui.widgets.log.levels import ERROR, WORDS
 from tui.widgets.log.merged import colourless
+from tui.widgets.log.ring import size_of
 from tui.widgets.log.view import LogView
 from tui.widgets.status import StatusLine
 
@@ -29,16 +30,17 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.timer import Timer
 
+    from core.containers.log.blocks import Line
     from tui.app import LimpetApp
     from tui.theme import Part
-    from tui.widgets.log.ring import Line
+    from tui.widgets.log.ring import Lot
 
-    Source = Callable[[Callable[[], bool]], Iterator[Line]]
+    Source = Callable[[Callable[[], bool]], Iterator[Lot]]
 
 FRAMES = 15
 """Most paintings a second."""
-MOST_WAITING = 20_000
-"""Lines read ahead of the screen; then the reader waits, and loses nothing."""
+MOST_WAITING = 8 << 20
+"""Bytes read ahead of the screen; then the reader waits, and loses nothing."""
 CALM_FRAMES = 2 * FRAMES
 HINTS = (
     ("f", "follow"), ("/", "search"), ("n N", "next, before"), ("&", "keep"), ("v", "level"),
@@ -49,7 +51,7 @@ SELECTING = (("j k", "more, less"), ("y", "copy"), ("esc", "end selecting"))
 
 
 class Reader:
-    """Reads pieces of a log in a thread until told to stop."""
+    """Reads lots of lines of a log in a thread until told to stop."""
 
     def __init__(
         self, source: Source, arrived: Callable[[], object], unstarted: Callable[[], bool]
@@ -60,7 +62,8 @@ class Reader:
         self._source = source
         self._is_unstarted = unstarted
         self._arrived = arrived
-        self._waiting: deque[Line] = deque()
+        self._waiting: deque[Lot] = deque()
+        self._read_bytes = self._taken_bytes = 0
         self._room = threading.Event()
         self._stop = threading.Event()
         self._told = False
@@ -69,13 +72,14 @@ class Reader:
 
     def _read(self) -> None:
         try:
-            for piece in self._source(self._stop.is_set):
+            for lot in self._source(self._stop.is_set):
                 if self._stop.is_set():
                     return
-                self._waiting.append(piece)
+                self._room.clear()
+                self._read_bytes += size_of(lot)
+                self._waiting.append(lot)
                 self._tell()
-                if len(self._waiting) >= MOST_WAITING:
-                    self._room.clear()
+                if self._read_bytes - self._taken_bytes >= MOST_WAITING:
                     self._room.wait(1)
             self.unstarted = self._is_unstarted()
         except Exception as error:  # noqa: BLE001 - shown on the screen
@@ -90,10 +94,11 @@ class Reader:
             self._told = True
             self._arrived()
 
-    def take(self) -> list[Line]:
+    def take(self) -> list[Lot]:
         """Return what has been read since."""
         waiting = self._waiting
         taken = [waiting.popleft() for _ in range(len(waiting))]
+        self._taken_bytes += sum(map(size_of, taken))
         self._room.set()
         return taken
 
@@ -112,9 +117,9 @@ class Reader:
 class LogsScreen(AskingScreen, inherit_bindings=False):
     """The log of the container `title`.
 
-    `source(stopped)` is called in a thread and yields (1 for stdout or 2 for stderr, text)
-    pieces, each line beginning with its RFC 3339 time, and ends soon after `stopped()` is
-    true: `engine.containers.logs(…, follow=True, timestamps=True, stopped=stopped)`.  In merged
+    `source(stopped)` is called in a thread and yields blocks of lines, or lists of (1 for
+    stdout or 2 for stderr, text) pieces, each line beginning with its RFC 3339 time, and ends
+    soon after `stopped()` is true: `engine.containers.log_blocks(…, stopped=stopped)`.  In merged
     logs each line has a name of `named` cells in front.  `max_bytes` is kept in memory.
     `unstarted()` is asked in the thread once the log has ended: has it none because its
     container was never started?
@@ -311,13 +316,15 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
             lines = self.view.everything()
             self.run_worker(lambda: self._save(event.text or "", lines), thread=True)
 
-    def _save(self, path: str, lines: list[Line]) -> None:
+    def _save(self, path: str, lines: Iterator[Line]) -> None:
         """Write the lines as they came; a file that is there already is left alone."""
-        named = bool(self.view.rows.named)
+        named, count = bool(self.view.rows.named), 0
         try:
             with open(os.path.expanduser(path), "xb") as file:
-                file.writelines(colourless(line) if named else line for _, line in lines)
-            said = f"saved {len(lines):,} line{'s' * (len(lines) != 1)} to {path}"
+                for _, line in lines:
+                    count += 1
+                    file.write(colourless(line) if named else line)
+            said = f"saved {count:,} line{'s' * (count != 1)} to {path}"
         except OSError as error:
             said = f"{error.strerror}: {path}"
         self.app.call_from_thread(self._foot.say, said)

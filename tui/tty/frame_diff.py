@@ -97,7 +97,7 @@ class Frame:
 
     def _update_row(self, x: int, y: int, cells: list[Cell], pen: Pen) -> None:
         row = self._rows[y]
-        in_place = any(len(cell[0]) > 1 for cell in (*cells, *row))
+        in_place = _has_joined(cells) or _has_joined(row)
         if in_place:
             # Terminals disagree about the width of joined characters: place each anew.
             changed = list(range(len(cells)))
@@ -128,6 +128,12 @@ def _cells(strips: list[Strip], colours: ColorSystem) -> list[Cell]:
                     cells.append((text[start:end], sgr, link))
                     cells += [("", sgr, link)] * (width - 1)
     return cells
+
+
+def _has_joined(cells: list[Cell]) -> bool:
+    """Tell whether a letter is of several characters."""
+    letters = [cell[0] for cell in cells]
+    return not "".join(letters).isascii() and max(map(len, letters)) > 1
 
 
 def _codes(style: Style | None, colours: ColorSystem) -> tuple[str, str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from tui.screens.detail.screen import Keys
     from tui.screens.detail.tab import Line, Tab
+    from tui.widgets.log.ring import Lot
 
 LOG_TAIL = 50_000
 """Lines of the past that a log is opened with."""
@@ -83,10 +84,8 @@ def logs(engine: Engine, containers: Sequence[str]) -> Screen[None]:
     from tui.screens.logs import LogsScreen
     from tui.widgets.log.merged import MergedLog
 
-    def source(name: str) -> Callable[[Callable[[], bool]], Iterator[tuple[int, bytes]]]:
-        return lambda stopped: engine.containers.logs(
-            name, follow=True, tail=LOG_TAIL, timestamps=True, stopped=stopped
-        )
+    def source(name: str) -> Callable[[Callable[[], bool]], Iterator[Lot]]:
+        return lambda stopped: engine.containers.log_blocks(name, tail=LOG_TAIL, stopped=stopped)
 
     max_bytes = engine.config["tui", "log_max_bytes"]
     if len(containers) == 1:

@@ -22,9 +22,9 @@ def events(engine: Engine) -> Screen[None]:
     from core.events import follow
     from tui.screens.logs import LogsScreen
 
-    def source(stopped: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+    def source(stopped: Callable[[], bool]) -> Iterator[list[tuple[int, bytes]]]:
         for event in follow(engine, time.time() - EVENTS_S, 0, stopped):
-            yield 1, (event_line(event) + "\n").encode("utf-8", "surrogateescape")
+            yield [(1, (event_line(event) + "\n").encode("utf-8", "surrogateescape"))]
 
     screen = LogsScreen("events", source)
     screen.view.rows.stamps = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from _json import scanstring
 
 from core.containers.log.writer import log_names, timestamp
@@ -15,8 +16,10 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Self
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Self, TypeVar
+
+    T = TypeVar("T")
 
 BLOCK = 64 << 10
 MAX_ROTATED = 1000
@@ -26,6 +29,8 @@ RUN_LINES = 5
 LINE_CHARACTERS = 400
 POLL_S = 1.0
 """A follower's look at whether the container still runs, should an event be missed."""
+LOOK_S = 0.025
+"""A follower looks no oftener: what is written without a pause is read many lines at a time."""
 
 
 class Entry(Record):
@@ -99,18 +104,20 @@ class Follower:
 
         Without `newer` it ends with the file that was the newest when it was opened.
         """
-        while self._files:
-            for line in self._files[0].lines():
+        for block in self.blocks(newer=newer):
+            for line in block.splitlines(keepends=True):
                 found = parse_entry(line)
                 if found is not None and self._wanted(found.time):
                     yield found
+
+    def blocks(self, *, newer: bool = True) -> Iterator[bytes]:
+        """Return what `read` does as it stands in the files: whole lines, of whatever time."""
+        while self._files:
+            yield from self._files[0].blocks()
             if len(self._files) == 1 and not (newer and self._newer()):
                 return
             # A writer that had the old file open may have added a last line meanwhile.
-            for line in self._files[0].lines():
-                found = parse_entry(line)
-                if found is not None and self._wanted(found.time):
-                    yield found
+            yield from self._files[0].blocks()
             self._files.pop(0).close()
 
     def _wanted(self, time: bytes) -> bool:
@@ -196,14 +203,14 @@ class _File:
     def close(self) -> None:
         os.close(self._fd)
 
-    def lines(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[bytes]:
         """Return the complete lines from here on; a begun one waits for the next call."""
         while block := os.read(self._fd, BLOCK):
-            lines = (self._rest + block).splitlines(keepends=True)
-            self._rest = b""
-            if not lines[-1].endswith(b"\n"):
-                self._rest = lines.pop()
-            yield from lines
+            data = self._rest + block
+            end = data.rfind(b"\n") + 1
+            self._rest = data[end:]
+            if end:
+                yield data[:end]
 
     def seek_time(self, since: bytes) -> None:
         """Go to the first line that is not older, by halves; times rise through the file."""
@@ -248,12 +255,12 @@ def follow(
     directory: str,
     follower: Follower,
     running: Callable[[], bool],
-    wanted: Callable[[Iterator[Entry]], Iterator[Entry]] = lambda entries: entries,
-) -> Iterator[Entry]:
-    """Yield entries as they come, until `running()` is false and all has been read.
+    look: Callable[[], Iterator[T]],
+) -> Iterator[T]:
+    """Yield what each `look` of the follower finds, until `running()` is false and all is read.
 
-    `wanted` chooses from each lot; the first is what is there already.  `directory` holds
-    the log and state.json: a change in it is what wakes us.
+    The first finds what is there already.  `directory` holds the log and state.json: a change
+    in it is what wakes us.
     """
     from core.linux import inotify
 
@@ -267,11 +274,13 @@ def follow(
                 kinds = inotify.IN_MODIFY | inotify.IN_MOVED_TO | inotify.IN_CREATE
                 inotify.inotify_add_watch(events, directory, kinds)
             while True:
+                next_look = time.monotonic() + LOOK_S
                 alive = running()  # asked first: what is read after it is all there is
-                yield from wanted(follower.read())
+                yield from look()
                 if not alive:
                     return
                 _wait(events)
+                time.sleep(max(0.0, next_look - time.monotonic()))
         finally:
             if events >= 0:
                 os.close(events)
@@ -279,8 +288,6 @@ def follow(
 
 def _wait(events: int) -> None:
     if events < 0:
-        import time
-
         time.sleep(POLL_S / 5)
     elif select.select([events], [], [], POLL_S)[0]:
         os.read(events, BLOCK)
@@ -320,9 +327,14 @@ class Matching:
         return found
 
 
-def show(entries: Iterator[Entry], *, timestamps: bool) -> Iterator[tuple[int, bytes]]:
-    """Return (stream, bytes) as they are printed: the time stands where a line begins."""
-    inside = {1: False, 2: False}
+def show(
+    entries: Iterable[Entry], *, timestamps: bool, inside: dict[int, bool] | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """Return (stream, bytes) as they are printed: the time stands where a line begins.
+
+    `inside` tells of each stream whether it is within a line, and is kept up to date.
+    """
+    inside = {1: False, 2: False} if inside is None else inside
     for found in entries:
         text = found.text
         if timestamps and not inside[found.stream]:

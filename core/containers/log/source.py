@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from core.containers.log.blocks import Block, Line
     from core.containers.stored import Row
 
 
@@ -32,14 +33,7 @@ def read(
     wanted = reader.Matching(grep, tail) if grep else iter
     tail = None if grep else tail
     path = f"{directory}/log"
-    driver = row.options.log_driver
-    if driver == drivers.NONE:
-        raise Conflict(
-            f"container {row.name} keeps no log: it has --log-driver none",
-            hint=f"limpet attach {row.name} shows what it writes from now on",
-            subject=row.name,
-        )
-    if driver == drivers.JOURNALD:
+    if _driver(row) == drivers.JOURNALD:
         from core.containers.log.journal_reader import follow_journal, read_journal
 
         if running is not None:
@@ -51,5 +45,32 @@ def read(
         found = reader.read_log(path, tail=tail, since=since, until=until)
         return reader.show(wanted(found), timestamps=timestamps)
     follower = reader.Follower(path, tail=tail, since=since, until=until)
-    entries = reader.follow(directory, follower, running, wanted)
+    entries = reader.follow(directory, follower, running, lambda: wanted(follower.read()))
     return reader.show(entries, timestamps=timestamps)
+
+
+def follow_blocks(
+    row: Row, directory: str, running: Callable[[], bool], *, tail: int
+) -> Iterator[Block | list[Line]]:
+    """Return what `read` returns of a log that is followed, with times, many lines at a time."""
+    if _driver(row) == drivers.JOURNALD:
+        from core.containers.log.journal_reader import follow_journal
+
+        entries = follow_journal(row.id, running, tail=tail)
+        return ([piece] for piece in reader.show(entries, timestamps=True))
+    from core.containers.log.blocks import in_blocks
+
+    follower = reader.Follower(f"{directory}/log", tail=tail)
+    return in_blocks(reader.follow(directory, follower, running, follower.blocks))
+
+
+def _driver(row: Row) -> str:
+    """Return a container's driver.  Raises Conflict when it keeps no log."""
+    driver = row.options.log_driver
+    if driver == drivers.NONE:
+        raise Conflict(
+            f"container {row.name} keeps no log: it has --log-driver none",
+            hint=f"limpet attach {row.name} shows what it writes from now on",
+            subject=row.name,
+        )
+    return driver

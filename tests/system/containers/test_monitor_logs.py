@@ -79,6 +79,23 @@ def test_followers_survive_rotation(containers: Containers) -> None:
     assert seen == [f"line {n}\n".encode() for n in range(1, 301)]
 
 
+def in_blocks(containers: Containers, container: str, tail: int) -> list[tuple[int, bytes]]:
+    lots = containers.log_blocks(container, tail=tail, stopped=lambda: False)
+    return [(stream, bytes(text)) for lot in lots for stream, text in lot]
+
+
+def test_blocks_of_a_log_that_grows_are_its_lines(containers: Containers) -> None:
+    script = (
+        "seq 5000; echo oops >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; seq 5000; printf z"
+    )
+    container = containers.create(shell(script, log_opts=(("max-file", "100"),)))
+    containers.start(container)
+    seen = in_blocks(containers, container, 20_000)
+    assert seen == list(containers.logs(container, timestamps=True))
+    assert sum(text.endswith(b"\n") for _, text in seen) == 10_002
+    assert in_blocks(containers, container, 3) == seen[-3:]
+
+
 def test_no_log_is_kept_but_the_output_arrives(containers: Containers, engine: Engine) -> None:
     session = containers.run(shell("echo hello; seq 100000 | tail -n 1", log_driver="none"))
     assert run(session) == (0, b"hello\n100000\n", b"")
@@ -86,6 +103,8 @@ def test_no_log_is_kept_but_the_output_arrives(containers: Containers, engine: E
     assert not os.path.exists(f"{engine.paths.container(container)}/log")
     with pytest.raises(Conflict, match="log-driver none"):
         containers.logs(container)
+    with pytest.raises(Conflict, match="log-driver none"):
+        containers.log_blocks(container, tail=10, stopped=lambda: False)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +152,8 @@ def test_the_journal_is_followed(containers: Containers, journald: None) -> None
     container = containers.create(shell(script, log_driver="journald"))
     containers.start(container)
     assert output(containers, container, follow=True) == [b"1\n", b"2\n", b"3\n"]
+    followed = in_blocks(containers, container, 10)
+    assert followed == list(containers.logs(container, timestamps=True))
 
 
 def test_until_and_since_cut_both_ends(containers: Containers) -> None:

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from core.containers.log.blocks import Block, FileBlock
+from core.containers.log.writer import entry
 from tui.theme import plain
 from tui.widgets.log.levels import (
     DEBUG,
@@ -63,15 +65,15 @@ def _line(seconds: int, text: str) -> tuple[int, bytes]:
 
 
 def test_merged_logs_are_in_the_order_of_their_times() -> None:
-    def source(*seconds: int) -> Callable[[Callable[[], bool]], Iterator[tuple[int, bytes]]]:
-        def read(_: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
+    def source(*seconds: int) -> Callable[[Callable[[], bool]], Iterator[list[tuple[int, bytes]]]]:
+        def read(_: Callable[[], bool]) -> Iterator[list[tuple[int, bytes]]]:
             for second in seconds:
-                yield _line(second, f"at {second}\n")
+                yield [_line(second, f"at {second}\n")]
 
         return read
 
     merged = MergedLog([("web", source(1, 4, 5)), ("worker", source(2, 3))])
-    lines = [text.decode() for _, text in merged(lambda: False)]
+    lines = [bytes(text).decode() for lot in merged(lambda: False) for _, text in lot]
     assert [line.rpartition(" ")[2].strip() for line in lines] == ["1", "2", "3", "4", "5"]
     assert "Z \x1b[36mweb   \x1b[0m at 1\n" in lines[0]
     assert b"Z web    at 1\n" in colourless(lines[0].encode())
@@ -79,26 +81,43 @@ def test_merged_logs_are_in_the_order_of_their_times() -> None:
     assert merged.named == len("worker ")
 
 
+def test_blocks_of_merged_logs_are_sorted_when_somebody_looks() -> None:
+    def source(name: str, *seconds: int) -> Callable[[Callable[[], bool]], Iterator[Block]]:
+        stamps = [f"2026-11-24T19:47:{second:02}.123456789Z".encode() for second in seconds]
+        data = b"".join(entry(1, name.encode() + b"\n", stamp) for stamp in stamps)
+        return lambda _: iter([FileBlock(data, len(seconds))])
+
+    merged = MergedLog([("web", source("w", *range(0, 60, 2))), ("db", source("d", 1, 3, 59))])
+    (lot,) = merged(lambda: False)
+    assert isinstance(lot, Block)
+    assert len(lot) == 33
+    lines = [colourless(text).decode() for _, text in lot]
+    assert lines == sorted(lines)
+    assert lines[1] == "2026-11-24T19:47:01.123456789Z db  d\n"
+
+
 def test_merged_logs_go_on_join_pieces_and_outlive_a_failure() -> None:
     go, stop = threading.Event(), threading.Event()
 
-    def slow(_: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
-        yield _line(1, "be")
-        yield 1, b"gun\n"
+    def slow(_: Callable[[], bool]) -> Iterator[list[tuple[int, bytes]]]:
+        yield [_line(1, "be")]
+        yield [(1, b"gun\n")]
         go.wait(5)
-        yield _line(2, "later\n")
+        yield [_line(2, "later\n")]
         stop.wait(60)
 
-    def broken(_: Callable[[], bool]) -> Iterator[tuple[int, bytes]]:
-        yield _line(0, "first\n")
+    def broken(_: Callable[[], bool]) -> Iterator[list[tuple[int, bytes]]]:
+        yield [_line(0, "first\n")]
         raise OSError("gone")
 
     source = MergedLog([("a", slow), ("b", broken)])(stop.is_set)
-    seen = [next(source)[1].decode() for _ in range(3)]
+    seen: list[str] = []
+    while len(seen) < 3:
+        seen += [bytes(text).decode() for _, text in next(source)]
     assert any("begun\n" in line for line in seen)
     assert any("gone\n" in line for line in seen)
     go.set()
-    assert b"later" in next(source)[1]
+    assert [b"later" in text for _, text in next(source)] == [True]
     stop.set()
     started = time.monotonic()
     assert list(source) == []

@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
+from core.containers.log.blocks import Block
 from tui.widgets.ansi import breaks, cut, over, plain_text, spans
-from tui.widgets.log.ring import COST, Kept, LogRing, Matches
+from tui.widgets.log.ring import COST, FEW, MANY, MOST_LOOKED_INTO, Kept, LogRing, Matches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.containers.log.blocks import Line
 
 BODIES = st.binary(max_size=40).map(lambda body: body.replace(b"\n", b" "))
 PIECES = st.lists(
@@ -60,7 +65,84 @@ def test_bounds_hold_whatever_comes(
     if all(text.endswith(b"\n") for _, text in pieces):
         assert ring.end == len(pieces)
         assert content(ring) == pieces[ring.first :]
-        assert ring.dropped_bytes == sum(len(text) for _, text in pieces[: ring.first])
+
+
+class Counted(Block):
+    """Lines that tell whether somebody has looked at them."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.size = sum(len(text) for _, text in lines)
+        self.looks = 0
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def lines(self) -> list[Line]:
+        self.looks += 1
+        return self._lines
+
+
+def numbered(start: int, count: int) -> list[Line]:
+    return [(1 + n % 2, b"line %d\n" % n) for n in range(start, start + count)]
+
+
+LOTS = st.lists(st.tuples(st.booleans(), st.sampled_from((1, 2, FEW - 1, FEW, 3 * MANY))))
+
+
+@given(LOTS, st.integers(1, 100_000), st.integers(1, 2000))
+def test_blocks_and_single_lines_are_one_log(
+    lots: list[tuple[bool, int]], most_bytes: int, most_lines: int
+) -> None:
+    ring = LogRing(most_bytes, most_lines)
+    count = newest = 0
+    for is_block, size in lots:
+        lines = numbered(count, size)
+        ring.extend(Counted(lines) if is_block else lines)
+        count += size
+        newest = size if is_block and size >= FEW else 1
+        within = ring.size_bytes <= most_bytes and len(ring) <= most_lines
+        assert within or len(ring) == newest
+        assert ring.size_bytes > 0
+    assert (ring.end, ring.first + len(ring)) == (count, count)
+    kept = numbered(ring.first, len(ring))
+    assert content(ring) == kept
+    assert [ring[n] for n in range(ring.first, ring.end)] == kept
+    middle = ring.first + len(ring) // 2
+    assert list(ring.lines(middle, middle + 5)) == kept[len(ring) // 2 :][:5]
+
+
+def test_what_nobody_looks_at_is_not_taken_apart() -> None:
+    ring = LogRing(100_000)
+    blocks = [Counted(numbered(n * 1000, 1000)) for n in range(100)]
+    for block in blocks:
+        ring.extend(block)
+    assert ring.first > 80_000
+    for number in range(ring.end - 50, ring.end):
+        assert ring[number][1] == b"line %d\n" % number
+    assert [block.looks for block in blocks] == [0] * 99 + [1]
+
+
+def test_of_what_was_looked_at_little_is_remembered() -> None:
+    ring = LogRing(1 << 30)
+    blocks = [Counted(numbered(n * 1000, 1000)) for n in range(50)]
+    for block in blocks:
+        ring.extend(block)
+    assert len(list(ring.lines(0, ring.end))) == 50_000
+    assert sum(map(len, ring._looked_into.values())) <= MOST_LOOKED_INTO
+    assert [block.looks for block in blocks] == [1] * 50
+
+
+def test_a_copy_stays_as_it_was() -> None:
+    ring = LogRing(1 << 20)
+    ring.extend(Counted(numbered(0, 100)))
+    ring.extend([(1, b"ended\n"), (2, b"be")])
+    ring.extend([(2, b"gun")])
+    copied = ring.copy()
+    ring.extend([(2, b" and ended\n"), (1, b"new\n")])
+    ring.extend(Counted(numbered(0, 100)))
+    assert content(copied) == [*numbered(0, 100), (1, b"ended\n"), (2, b"begun")]
+    assert ring[101] == (2, b"begun and ended\n")
 
 
 def test_one_line_longer_than_the_ring_stays_alone() -> None:

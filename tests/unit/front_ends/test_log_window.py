@@ -23,7 +23,7 @@ SCROLLS = st.lists(st.integers(-40, 40), max_size=12)
 
 def window_on(lengths: list[int], most_lines: int = 1000) -> LogWindow:
     ring = LogRing(1 << 20, most_lines)
-    ring.extend((1, b" " * STAMP + b"x" * length + b"\n") for length in lengths)
+    ring.extend([(1, b" " * STAMP + b"x" * length + b"\n") for length in lengths])
     tones: Tones = defaultdict(Style)  # type: ignore[assignment]
     rows = LogRows(ring, tones)
     rows.width, rows.wraps = WIDTH, True

@@ -1,28 +1,36 @@
 """The last lines of a log, bounded in bytes and in lines, and which of them match.
 
-Lines stay the bytes they came as: what is never shown is never decoded.  Lines are known
-by a number that counts from the first ever seen, so that a view can stay where it is
-while old lines fall out.
+Lines stay the bytes they came as, in blocks where they came so: what is never looked at is
+never taken apart.  Lines are known by a number that counts from the first ever seen, so that
+a view can stay where it is while old lines fall out.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from itertools import islice
 
+from core.containers.log.blocks import Block
 from tui.widgets.ansi import plain_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    Line = tuple[int, bytes | bytearray]
+    from core.containers.log.blocks import Line
+
+    Lot = Block | Sequence[Line]
+    """Lines that come at once; a block of whole ones, or pieces."""
 
 COST = 100
-"""Bytes that CPython needs for a line besides its text."""
+"""Bytes that CPython needs for a line, or for a block, besides its text."""
+FEW, MANY = 64, 256
+"""A block of few lines is not worth being kept as one; so many single ones are in a part."""
+MOST_LOOKED_INTO = 20_000
+"""Lines that blocks were taken apart into, and that are remembered."""
 MOST_LINES = 1_000_000
 LONGEST = 1 << 20
 """A line that never ends is cut here."""
@@ -31,25 +39,31 @@ SEARCHED = 8 << 10
 SLICE_S = 0.010
 
 
+def size_of(lot: Lot) -> int:
+    """Return the bytes of its text."""
+    return lot.size if isinstance(lot, Block) else sum(len(text) for _, text in lot)
+
+
 class LogRing:
     """Lines in the order they came; the oldest fall out."""
 
     def __init__(self, max_bytes: int, max_lines: int = MOST_LINES) -> None:
         self.first = 0
         """Number of the oldest line that is kept: so many have fallen out."""
-        self.dropped_bytes = 0
+        self.end = 0
+        """The number that the next line gets."""
         self.size_bytes = 0
         """Memory the kept lines take."""
         self._max_bytes = max_bytes
         self._max_lines = max_lines
-        self._lines: deque[Line] = deque()
+        self._parts: deque[Block | deque[Line]] = deque()
+        """Blocks that nobody has looked into, and between them lines that came one by one."""
+        self._starts: deque[int] = deque()
+        """Number of the first line of each part."""
+        self._looked_into: dict[int, list[Line]] = {}
+        """Lines of the blocks that were looked into last, by the number of their first."""
         self._begun: dict[int, int] = {}
         """Number of the line that each stream has begun and not ended."""
-
-    @property
-    def end(self) -> int:
-        """The number that the next line gets."""
-        return self.first + len(self._lines)
 
     @property
     def settled(self) -> int:
@@ -57,55 +71,122 @@ class LogRing:
         return min(self._begun.values(), default=self.end)
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return self.end - self.first
 
     def __getitem__(self, number: int) -> Line:
-        return self._lines[number - self.first]
+        place = self._place(number)
+        return self._lines(place)[number - self._starts[place]]
 
-    def lines(self, start: int, end: int) -> Iterable[Line]:
+    def lines(self, start: int, end: int) -> Iterator[Line]:
         """Return the lines with these numbers, `end` excluded."""
-        return islice(self._lines, max(0, start - self.first), max(0, end - self.first))
+        number, end = max(start, self.first), min(end, self.end)
+        place = self._place(number)
+        while number < end:
+            start, lines = self._starts[place], self._lines(place)
+            yield from islice(lines, number - start, end - start)
+            number, place = start + len(lines), place + 1
 
-    def extend(self, pieces: Iterable[Line]) -> None:
-        """Add (stream, text) pieces; one that does not end in a newline is gone on with."""
-        lines, begun, size = self._lines, self._begun, self.size_bytes
+    def copy(self) -> LogRing:
+        """Return a ring with the same lines, which nothing is added to: for another thread."""
+        copied = LogRing(self._max_bytes, self._max_lines)
+        copied.first, copied.end, copied.size_bytes = self.first, self.end, self.size_bytes
+        copied._starts = self._starts.copy()
+        copied._parts = deque(
+            part if isinstance(part, Block) else part.copy() for part in self._parts
+        )
+        for number in self._begun.values():
+            stream, text = self[number]
+            copied._replace(number, (stream, bytes(text)))
+        return copied
+
+    def _place(self, number: int) -> int:
+        """Return which part a line is in."""
+        return bisect_right(self._starts, number) - 1
+
+    def _lines(self, place: int) -> Sequence[Line]:
+        part = self._parts[place]
+        if not isinstance(part, Block):
+            return part
+        known, start = self._looked_into, self._starts[place]
+        if start not in known:
+            known[start] = part.lines()
+            while len(known) > 1 and sum(map(len, known.values())) > MOST_LOOKED_INTO:
+                del known[next(iter(known))]
+        return known[start]
+
+    def extend(self, lot: Lot) -> None:
+        """Add lines: a block, or pieces, of which one without a newline is gone on with."""
+        if isinstance(lot, Block) and len(lot) >= FEW and not self._begun:
+            self._append(lot, len(lot))
+            self.size_bytes += lot.size + COST
+        else:
+            self._add(lot)
+        self._drop()
+
+    def _append(self, part: Block | deque[Line], count: int) -> None:
+        self._starts.append(self.end)
+        self._parts.append(part)
+        self.end += count
+
+    def _add(self, pieces: Iterable[Line]) -> None:
+        begun = self._begun
         for piece in pieces:
             stream, text = piece
-            if begun and stream in begun:
-                size += self._go_on(stream, text)
+            if stream in begun:
+                self._go_on(stream, text)
             else:
-                lines.append(piece)
-                size += len(text) + COST
                 if not text.endswith(b"\n"):
-                    begun[stream] = self.first + len(lines) - 1
-            if size > self._max_bytes or len(lines) > self._max_lines:
-                self.size_bytes = size
-                self._drop()
-                size = self.size_bytes
-        self.size_bytes = size
+                    begun[stream] = self.end
+                self._newest().append(piece)
+                self.end += 1
+                self.size_bytes += len(text) + COST
 
-    def _go_on(self, stream: int, text: bytes | bytearray) -> int:
-        """Lengthen the line that the stream has begun; return by how many bytes."""
-        place = self._begun[stream] - self.first
-        begun = self._lines[place][1]
+    def _newest(self) -> deque[Line]:
+        """Return the part that lines are added to one by one."""
+        newest = self._parts[-1] if self._parts else None
+        if newest is None or isinstance(newest, Block) or len(newest) >= MANY:
+            newest = deque()
+            self._append(newest, 0)
+        return newest
+
+    def _go_on(self, stream: int, text: bytes | bytearray) -> None:
+        """Lengthen the line that the stream has begun."""
+        number = self._begun[stream]
+        begun = self[number][1]
         if not isinstance(begun, bytearray):
             begun = bytearray(begun)
-            self._lines[place] = (stream, begun)
+            self._replace(number, (stream, begun))
         begun += text
+        self.size_bytes += len(text)
         if text.endswith(b"\n") or len(begun) >= LONGEST:
             del self._begun[stream]
-        return len(text)
+
+    def _replace(self, number: int, line: Line) -> None:
+        """Put another in the place of a line that came by itself."""
+        place = self._place(number)
+        part = self._parts[place]
+        assert not isinstance(part, Block)
+        part[number - self._starts[place]] = line
 
     def _drop(self) -> None:
-        lines = self._lines
-        # The newest line stays, however long it is.
-        while len(lines) > 1 and (
-            self.size_bytes > self._max_bytes or len(lines) > self._max_lines
-        ):
-            text = lines.popleft()[1]
-            self.size_bytes -= len(text) + COST
-            self.dropped_bytes += len(text)
-            self.first += 1
+        """Let the oldest fall out; the newest stays, however long it is."""
+        parts, starts = self._parts, self._starts
+        while len(self) > 1 and (self.size_bytes > self._max_bytes or len(self) > self._max_lines):
+            oldest = parts[0]
+            if not isinstance(oldest, Block):
+                self.size_bytes -= len(oldest.popleft()[1]) + COST
+                self.first += 1
+                if oldest:
+                    starts[0] = self.first
+                    continue
+            elif len(parts) == 1:
+                break
+            else:
+                self.size_bytes -= oldest.size + COST
+                self.first += len(oldest)
+                self._looked_into.pop(starts[0], None)
+            parts.popleft()
+            starts.popleft()
         for stream, number in list(self._begun.items()):
             if number < self.first:
                 del self._begun[stream]

@@ -1,6 +1,6 @@
 """Shows a log of any length and speed: only lines on the screen are decoded.
 
-Lines come as bytes in batches.  Where the view stands is a line's number, so it stays on
+Lines come as bytes, many at a time.  Where the view stands is a line's number, so it stays on
 the same words while others come and fall out.
 """
 
@@ -24,9 +24,12 @@ from tui.widgets.moves import Wheel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from tui.widgets.log.ring import Line
+    from textual.geometry import Region
+
+    from core.containers.log.blocks import Line
+    from tui.widgets.log.ring import Lot
 
 GUTTER = 2
 STDERR = 2
@@ -80,6 +83,8 @@ class LogView(Wheel, Widget, can_focus=True):
         self.ring = LogRing(max_bytes)
         self._empty = ""
         self._tones = Tones(self)
+        self._base = Style()
+        """What rows stand on, which Textual finds by asking each ancestor: once a painting."""
         self._glyphs = glyphs()
         self.rows = LogRows(self.ring, self._tones)
         self.rows.named = named
@@ -100,11 +105,12 @@ class LogView(Wheel, Widget, can_focus=True):
 
     # What comes in
 
-    def feed(self, pieces: Iterable[Line]) -> None:
+    def feed(self, lots: Iterable[Lot]) -> None:
         """Take further lines; the screen is painted once however many there are."""
         ring, window = self.ring, self._window
         before, end = ring.first, ring.end
-        ring.extend(pieces)
+        for lot in lots:
+            ring.extend(lot)
         if window.kept is not None:
             window.kept.scan()
         if window.following or ring.first != before or end - window.top[0] <= self.size.height:
@@ -182,11 +188,12 @@ class LogView(Wheel, Widget, can_focus=True):
             for place in range(self._window.place(low), self._window.place(high) + 1)
         ]
 
-    def everything(self) -> list[Line]:
-        """Return all lines that pass the filter, as they came."""
+    def everything(self) -> Iterator[Line]:
+        """Return all lines that pass the filter now, as they came: another thread may go on."""
+        ring = self.ring.copy()
         if self._window.kept is None:
-            return list(self.ring.lines(self.ring.first, self.ring.end))
-        return [self.ring[number] for number in self._window.kept.numbers]
+            return ring.lines(ring.first, ring.end)
+        return map(ring.__getitem__, self._window.kept.numbers.copy())
 
     # Rows
 
@@ -203,9 +210,14 @@ class LogView(Wheel, Widget, can_focus=True):
 
     # Painting
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Paint rows."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """Paint one row."""
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self._base
         if not self._window.shown and y == 1 and self._empty:
             return Strip(
                 [Segment(f"  {self._empty}", base + self._tones["dim"])]
