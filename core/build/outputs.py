@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from core.errors import HostError
+from core.output_file import OutputFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from core.build.homes import Home
@@ -20,35 +22,23 @@ if TYPE_CHECKING:
 FORMS = {"docker": "docker-archive", "oci": "oci-archive"}
 
 
-class Target:
-    """A file that appears under its name when it is whole, or stdout; a context."""
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-        self._half = f"{place}.{os.getpid()}.part"
-        self.fd = 1
-
-    def __enter__(self) -> int:
-        if self._place == "-":
-            self.fd = os.dup(1)  # the worker's own stdout is its way to us
-        else:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            try:
-                self.fd = os.open(self._half, flags, 0o644)
-            except OSError as error:
-                raise HostError(
-                    f"{self._place}: {error.strerror}", errno=error.errno or 0
-                ) from error
-        return self.fd
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        os.close(self.fd)
-        if self._place == "-":
-            return
-        if kind is None:
-            os.rename(self._half, self._place)
-        else:
-            os.unlink(self._half)
+@contextmanager
+def _opened(place: str) -> Iterator[int]:
+    """Give what to write to: a file that appears when it is whole, or stdout; HostError."""
+    if place == "-":
+        fd = os.dup(1)  # the worker's own stdout is its way to us
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+        return
+    try:
+        with OutputFile(place, 0o644) as fd:
+            yield fd
+    except OSError as error:
+        raise HostError(
+            f"{place} cannot be written: {error.strerror}", subject=place, errno=error.errno or 0
+        ) from error
 
 
 def write_image(
@@ -58,7 +48,7 @@ def write_image(
     """Write an image as docker's archive or an OCI one."""
     from core.images.archive.write import Named, save
 
-    with Target(output.place) as fd:
+    with _opened(output.place) as fd:
         save(store, [Named(info, names)], fd, FORMS[output.kind], check, progress)
 
 
@@ -72,7 +62,7 @@ def write_files(
     numbers = [str(number) for number in lower]
     job: dict[str, Any] = {"layers": paths.layers, "scratch": home.place(), "lower": []}
     if output.kind == "tar":
-        with Target(output.place) as fd:
+        with _opened(output.place) as fd:
             job["actions"] = [{"kind": "tar", "lower": numbers, "fd": fd}]
             fill(job, check, progress, (fd,))
         return

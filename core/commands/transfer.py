@@ -57,19 +57,10 @@ def guarded(where: str, write: Callable[[], None]) -> None:
 
 
 def _to_file(output: str, write: Callable[[int, Job | None], None], job: Job) -> None:
-    if os.path.exists(output) and not os.path.isfile(output):
-        with open(output, "wb", buffering=0) as special:  # a pipe, a device
-            write(special.fileno(), job)
-        return
-    half = f"{output}.{os.urandom(4).hex()}.part"
-    fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
+    from core.output_file import OutputFile
+
+    with OutputFile(output) as fd:
         write(fd, job)
-        os.rename(half, output)
-    finally:
-        os.close(fd)
-        if os.path.exists(half):
-            os.unlink(half)
 
 
 def read_in(

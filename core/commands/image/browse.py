@@ -134,10 +134,12 @@ def _stack(tree: Tree, args: Browse) -> tuple[Stack, int]:
 
 
 def _check_layer(tree: Tree, args: Browse) -> None:
-    from core.errors import UsageError
+    from core.errors import NotFound
 
     if args.layer > len(tree.layers):
-        raise UsageError(f"{tree.name} has {len(tree.layers)} layers, not {args.layer}")
+        raise NotFound(
+            f"{tree.name} has no layer {args.layer}", hint=f"it has {len(tree.layers)} layers"
+        )
 
 
 def _at(root: Node, tree: Tree, args: Browse) -> Node:

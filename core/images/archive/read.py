@@ -23,10 +23,19 @@ from core.errors import (
 )
 from core.images.archive.unpack import Feeds
 from core.images.digest import check_digest, is_digest
+from core.images.files.layer_files import open_beneath
 from core.images.manifest import MAX_SIZE
 from core.images.packing.layer_sink import LayerSink
 from core.images.tar.compression import GZIP_MAGIC, ZSTD_MAGIC, Exact, open_archive
-from core.images.tar.reader import FILE, HARDLINK, SYMLINK, TarEntry, read_entries, shown
+from core.images.tar.reader import (
+    BLOCK,
+    FILE,
+    HARDLINK,
+    SYMLINK,
+    TarEntry,
+    read_entries,
+    shown,
+)
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -41,7 +50,11 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 MAX_SMALL = 64 << 20
-"""Bytes of all documents of an archive together."""
+"""Bytes of all that is kept in memory of an archive: documents, and the names of all members."""
+MAX_BLOBS = MAX_SMALL // 2
+"""Of them those of documents that are named by their digest: the others go to the store at once."""
+MAX_FOLDERS = 8
+"""How deep a layout's directories are looked into; it has two."""
 
 
 class Stored(Record):
@@ -121,6 +134,7 @@ class Contents:
     def add(self, entry: TarEntry, source: Exact) -> None:
         """Take one member; its content is read from `source`."""
         name = os.path.normpath(os.fsdecode(entry.name))
+        self._keep_in_memory(BLOCK + len(entry.name) + len(entry.link))
         if entry.kind in (SYMLINK, HARDLINK):
             folder = os.path.dirname(name) if entry.kind == SYMLINK else ""
             self._links[name] = os.path.normpath(os.path.join(folder, os.fsdecode(entry.link)))
@@ -135,23 +149,27 @@ class Contents:
                 hint="raise image.max_layer_bytes in config.toml if you trust it",
             )
         digest = _digest_in(name)
-        if entry.size <= MAX_SIZE and not name.endswith(".tar"):
-            self._small_bytes += entry.size
-            if self._small_bytes > MAX_SMALL:
-                raise Corrupt("the archive's documents are too large")
+        is_full = digest and self._small_bytes + entry.size > MAX_BLOBS
+        if entry.size <= MAX_SIZE and not name.endswith(".tar") and not is_full:
+            self._keep_in_memory(entry.size)
             self._small[name] = source.read(entry.size)
         elif digest:
             self._store_blob(digest, source, entry.size)
         else:
             self._stored[name] = self._pack(name, source, entry.size)
 
-    def add_file(self, name: str, path: str) -> None:
-        """Take a file of a layout in a directory."""
-        with open(path, "rb") as file:
+    def add_file(self, directory: str, name: str) -> None:
+        """Take a file of a layout in a directory; nobody can put a link in its place meanwhile."""
+        with open(open_beneath(directory, name), "rb") as file:
             entry = TarEntry()
             entry.name = os.fsencode(name)
             entry.size = entry.stored = os.fstat(file.fileno()).st_size
             self.add(entry, Exact(file))
+
+    def _keep_in_memory(self, count: int) -> None:
+        self._small_bytes += count
+        if self._small_bytes > MAX_SMALL:
+            raise Corrupt("the archive's documents are too large, or too many")
 
     def _store_blob(self, digest: str, source: Exact, size: int) -> None:
         if self._store.blobs.has(digest):
@@ -208,11 +226,14 @@ def read_archive(contents: Contents, source: Reader) -> None:
 
 def read_layout(contents: Contents, directory: str) -> None:
     """Take the files of an OCI layout, or of an unpacked archive; links are not followed."""
-    for folder, _, names in os.walk(directory):
+    for folder, below, names in os.walk(directory):
+        inside = os.path.relpath(folder, directory)
+        if inside.count("/") >= MAX_FOLDERS:
+            below.clear()
         for name in sorted(names):
             path = os.path.join(folder, name)
             if os.path.isfile(path) and not os.path.islink(path):
-                contents.add_file(os.path.relpath(path, directory), path)
+                contents.add_file(directory, os.path.normpath(f"{inside}/{name}"))
 
 
 def _digest_in(name: str) -> str:

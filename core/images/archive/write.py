@@ -16,6 +16,7 @@ from core.images.digest import split_digest
 from core.images.tar.header import END, header, padding
 from core.images.tar.reader import DIRECTORY, TarEntry
 from core.record import Record
+from core.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,12 +77,29 @@ def save_layout(
 ) -> None:
     """Write an OCI layout into a directory that is not there yet, or empty.
 
-    Raises Conflict for one that holds something, else as `save`.
+    Raises Conflict for one that holds something, else as `save`; it is empty again then.
     """
     contents = _Contents(store, images)
     os.makedirs(directory, exist_ok=True)
     if os.listdir(directory):
         raise Conflict(f"{directory} is not empty", hint="name a new directory", subject=directory)
+    try:
+        _fill_layout(store, contents, directory, check, progress)
+    except BaseException:
+        remove_tree(f"{directory}/blobs")
+        for name in os.listdir(directory):
+            os.unlink(f"{directory}/{name}")
+        raise
+
+
+def _fill_layout(
+    store: ImageStore,
+    contents: _Contents,
+    directory: str,
+    check: Callable[[], None],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Write a layout's files, each to the disk; what names the others comes last."""
     done = 0
     for digest in contents.blobs:
         check()
@@ -92,9 +110,12 @@ def save_layout(
                 check()
                 done += copied
                 progress(done, contents.size)
+            os.fsync(out.fileno())
     for name, content in contents.files(docker=False).items():
         with open(f"{directory}/{name}", "wb") as out:
             out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
 
 
 class _Contents:

@@ -300,8 +300,7 @@ class DirectoryEnd(DiskEnd):
         try:
             os.makedirs(f"{work}/image")
             self._fill(f"{work}/image", content, "manifest.json")
-            with open(f"{work}/image/version", "w", encoding="ascii") as file:
-                file.write(DIRECTORY_VERSION)
+            write_whole(f"{work}/image/version", DIRECTORY_VERSION.encode())
             os.makedirs(os.path.dirname(home), exist_ok=True)
             if os.path.exists(home):
                 os.rename(home, f"{work}/former")
@@ -327,8 +326,7 @@ class DirectoryEnd(DiskEnd):
 
     def _fill(self, folder: str, content: bytes, name: str) -> None:
         blobs, entries = contents(content)
-        with open(f"{folder}/{name}", "wb") as file:
-            file.write(content)
+        write_whole(f"{folder}/{name}", content)
         for blob in blobs:
             link = f"{folder}/{blob.digest.partition(':')[2]}"
             if self.blobs.has(blob.digest) and not os.path.exists(link):

@@ -368,6 +368,29 @@ def test_a_full_disk_is_named_and_nothing_stays(loaded: Engine, tmp_path: Path) 
         run("umount", "-l", small)  # a job's thread may still be closing its database
 
 
+def test_a_layout_that_was_not_finished_leaves_its_directory_empty(
+    loaded: Engine, tmp_path: Path
+) -> None:
+    """Else the same command again would say that it is not empty."""
+    place = tmp_path / "layout"
+
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        if list(place.glob("blobs/*/*")):
+            raise Stopped
+
+    from core.images.archive.write import save_layout
+
+    images = loaded.archives._named(["web:2"])
+    with pytest.raises(Stopped):
+        save_layout(loaded.store, images, str(place), stop)
+    assert os.listdir(place) == []
+    save_layout(loaded.store, images, str(place))
+    assert (place / "index.json").exists()
+
+
 @pytest.mark.parametrize("output", ["/dev/full", "/nowhere/x", "/proc"])
 def test_outputs_that_take_nothing_are_named(loaded: Engine, output: str) -> None:
     from core.commands import find

@@ -245,3 +245,5 @@ def test_files_of_a_layer(engine: Engine, maker: Maker) -> None:
         with pytest.raises(NotFound, match=f"app:1 has no layer {number}") as caught:
             table(engine, f"image files --layer={number} app:1")
         assert caught.value.hint == "it has 2 layers"
+    with pytest.raises(NotFound, match="app:1 has no layer 3"):
+        table(engine, "image browse --layer=3 app:1")
