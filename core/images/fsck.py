@@ -11,7 +11,7 @@ import hashlib
 import os
 
 from core.errors import Error
-from core.images.index import index_path, read_index
+from core.images.index import behind_link, index_path, read_index
 from core.images.manifest import OCI_CONFIG, Descriptor, Manifest, diff_ids, parse, parse_config
 from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
 from core.images.reference import familiar_name, parse_reference
@@ -272,7 +272,7 @@ class Fsck:
                 entry = expected.pop((path, False), None)
                 if entry is None:
                     return f"/{path} is not of the layer"
-                if problem := self._differs(found, _behind_link(entry, owners)):
+                if problem := self._differs(found, behind_link(entry, owners)):
                     return f"/{path}: {problem}"
         finally:
             os.close(fd)
@@ -302,15 +302,6 @@ class Fsck:
         if seen.kind != DIRECTORY and is_kept and seen.mtime_ns != entry.mtime_ns:
             return "its time"
         return ""
-
-
-def _behind_link(entry: FileEntry, owners: dict[str, FileEntry]) -> FileEntry:
-    """Return the entry that a hard link shares everything with."""
-    for _ in range(40):
-        if entry.kind != "hardlink" or entry.link not in owners:
-            break
-        entry = owners[entry.link]
-    return entry
 
 
 def _content(found: Found) -> str:

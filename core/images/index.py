@@ -16,7 +16,7 @@ from core.tuple_record import TupleRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from core.paths import Paths
@@ -31,6 +31,8 @@ LEVEL = 3
 BATCH = 4096
 """Entries that are compressed together."""
 DIGEST_BYTES = 32
+MOST_LINKS = 40
+"""Hard links that lead to each other are followed so far."""
 SAMPLE = 1024
 """Of a column, to see whether its values are mostly the same."""
 NUMBERS = ("mode", "uid", "gid", "size", "mtime_ns")
@@ -114,6 +116,18 @@ def read_index(path: str) -> list[FileEntry]:
             return remaining(_parse(content))[0]
     except (OSError, ValueError, zlib.error) as error:
         raise Corrupt(f"{path}: {error}", hint="remove the image and pull it again") from error
+
+
+def behind_link(entry: FileEntry, own: Mapping[str, FileEntry]) -> FileEntry:
+    """Return what a hard link is another name of, among its own layer's files by path.
+
+    Never among an image's: where a layer above replaces one of the names, the other stays.
+    """
+    for _ in range(MOST_LINKS):
+        if entry.kind != "hardlink" or entry.link not in own:
+            break
+        entry = own[entry.link]
+    return entry
 
 
 def columns(content: Any) -> tuple[int, dict[str, tuple[int, int]], bool]:

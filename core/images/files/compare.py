@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from core.images.index import behind_link
 from core.images.remaining import MARKERS
 from core.record import Record
 
@@ -68,7 +69,8 @@ def compare(old: Tree, new: Tree) -> list[Change]:
         put_on(before, layer)
     for _, layer in new.layers[shared:]:
         put_on(after, layer)
-    return [*config_changes(old.config, new.config), *_file_changes(before, after)]
+    links = _links((*old.layers, *new.layers))
+    return [*config_changes(old.config, new.config), *_file_changes(before, after, links)]
 
 
 def put_on(files: dict[str, FileEntry], layer: Sequence[FileEntry]) -> None:
@@ -111,26 +113,36 @@ def _is_below(path: str, folders: set[str]) -> bool:
     return False
 
 
-def _file_changes(before: dict[str, FileEntry], after: dict[str, FileEntry]) -> list[Change]:
+def _links(layers: Sequence[tuple[str, Sequence[FileEntry]]]) -> dict[int, FileEntry]:
+    """Return the file that each hard link is another name of, by the link's identity."""
+    found = {}
+    for _, layer in layers:
+        links = [entry for entry in layer if entry.kind == "hardlink"]
+        own = {entry.path: entry for entry in layer if entry.kind not in MARKERS} if links else {}
+        for link in links:
+            found[id(link)] = behind_link(link, own)
+    return found
+
+
+def _file_changes(
+    before: dict[str, FileEntry], after: dict[str, FileEntry], links: dict[int, FileEntry]
+) -> list[Change]:
+    """Return how the files differ; `links` say what hard links stand for."""
     found = []
     for path, entry in after.items():
         old = before.get(path)
         if old is None:
             found.append(Change(ADDED, path, entry.kind, 0, entry.size))
-        elif old is not entry and (what := _difference(old, entry, before, after)):
-            found.append(Change(CHANGED, path, what, old.size, entry.size))
+        elif old is not entry:
+            one, other = links.get(id(old), old), links.get(id(entry), entry)
+            if what := changed_words(one, other):
+                found.append(Change(CHANGED, path, what, old.size, entry.size))
     found += [
         Change(REMOVED, path, entry.kind, entry.size, 0)
         for path, entry in before.items()
         if path not in after
     ]
     return sorted(found, key=lambda change: change.path)
-
-
-def _difference(
-    old: FileEntry, new: FileEntry, before: dict[str, FileEntry], after: dict[str, FileEntry]
-) -> str:
-    return changed_words(_behind_link(old, before), _behind_link(new, after))
 
 
 def changed_words(old: FileEntry, new: FileEntry) -> str:
@@ -147,15 +159,6 @@ def changed_words(old: FileEntry, new: FileEntry) -> str:
     if old.link != new.link:
         what.append(f"link {old.link} → {new.link}")
     return ", ".join(what)
-
-
-def _behind_link(entry: FileEntry, files: dict[str, FileEntry]) -> FileEntry:
-    """Return the file that a hard link is another name of."""
-    for _ in range(40):
-        if entry.kind != "hardlink" or entry.link not in files:
-            break
-        entry = files[entry.link]
-    return entry
 
 
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:

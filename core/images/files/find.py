@@ -7,10 +7,11 @@ taken apart only where something was found.
 from __future__ import annotations
 
 import os
+import zlib
 
-from core.errors import UsageError
+from core.errors import Corrupt, UsageError
 from core.images.digest import is_hex
-from core.images.index import DIGEST_BYTES, column, columns, index_path
+from core.images.index import DIGEST_BYTES, column, columns, index_path, read_index
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from core.database import Database
     from core.paths import Paths
 
-    Match = Callable[[bytes], bool]
+    Row = tuple[str, str, int, str]
+    """Path, kind, size and digest."""
+    Match = Callable[[bytes, int], bool]
+    """Tells whether a path fits in which a literal stands at that place."""
+
+PATH, DIGEST = 0, 3
+"""Fields of a Row."""
 
 WILD = frozenset(b"*?[")
 SHORTEST = 8
@@ -48,14 +55,18 @@ def find(paths: Paths, database: Database, pattern: str) -> list[Hit]:
     them (against the whole path when it holds a slash); `sha256:HEX`, or its beginning, is its
     content.  Layers whose index is damaged are left out: fsck names them.  Raises UsageError.
     """
-    search = _search(pattern)
+    search, field = _search(pattern)
     holders = _holders(database)
     found = []
     for number, diff_id in database.query("SELECT id, diff_id FROM layers ORDER BY id"):
+        path = index_path(paths, number)
         try:
-            with open(index_path(paths, number), "rb", buffering=0) as file:
-                rows = search(_Index(file.fileno()))
-        except (OSError, ValueError):
+            with open(path, "rb", buffering=0) as file:
+                index = _Index(file.fileno())
+                rows = search(index)
+                if index.repeats:
+                    rows = _remaining(rows, path, field)
+        except (OSError, ValueError, IndexError, zlib.error, Corrupt):
             continue
         images = holders.get(diff_id, ())
         found += [Hit(*row, diff_id, images) for row in rows]
@@ -69,6 +80,8 @@ class _Index:
         self._fd = fd
         size = os.fstat(fd).st_size
         self.count, self._places, self._is_old = columns(_Bytes(fd, size))
+        self.repeats = False
+        """Whether a path of what was found stands twice: then not all entries are there."""
 
     def column(self, name: str) -> bytes:
         start, end = self._places[name]
@@ -78,11 +91,12 @@ class _Index:
     def texts(self, name: str) -> list[str]:
         return self.column(name).decode("utf-8", "surrogateescape").split("\0")
 
-    def rows(self, numbers: list[int]) -> list[tuple[str, str, int, str]]:
+    def rows(self, numbers: list[int]) -> list[Row]:
         """Return path, kind, size and digest of some entries."""
         if not numbers:
             return []
         paths, kinds, sizes = self.texts("path"), self.texts("kind"), self.texts("size")
+        self.repeats = len(set(paths)) < len(paths)
         digests = self.column("digest")
         found = []
         files = counted = 0
@@ -93,6 +107,13 @@ class _Index:
             digest = digests[at : at + DIGEST_BYTES].hex() if kinds[number] == "file" else ""
             found.append((paths[number], kinds[number], int(sizes[number]), digest))
         return found
+
+
+def _remaining(rows: list[Row], path: str, field: int) -> list[Row]:
+    """Return what the layer has in the end with the same value in the field."""
+    wanted = {row[field] for row in rows}
+    there = ((one.path, one.kind, one.size, one.digest) for one in read_index(path))
+    return [row for row in there if row[field] in wanted]
 
 
 class _Bytes:
@@ -110,23 +131,20 @@ class _Bytes:
         return os.pread(self._fd, part.stop - start, start)
 
 
-def _search(pattern: str) -> Callable[[_Index], list[tuple[str, str, int, str]]]:
+def _search(pattern: str) -> tuple[Callable[[_Index], list[Row]], int]:
+    """Return what searches an index, and which field of a row it looks at."""
     value = pattern.removeprefix("sha256:")
     if value != pattern or (len(value) == 64 and is_hex(value)):
         if not is_hex(value) or not SHORTEST <= len(value) <= 64:
             raise UsageError(
                 f"{pattern!r} is no digest", hint=f"sha256: and at least {SHORTEST} hex digits"
             )
-        return lambda index: index.rows(_by_digest(index, value))
+        return lambda index: index.rows(_by_digest(index, value)), DIGEST
     name = os.fsencode(pattern.lstrip("/"))
     if not name:
         raise UsageError("nothing to find", hint="image find NAME, '*.pem' or sha256:…")
-    if WILD.isdisjoint(name):
-        return lambda index: index.rows(_numbers(index.column("path"), name + b"\0", _at_part))
-    literal, matches = _glob(name)
-    return lambda index: index.rows(
-        _numbers(index.column("path"), literal, lambda path, _place: matches(path))
-    )
+    literal, fits = (name + b"\0", _at_part) if WILD.isdisjoint(name) else _glob(name)
+    return lambda index: index.rows(_numbers(index.column("path"), literal, fits)), PATH
 
 
 def _by_digest(index: _Index, value: str) -> list[int]:
@@ -142,7 +160,7 @@ def _by_digest(index: _Index, value: str) -> list[int]:
     return [files[place] for place in found]
 
 
-def _numbers(paths: bytes, literal: bytes, matches: Callable[[bytes, int], bool]) -> list[int]:
+def _numbers(paths: bytes, literal: bytes, matches: Match) -> list[int]:
     """Return the numbers of paths that hold a literal and match; each path ends with a NUL."""
     found: list[int] = []
     number = counted = 0
@@ -177,25 +195,19 @@ def _glob(name: bytes) -> tuple[bytes, Match]:
     matches = re.compile(fnmatch.translate(name.decode("latin-1")).encode("latin-1")).match
     whole = b"/" in name
 
-    def test(path: bytes) -> bool:
+    def test(path: bytes, _place: int) -> bool:
         return matches(path if whole else path.rpartition(b"/")[2]) is not None
 
     return _literal(name), test
 
 
 def _literal(name: bytes) -> bytes:
-    pieces, piece, inside = [], b"", False
-    for byte in name:
-        character = bytes((byte,))
-        if inside or byte in WILD:
-            pieces.append(piece)
-            piece = b""
-            inside = character == b"[" or (inside and character != b"]")
-        else:
-            piece += character
+    """Return the longest part of a pattern that stands in whatever matches it."""
+    import re
+
+    *pieces, last = re.split(rb"[*?]|\[!?\]?[^\]]*\]", name)
     # What ends the pattern ends the path, too.
-    pieces.append(piece + b"\0" if piece else b"")
-    return max(pieces, key=len) or b"\0"
+    return max([*pieces, last and last + b"\0"], key=len) or b"\0"
 
 
 def _holders(database: Database) -> dict[str, tuple[str, ...]]:
