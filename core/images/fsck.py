@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from core.errors import Error
+from core.errors import Error, NotFound
 from core.images.index import behind_link, index_path, read_index
 from core.images.manifest import OCI_CONFIG, Descriptor, Manifest, diff_ids, parse, parse_config
 from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
@@ -18,6 +18,7 @@ from core.images.reference import familiar_name, parse_reference
 from core.images.tar.reader import DIRECTORY, FILE, HARDLINK
 from core.images.unpacking.extract import KIND_NAMES
 from core.images.verify import blob_is_whole
+from core.lean_json import dumps
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -100,8 +101,15 @@ class Fsck:
         self._job.progress("layers", len(layers), len(layers), "done")
         return self._found
 
-    def _note(self, kind: str, subject: str, problem: str, images: Sequence[str]) -> None:
-        self._found.append(Finding(kind, subject, problem, self._shown(images)))
+    def _note(self, kind: str, subject: str, problem: str, images: Sequence[str]) -> bool:
+        """Note a problem of what images need; False when they have all been removed meanwhile."""
+        here = self._store.database.query(
+            "SELECT 1 FROM images WHERE digest IN (SELECT value FROM json_each(?)) LIMIT 1",
+            (dumps(images),),
+        )
+        if here or not images:
+            self._found.append(Finding(kind, subject, problem, self._shown(images)))
+        return bool(here)
 
     def _mended(self) -> None:
         self._found[-1] = self._found[-1].replace(state=REPAIRED)
@@ -158,22 +166,27 @@ class Fsck:
         if blob.digest in self._checked:
             return self._store.blobs.has(blob.digest)
         self._checked.add(blob.digest)
-        if not self._store.blobs.has(blob.digest):
-            self._note("blob", blob.digest, "it is missing", images)
-        else:
-            cut = blob.size and self._store.blobs.size(blob.digest) != blob.size
-            if not cut and (
-                (self._quick and layer is not None)
-                or blob_is_whole(self._store.blobs, blob.digest, self._job.check)
-            ):
-                return True
-            self._note("blob", blob.digest, "its content is damaged", images)
-            if self._repair:
-                self._store.blobs.remove(blob.digest)
-        if self._repair and (self._pack_again(blob, layer) or self._bring(blob, images)):
+        problem = self._blob_problem(blob, size_only=self._quick and layer is not None)
+        if not problem:
+            return True
+        if not self._note("blob", blob.digest, problem, images) or not self._repair:
+            return False
+        self._store.blobs.remove(blob.digest)
+        if self._pack_again(blob, layer) or self._bring(blob, images):
             self._mended()
             return True
         return False
+
+    def _blob_problem(self, blob: Descriptor, *, size_only: bool) -> str:
+        """Return what is wrong with a blob, "" if nothing is."""
+        blobs = self._store.blobs
+        try:
+            cut = blob.size and blobs.size(blob.digest) != blob.size
+            if not cut and (size_only or blob_is_whole(blobs, blob.digest, self._job.check)):
+                return ""
+        except NotFound:
+            return "it is missing"
+        return "its content is damaged"
 
     def _bring(self, blob: Descriptor, images: Sequence[str]) -> bool:
         names = [name for image in images for name in self._names.get(image, ())]
@@ -221,8 +234,7 @@ class Fsck:
         problem = self._problem(layer)
         if not problem:
             return
-        self._note("layer", layer.diff_id, problem, layer.images)
-        if not self._repair:
+        if not self._note("layer", layer.diff_id, problem, layer.images) or not self._repair:
             return
         for blob in layer.blobs:
             if not self._store.blobs.has(blob.digest):

@@ -113,22 +113,22 @@ def _blobs(store: ImageStore, diff_id: str) -> list[tuple[str, str, int]]:
 def _mend(store: ImageStore, number: int, diff_id: str, blobs: list[Descriptor]) -> None:
     """Unpack a layer again from the first of its blobs that is whole.
 
-    If none is, it loses its directory: `image fsck --repair` asks the registry for it.
+    If none is, it has no directory then: `image fsck --repair` asks the registry for it.
     """
     from core.trees import remove_tree
 
     layers = store.layers
+    # First, as nobody can use it: its space may be all that there is for the new one.
+    remove_tree(layers.set_aside(number))
     for blob in blobs:
         path = store.blobs.path(blob.digest)
         try:
             layers.replace(path, blob, diff_id, lambda _: None, lambda: None)
-        except Error:
+        except (Error, OSError):
             continue
         return
     with store.database.write() as sql:
         sql.execute("DELETE FROM unsettled_layers WHERE layer=?", (number,))
-        gone = layers.set_aside(number)
-    remove_tree(gone)
 
 
 def _boot() -> str:

@@ -15,7 +15,7 @@ from core.commands.result import Plan, Table, Text
 from core.config import Config
 from core.engine import Engine
 from core.images.digest import digest_of
-from core.images.fsck import Finding
+from core.images.fsck import Finding, Fsck
 from core.paths import Paths
 from tests.e2e.command_line import limpet
 from tests.fixture_images import Registry, write_oci_layout
@@ -81,6 +81,23 @@ def sh(script: str) -> None:
 
 def test_a_pulled_image_is_well(engine: Engine) -> None:
     assert check(engine) == check(engine, quick=True) == []
+
+
+@pytest.mark.parametrize("step", ["_check_image", "_check_blobs", "_check_layer"])
+def test_what_is_removed_while_it_is_checked_was_not_damaged(
+    engine: Engine, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out = getattr(Fsck, step)
+
+    def late(self: Fsck, *what: object) -> None:
+        for image in engine.store.images():
+            plan = engine.store.plan_removal([image.digest], force=True, users={})
+            engine.store.apply_removal(plan)
+        carry_out(self, *what)
+
+    monkeypatch.setattr(Fsck, step, late)
+    assert check(engine, repair=True) == []
+    assert engine.store.images() == []
 
 
 DAMAGE: dict[str, tuple[Callable[[Engine], object], str, str]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -81,6 +82,28 @@ def test_a_damaged_blob_makes_no_half_layer(engine: Engine, source: Path, damage
     assert after.store.layers.has(written.diff_id)
     assert not home.exists()
     assert engine.database.query(NOTED) == []
+
+
+def test_what_a_power_cut_damaged_makes_room_for_itself(source: Path, tmp_path: Path) -> None:
+    """A disk that is nearly full holds a layer and its blob, but not the layer twice."""
+    (source / "d/file").write_bytes(os.urandom(1 << 20))
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small], check=True)
+    engine = Engine(Paths(f"{small}/data", f"{small}/run"), Config())
+    try:
+        written = write_layer(engine.store, str(source))
+        home = layer(engine.store, written)
+        before = below(home)
+        with engine.database.write() as sql:
+            sql.execute("UPDATE unsettled_layers SET boot='the one before'")
+        after = Engine(engine.paths, Config())
+        assert after.store.layers.has(written.diff_id)
+        assert below(home) == before
+        after.close()
+    finally:
+        engine.close()
+        subprocess.run(["umount", "-l", small], check=True)
 
 
 def test_another_images_blob_will_do(engine: Engine, source: Path) -> None:
