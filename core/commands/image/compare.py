@@ -30,7 +30,7 @@ def amount(word: str) -> int:
     base = 1024 if unit.endswith("i") else 1000
     try:
         return int(float(digits) * base ** ("", "k", "m", "g", "t").index(unit.removesuffix("i")))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{word!r} is no size such as 20MB or 512KiB") from None
 
 

@@ -63,7 +63,7 @@ def send(
         watch = threading.Thread(target=_end_when_cancelled, args=(job, remote), daemon=True)
         watch.start()
         there = remote.ask({"layers": list(layers)}, job)
-        known = frozenset(digest for digest in there.get("have", ()) if digest in layers)
+        known = frozenset(layers).intersection(_texts(there.get("have")))
         spared = sum(layers[digest] for digest in known)
         job.say(f"{host} has {len(known)} of {len(layers)} layers")
 
@@ -76,7 +76,7 @@ def send(
         except (BrokenPipeError, ConnectionResetError):
             pass  # why it hung up is what it says
         answer = remote.listen(job)
-    names = tuple(str(name) for name in answer.get("loaded", ()))
+    names = _texts(answer.get("loaded"))
     return Sent(host, names, sum(layers.values()) - spared, spared)
 
 
@@ -86,10 +86,10 @@ def receive(store: ImageStore, config: Config, stdin: int) -> Iterator[bytes]:
     from core.jobs import Job
 
     try:
-        wanted = _read_line(stdin).get("layers")
-        if not isinstance(wanted, list):
+        document = _read_line(stdin)
+        if "layers" not in document:
             raise ImageError("that is no sender", hint="image send IMAGE USER@HOST starts this")
-        digests = [item for item in wanted if isinstance(item, str) and is_digest(item)]
+        digests = filter(is_digest, _texts(document["layers"]))
         yield _line({"have": [digest for digest in digests if store.blobs.has(digest)]})
         loaded = load(store, config, stdin, Job(0, "image receive"))
         names = [name for found in loaded for name in (found.names or (found.image.digest,))]
@@ -199,6 +199,12 @@ def _end_when_cancelled(job: Job, remote: _Remote) -> None:
             remote.process.wait(0.2)
         except subprocess.TimeoutExpired:
             continue
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Return the texts of a list that the other host sent."""
+    items = value if isinstance(value, list) else ()
+    return tuple(item for item in items if isinstance(item, str))
 
 
 def _line(document: dict[str, Any]) -> bytes:

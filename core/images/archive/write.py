@@ -152,10 +152,9 @@ class _Contents:
             entry = self._entry(named)
             for name in named.names:
                 # Both are in use: containerd and docker read the first, skopeo the second.
-                notes = {
-                    "io.containerd.image.name": name,
-                    "org.opencontainers.image.ref.name": name.rpartition(":")[2],
-                }
+                notes = {"io.containerd.image.name": name}
+                if "@" not in name:
+                    notes["org.opencontainers.image.ref.name"] = name.rpartition(":")[2]
                 entries.append({**entry, "annotations": notes})
             if not named.names:
                 entries.append(entry)
@@ -182,7 +181,8 @@ class _Contents:
         return [
             {
                 "Config": _place(self._manifests[named.image.digest].config.digest),
-                "RepoTags": list(named.names) or None,
+                # docker refuses an archive with a digest in the place of a tag.
+                "RepoTags": [name for name in named.names if "@" not in name] or None,
                 "Layers": [
                     _place(layer.digest) for layer in self._manifests[named.image.digest].layers
                 ],

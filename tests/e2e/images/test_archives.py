@@ -114,6 +114,23 @@ def test_compressed_archives_through_a_pipe(
     assert other.images.list()[0].digest == loaded.store.resolve("web:2").digest
 
 
+def test_a_name_with_a_digest_is_no_tag_to_docker(
+    loaded: Engine, other: Engine, tmp_path: Path
+) -> None:
+    """docker refuses the whole archive for one."""
+    image = loaded.store.resolve("web:2")
+    name = f"docker.io/library/web@{image.digest}"
+    loaded.store.tag("web:2", name)
+    saved = save(loaded, tmp_path / "saved", name)
+    with tarfile.open(saved) as tar:
+        [entry] = json.loads((tar.extractfile("manifest.json") or io.BytesIO()).read())
+        index = json.loads((tar.extractfile("index.json") or io.BytesIO()).read())
+    assert entry["RepoTags"] is None
+    assert index["manifests"][0]["annotations"] == {"io.containerd.image.name": name}
+    [there] = other.archives.load(str(saved)).result()
+    assert (there.names, there.image.digest) == ((name,), image.digest)
+
+
 def test_skopeo_reads_it_as_both(loaded: Engine, layout: Path, tmp_path: Path) -> None:
     saved = save(loaded, tmp_path / "saved.tar", "localhost/app", "web:2")
     digest = manifest_digest(layout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from core.commands.grammar import parse
 from core.commands.result import Plan, Table, Text
 from core.config import Config
 from core.engine import Engine
+from core.images.archive.importing import ImportOptions
 from core.images.digest import digest_of
 from core.images.fsck import Finding, Fsck
 from core.paths import Paths
@@ -98,6 +100,23 @@ def test_what_is_removed_while_it_is_checked_was_not_damaged(
     monkeypatch.setattr(Fsck, step, late)
     assert check(engine, repair=True) == []
     assert engine.store.images() == []
+
+
+def test_devices_are_not_missing_where_nobody_can_have_them(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ordinary user's layers are unpacked without them."""
+    engine = Engine(paths, Config())
+    tar = archive(entry("null", tarfile.CHRTYPE, devmajor=1, devminor=3), entry("file"))
+    (tmp_path / "tar").write_bytes(tar)
+    engine.archives.import_files(str(tmp_path / "tar"), ImportOptions()).result()
+    (layer(engine, 0) / "null").unlink()
+    assert [one.problem for one in check(engine)] == ["/null is missing"]
+    monkeypatch.setattr("core.images.fsck.is_rootless", lambda: True)
+    assert check(engine) == []
+    (layer(engine, 0) / "file").unlink()
+    assert [one.problem for one in check(engine)] == ["/file is missing"]
+    engine.close()
 
 
 DAMAGE: dict[str, tuple[Callable[[Engine], object], str, str]] = {

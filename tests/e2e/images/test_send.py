@@ -153,6 +153,28 @@ def test_what_is_in_the_way_is_named(engine: Engine, far: ImageStore, host: Host
         engine.archives.send(["app:1"], "root@127.0.0.1", host.options, blocked).result()
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ('{"have": 7}', '{"loaded": 7}'),
+        ('{"have": [["x"], 7, null]}', '{"loaded": [["x"], {}]}'),
+        ('{"have": {"a": 1}}', "{}"),
+    ],
+)
+def test_odd_answers_of_the_other_host_are_none(
+    engine: Engine, tmp_path: Path, answers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = tmp_path / "bin/ssh"
+    ssh.parent.mkdir()
+    first, last = answers
+    ssh.write_text(f"#!/bin/sh\nread line; echo '{first}'; cat > /dev/null; echo '{last}'\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    sent: Sent = engine.archives.send(["app:1"], "far").result()
+    assert sent.names == ()
+    assert sent.spared == 0
+
+
 def test_a_cancelled_send_ends_at_once(engine: Engine, host: Host) -> None:
     job = engine.archives.send(["app:1"], "root@127.0.0.1", host.options, "sleep 60;")
     time.sleep(0.3)
