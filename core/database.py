@@ -374,6 +374,17 @@ class Database:
         """
         return Transaction(self.connection(), self._paths)
 
+    def sync(self) -> None:
+        """Return when all that was committed is on the disk: a power cut may undo it until then."""
+        try:
+            fd = os.open(f"{self._paths.database}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # SQLite has brought it into the file, and waited for that
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
     def close(self) -> None:
         """Close this thread's connection."""
         opened: _Opened | None = getattr(self._local, "opened", None)

@@ -152,8 +152,7 @@ class Trash:
             )]  # fmt: skip
             sql.execute("DELETE FROM trash WHERE removed<?", (limit,))
             freed = self._images().collect(sql, held, gone)
-        if gone:
-            self._images().discard(gone)
+        self._images().discard(gone)
         self._settle()
         return freed
 

@@ -302,8 +302,7 @@ class ImageStore:
             if bin_ is None:
                 layers = [diff_id for _, diff_id in plan.layers]
                 self.collect(sql, [*layers, *plan.blobs], gone)
-        if gone:
-            self.discard(gone)
+        self.discard(gone)
 
     def let_go(self, digests: Iterable[str]) -> None:
         """Remove those layers and blobs that nothing holds."""
@@ -343,6 +342,9 @@ class ImageStore:
         from core.trees import remove_tree
 
         folders, gone = [], list(gone)
+        if not gone:
+            return
+        self.database.sync()  # else a power cut could bring back rows whose files are gone
         with self.database.write() as sql:
             held = held_blobs(sql, gone)
             for name in gone:
