@@ -253,6 +253,8 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
             parts.append((f"&{view.filter} {view.count:,}{waiting}  ", "accent"))
         if view.level:
             parts.append((f"{WORDS[view.level]} and worse  ", "accent"))
+        if view.missed:
+            parts.append((f"{view.missed:,} came too fast to look at  ", "warn"))
         if view.rows.json:
             parts.append((f"JSON {view.rows.json}  ", "dim"))
         if view.rows.searched:

@@ -12,7 +12,7 @@ from core.containers.log.reader import parse_entry, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     Line = tuple[int, bytes | bytearray]
     """1 for stdout or 2 for stderr; text, with its newline."""
@@ -45,6 +45,10 @@ class Block:
     def __iter__(self) -> Iterator[Line]:
         return iter(self.lines())
 
+    def lacks(self, rules_out: Callable[[bytes], bool]) -> bool:
+        """Tell whether `rules_out` is true of all its bytes as they stand in files; in doubt no."""
+        return False
+
 
 class FileBlock(Block):
     """Lines as they stand in the file; `count` is what `whole_lines` says of them."""
@@ -56,6 +60,10 @@ class FileBlock(Block):
 
     def __len__(self) -> int:
         return self._count
+
+    def lacks(self, rules_out: Callable[[bytes], bool]) -> bool:
+        """Ask it."""
+        return rules_out(self._data)
 
     def lines(self) -> list[Line]:
         """Decode the entries; what is left of a damaged one before them is passed over."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.style import Style
 
-from core.containers.log.blocks import Block
+from core.containers.log.blocks import Block, in_blocks
+from core.containers.log.writer import entry
 from tui.widgets.ansi import breaks, cut, over, plain_text, spans
-from tui.widgets.log.ring import COST, FEW, MANY, MOST_LOOKED_INTO, Kept, LogRing, Matches
+from tui.widgets.log.ring import COST, FEW, MANY, MOST_LOOKED_INTO, NEWEST, Kept, LogRing, Matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from core.containers.log.blocks import Line
 
 BODIES = st.binary(max_size=40).map(lambda body: body.replace(b"\n", b" "))
@@ -43,6 +46,26 @@ def content(ring: LogRing) -> list[tuple[int, bytes]]:
     return [(stream, bytes(text)) for stream, text in ring.lines(ring.first, ring.end)]
 
 
+class Counted(Block):
+    """Lines that tell whether somebody has looked at them."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.size = sum(len(text) for _, text in lines)
+        self.looks = 0
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def lines(self) -> list[Line]:
+        self.looks += 1
+        return self._lines
+
+
+def numbered(start: int, count: int) -> list[Line]:
+    return [(1 + n % 2, b"line %d\n" % n) for n in range(start, start + count)]
+
+
 @given(PIECES)
 def test_lines_keep_their_order_and_pieces_their_line(pieces: list[tuple[int, bytes]]) -> None:
     ring = LogRing(1 << 20)
@@ -65,26 +88,6 @@ def test_bounds_hold_whatever_comes(
     if all(text.endswith(b"\n") for _, text in pieces):
         assert ring.end == len(pieces)
         assert content(ring) == pieces[ring.first :]
-
-
-class Counted(Block):
-    """Lines that tell whether somebody has looked at them."""
-
-    def __init__(self, lines: list[Line]) -> None:
-        self.size = sum(len(text) for _, text in lines)
-        self.looks = 0
-        self._lines = lines
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def lines(self) -> list[Line]:
-        self.looks += 1
-        return self._lines
-
-
-def numbered(start: int, count: int) -> list[Line]:
-    return [(1 + n % 2, b"line %d\n" % n) for n in range(start, start + count)]
 
 
 LOTS = st.lists(st.tuples(st.booleans(), st.sampled_from((1, 2, FEW - 1, FEW, 3 * MANY))))
@@ -160,6 +163,70 @@ def test_a_filter_finds_what_the_slow_way_finds(bodies: list[bytes]) -> None:
         kept.scan()
     expected = [n for n in range(ring.first, ring.end) if "error" in plain_text(ring[n][1]).lower()]
     assert list(kept.numbers) == expected
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        (b"error", b"ERR", b"OR", b"\x1b[31m", b"\x1b", b" ", b'"', b"\\", b"\xff", b"u00", b"k",
+         "\u212a".encode(), "\u017f".encode(), b"\xc2\x9bm", b"stdout")
+    ), max_size=5,
+).map(b"".join)  # fmt: skip
+
+
+@given(
+    st.lists(TEXTS, min_size=FEW, max_size=2 * FEW),
+    st.sampled_from(
+        ("error", "Error", "err", "ERR", "k", "s", "std", "r OR", "e.r", "!error", "[")
+    ),
+)
+@example([b"ERR\x1b[31mOR"] + [b"fine"] * FEW, "error")
+@example([b"error", b"ERR\x1b[31mOR"] + [b"fine"] * FEW, "error")
+@example(["\u212a".encode()] * FEW, "k")
+def test_what_rules_a_block_out_is_right(texts: list[bytes], wanted: str) -> None:
+    ring = LogRing(1 << 20)
+    matches = Matches(wanted)
+    stamp = b"2026-11-24T19:47:17.123456789Z"
+    data = b"".join(entry(1, text + b"\n", stamp) for text in texts)
+    (block,) = in_blocks([data])
+    ring.extend(block)
+    kept = Kept(ring, matches, len(stamp) + 1, matches.rules_out)
+    kept.scan(60)
+    lines = [plain_text(stamp + b" " + text)[len(stamp) + 1 :] for text in texts]
+    assert list(kept.numbers) == [number for number, text in enumerate(lines) if matches(text)]
+
+
+def test_a_filter_that_lines_overtake_goes_on_with_the_newest() -> None:
+    ring = LogRing(1 << 30, 4 * NEWEST)
+    kept = Kept(ring, Matches("[0-9]"))
+    kept.scan(60)
+    ring.extend(numbered(0, 4 * NEWEST))
+    assert kept.pending == 4 * NEWEST
+    kept.scan(60)
+    assert (kept.missed, kept.pending) == (0, 0)
+    ring.extend(numbered(ring.end, 5 * NEWEST))
+    kept.scan(60)
+    assert kept.missed == 4 * NEWEST
+    assert list(kept.numbers) == list(range(8 * NEWEST, 9 * NEWEST))
+
+
+def test_a_block_without_the_word_is_not_taken_apart() -> None:
+    matches = Matches("needle")
+    ring = LogRing(1 << 20)
+
+    class Data(Counted):
+        def lacks(self, rules_out: Callable[[bytes], bool]) -> bool:
+            return rules_out(b"".join(bytes(text) for _, text in self._lines))
+
+    blocks = [Data(numbered(n * 100, 100)) for n in range(10)]
+    blocks[4]._lines[50] = (1, b"a Needle\n")
+    for block in blocks:
+        ring.extend(block)
+    kept = Kept(ring, matches, 0, matches.rules_out)
+    kept.scan(60)
+    assert list(kept.numbers) == [450]
+    assert kept.pending == 0
+    looks = [block.looks for block in blocks]
+    assert looks == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
 
 
 def test_capitals_count_and_broken_expressions_are_words() -> None:

@@ -37,6 +37,10 @@ LONGEST = 1 << 20
 SEARCHED = 8 << 10
 """Characters of a line that a pattern looks at; some patterns take quadratic time."""
 SLICE_S = 0.010
+NEWEST = 5000
+"""Where lines fall out before they are looked at, these are worth more than those to go next."""
+PLAIN = re.compile(r"[ !#%&',/0-9:;<=>@A-Z_`a-z~-]+")
+"""What stands for itself in a regular expression, and in a JSON string."""
 
 
 def size_of(lot: Lot) -> int:
@@ -85,6 +89,11 @@ class LogRing:
             start, lines = self._starts[place], self._lines(place)
             yield from islice(lines, number - start, end - start)
             number, place = start + len(lines), place + 1
+
+    def part(self, number: int) -> tuple[int, Block | deque[Line]]:
+        """Return the part that a line is in, behind the number of its first."""
+        place = self._place(number)
+        return self._starts[place], self._parts[place]
 
     def copy(self) -> LogRing:
         """Return a ring with the same lines, which nothing is added to: for another thread."""
@@ -204,6 +213,8 @@ class Matches:
         self._inverse = wanted.startswith("!") and len(wanted) > 1
         wanted = wanted[self._inverse :]
         case = re.NOFLAG if any(letter.isupper() for letter in wanted) else re.IGNORECASE
+        self._any_case = case is re.IGNORECASE
+        self._plain = b"" if self._inverse or not PLAIN.fullmatch(wanted) else wanted.encode()
         try:
             self._pattern = re.compile(wanted, case)
         except (re.error, OverflowError, RecursionError):
@@ -212,6 +223,19 @@ class Matches:
     def __call__(self, text: str) -> bool:
         """Tell whether the text holds it."""
         return (self._pattern.search(text, 0, SEARCHED) is None) is self._inverse
+
+    def rules_out(self, data: bytes | bytearray) -> bool:
+        """Tell, sooner than by looking at each, that no line of a log's file or of a ring matches.
+
+        In doubt it does not: sequences that are not shown may stand in the middle of a word.
+        """
+        return (
+            bool(self._plain)
+            and data.isascii()
+            and b"\x1b" not in data
+            and self._plain not in (data.lower() if self._any_case else data)
+            and b"\\u00" not in data
+        )
 
     def ranges(self, text: str) -> list[tuple[int, int]]:
         """Return where in the text it stands; empty finds do not count."""
@@ -222,9 +246,19 @@ class Matches:
 class Kept:
     """The numbers of the lines that pass a filter, found a slice at a time."""
 
-    def __init__(self, ring: LogRing, matches: Callable[[str], bool], skip: int = 0) -> None:
+    def __init__(
+        self,
+        ring: LogRing,
+        matches: Callable[[str], bool],
+        skip: int = 0,
+        rules_out: Callable[[bytes | bytearray], bool] = lambda _: False,
+    ) -> None:
+        """`rules_out` tells of the bytes of lines that `matches` is true of none."""
         self.matches = matches
+        self.rules_out = rules_out
         self.numbers: deque[int] = deque()
+        self.missed = 0
+        """Lines that fell out, or were about to, before they could be looked at."""
         self._ring = ring
         self._next = ring.first
         self._skip = skip
@@ -239,17 +273,27 @@ class Kept:
         ring, numbers = self._ring, self.numbers
         while numbers and numbers[0] < ring.first:
             numbers.popleft()
-        number = self._next = max(self._next, ring.first)
+        number, end = self._next, ring.settled
+        if number < ring.first:
+            number = max(ring.first, end - NEWEST)
+            self.missed += number - self._next
         before = len(numbers)
         deadline = time.monotonic() + seconds
-        for _, line in ring.lines(number, ring.settled):
-            if self.matches(plain_text(line)[self._skip :]):
-                numbers.append(number)
-            number += 1
-            if not number & 0xFF and time.monotonic() > deadline:
-                break
+        while number < end and time.monotonic() <= deadline:
+            start, part = ring.part(number)
+            if start == number and isinstance(part, Block) and part.lacks(self.rules_out):
+                number += len(part)
+            else:
+                number = self._look(number, min(number + MANY, start + len(part), end))
         self._next = number
         return len(numbers) - before
+
+    def _look(self, start: int, end: int) -> int:
+        """Look at lines one by one; return `end`."""
+        for number, (_, line) in enumerate(self._ring.lines(start, end), start):
+            if not self.rules_out(line) and self.matches(plain_text(line)[self._skip :]):
+                self.numbers.append(number)
+        return end
 
     def place(self, number: int) -> int:
         """Return the place of the first kept line with at least this number."""

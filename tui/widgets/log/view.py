@@ -164,6 +164,11 @@ class LogView(Wheel, Widget, can_focus=True):
         return self._window.kept.pending if self._window.kept else 0
 
     @property
+    def missed(self) -> int:
+        """How many lines came too fast for the filter to look at them."""
+        return self._window.kept.missed if self._window.kept else 0
+
+    @property
     def selecting(self) -> bool:
         """Whether lines are being selected."""
         return self._cursor >= 0
@@ -355,10 +360,14 @@ class LogView(Wheel, Widget, can_focus=True):
 
     def _keep(self) -> None:
         """Choose the lines anew."""
-        chosen = self._wanted or self.level
-        self._window.kept = Kept(self.ring, self._passes, STAMP) if chosen else None
-        if self._window.kept is not None:
-            self._window.kept.scan()
+        kept = None
+        if self._wanted is not None:
+            kept = Kept(self.ring, self._passes, STAMP, self._wanted.rules_out)
+        elif self.level:
+            kept = Kept(self.ring, self._passes, STAMP)
+        self._window.kept = kept
+        if kept is not None:
+            kept.scan()
         self._settle()
         self.post_message(self.Changed())
 
