@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 RESTORED = ("images", "image_layers", "tags", "containers", "container_edits")
 """Tables whose rows can be in the trash, those first that others refer to."""
 EVER = float("inf")
+NEED_IMAGE = {"tags": "digest", "containers": "image_digest"}
+"""The column in which a table's rows name an image."""
 IF_FREE = ("tags",)
 """Rows that are left out when their name is taken meanwhile."""
 
@@ -80,25 +82,28 @@ class Trash:
     def undo(self, batch: str = "") -> Batch:
         """Bring back a batch, the latest one if none is named, and return it.
 
-        Raises NotFound when there is none, Conflict when a container's name is taken; then
-        all of it stays in the trash.
+        Raises NotFound when there is none, Conflict when a container's name is taken, or the
+        image of a name or a container is gone; then all of it stays in the trash.
         """
         self._settle()
-        known = self.batches()
-        chosen = next((one for one in known if not batch or one.id == batch), None)
-        if chosen is None:
-            raise NotFound(
-                "there is nothing to bring back",
-                hint=f"what is removed is kept for {self._config['storage', 'trash_s']} s: "
-                "storage.trash_s in config.toml",
-            )
         with self._database.write() as sql:
+            known = self.batches()
+            chosen = next((one for one in known if not batch or one.id == batch), None)
+            if chosen is None:
+                raise NotFound(
+                    "there is nothing to bring back",
+                    hint=f"what is removed is kept for {self._config['storage', 'trash_s']} s: "
+                    "storage.trash_s in config.toml",
+                )
             entries = sql.execute(
-                "SELECT id, name, document FROM trash WHERE batch=? ORDER BY id", (chosen.id,)
+                "SELECT name, document FROM trash WHERE batch=? ORDER BY id", (chosen.id,)
             ).fetchall()
-            documents = [(name, loads(document)) for _, name, document in entries]
-            for name, document in documents:
-                self._restore(sql, name, document)
+            documents = [(name, loads(document)) for name, document in entries]
+            # By table: a container may have been removed before its image, by one command.
+            for table in RESTORED:
+                for name, document in documents:
+                    for row in document["rows"].get(table, ()):
+                        self._restore(sql, name, table, row)
             sql.execute("DELETE FROM trash WHERE batch=?", (chosen.id,))
             # Last: until here nothing but rows was touched, and those can be rolled back.
             for _, document in documents:
@@ -106,24 +111,38 @@ class Trash:
                     os.rename(f"{self._paths.trash}/{document['kept']}", document["directory"])
         return chosen
 
-    def _restore(self, sql: Connection, name: str, document: dict[str, Any]) -> None:
+    def _restore(self, sql: Connection, name: str, table: str, row: dict[str, Any]) -> None:
         from core.lean_sqlite import IntegrityError
 
-        for table in RESTORED:
-            verb = "INSERT OR IGNORE" if table.startswith("image") or table in IF_FREE else "INSERT"
-            for row in document["rows"].get(table, ()):
-                columns, marks = ",".join(row), ",".join("?" * len(row))
-                try:
-                    sql.execute(
-                        f"{verb} INTO {table} ({columns}) VALUES ({marks})",
-                        tuple(row.values()),
-                    )
-                except IntegrityError:
-                    raise Conflict(
-                        f"the name {name!r} is taken meanwhile",
-                        hint=f"limpet rename {name} ANOTHER, then undo again",
-                        subject=name,
-                    ) from None
+        if column := NEED_IMAGE.get(table):
+            self._require_image(sql, name, row[column])
+        verb = "INSERT OR IGNORE" if table.startswith("image") or table in IF_FREE else "INSERT"
+        columns, marks = ",".join(row), ",".join("?" * len(row))
+        try:
+            sql.execute(
+                f"{verb} INTO {table} ({columns}) VALUES ({marks})",
+                tuple(row.values()),
+            )
+        except IntegrityError:
+            raise Conflict(
+                f"the name {name!r} is taken meanwhile",
+                hint=f"limpet rename {name} ANOTHER, then undo again",
+                subject=name,
+            ) from None
+
+    def _require_image(self, sql: Connection, name: str, digest: str) -> None:
+        """Raise Conflict when the image of a name or a container was removed after that."""
+        if sql.execute("SELECT 1 FROM images WHERE digest=?", (digest,)).fetchone():
+            return
+        held = sql.execute(
+            "SELECT t.batch FROM trash t JOIN trash_holds h ON h.trash = t.id "
+            "WHERE t.kind='image' AND h.digest=?", (digest,),
+        ).fetchone()  # fmt: skip
+        raise Conflict(
+            f"the image of {name} was removed, too",
+            hint=f"limpet undo {held[0]} first" if held else f"pull {digest} again, then undo",
+            subject=name,
+        )
 
     def sweep(self) -> int:
         """Remove for good what is over its time; all of it when the disk is nearly full.

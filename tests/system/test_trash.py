@@ -20,6 +20,8 @@ from core.trash import Trash
 from tests.containers import options, run, shell
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from core.database import Transaction
 
 
 def say(engine: Engine, line: str) -> str:
@@ -117,6 +119,51 @@ def test_emptying_removes_containers_and_what_was_left(engine: Engine) -> None:
     os.mkdir(f"{engine.paths.trash}/left-over")
     engine.trash.empty()
     assert os.listdir(engine.paths.trash) == []
+
+
+def test_what_comes_back_does_so_with_its_image(engine: Engine) -> None:
+    """Of removals in a row any can be undone; a container without its image is none."""
+    say(engine, "tag starter other:1")
+    engine.containers.create(options("true", name="one"))
+    say(engine, "untag other:1")
+    say(engine, "rm one")
+    say(engine, "rmi starter")
+    image, container, name = (batch.id for batch in engine.trash.batches())
+    for batch, what in ((container, "one"), (name, "other:1")):
+        with pytest.raises(Conflict, match=f"the image of {what} was removed") as caught:
+            say(engine, f"undo {batch}")
+        assert caught.value.hint == f"limpet undo {image} first"
+    say(engine, f"undo {image}")
+    say(engine, f"undo {container}")
+    say(engine, f"undo {name}")
+    assert engine.containers.resolve("one").image == "starter"
+    assert engine.images.list()[0].tags == ("localhost/starter:latest", "other:1")
+
+
+def test_a_container_comes_back_with_the_image_that_went_behind_it(engine: Engine) -> None:
+    engine.containers.create(options("true", name="one"))
+    say(engine, "system prune -a")
+    assert engine.images.list() == []
+    say(engine, "undo")
+    assert engine.containers.resolve("one").state == "created"
+    assert engine.images.list()[0].used_by == ("one",)
+
+
+def test_what_another_has_just_emptied_is_not_said_to_be_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(engine, "rmi starter")
+    write = engine.database.write
+
+    def late() -> Transaction:
+        monkeypatch.setattr(engine.database, "write", write)
+        engine.trash.empty()
+        return write()
+
+    monkeypatch.setattr(engine.trash, "_settle", lambda: None)
+    monkeypatch.setattr(engine.database, "write", late)
+    with pytest.raises(NotFound, match="nothing to bring back"):
+        engine.trash.undo()
 
 
 def test_a_container_that_removes_itself_is_not_kept(engine: Engine) -> None:
