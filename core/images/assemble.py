@@ -6,7 +6,14 @@ import json
 
 from core.errors import UsageError
 from core.images.digest import digest_of
-from core.images.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Descriptor, host_platform
+from core.images.manifest import (
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Descriptor,
+    host_platform,
+    platform_fields,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,9 +72,7 @@ def platform(text: str = "") -> dict[str, str]:
     """Return a platform (empty: this host's) as an image config names it."""
     from core.images.manifest import parse_platform
 
-    system, architecture, *variant = (parse_platform(text) if text else host_platform()).split("/")
-    found = {"os": system, "architecture": architecture}
-    return {**found, "variant": variant[0]} if variant else found
+    return platform_fields(parse_platform(text) if text else host_platform())
 
 
 def time_text(seconds: float) -> str:

@@ -346,6 +346,11 @@ def join_platform(system: str, architecture: str, variant: str = "") -> str:
     return "/".join(part for part in (system.lower(), architecture, variant) if part)
 
 
+def platform_fields(platform: str) -> dict[str, str]:
+    """Return os/arch[/variant] as documents hold it; old images do not say their architecture."""
+    return dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
+
+
 def parse_platform(text: str) -> str:
     """Return `text` (os/arch[/variant], or an architecture alone) normalised.
 
@@ -392,10 +397,16 @@ def choose(index: Index, platform: str = "", what: str = "image") -> Descriptor:
 def _candidates(platform: str) -> list[str]:
     system, architecture, *variant = platform.split("/")
     if architecture == "arm":
-        newest = int(variant[0][1:]) if variant[0][1:].isdecimal() else 7
+        newest = _level(variant[0], 7)
         return [f"{system}/arm/v{level}" for level in range(newest, 4, -1)]
     if architecture == "amd64" and variant:
-        newest = int(variant[0][1:]) if variant[0][1:].isdecimal() else 1
+        newest = _level(variant[0], 1)
         levels = [f"{system}/amd64/v{level}" for level in range(newest, 1, -1)]
         return [*levels, f"{system}/amd64"]
     return [platform, f"{system}/{architecture}"]
+
+
+def _level(variant: str, otherwise: int) -> int:
+    """Return the number of a variant such as v7; an image may say that it is for any other."""
+    digits = variant[1:]
+    return int(digits) if digits.isdecimal() and len(digits) < 3 else otherwise

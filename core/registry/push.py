@@ -10,7 +10,7 @@ import os
 
 from core.errors import NotFound, RegistryError, UsageError
 from core.images.digest import digest_of
-from core.images.manifest import OCI_INDEX
+from core.images.manifest import OCI_INDEX, platform_fields
 from core.images.reference import parse_reference
 from core.record import Record
 from core.registry import upload_notes
@@ -176,20 +176,15 @@ class _Push:
     def _index(self, images: Sequence[ImageInfo]) -> bytes:
         import json
 
-        entries = []
-        for image in images:
-            system, architecture, *variant = image.platform.split("/")
-            platform = {"architecture": architecture, "os": system}
-            if variant:
-                platform["variant"] = variant[0]
-            entries.append(
-                {
-                    "mediaType": self._kind(image.digest),
-                    "digest": image.digest,
-                    "size": self._store.blobs.size(image.digest),
-                    "platform": platform,
-                }
-            )
+        entries = [
+            {
+                "mediaType": self._kind(image.digest),
+                "digest": image.digest,
+                "size": self._store.blobs.size(image.digest),
+                "platform": dict(sorted(platform_fields(image.platform).items())),
+            }
+            for image in images
+        ]
         document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
         return json.dumps(document, separators=(",", ":")).encode()
 

@@ -13,6 +13,7 @@ import os
 from core.errors import Conflict, NotFound
 from core.images.assemble import encode
 from core.images.digest import split_digest
+from core.images.manifest import platform_fields
 from core.images.tar.header import END, header, padding
 from core.images.tar.reader import DIRECTORY, TarEntry
 from core.record import Record
@@ -168,13 +169,11 @@ class _Contents:
         if named.index:
             size = len(named.index.content)
             return {"mediaType": named.index.media_type, "digest": named.index.digest, "size": size}
-        system, architecture, *variant = named.image.platform.split("/")
-        platform = {"os": system, "architecture": architecture}
         return {
             "mediaType": self._manifests[named.image.digest].media_type,
             "digest": named.image.digest,
             "size": self.blobs[named.image.digest],
-            "platform": {**platform, "variant": variant[0]} if variant else platform,
+            "platform": platform_fields(named.image.platform),
         }
 
     def _docker(self) -> list[dict[str, Any]]:

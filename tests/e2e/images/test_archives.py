@@ -23,6 +23,7 @@ from core.config import Config
 from core.engine import Engine
 from core.errors import Conflict, Corrupt, HostError, NotFound, UnsafePath, UnsupportedMedia
 from core.images.archive.importing import ImportOptions
+from core.images.assemble import layers_of, make_image
 from core.paths import Paths
 from tests.e2e.command_line import run
 from tests.fixture_images import write_oci_layout
@@ -129,6 +130,18 @@ def test_a_name_with_a_digest_is_no_tag_to_docker(
     assert index["manifests"][0]["annotations"] == {"io.containerd.image.name": name}
     [there] = other.archives.load(str(saved)).result()
     assert (there.names, there.image.digest) == ((name,), image.digest)
+
+
+def test_an_image_without_an_architecture_is_saved(
+    loaded: Engine, other: Engine, tmp_path: Path
+) -> None:
+    found = loaded.store.resolve("web:2")
+    config = {**loaded.store.config(found.digest), "architecture": ""}
+    make_image(loaded.store, config, layers_of(loaded.store, found.digest), ("localhost/odd:1",))
+    assert loaded.store.resolve("localhost/odd:1").platform == "linux"
+    saved = save(loaded, tmp_path / "saved", "localhost/odd:1")
+    [there] = other.archives.load(str(saved)).result()
+    assert there.image.platform == "linux"
 
 
 def test_skopeo_reads_it_as_both(loaded: Engine, layout: Path, tmp_path: Path) -> None:
