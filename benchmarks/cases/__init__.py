@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.cases import (
     app,
     big_image,
+    browsing,
     building,
     containers,
     first_paint,
@@ -39,6 +40,7 @@ CASES: dict[str, Callable[[BenchHost, int], Measured]] = {
     "save-load": big_image.save_load,
     "commit-push": big_image.commit_push,
     "image-files": image_files.image_files,
+    "browse": browsing.browse,
     "build": building.build_cold,
     "build-cached": building.build_cached,
     "build-scan": building.scan,

@@ -43,8 +43,8 @@ def image_files(host: BenchHost, rounds: int) -> Figures:
     make_layer(engine, 101, rows)
     make_layer(engine, 102, changed)
     for number in (101, 102):
-        _image(engine, f"app:{number}", [number])
-    _image(engine, "shared:1", [101])
+        make_image_of(engine, f"app:{number}", [number])
+    make_image_of(engine, "shared:1", [101])
     index = f"{paths.layers}/101.index"
     size = os.stat(index).st_size / FILES
     env = host.limpet_env(place)
@@ -86,7 +86,7 @@ def image_files(host: BenchHost, rounds: int) -> Figures:
 def _removal(engine: Engine, rounds: int) -> float:
     took = []
     for _ in range(rounds):
-        _image(engine, "gone:1", [101], author="me")
+        make_image_of(engine, "gone:1", [101], author="me")
 
         def remove() -> None:
             plan = engine.store.plan_removal(("gone:1",), force=False, users={})
@@ -119,7 +119,8 @@ def make_layer(engine: Engine, number: int, rows: list[tuple[object, ...]]) -> N
         )
 
 
-def _image(engine: Engine, name: str, layers: list[int], **config: str) -> None:
+def make_image_of(engine: Engine, name: str, layers: list[int], **config: str) -> None:
+    """Put an image of such layers into the store."""
     blob = Descriptor("application/vnd.oci.image.layer.v1.tar", _digest(layers[0]), 1)
     described = [(blob, _digest(number)) for number in layers]
     make_image(engine.store, config, described, [engine.reference(name).canonical])

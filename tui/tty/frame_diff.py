@@ -97,6 +97,8 @@ class Frame:
 
     def _update_row(self, x: int, y: int, cells: list[Cell], pen: Pen) -> None:
         row = self._rows[y]
+        if row[x : x + len(cells)] == cells:
+            return  # most of what is painted anew
         in_place = _has_joined(cells) or _has_joined(row)
         if in_place:
             # Terminals disagree about the width of joined characters: place each anew.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -15,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rich.style import Style
     from textual import events
 
     from tui.theme import Part
@@ -60,13 +61,17 @@ class LineList(Wheel, Widget, can_focus=True):
         self._top = 0
         self._left = 0
         self._make: Make = lambda _: ()
+        self._base = Style()
         self._tones = Tones(self)
         self._glyphs = glyphs()
 
     def show(self, count: int, make: Make) -> None:
         """Show `count` lines; `make` gives a line's parts when it is painted."""
+        before = self.count - self._top
         self.count, self._make = count, make
         self._settle()
+        # What was empty and stays so is left alone.
+        self.refresh(Region(0, 0, self.size.width, max(1, before, count - self._top)))
 
     def show_lines(self, lines: Sequence[Sequence[Part]]) -> None:
         """Show these lines."""
@@ -79,14 +84,19 @@ class LineList(Wheel, Widget, can_focus=True):
 
     def go(self, line: int) -> None:
         """Put the cursor on a line, or scroll to it."""
-        before = (self.cursor, self._top)
+        cursor, top = self.cursor, self._top
         if self._has_cursor:
             self.cursor = line
         else:
             self._top = line
         self._settle()
-        if (self.cursor, self._top) != before:
-            self.post_message(self.Moved(self))
+        if self._top != top:
+            self.refresh()
+        elif self.cursor != cursor:
+            self.refresh(*(Region(0, y - top, self.size.width, 1) for y in (cursor, self.cursor)))
+        else:
+            return
+        self.post_message(self.Moved(self))
 
     def _settle(self) -> None:
         """Keep the cursor on a line, the line on the screen, and no gap below the last."""
@@ -96,11 +106,15 @@ class LineList(Wheel, Widget, can_focus=True):
         if self._has_cursor:
             top = max(min(top, self.cursor), self.cursor - height + 1)
         self._top = max(0, min(top, self.count - height))
-        self.refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Paint some lines, all on one background: it is long to find out."""
+        self._base = self.rich_style
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
-        number, width, base = self._top + y, self.size.width, self.rich_style
+        number, width, base = self._top + y, self.size.width, self._base
         if number >= self.count:
             return Strip.blank(width, base)
         here = self._has_cursor and number == self.cursor
@@ -127,6 +141,7 @@ class LineList(Wheel, Widget, can_focus=True):
     def on_resize(self) -> None:
         """Keep the cursor on the screen."""
         self._settle()
+        self.refresh()
         self.post_message(self.Moved(self))
 
     def on_focus(self) -> None:

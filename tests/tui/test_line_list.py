@@ -1,0 +1,73 @@
+"""A list of lines paints what a key changed, and nothing else."""
+
+from __future__ import annotations
+
+from textual.app import App, ComposeResult
+
+from tui.theme import LIMPET
+from tui.widgets.line_list import LineList
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from textual.strip import Strip
+
+HEIGHT = 10
+COUNT = 15
+
+
+class Watched(LineList):
+    """Notes which lines it paints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.painted: list[int] = []
+
+    def render_line(self, y: int) -> Strip:
+        self.painted.append(y)
+        return super().render_line(y)
+
+
+class Host(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_theme(LIMPET)
+        self.theme = LIMPET.name
+        self.lines = Watched()
+
+    def compose(self) -> ComposeResult:
+        yield self.lines
+
+    def on_mount(self) -> None:
+        self.lines.show(COUNT, lambda number: [(f"line {number}", "")])
+        self.lines.focus()
+
+
+async def test_a_key_paints_the_lines_that_it_changes() -> None:
+    app = Host()
+    async with app.run_test(size=(20, HEIGHT)) as pilot:
+        for keys, painted in (
+            (("down",), [0, 1]),
+            (("up",), [0, 1]),
+            (("up",), []),  # it is at the top
+            (("end",), [*range(HEIGHT)]),
+            (("down",), []),
+            (("up",), [HEIGHT - 2, HEIGHT - 1]),
+        ):
+            await pilot.pause()
+            app.lines.painted.clear()
+            await pilot.press(*keys)
+            await pilot.pause()
+            assert sorted(set(app.lines.painted)) == painted, keys
+        shown = app.lines.render_line(HEIGHT - 2)
+        assert shown.text.split()[-1] == str(COUNT - 2)
+
+
+async def test_other_lines_are_painted_as_far_as_there_are_or_were_any() -> None:
+    app = Host()
+    async with app.run_test(size=(20, HEIGHT)) as pilot:
+        for count, painted in ((4, HEIGHT), (2, 4), (3, 3), (0, 3), (0, 1)):
+            await pilot.pause()
+            app.lines.painted.clear()
+            app.lines.show(count, lambda number: [(f"line {number}", "")])
+            await pilot.pause()
+            assert sorted(set(app.lines.painted)) == [*range(painted)]
