@@ -69,7 +69,7 @@ def _make(place: Path) -> None:
     engine = Engine(Paths(f"{place}/data", f"{place}/run"), Config())
     noise = random.Random(7)
     for number in range(1, LAYERS + 1):
-        rows = [
+        rows: list[tuple[object, ...]] = [
             (f"folder_{n % FOLDERS:02}/part_{n // 400}/layer_{number}_{n}.py", "file", 0o644, 0, 0,
              n, 1_700_000_000_000_000_000 + n, noise.randbytes(32).hex(), "")
             for n in range(LAYER_FILES)
