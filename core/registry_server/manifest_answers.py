@@ -112,13 +112,17 @@ class ManifestAnswers:
         return _page(request, await self._ask(self._repositories.catalog), "repositories", {})
 
     async def referrers(self, request: web.BaseRequest, target: Target) -> web.Response:
-        """List what refers to a manifest, as an index."""
-        found = await self._ask(self._repositories.referrers, target.name, target.reference)
+        """List what refers to a manifest, as an index, with a link to the next."""
+        wanted, first = request.query.get("artifactType", ""), _count(request, "first", 0)
+        found, more = await self._ask(
+            self._repositories.referrers, target.name, target.reference, wanted, first
+        )
         headers = {"Content-Type": OCI_INDEX}
-        wanted = request.query.get("artifactType", "")
         if wanted:
-            found = [item for item in found if item.artifact_type == wanted]
             headers["OCI-Filters-Applied"] = "artifactType"
+        if more:
+            query = f"first={first + len(found)}&artifactType={quote(wanted, safe='')}"
+            headers["Link"] = f'<{request.path}?{query}>; rel="next"'
         index = {
             "schemaVersion": 2,
             "mediaType": OCI_INDEX,
@@ -144,10 +148,7 @@ def _page(
 ) -> web.Response:
     """Return the part of a list that `n` and `last` ask for, with a link to the next."""
     last = request.query.get("last", "")
-    wanted = request.query.get("n", "")
-    if wanted and not (wanted.isascii() and wanted.isdigit()):
-        raise Refusal("BLOB_UPLOAD_INVALID", "n is not a number")
-    count = min(int(wanted[:9]), PAGE_MAX) if wanted else PAGE_MAX
+    count = min(_count(request, "n", PAGE_MAX), PAGE_MAX)
     names = [name for name in names if name > last] if last else names
     page = names[:count]
     headers = {}
@@ -156,6 +157,14 @@ def _page(
         headers["Link"] = f'<{place}>; rel="next"'
     body = json.dumps({**document, key: page}).encode()
     return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _count(request: web.BaseRequest, name: str, otherwise: int) -> int:
+    """Return a number of the query; Refusal for what is none."""
+    word = request.query.get(name, "")
+    if word and not (word.isascii() and word.isdigit()):
+        raise Refusal("BLOB_UPLOAD_INVALID", f"{name} is not a number")
+    return int(word[:9]) if word else otherwise
 
 
 def _descriptor(item: Referrer) -> dict[str, object]:

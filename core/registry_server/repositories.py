@@ -11,6 +11,7 @@ import time
 
 from core.errors import NotFound
 from core.images.digest import is_digest
+from core.images.manifest import MAX_SIZE
 from core.record import Record
 from core.registry_server.documents import read_manifest
 from core.registry_server.refusals import Refusal
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from core.database import Database
     from core.registry_server.blobs import ServedBlobs
     from core.registry_server.documents import Facts
+
+
+DESCRIPTOR_BYTES = 100
+"""Of an index's entry, without what a manifest brings."""
 
 
 class Stored(Record):
@@ -151,14 +156,28 @@ class Repositories:
                 [(name, tag, digest, now) for tag in tags],
             )
 
-    def referrers(self, name: str, subject: str) -> list[Referrer]:
-        """Return the manifests of a repository whose subject is a digest."""
-        rows = self._database.query(
+    def referrers(
+        self, name: str, subject: str, artifact_type: str, first: int
+    ) -> tuple[list[Referrer], bool]:
+        """Return the manifests of a repository whose subject is a digest, from the `first` on.
+
+        No more than an index may hold, and whether there are more; `artifact_type`, if not empty,
+        is the only one.  Each may have annotations of megabytes.
+        """
+        rows = self._database.connection().execute(
             "SELECT digest, media_type, size, artifact_type, annotations "
-            "FROM repository_manifests WHERE repository=? AND subject=? ORDER BY added",
-            (name, subject),
+            "FROM repository_manifests WHERE repository=?1 AND subject=?2 "
+            "AND (?3 = '' OR artifact_type=?3) ORDER BY added, digest LIMIT -1 OFFSET ?4",
+            (name, subject, artifact_type, first),
         )
-        return [Referrer(*row) for row in rows]
+        found: list[Referrer] = []
+        left = MAX_SIZE
+        for row in rows:
+            left -= sum(len(str(value)) for value in row) + DESCRIPTOR_BYTES
+            if found and left < 0:
+                return found, True
+            found.append(Referrer(*row))
+        return found, False
 
     def delete_tag(self, name: str, tag: str) -> None:
         """Take a tag away; what it stood for stays."""

@@ -13,8 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
+from core.config import Config
 from core.images.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from core.paths import Paths
+from core.registry.browse import referrers
+from core.registry.client import RegistryClient
 from tests.own_registry import Answered, OwnRegistry
 
 TYPE_CHECKING = False
@@ -358,6 +361,34 @@ def test_referrers(registry: OwnRegistry) -> None:
         assert [entry["digest"] for entry in filtered.document["manifests"]] == [signed["digest"]]
         assert gone(registry, f"/v2/{REPO}/manifests/{signed['digest']}")
         assert registry.ask("GET", path).document["manifests"] == []
+
+
+def test_referrers_come_in_pages_of_what_an_index_may_hold(
+    registry: OwnRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may have annotations of megabytes, and there may be any number of them."""
+    monkeypatch.setattr("core.registry_server.repositories.MAX_SIZE", 2000)
+    subject = push_manifest(registry, image(registry), "paged")
+    wanted = [
+        push_manifest(registry, index(
+            subject=subject, artifactType=EXAMPLE, annotations={"org.example": f"{number}" * 500}
+        ))["digest"]
+        for number in range(7)
+    ]  # fmt: skip
+    other = push_manifest(registry, index(subject=subject, artifactType=EXAMPLE + ".other"))
+    for kind, digests in ((EXAMPLE, wanted), ("", [*wanted, other["digest"]])):
+        found, pages = [], 0
+        place = f"/v2/{REPO}/referrers/{subject['digest']}?artifactType={kind}"
+        while place:
+            page = registry.ask("GET", place)
+            found += [entry["digest"] for entry in page.document["manifests"]]
+            place = page.headers.get("Link", "").partition(">")[0].removeprefix("<")
+            pages += 1
+        assert found == digests
+        assert pages >= 4
+    with RegistryClient(registry.host, Config()) as client:
+        assert {one.digest for one in referrers(client, REPO, subject["digest"])} == set(found)
+    assert registry.ask("GET", f"/v2/{REPO}/referrers/{other['digest']}?first=x").status == 400
 
 
 def test_tags_come_page_by_page_and_go_one_by_one(registry: OwnRegistry) -> None:
