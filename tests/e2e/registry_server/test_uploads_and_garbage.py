@@ -226,6 +226,17 @@ def test_a_client_that_comes_back_does_not_wait_for_its_lost_connection(
             assert lost.recv(100).startswith(b"HTTP/1.1 400")
 
 
+def test_a_client_that_asks_whether_to_send_is_told_to(registry: OwnRegistry) -> None:
+    """curl does, and waits for a second; others would wait for ever."""
+    place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
+    with socket.create_connection(("127.0.0.1", registry.port), 10) as asking:
+        head = f"PATCH {place} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+        asking.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert asking.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        asking.sendall(b"more")
+        assert asking.recv(100).startswith(b"HTTP/1.1 202")
+
+
 def test_two_servers_do_not_append_to_one_upload(registry: OwnRegistry, paths: Paths) -> None:
     """What one has summed up and makes a blob, the other could still have made longer."""
     with OwnRegistry(paths) as other:
