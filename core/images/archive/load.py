@@ -9,6 +9,7 @@ from core.errors import Corrupt, NotFound, UnsupportedMedia, UsageError
 from core.images.archive.read import Contents, not_stored, opened, read_archive, read_layout
 from core.images.assemble import encode
 from core.images.digest import digest_of
+from core.images.index_tree import MAX_DEPTH
 from core.images.manifest import (
     INDEX_TYPES,
     OCI_CONFIG,
@@ -117,24 +118,27 @@ class Loader:
         index = parse(content, INDEX_TYPES[0], "index.json")
         assert isinstance(index, Index)
         named: dict[str, list[str]] = {}
+        kinds: dict[str, str] = {}
         for entry in index.entries:
+            digest = entry.descriptor.digest
+            kinds.setdefault(digest, entry.descriptor.media_type)
             notes = dict(entry.descriptor.annotations)
             note = next((notes[key] for key in NAME_NOTES if notes.get(key)), "")
-            names = named.setdefault(entry.descriptor.digest, [])
+            names = named.setdefault(digest, [])
             if note and (name := self._name(note, title)):
                 names.append(name)
         found = []
         for digest, names in named.items():
-            kinds = [e.descriptor.media_type for e in index.entries
-                     if e.descriptor.digest == digest]  # fmt: skip
             try:
-                found.append(self._of_manifest(digest, kinds[0], tuple(dict.fromkeys(names))))
+                found.append(self._of_manifest(digest, kinds[digest], tuple(dict.fromkeys(names))))
             except UnsupportedMedia as error:
                 # Signatures and attestations lie beside images.
                 self._job.say(f"{digest}: {error.message}; left out")
         return found
 
-    def _of_manifest(self, digest: str, media_type: str, names: tuple[str, ...]) -> Candidate:
+    def _of_manifest(
+        self, digest: str, media_type: str, names: tuple[str, ...], depth: int = 0
+    ) -> Candidate:
         content = self._contents.blob(digest)
         document = parse(content, media_type, f"manifest {digest}")
         if isinstance(document, Index):
@@ -146,7 +150,9 @@ class Loader:
                 if not here:
                     raise
                 chosen = here[0].descriptor
-            return self._of_manifest(chosen.digest, chosen.media_type, names)
+            if depth >= MAX_DEPTH:
+                raise Corrupt(f"index {digest}: indexes that name each other without end")
+            return self._of_manifest(chosen.digest, chosen.media_type, names, depth + 1)
         config = self._contents.blob(document.config.digest)
         layers = _paired(document, config, digest)
         for blob, _ in layers:

@@ -24,6 +24,7 @@ from core.engine import Engine
 from core.errors import Conflict, Corrupt, HostError, NotFound, UnsafePath, UnsupportedMedia
 from core.images.archive.importing import ImportOptions
 from core.images.assemble import layers_of, make_image
+from core.images.manifest import OCI_INDEX
 from core.paths import Paths
 from tests.e2e.command_line import run
 from tests.fixture_images import write_oci_layout
@@ -292,7 +293,33 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], type[Exception], str]] = {
         rootfs={"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}), Corrupt, "has digest"),
     "cut off in a layer named by its digest": (lambda p: _cut(docker_archive(
         p, named(layer_tar("a", NOISE)))), Corrupt, "cut off"),
+    "indexes in each other": (lambda p: _write(p, archive(*nested(1200))), Corrupt, "without end"),
+    "a manifest as large as a layer": (lambda p: _write(p, archive(
+        *listed(b"x" * (5 << 20)))), Corrupt, "too large"),
 }  # fmt: skip
+
+
+def listed(content: bytes) -> tuple[bytes, bytes]:
+    """Return a blob, and an index.json that names it as a manifest."""
+    return (entry(f"blobs/sha256/{hashlib.sha256(content).hexdigest()}", content=content),
+            entry("index.json", content=index_of(content)))  # fmt: skip
+
+
+def nested(count: int) -> Iterator[bytes]:
+    content = b"{}"
+    for _ in range(count):
+        digest = hashlib.sha256(content).hexdigest()
+        yield entry(f"blobs/sha256/{digest}", content=content)
+        content = index_of(content)
+    yield entry("index.json", content=content)
+
+
+def index_of(content: bytes) -> bytes:
+    """Return an index that names one more."""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    found = {"mediaType": OCI_INDEX, "digest": digest, "size": len(content)}
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [found]}
+    return json.dumps(document).encode()
 
 
 def named(*layers: bytes) -> dict[str, bytes]:
