@@ -9,7 +9,6 @@ from textual.binding import Binding
 
 from core.commands.read_only import FILES
 from core.commands.show import size
-from core.images.files.extraction import write_from
 from tui.answers import failure, visible
 from tui.screens.file_text import MOST_BYTES, hex_line, is_text, read_bytes, text_lines
 from tui.theme import plain
@@ -241,6 +240,8 @@ class FileScreen(AskingScreen, inherit_bindings=False):
             self.run_worker(lambda: self._extract(target), thread=True)
 
     def _extract(self, target: str) -> None:
+        from core.images.files.extraction import write_from
+
         try:
             said = f"{size(write_from(self._open(), target))} written to {target}"
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
