@@ -13,8 +13,12 @@ SCRIPTS = {
     "bash": """\
 _limpet() {
     local line="${COMP_LINE:0:COMP_POINT}"
-    local word="${line##* }"
+    local word="${line##* }" reply
+    local -a begun
     mapfile -t COMPREPLY < <(limpet completion ask "${line#* }" 2>/dev/null | cut -f1)
+    # What only contains the word that was typed is offered when nothing begins with it.
+    for reply in "${COMPREPLY[@]}"; do [[ $reply == "$word"* ]] && begun+=("$reply"); done
+    ((${#begun[@]})) && COMPREPLY=("${begun[@]}")
     # bash ends words at : and =, too, and puts what it is given behind the last.
     COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*[:=]}"}"}")
     [[ ${COMPREPLY[0]} == */ ]] && compopt -o nospace

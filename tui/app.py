@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from textual import on
 from textual.binding import Binding
-from textual.events import AppBlur, InputEvent
+from textual.events import AppBlur, InputEvent, Key
 from textual.filter import Monochrome, NoColor
 
 from core import garbage
@@ -97,6 +97,8 @@ class LimpetApp(Navigates):
             Keymap(engine.config.keys, engine.config.aliases, read_only=read_only),
             read_only=read_only,
         )
+        self._early: list[Key] | None = []
+        """Keys that came while nothing was there to take them; None since there is."""
         self._turns = Turns()
         self._news = asyncio.Event()
         """There is something that the tables do not show yet."""
@@ -155,6 +157,12 @@ class LimpetApp(Navigates):
         self.set_interval(AGES_EVERY_S, self._age)
         self.set_timer(SETTLED_S, garbage.keep_all)
 
+    async def take_early_keys(self) -> None:
+        """Give the keys that came too early to what has the keys now, and later ones at once."""
+        early, self._early = self._early or (), None
+        for key in early:
+            await super().on_event(key)
+
     def on_unmount(self) -> None:
         """Stop the threads, and keep the look for the next time."""
         remember(self)
@@ -169,7 +177,9 @@ class LimpetApp(Navigates):
         if isinstance(event, InputEvent):
             self._turns.pressed()
             self._tidying.resume()
-        if not isinstance(event, AppBlur):
+        if self._early is not None and isinstance(event, Key):
+            self._early.append(event)  # of `:ps` the letters would be for nobody
+        elif not isinstance(event, AppBlur):
             await super().on_event(event)
 
     @on(Changed)
@@ -229,9 +239,9 @@ class LimpetApp(Navigates):
     @contextmanager
     def suspend(self) -> Iterator[None]:
         """Give the terminal away for a while, and its keys' signals with it."""
-        from tui.session.host_programs import keyboard_given_away
+        from tui.session.host_programs import enter_ends_lines, keyboard_given_away
 
-        with keyboard_given_away(), super().suspend():
+        with keyboard_given_away(), super().suspend(), enter_ends_lines(0):
             yield
 
     # Leaving

@@ -48,6 +48,7 @@ class Opening:
         self._before = termios.tcgetattr(self._input)
         quiet = termios.tcgetattr(self._input)
         # What is typed from now on waits for the app, key by key.
+        quiet[0] &= ~termios.ICRNL  # enter is another key than ctrl-j
         quiet[3] &= ~(termios.ECHO | termios.ICANON)
         termios.tcsetattr(self._input, termios.TCSANOW, quiet)
         os.write(self._output, (ENTER + "\r\n".join(lines)).encode())

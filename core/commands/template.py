@@ -104,12 +104,18 @@ class Template:
             if not isinstance(data, dict) or name not in data:
                 if above in MAPS:
                     return None
-                raise self._error(f"there is no field {word}")
+                raise self._error(f"there is no field {word}", _fields_of(data))
             data, above = data[name], name
         return data
 
-    def _error(self, problem: str) -> UsageError:
-        return UsageError(f"--format {self._text!r}: {problem}", hint=HINT)
+    def _error(self, problem: str, hint: str = HINT) -> UsageError:
+        return UsageError(f"--format {self._text!r}: {problem}", hint=hint)
+
+
+def _fields_of(data: Any) -> str:
+    """Return what there is instead of a field that there is not."""
+    names = [f".{name}" for name in data] if isinstance(data, dict) else []
+    return f"there are {', '.join(names)}" if names else HINT
 
 
 def _tokens(text: str) -> Iterator[tuple[bool, str]]:

@@ -219,8 +219,9 @@ def _told_to(job: Job | None, name: str) -> tuple[Callable[[], None], Callable[[
 
 @verb("volume rm", Remove, "Remove volumes and all that is in them", "volume remove")
 def remove(engine: Engine, args: Remove) -> Result:
-    """Show what is lost; a volume that a container uses stays."""
+    """Show what is lost; none is removed while a container uses one of them."""
     from core.errors import NotFound
+    from core.volumes.store import in_use
 
     found: list[Volume] = []
     for name in args.volumes:
@@ -229,6 +230,9 @@ def remove(engine: Engine, args: Remove) -> Result:
         except NotFound:
             if not args.force:
                 raise
+    for volume in found:
+        if held := engine.containers.users_of_volume(volume.name):
+            raise in_use(volume.name, held)  # before anybody is asked
     return _removal(engine, "remove volumes", found, ask=False)
 
 

@@ -98,11 +98,7 @@ class VolumeStore:
         volume = self.find(name)
         with self._database.write() as sql:
             if held := users(name):
-                raise InUse(
-                    f"volume {name} is used by {', '.join(held)}",
-                    hint=f"limpet rm {' '.join(held)} first",
-                    subject=name,
-                )
+                raise in_use(name, held)
             if os.path.exists(volume.path):
                 os.rename(volume.path, f"{self._paths.volumes}/.{name}.{os.urandom(4).hex()}")
             sql.execute("DELETE FROM volumes WHERE name=?", (name,))
@@ -150,6 +146,15 @@ class VolumeStore:
 
     def _volume(self, name: str, created: float, labels: str) -> Volume:
         return Volume(name, created, loads(labels), f"{self._paths.volumes}/{name}")
+
+
+def in_use(name: str, users: Sequence[str]) -> InUse:
+    """Return the error for a volume that containers are made with."""
+    return InUse(
+        f"volume {name} is used by {', '.join(users)}",
+        hint=f"limpet rm {' '.join(users)} first",
+        subject=name,
+    )
 
 
 def check_name(name: str) -> None:

@@ -123,3 +123,12 @@ async def test_a_screen_that_was_left_is_gone_when_keys_pause(
         del rings, ring
         await pilot.press("j")
         await until(pilot, lambda: left() is None)
+
+
+async def test_what_is_typed_before_there_is_a_screen_is_for_what_it_opens(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    app.call_next(lambda: [app.post_message(Key(key, key[:1])) for key in ("colon", *"ver")])
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.dashboard.bar.line.value == "ver")

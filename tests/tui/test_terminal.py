@@ -13,7 +13,6 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.screens.confirm import ConfirmScreen
-from tui.screens.dashboard.typed_on import TypedOn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,11 +179,30 @@ async def test_what_was_typed_for_a_terminal_that_has_ended_changes_nothing(
         await until(pilot, lambda: not board.panes.terminals)
         await pilot.press(*"exsm", "j")
         assert not lines
-        assert "the terminal has ended" not in screen_text(app), "the last key changes nothing"
+        assert "no terminal takes" not in screen_text(app), "the last key changes nothing"
         assert board.table.selected.name == "web-2"  # type: ignore[union-attr]
         await pilot.press("x")
         assert not lines
-        assert "the terminal has ended" in screen_text(app)
-        board.typed_on = TypedOn()  # as after a pause
+        assert "no terminal takes" in screen_text(app)
+        board.typed_on.end()  # as after a pause
         await pilot.press("x")
         await until(pilot, lambda: lines == ["kill web-2"])
+
+
+async def test_what_is_typed_for_a_terminal_that_is_not_there_yet_changes_nothing(
+    make_app: Make, lines: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.take(facts())
+        await pilot.press(*"esx")
+        await pilot.pause()
+        assert lines == ["exec -it web-1 sh"]
+        await pilot.press("m")
+        assert app.screen is app.dashboard
+        await pilot.press("question_mark")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        await pilot.press("q")
+        await until(pilot, lambda: app.screen is app.dashboard)
+        await pilot.press("x")
+        await until(pilot, lambda: lines[1:] == ["kill web-1"])

@@ -140,6 +140,22 @@ def _make_sane(fd: int) -> list[Any]:
 
 
 @contextmanager
+def enter_ends_lines(fd: int) -> Iterator[None]:
+    """Have enter end what is read in lines, as whoever is given the terminal expects.
+
+    To the app it is a key of its own, from the opening on: other than ctrl-j.
+    """
+    before = termios.tcgetattr(fd)
+    lines = termios.tcgetattr(fd)
+    lines[0] |= termios.ICRNL
+    termios.tcsetattr(fd, termios.TCSADRAIN, lines)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+@contextmanager
 def keyboard_given_away() -> Iterator[None]:
     """Take no notice of what keys send as signals: they are for who has the terminal."""
     before = [signal.signal(number, _let_pass) for number in KEYBOARD]

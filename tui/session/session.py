@@ -221,7 +221,9 @@ class Session:
             # One more ctrl-c is for what has ended, until the terminal makes no signal of it.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGINT, heard)
-        if code >= 0:
+        if code < 0:
+            self._dashboard.typed_on.end()
+        else:
             self._dashboard.typed_on.begin()
         self.foreground_ended(number, code, error)
 

@@ -246,7 +246,8 @@ def _host_side(channel: _socket.socket, pid: int, stage: str, work: Callable[[],
         _reap(pid)
         # A child that has failed is gone, which alone makes our side fail: what it said counts.
         said = _last_word(channel)
-        raise said or StartFailed(stage, error.errno or 0, str(error), 125) from error
+        text = str(error) if error.errno else str(error.strerror or error)
+        raise said or StartFailed(stage, error.errno or 0, text, 125) from error
 
 
 def _last_word(channel: _socket.socket) -> StartFailed | None:

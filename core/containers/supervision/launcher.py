@@ -247,6 +247,8 @@ def _wait_report(fd: int) -> None:
 def _remedy(stage: str, number: int, otherwise: str) -> str:
     if stage == "user":
         return "names are looked up in the image; numbers, as in --user 1000:1000, are not"
+    if stage == "network" and not number:
+        return f"--network none starts it without one; {DOCTOR}"
     if number == errno.ESRCH:
         return "limpet ps -a shows what became of the container"
     if number == errno.ENOENT and stage.startswith("volume"):

@@ -19,6 +19,7 @@ SHELLS = {
     "fish": (["--no-config"], "limpet completion fish | source"),
 }
 COMPLETED = {
+    "limpet sto": "limpet stop",  # history has these letters, too
     "limpet container insp": "limpet container inspect",
     "limpet run --network=ho": "limpet run --network=host",
     "limpet run somewhere.example:5000/te": "limpet run somewhere.example:5000/team/app:1",

@@ -42,6 +42,17 @@ def test_the_app_opens_fills_the_screen_and_leaves_it_as_it_was(
     assert terminal.output.rindex(LEAVE_ALTERNATE_SCREEN) > 0
 
 
+def test_what_is_typed_while_the_app_is_loaded_is_not_lost(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(r"1 Containers")  # the picture before the app
+        terminal.type(":version\r")
+        terminal.until(r"limpet 0\.")
+        terminal.keys("escape")
+        terminal.until(TABLES)
+        terminal.keys("q")
+        assert terminal.wait() == 0
+
+
 def test_the_app_follows_the_windows_size(env: dict[str, str]) -> None:
     with Terminal([LIMPET], env=env) as terminal:
         terminal.until(TABLES)

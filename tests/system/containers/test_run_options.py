@@ -75,6 +75,9 @@ def test_a_used_volume_stays_and_an_unused_goes(engine: Engine) -> None:
     container = background(engine, "-v", "data:/data", "--name", "user")
     with pytest.raises(InUse, match="user"):
         engine.volumes.remove("data", engine.containers.users_of_volume)
+    verb, rest = find(["volume", "rm", "data"])
+    with pytest.raises(InUse, match="user"):  # at once: nobody is asked to type its name
+        verb.run(engine, parse(verb, rest))
     engine.containers.rm(container, force=True)
     engine.volumes.remove("data", engine.containers.users_of_volume)
     assert engine.volumes.list() == []

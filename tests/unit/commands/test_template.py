@@ -48,7 +48,7 @@ def test_render(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{{.Nope}}", "{{.Id", "{{if .Id}}x", "{{end}}", "{{}}", "{{frobnicate .Id}}",
+    "text", ["{{.Id", "{{if .Id}}x", "{{end}}", "{{}}", "{{frobnicate .Id}}",
              "{{.Id.More}}", "{{index .Env 9}}", "{{range .State.ExitCode | len}}x{{end}}",
              "{{range len .Env}}x{{end}}", "{{join .Env .None}}", "{{.Id | }}"],
 )  # fmt: skip
@@ -56,6 +56,16 @@ def test_errors_say_how_fields_are_written(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Template(text).render(DATA)
     assert "{{.Name}}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [("{{.Nmae}}", ".Id, .State, .Mounts"), ("{{.State.Run}}", ".Running, .Exit")],
+)
+def test_a_wrong_field_is_answered_with_those_there_are(text: str, there: str) -> None:
+    with pytest.raises(UsageError, match="there is no field") as caught:
+        Template(text).render(DATA)
+    assert there in caught.value.hint
 
 
 @given(st.text('{}.ab |-"ifendrag ', max_size=30))

@@ -21,7 +21,7 @@ from tui.screens.dashboard.tables import (
     image_rows,
     registry_rows,
 )
-from tui.screens.dashboard.typed_on import MENUS, WORDS, TypedOn
+from tui.screens.dashboard.typed_on import MENUS, TERMINALS, WORDS, TypedOn
 from tui.theme import glyphs
 from tui.tty.near_compositor import NearCompositor
 from tui.widgets.output.view import Output
@@ -110,7 +110,8 @@ class DashboardScreen(RowActions, inherit_bindings=False):
     def on_mount(self) -> None:
         """Paint the empty frame and take the keys."""
         self._arrange()
-        self.table.focus()
+        self.set_focus(self.table)
+        self.app.call_next(self.app.take_early_keys)
 
     # Layout
 
@@ -149,6 +150,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         panes.session, panes.deck.empty = True, False
         self._arrange()  # before it begins: it is told its size but once
         await panes.deck.add(number, foreground)
+        self.typed_on.end()
 
     def on_terminal_pane_copied(self, event: TerminalPane.Copied) -> None:
         """Copy it, and say so for a while: a terminal's keys are not seen here."""
@@ -358,6 +360,8 @@ class DashboardScreen(RowActions, inherit_bindings=False):
             self.action_starter()
         else:
             await self.do(key.command, row.name if row else "", table.chosen)
+        if row and key.command.startswith(TERMINALS):
+            self.typed_on.begin()
 
     async def do(
         self, command: str, name: str, names: Sequence[str], *, edit: bool = False
@@ -456,5 +460,6 @@ class DashboardScreen(RowActions, inherit_bindings=False):
 
     def on_screen_resume(self) -> None:
         """Note that the tables are shown again."""
+        self.typed_on.end()
         if self.app.screen is self:
             self.app.visits.arrive(self.place)

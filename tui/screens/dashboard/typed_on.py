@@ -1,29 +1,35 @@
-"""Keys that were typed for a terminal and come when it has ended."""
+"""Keys that were typed for a terminal and come when it is not there yet, or has ended."""
 
 from __future__ import annotations
 
 from time import monotonic
 
 PAUSE_S = 0.7
-"""Who has typed nothing for so long has seen that the terminal is gone."""
+"""Who has typed nothing for so long has seen that there is no terminal."""
 MENUS = ("@menu", "@commands")
 """In these the letters behind the key would choose."""
-WORDS = "the terminal has ended: nothing is changed by what was typed for it"
+TERMINALS = ("exec -it", "attach", "pane ")
+"""What a key's command begins with that asks for a terminal."""
+WORDS = "no terminal takes what is typed now, and it changes nothing: wait a moment"
 
 
 class TypedOn:
-    """Knows of a key whether it is the rest of what was typed into a terminal that is gone.
+    """Knows of a key whether it belongs to what is typed for a terminal that is not there.
 
-    `exit` once too often, or a container that ends while somebody types in it, would stop and
-    kill what the cursor of a table stands on.
+    `exit` once too often, a container that ends while somebody types in it, or a shell that takes
+    its time to open would stop and kill what the cursor of a table stands on.
     """
 
     def __init__(self) -> None:
         self._until = 0.0
 
     def begin(self) -> None:
-        """A terminal that had the keys has ended."""
+        """A terminal that had the keys has ended, or one was asked for."""
         self._until = monotonic() + PAUSE_S
+
+    def end(self) -> None:
+        """The terminal has the keys, or they went elsewhere: what comes now is meant."""
+        self._until = 0.0
 
     def goes_on(self) -> bool:
         """Tell whether a key that comes now is still part of it, as there was no pause before."""
