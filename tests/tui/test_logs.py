@@ -215,7 +215,13 @@ async def test_blocks_of_lines_are_searched_kept_and_saved_as_lines_are(
         await until(pilot, lambda: shown(screen)[-1] == "  line 999 hay")
         await pilot.press("/", *"needle", "enter")
         assert ">line 905 needle" in [line.strip() for line in shown(screen)]
-        await pilot.press("escape", "&", *"needle", "enter")
+        await pilot.press("/", *"line 123 hay", "enter")
+        assert ">line 123 hay" in [line.strip() for line in shown(screen)]
+        await pilot.press("/", *"absent", "enter")
+        assert "nothing matches absent" in edge(screen, "foot")
+        await pilot.press("T", "/", *"789Z line 42 ", "enter")
+        assert ">19:47:00.123  line 42 hay" in [line.strip() for line in shown(screen)]
+        await pilot.press("T", "escape", "&", *"needle", "enter")
         await until(pilot, lambda: screen.view.count == 10)
         await pilot.press("S", "ctrl+u", *"kept", "enter")
         await until(pilot, lambda: "saved 10 lines" in edge(screen, "foot"))

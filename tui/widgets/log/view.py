@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from core.containers.log.blocks import Block
 from tui.theme import Tones, glyphs
 from tui.widgets.log.levels import ERROR, WARN, find_level
 from tui.widgets.log.ring import Kept, LogRing, Matches
@@ -405,14 +406,24 @@ class LogView(Wheel, Widget, can_focus=True):
         self.post_message(self.Changed())
 
     def _go_to_hit(self, places: Sequence[int]) -> None:
-        if self.rows.searched is None:
+        wanted = self.rows.searched
+        if wanted is None:
             return
+        block, is_ruled_out = -1, False
         for place in places:
             if place >= self.count:
                 continue  # there are no lines, or those that were shown fell out
             number = self._window.number(place)
-            if self.rows.searched(self.rows.text(number)):
+            start, part = self.ring.part(number)
+            if start != block:
+                block = start
+                is_ruled_out = (
+                    not self.rows.stamps  # which stand elsewhere in the file
+                    and isinstance(part, Block)
+                    and part.lacks(wanted.rules_out)
+                )
+            if not is_ruled_out and wanted(self.rows.text(number)):
                 self._hit = number
                 self._reveal(number)
                 return
-        self.post_message(self.Missed(self.rows.searched.wanted))
+        self.post_message(self.Missed(wanted.wanted))
