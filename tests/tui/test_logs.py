@@ -149,6 +149,20 @@ async def test_only_matching_lines_are_kept_new_ones_too() -> None:
         assert screen.view.count == 102
 
 
+async def test_a_filter_on_a_long_log_that_is_quiet_looks_at_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.screens.logs.CALM_FRAMES", 0)
+    feed = Feed(*(piece(n, "needle" if n % 1000 == 5 else "hay") for n in range(30_000)))
+    screen = LogsScreen("web-1", feed)
+    async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:
+        await opened(pilot, screen, 30_000)
+        await until(pilot, lambda: screen._calm > 0)
+        await pilot.press("&", *"ne+dle", "enter")
+        await until(pilot, lambda: screen.view.pending == 0)
+        assert screen.view.count == 30
+
+
 async def test_wrapping_times_and_sideways() -> None:
     screen = LogsScreen("web-1", Feed(piece(1, "x" * 100_000 + "END"), piece(2, "短" * 50)))
     async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:

@@ -208,6 +208,12 @@ class LogsScreen(AskingScreen, inherit_bindings=False):
             self._tell()
 
     @on(LogView.Changed)
+    def _changed(self) -> None:
+        """Go on looking for lines that pass, also while none arrive."""
+        if self.view.pending and self._timer:
+            self._timer.resume()
+        self._tell()
+
     def _tell(self) -> None:
         self._head.show(self._state(), self._facts())
         self.view.say_when_empty(self._empty_words())
