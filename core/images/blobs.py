@@ -253,17 +253,19 @@ def _unlink(path: str) -> None:
         pass
 
 
-def unlink_unlocked(path: str) -> None:
-    """Delete a file unless somebody has it locked, or it is gone."""
+def unlink_unlocked(path: str) -> bool:
+    """Delete a file unless somebody has it locked, or it is gone; returns whether it did."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_file_at(fd, path):  # not one that another writer has begun meanwhile
-            _unlink(path)
+        if not is_file_at(fd, path):
+            return False  # another writer has begun one meanwhile
+        _unlink(path)
     except BlockingIOError:
-        pass  # being written
+        return False  # being written
     finally:
         os.close(fd)
+    return True

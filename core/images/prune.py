@@ -64,8 +64,21 @@ class PrunePlan(Record):
     leftovers: tuple[Leftover, ...]
     in_hand: tuple[Leftover, ...]
     """What nothing holds either, but stays: somebody is at it, or may be."""
-    lines: tuple[str, ...]
-    bytes_back: int
+    images: tuple[str, ...]
+    """A line for each image, with the reason."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A line for each thing that goes."""
+        return (
+            *self.images,
+            *(f"{left.kind} {left.name}: {left.reason}" for left in self.leftovers),
+        )
+
+    @property
+    def bytes_back(self) -> int:
+        """The space that it gives back."""
+        return self.removal.bytes_back + sum(left.size for left in self.leftovers)
 
 
 def plan_prune(
@@ -80,25 +93,26 @@ def plan_prune(
         name = ", ".join(image.tags) or f"<none> {image.config_digest[7:19]}"
         lines.append(f"image {name}: {reason}")
     found = list(_leftovers(store, paths, 0.0 if asked.downloads else PARTIAL_S))
-    leftovers = tuple(left for left in found if left.ready)
-    lines += [f"{left.kind} {left.name}: {left.reason}" for left in leftovers]
     return PrunePlan(
-        removal, leftovers, tuple(left for left in found if not left.ready), tuple(lines),
-        removal.bytes_back + sum(left.size for left in leftovers),
-    )  # fmt: skip
+        removal,
+        tuple(left for left in found if left.ready),
+        tuple(left for left in found if not left.ready),
+        tuple(lines),
+    )
 
 
-def apply_prune(store: ImageStore, plan: PrunePlan, bin_: Bin | None = None) -> None:
+def apply_prune(store: ImageStore, plan: PrunePlan, bin_: Bin | None = None) -> PrunePlan:
     """Remove exactly what the plan names; images into the trash, if there is one.
 
-    What somebody has taken up since the plan was made stays.
+    What somebody has taken up since the plan was made stays.  Returns the plan without that.
     """
     from core.trees import remove_tree
 
     if plan.removal.images or plan.removal.tags:
         store.apply_removal(plan.removal, bin_)
     if not plan.leftovers:
-        return
+        return plan
+    removed: list[Leftover] = []
     gone: list[str] = []
     folders: list[str] = []
     with store.database.write() as sql:
@@ -108,14 +122,18 @@ def apply_prune(store: ImageStore, plan: PrunePlan, bin_: Bin | None = None) -> 
         store.collect(sql, [left.name for left in leftovers if left.kind != "file"], gone)
         for left in leftovers:
             if left.kind != "file":
-                continue
-            if os.path.isdir(left.name):
+                removed.append(left)
+            elif os.path.isdir(left.name):
                 folders.append(_set_aside(left.name))
-            else:
-                unlink_unlocked(left.name)  # a pull may go on with it by now
-    store.discard(gone)
+                removed.append(left)
+            elif unlink_unlocked(left.name):  # a pull may go on with it by now
+                removed.append(left)
+    back = store.discard(gone)
     for folder in folders:
         remove_tree(folder)
+    return plan.replace(
+        leftovers=tuple(left for left in removed if left.kind != "blob" or left.name not in back)
+    )
 
 
 def _set_aside(path: str) -> str:

@@ -332,8 +332,8 @@ class ImageStore:
                 gone.append(digest)
         return freed
 
-    def discard(self, gone: Iterable[str]) -> None:
-        """Remove the files of what was forgotten, but for what came back meanwhile.
+    def discard(self, gone: Iterable[str]) -> set[str]:
+        """Remove the files of what was forgotten, but for blobs that came back meanwhile: returned.
 
         In a transaction of its own: an image that comes now finds them, or is refused; a
         removal that is killed leaves files that nothing names.
@@ -343,7 +343,7 @@ class ImageStore:
 
         folders, gone = [], list(gone)
         if not gone:
-            return
+            return set()
         self.database.sync()  # else a power cut could bring back rows whose files are gone
         with self.database.write() as sql:
             held = held_blobs(sql, gone)
@@ -355,6 +355,7 @@ class ImageStore:
                     folders.append(self.layers.set_aside(int(name)))
         for folder in folders:
             remove_tree(folder)
+        return held
 
     def _names(self, text: str) -> list[str]:
         from core.errors import UsageError

@@ -83,12 +83,12 @@ def prune(engine: Engine, args: Prune) -> Result:
     def apply() -> Result:
         engine.trash.sweep()
         bin_ = engine.trash.open("image prune")
-        apply_prune(engine.store, plan, bin_)
-        lines = [f"{line}" for line in plan.lines]
+        done = apply_prune(engine.store, plan, bin_)
+        lines = [*done.lines]
         if bin_ is not None and plan.removal.images:
             minutes = max(1, engine.config["storage", "trash_s"] // 60)
             lines.append(f"undo brings the images back for {minutes} minutes; trash empty does not")
-        return Text("\n".join([*lines, f"Total reclaimed space: {size(plan.bytes_back)}"]))
+        return Text("\n".join([*lines, f"Total reclaimed space: {size(done.bytes_back)}"]))
 
     title = "remove what nothing needs"
     return Plan(title, plan.lines, apply, plan.bytes_back, ask=not args.force).unless(args.dry_run)

@@ -158,7 +158,7 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
             True, filters=(lambda image: image.digest in planned,), downloads=args.all
         )
         left = plan_prune(engine.store, engine.paths, engine.images.list(), only)
-        apply_prune(engine.store, left, bin_)
+        left = apply_prune(engine.store, left, bin_)
         freed = sum(sizes.get(line, 0) for line in done) + left.bytes_back
         if steps:
             done.append(f"build cache: {len(steps)} entries")

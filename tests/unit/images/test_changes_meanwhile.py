@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -16,7 +17,7 @@ from core.images.archive.importing import ImportOptions, import_image
 from core.images.digest import digest_of
 from core.images.layers import LayerStore
 from core.images.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
-from core.images.prune import IDLE_S, PruneOptions, apply_prune, plan_prune
+from core.images.prune import IDLE_S, PARTIAL_S, PruneOptions, apply_prune, plan_prune
 from core.images.store import ImageStore
 from core.jobs import Job
 from core.paths import Paths
@@ -177,9 +178,30 @@ def test_prune_spares_a_blob_that_a_pull_has_come_upon_since(
     monkeypatch.setattr("time.time", lambda: now)
     plan = plan_prune(store, store.paths, [], PruneOptions())
     assert [one.name for one in plan.leftovers] == [digest_of(LAYER)]
+    assert plan.bytes_back == len(LAYER)
     os.utime(blob, (now, now))
-    apply_prune(store, plan)
+    done = apply_prune(store, plan)
     assert blob.exists()
+    assert (done.lines, done.bytes_back) == ((), 0)
+
+
+def test_prune_does_not_tell_of_a_download_that_a_pull_goes_on_with(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_short, taken_up = (Path(f"{store.paths.partial}/sha256-{letter * 64}") for letter in "ab")
+    for path in (cut_short, taken_up):
+        path.write_bytes(b"half of it")
+    now = taken_up.stat().st_ctime + 2 * PARTIAL_S
+    monkeypatch.setattr("time.time", lambda: now)
+    plan = plan_prune(store, store.paths, [], PruneOptions())
+    assert [left.name for left in plan.leftovers] == [str(cut_short), str(taken_up)]
+    with taken_up.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = apply_prune(store, plan)
+    assert not cut_short.exists()
+    assert taken_up.exists()
+    assert done.lines == (f"file {cut_short}: an interrupted download left it",)
+    assert done.bytes_back == 10
 
 
 def test_prune_removes_what_it_showed(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +211,7 @@ def test_prune_removes_what_it_showed(store: ImageStore, monkeypatch: pytest.Mon
     file.touch()
     now = folder.stat().st_ctime + 2 * IDLE_S
     monkeypatch.setattr("time.time", lambda: now)
-    apply_prune(store, plan_prune(store, store.paths, [], PruneOptions()))
+    plan = plan_prune(store, store.paths, [], PruneOptions())
+    assert apply_prune(store, plan) == plan
     assert os.listdir(store.paths.layers) == []
     assert not store.blobs.has(digest_of(LAYER))
