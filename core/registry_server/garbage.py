@@ -2,8 +2,9 @@
 
 It never takes what a push needs.  A repository to which anything came within the last
 `KEEP_S` is left alone as a whole, and so is one with an upload that still grows; a blob that a
-push has just asked for has the time of that in its file.  Files are removed in the transaction
-that has looked, so that a manifest which comes meanwhile finds its blobs, or is refused.
+push has just asked for has the time of that in its file.  First all is forgotten; then, in a
+transaction of their own, files are removed: a manifest which comes meanwhile finds its blobs, or
+is refused, and of a collection that is killed the next one finds what is left.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ class Collected(Record):
 
 
 class _Undo(Exception):
-    """Ends a transaction that only looked."""
+    """Ends a transaction that only looked, with what it found."""
+
+    def __init__(self, found: tuple[list[str], int]) -> None:
+        super().__init__()
+        self.found = found
 
 
 def collect(
@@ -58,28 +63,24 @@ def collect(
     Entries of an index that stays, and what refers to something that stays, stay too.
     """
     now = time.time()
-    found: list[Collected] = []
     try:
         with database.write() as sql:
-            found.append(_collect(sql, paths, blobs, now, untagged, keep_s, only_look))
+            manifests, uploads = _forget(sql, paths, blobs, now, untagged, keep_s)
             if only_look:
-                raise _Undo
-    except _Undo:
-        pass
-    else:
+                raise _Undo(_remove_files(sql, paths, blobs, now, keep_s, only_look=True))
+        database.sync()  # else a power cut could bring back rows whose files are gone
+        with database.write() as sql:
+            gone, size = _remove_files(sql, paths, blobs, now, keep_s, only_look=False)
         blobs.empty()
-    return found[0]
+    except _Undo as looked:
+        gone, size = looked.found
+    return Collected(tuple(manifests), tuple(gone), tuple(uploads), size)
 
 
-def _collect(
-    sql: Connection,
-    paths: Paths,
-    blobs: ServedBlobs,
-    now: float,
-    untagged: bool,
-    keep_s: float,
-    only_look: bool,
-) -> Collected:
+def _forget(
+    sql: Connection, paths: Paths, blobs: ServedBlobs, now: float, untagged: bool, keep_s: float
+) -> tuple[list[str], list[str]]:
+    """Take away what the database need not name; returns manifests, and uploads given up."""
     uploads, given_up = _uploads(sql, paths, now)
     busy = {name for name, last in uploads if last > now - keep_s}
     rows = sql.execute("SELECT name FROM repositories WHERE pushed <= ?", (now - keep_s,))
@@ -94,15 +95,11 @@ def _collect(
         "DELETE FROM manifest_contents WHERE manifest NOT IN "
         "(SELECT digest FROM repository_manifests)"
     )
-    gone, size = _remove_files(sql, blobs, now - keep_s, only_look)
     for upload in given_up:
         sql.execute("DELETE FROM repository_uploads WHERE id=?", (upload,))
         if blobs.bucket:
             loosen_object(sql, blobs.bucket.key(upload))
-        size += _remove_upload(f"{paths.partial}/{PREFIX}{upload}", only_look)
-    for path in _nobody_s(sql, paths, now):
-        size += _remove_upload(path, only_look)
-    return Collected(tuple(manifests), tuple(gone), tuple(given_up), size)
+    return manifests, given_up
 
 
 def _uploads(
@@ -123,7 +120,7 @@ def _uploads(
 
 
 def _nobody_s(sql: Connection, paths: Paths, now: float) -> Iterator[str]:
-    """Yield files of uploads without a row: whoever ended them was killed over it."""
+    """Yield files of uploads without a row: given up, or whoever ended them was killed over it."""
     known = {PREFIX + row[0] for row in sql.execute("SELECT id FROM repository_uploads")}
     for entry in os.scandir(paths.partial):
         is_upload = entry.name.startswith(PREFIX) and entry.name not in known
@@ -189,20 +186,23 @@ def _drop_empty(sql: Connection, name: str) -> None:
 
 
 def _remove_files(
-    sql: Connection, blobs: ServedBlobs, before: float, only_look: bool
+    sql: Connection, paths: Paths, blobs: ServedBlobs, now: float, keep_s: float, *, only_look: bool
 ) -> tuple[list[str], int]:
+    """Remove what nothing names; returns the digests of blobs, and the bytes of all."""
     gone, size = [], 0
     loose = [row[0] for row in sql.execute("SELECT digest FROM loose_blobs")]
     held = held_blobs(sql, loose)
     for digest in loose:
         if digest not in held:
-            if blobs.last_use(digest) > before:
+            if blobs.last_use(digest) > now - keep_s:
                 continue
             freed = blobs.take_away(sql, digest, only_look=only_look)
             if freed >= 0:
                 gone.append(digest)
                 size += freed
         sql.execute("DELETE FROM loose_blobs WHERE digest=?", (digest,))
+    for path in _nobody_s(sql, paths, now):
+        size += _remove_upload(path, only_look)
     return gone, size
 
 

@@ -19,6 +19,7 @@ from aiohttp import web
 from core.config import Config
 from core.database import Database
 from core.errors import ConfigError, Conflict, HostError, RegistryError
+from core.images.blobs import BlobStore
 from core.images.reference import parse_reference
 from core.images.store import ImageStore
 from core.jobs import Job
@@ -130,6 +131,37 @@ def test_an_upload_that_is_given_up_goes(registry: OwnRegistry) -> None:
     assert (len(found.uploads), found.bytes_back) == (1, 1000)
     assert not file.exists()
     assert registry.ask("GET", place).code == "BLOB_UPLOAD_UNKNOWN"
+
+
+def test_a_collection_that_is_killed_over_its_files_is_finished_by_the_next(
+    registry: OwnRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = f"sha256:{hashlib.sha256(NOISE).hexdigest()}"
+    assert registry.ask("POST", f"/v2/app/blobs/uploads/?digest={digest}", NOISE).status == 201
+    place = registry.ask("POST", "/v2/app/blobs/uploads/").headers["Location"]
+    registry.ask("PATCH", place, b"x" * 1000)
+    upload = next(Path(registry.paths.partial).glob("upload-*"))
+    os.utime(upload, (0, 0))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    for module, name in ((os, "unlink"), (BlobStore, "remove")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, kill)
+            with pytest.raises(Killed):
+                sweep(registry)
+        assert registry.ask("HEAD", f"/v2/app/blobs/{digest}").status == 404
+        assert registry.ask("GET", place).code == "BLOB_UPLOAD_UNKNOWN"
+        assert blob_files(registry.paths) == {digest.partition(":")[2]}
+        assert upload.exists()
+    found = sweep(registry)
+    assert (found.blobs, found.bytes_back) == ((digest,), len(NOISE) + 1000)
+    assert blob_files(registry.paths) == set()
+    assert not upload.exists()
 
 
 def test_an_upload_that_was_thrown_away_takes_no_more(
