@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from textual import on
 from textual.binding import Binding
-from textual.events import AppBlur, InputEvent, Key
+from textual.events import AppBlur, InputEvent, Key, Paste
 from textual.filter import Monochrome, NoColor
 
 from core import garbage
@@ -26,6 +26,7 @@ from tui.tty import gone_widgets, key_parser
 from tui.tty.hang_up import on_hang_up
 from tui.tty.signals import before_hang_up, leave_on_signals
 from tui.turns import QUIET_S, Turns
+from tui.typed_ahead import TypedAhead
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
@@ -97,9 +98,8 @@ class LimpetApp(Navigates):
             Keymap(engine.config.keys, engine.config.aliases, read_only=read_only),
             read_only=read_only,
         )
-        self._early: list[Key] | None = []
-        """Keys that came while nothing was there to take them; None since there is."""
         self._turns = Turns()
+        self._typed_ahead = TypedAhead(self, super().on_event)
         self._news = asyncio.Event()
         """There is something that the tables do not show yet."""
         self._aged = False
@@ -158,10 +158,8 @@ class LimpetApp(Navigates):
         self.set_timer(SETTLED_S, garbage.keep_all)
 
     async def take_early_keys(self) -> None:
-        """Give the keys that came too early to what has the keys now, and later ones at once."""
-        early, self._early = self._early or (), None
-        for key in early:
-            await super().on_event(key)
+        """Give the keys that came too early to what has the keys now."""
+        await self._typed_ahead.open()
 
     def on_unmount(self) -> None:
         """Stop the threads, and keep the look for the next time."""
@@ -177,9 +175,8 @@ class LimpetApp(Navigates):
         if isinstance(event, InputEvent):
             self._turns.pressed()
             self._tidying.resume()
-        if self._early is not None and isinstance(event, Key):
-            self._early.append(event)  # of `:ps` the letters would be for nobody
-        elif not isinstance(event, AppBlur):
+        typed = isinstance(event, Key | Paste) and not event.is_forwarded
+        if not isinstance(event, AppBlur) and not (typed and self._typed_ahead.holds(event)):
             await super().on_event(event)
 
     @on(Changed)

@@ -13,6 +13,8 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import until
 from tui import app as module
 from tui.bar.past_lines import open_history
+from tui.screens.pick import PickScreen
+from tui.widgets.ask_line import AskInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,6 +127,7 @@ async def test_a_screen_that_was_left_is_gone_when_keys_pause(
         await until(pilot, lambda: left() is None)
 
 
+<<<<<<< HEAD
 async def test_what_is_typed_before_there_is_a_screen_is_for_what_it_opens(
     make_app: Callable[..., LimpetApp],
 ) -> None:
@@ -132,3 +135,33 @@ async def test_what_is_typed_before_there_is_a_screen_is_for_what_it_opens(
     app.call_next(lambda: [app.post_message(Key(key, key[:1])) for key in ("colon", *"ver")])
     async with app.run_test() as pilot:
         await until(pilot, lambda: app.dashboard.bar.line.value == "ver")
+=======
+async def test_what_is_typed_behind_a_key_that_opens_a_list_is_for_the_list(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        for key in ("m", "s", "t", "o", "p"):
+            app.post_message(Key(key, key))
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await until(pilot, lambda: getattr(app.screen, "_typed", "") == "stop")
+        for key in ("escape", "escape", "colon", "x", "y"):
+            app.post_message(Key(key, {"colon": ":"}.get(key, key) if len(key) < 6 else None))
+        await until(pilot, lambda: app.screen is app.dashboard)
+        await until(pilot, lambda: app.dashboard.bar.line.value == "xy")
+
+
+async def test_what_is_typed_behind_a_key_that_opens_a_screen_is_for_the_screen(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        for key, letter in (("question_mark", "?"), ("slash", "/"), ("s", "s"), ("h", "h")):
+            app.post_message(Key(key, letter))
+        await until(pilot, lambda: isinstance(app.focused, AskInput))
+        await until(pilot, lambda: getattr(app.focused, "value", "") == "sh")
+>>>>>>> a9e4802 (What is typed behind a key that opens a screen is for that screen, however fast the keys come)
