@@ -127,7 +127,6 @@ async def test_a_screen_that_was_left_is_gone_when_keys_pause(
         await until(pilot, lambda: left() is None)
 
 
-<<<<<<< HEAD
 async def test_what_is_typed_before_there_is_a_screen_is_for_what_it_opens(
     make_app: Callable[..., LimpetApp],
 ) -> None:
@@ -135,7 +134,8 @@ async def test_what_is_typed_before_there_is_a_screen_is_for_what_it_opens(
     app.call_next(lambda: [app.post_message(Key(key, key[:1])) for key in ("colon", *"ver")])
     async with app.run_test() as pilot:
         await until(pilot, lambda: app.dashboard.bar.line.value == "ver")
-=======
+
+
 async def test_what_is_typed_behind_a_key_that_opens_a_list_is_for_the_list(
     make_app: Callable[..., LimpetApp],
 ) -> None:
@@ -164,4 +164,3 @@ async def test_what_is_typed_behind_a_key_that_opens_a_screen_is_for_the_screen(
             app.post_message(Key(key, letter))
         await until(pilot, lambda: isinstance(app.focused, AskInput))
         await until(pilot, lambda: getattr(app.focused, "value", "") == "sh")
->>>>>>> a9e4802 (What is typed behind a key that opens a screen is for that screen, however fast the keys come)
