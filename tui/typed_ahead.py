@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
     from textual.timer import Timer
 
-ON_ITS_WAY_S = 0.02
+ON_ITS_WAY_S = 0.01
 """A key that was handed on longer ago than this has arrived, if nothing else is to be done."""
 ROUNDS = 2
 """How often each widget is asked whether it is done: what a key starts may be told by a message."""
