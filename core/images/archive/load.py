@@ -6,7 +6,14 @@ import json
 import os
 
 from core.errors import Corrupt, NotFound, UnsupportedMedia, UsageError
-from core.images.archive.read import Contents, not_stored, opened, read_archive, read_layout
+from core.images.archive.read import (
+    MAX_SMALL,
+    Contents,
+    not_stored,
+    opened,
+    read_archive,
+    read_layout,
+)
 from core.images.assemble import encode
 from core.images.digest import digest_of
 from core.images.index_tree import MAX_DEPTH
@@ -73,6 +80,7 @@ class Loader:
         self._registry = registry
         self._job = job
         self._contents = Contents(store, max_bytes, job)
+        self._config_bytes = 0
         self._compared: set[tuple[str, str]] = set()
         """Blobs and what they were packed of, or unpacked to, as they came."""
 
@@ -153,7 +161,7 @@ class Loader:
             if depth >= MAX_DEPTH:
                 raise Corrupt(f"index {digest}: indexes that name each other without end")
             return self._of_manifest(chosen.digest, chosen.media_type, names, depth + 1)
-        config = self._contents.blob(document.config.digest)
+        config = self._counted(self._contents.blob(document.config.digest))
         layers = _paired(document, config, digest)
         for blob, _ in layers:
             if not self._contents.has_blob(blob.digest):
@@ -172,7 +180,7 @@ class Loader:
             raise Corrupt(f"manifest.json is not what docker writes: {error}") from error
 
     def _of_docker(self, entry: dict[str, Any]) -> Candidate:
-        config = self._contents.document(str(entry["Config"]))
+        config = self._counted(self._contents.document(str(entry["Config"])))
         names = diff_ids(parse_config(config, "image config"))
         layers = [self._contents.layer(str(name)) for name in entry["Layers"] or []]
         if len(layers) != len(names):
@@ -189,6 +197,19 @@ class Loader:
             tuple(zip(described, names, strict=True)),
             tuple(tag for tag in dict.fromkeys(tags) if tag), is_new=True,
         )  # fmt: skip
+
+    def _counted(self, config: bytes) -> bytes:
+        """Return a config, which is read once for each image; Corrupt when that is too much.
+
+        Each once, an archive's configs fit into what it may have of documents.
+        """
+        self._config_bytes += len(config)
+        if self._config_bytes > MAX_SMALL:
+            raise Corrupt(
+                f"the configs of its images have more than {MAX_SMALL >> 20} MB, "
+                "counted once for each image"
+            )
+        return config
 
     def _describe(self, layer: Stored) -> Descriptor:
         with self._store.blobs.open(layer.digest) as file:

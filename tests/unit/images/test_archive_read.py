@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from core.config import Config
 from core.database import Database
 from core.errors import Corrupt, UnsupportedMedia
+from core.images.archive.load import Loader
 from core.images.archive.read import MAX_FOLDERS, Contents, read_archive, read_layout
 from core.images.digest import digest_of
+from core.images.manifest import OCI_CONFIG, OCI_MANIFEST
 from core.images.store import ImageStore
 from core.jobs import Job
 from core.paths import Paths
@@ -58,6 +61,35 @@ def test_names_without_end_are_refused(
     monkeypatch.setattr(f"{PLACE}.MAX_SMALL", 100_000)
     with pytest.raises(Corrupt, match="too many"):
         read(contents, *members)
+
+
+@pytest.mark.parametrize("form", ["docker", "oci"])
+def test_one_large_config_of_ever_so_many_images_is_refused(paths: Paths, form: str) -> None:
+    """Each image would have it read anew: an archive of four megabytes took minutes."""
+    config = json.dumps({"os": "linux", "author": "x" * (1 << 20)}).encode()
+    members = [entry(blob_name(config), content=config)]
+    if form == "docker":
+        listed = [{"Config": blob_name(config), "Layers": []}] * 1000
+        members.append(entry("manifest.json", content=json.dumps(listed).encode()))
+    else:
+        index = []
+        described = {"mediaType": OCI_CONFIG, "digest": digest_of(config), "size": len(config)}
+        for number in range(1000):
+            note = {"number": str(number)}
+            manifest = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [],
+                                   "config": described, "annotations": note}).encode()  # fmt: skip
+            members.append(entry(blob_name(manifest), content=manifest))
+            index.append({"mediaType": OCI_MANIFEST, "digest": digest_of(manifest),
+                          "size": len(manifest)})  # fmt: skip
+        whole = json.dumps({"schemaVersion": 2, "manifests": index}).encode()
+        members.append(entry("index.json", content=whole))
+    database = Database(paths)
+    store = ImageStore(paths, database, Config())
+    loader = Loader(store, "docker.io", 1 << 30, Job(1, "load"))
+    with pytest.raises(Corrupt, match="configs of its images have more than 64 MB"):
+        loader.load(io.BytesIO(archive(*members)))
+    assert store.images() == []
+    database.close()
 
 
 def test_an_archive_may_have_any_number_of_small_layers(
