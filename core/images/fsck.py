@@ -291,7 +291,10 @@ class Fsck:
             os.close(fd)
         # An ordinary user's layers have no devices: the kernel makes none for him.
         left_out = ("char", "block") if is_rootless() else ()
-        left = next((entry for entry in expected.values() if entry.kind not in left_out), None)
+        missing = (
+            entry for entry in expected.values() if behind_link(entry, owners).kind not in left_out
+        )
+        left = next(missing, None)
         return f"/{left.path} is missing" if left else ""
 
     def _differs(self, found: Found, entry: FileEntry) -> str:

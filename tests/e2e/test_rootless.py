@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers import until
+from tests.layers import archive, entry, hardlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +94,21 @@ def test_root_inside_is_the_person_outside(limpet: Limpet, home: Path) -> None:
     limpet("run", "--rm", "--network", "none", "-v", f"{home}:/home", "starter", "touch", "/home/x")
     assert (home / "x").stat().st_uid == UID
     assert (home / ".local/share/limpet").stat().st_uid == UID
+
+
+def test_links_to_devices_are_passed_over_as_devices_are(limpet: Limpet, home: Path) -> None:
+    content = archive(
+        entry("dev/null", b"3", devmajor=1, devminor=3),
+        hardlink("dev/again", "dev/null"),
+        hardlink("dev/once-more", "dev/again"),
+        entry("file", content=b"hello"),
+        hardlink("link", "file"),
+    )
+    (home / "devices.tar").write_bytes(content)
+    limpet("import", str(home / "devices.tar"), "devices")
+    assert limpet("image", "fsck", "devices") == "all is well\n"
+    (home / "nothing.tar").write_bytes(archive(hardlink("dev/again", "dev/null")))
+    assert "dev/again" in limpet("import", str(home / "nothing.tar"), "nothing", code=1)
 
 
 def test_a_container_is_entered_changed_and_ended(limpet: Limpet, home: Path) -> None:
@@ -286,10 +302,10 @@ def test_containers_on_a_network_of_ones_own_find_each_other(limpet: Limpet) -> 
 
 def processes() -> Iterator[tuple[int, str]]:
     """Yield the person's processes: PID and name."""
-    for entry in Path("/proc").iterdir():
+    for folder in Path("/proc").iterdir():
         try:
-            if entry.name.isdecimal() and entry.stat().st_uid == UID:
-                yield int(entry.name), (entry / "comm").read_text().strip()
+            if folder.name.isdecimal() and folder.stat().st_uid == UID:
+                yield int(folder.name), (folder / "comm").read_text().strip()
         except (FileNotFoundError, ProcessLookupError):
             continue
 

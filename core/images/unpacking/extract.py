@@ -57,7 +57,7 @@ class Extractor:
     """Unpacks the layer that `stream` gives under `root_fd`.
 
     `rootless` is for root of a user namespace only: overlayfs's notes are user attributes
-    then, and devices, which the kernel makes for nobody there, are left out.
+    then, and devices, which the kernel makes for nobody there, are left out, with links to them.
     """
 
     def __init__(
@@ -83,6 +83,8 @@ class Extractor:
         """Whether an entry has given way to a later one."""
         self._xattr = "user.overlay.opaque" if rootless else "trusted.overlay.opaque"
         self._rootless = rootless
+        self._left_out: set[bytes] = set()
+        """Paths of devices, and of links to them."""
         self.index = IndexWriter()
         self.size = 0
 
@@ -179,6 +181,7 @@ class Extractor:
         if not name or len(entry.link) > MAX_PATH:
             raise UnsafePath(f"{shown(path)}: its link is too long")
         if self._rootless and kind in (CHAR, BLOCKDEV):
+            self._left_out.add(path)
             return ""
         self._retry(parent, path, name, lambda: self._special(parent, name, entry))
         if kind != SYMLINK or not self._is_dressed(entry):
@@ -275,9 +278,16 @@ class Extractor:
         if not parts:
             raise UnsafePath(f"{shown(path)}: a hard link to nothing")
         source = self._parent(b"/".join(parts[:-1]), make=False)
-        if b"/".join(parts) == path:
+        target = b"/".join(parts)
+        if target == path:
             return
-        facts = os.stat(parts[-1], dir_fd=source, follow_symlinks=False)
+        try:
+            facts = os.stat(parts[-1], dir_fd=source, follow_symlinks=False)
+        except FileNotFoundError:
+            if target not in self._left_out:
+                raise
+            self._left_out.add(path)
+            return
         if stat.S_ISCHR(facts.st_mode) and not facts.st_rdev:
             raise UnsafePath(f"{shown(path)}: a hard link to a whiteout would be one")
 
