@@ -35,6 +35,8 @@ READ_BUFFER = 256 << 10
 IDLE_S = 60.0
 """A connection that asks nothing, or not to the end of its headers, may stay so long: each holds
 one of a limited number of descriptors."""
+STALLED_S = 300
+"""A client that takes no more of an answer for so long is given up; one that is slow is not."""
 GRACE_S = 2.0
 """Requests that are under way when the server ends get so long."""
 
@@ -80,8 +82,13 @@ async def _serve(
         paths, store, blobs, htpasswd=htpasswd, read_only=options.read_only, upstream=upstream,
         redirect=config["registry_server", "s3_redirect"],
     )  # fmt: skip
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        _limit_stalls(request)
+        return await service.answer(request)
+
     server = web.Server(
-        service.answer,
+        answer,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=IDLE_S,
@@ -103,6 +110,13 @@ async def _serve(
             upstream.close()
         await runner.cleanup()
         await service.close()
+
+
+def _limit_stalls(request: web.BaseRequest) -> None:
+    """Have the kernel end the connection, which also sends files, when nothing is taken from it."""
+    if request.transport is not None:
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_S * 1000)
 
 
 class _Told(logging.Handler):

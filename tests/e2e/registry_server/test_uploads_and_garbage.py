@@ -8,6 +8,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -32,7 +33,7 @@ from tests.containers import until
 from tests.e2e.command_line import LIMPET, run
 from tests.e2e.registry_server.place import NOISE, blob_files, copy_in, do_pull, sweep
 from tests.fault_proxy import FaultProxy, Handler
-from tests.fixture_images import write_oci_layout
+from tests.fixture_images import make_certificate, write_oci_layout
 from tests.hostile_registry import layer_tar
 from tests.own_registry import OwnRegistry
 
@@ -304,6 +305,55 @@ def test_a_connection_that_asks_nothing_is_closed(
             with socket.create_connection(("127.0.0.1", registry.port), 10) as idle:
                 idle.sendall(said)
                 assert idle.recv(100) == b""
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_client_that_stops_reading_is_given_up_and_a_slow_one_is_not(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, tls: bool
+) -> None:
+    monkeypatch.setattr("core.registry_server.server.STALLED_S", 1)
+    content = bytes(32 << 20)
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    options = {}
+    if tls:
+        made = make_certificate(tmp_path)
+        options = {"tls_certificate": made["certificate"], "tls_key": made["key"]}
+
+    def asked(registry: OwnRegistry) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", registry.port), timeout=20)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            client = context.wrap_socket(client)
+        client.sendall(f"GET /v2/app/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert client.recv(12) == b"HTTP/1.1 200"
+        return client
+
+    with OwnRegistry(paths, **options) as registry:
+        registry.store.blobs.write(digest, [content])
+        with registry.store.database.write() as sql:
+            sql.execute("INSERT INTO repositories VALUES ('app', 0)")
+            sql.execute("INSERT INTO repository_blobs VALUES ('app', ?)", (digest,))
+        blob = registry.store.blobs.path(digest)
+        with asked(registry) as slow, asked(registry):
+            assert readers(blob) == 2
+            began = time.monotonic()
+            while readers(blob) == 2 and time.monotonic() < began + 10:
+                slow.recv(64 << 10)
+                time.sleep(0.02)
+            assert readers(blob) == 1
+            got = len(slow.recv(12))
+            while got < len(content) // 2:
+                data = slow.recv(1 << 20)
+                assert data
+                got += len(data)
+
+
+def readers(path: str) -> int:
+    """Return how many descriptors of this process are open for a file."""
+    return [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")].count(
+        os.path.realpath(path)
+    )
 
 
 def test_a_client_that_hangs_up_is_not_worth_a_word(
