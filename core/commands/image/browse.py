@@ -103,7 +103,7 @@ def _written(args: Browse, tree: Tree, read: Read) -> str:
     """Write what is at the path to a new file; returns what to tell."""
     from core.commands.show import size
     from core.images.files.contents import place_of
-    from core.images.files.extraction import files_below, write_file, write_tree
+    from core.images.files.extraction import entries_below, files_of, write_file, write_tree
 
     stack, number = _stack(tree, args)
     layers = [diff_id for diff_id, _ in tree.layers]
@@ -114,8 +114,9 @@ def _written(args: Browse, tree: Tree, read: Read) -> str:
         return place_of(stack, layers, name, number)
 
     if node.is_directory:
-        files = files_below(node, path, place)
-        count = write_tree(node, path, args.extract, files, read([*files]))
+        entries = entries_below(node, path, stack, number)
+        files = files_of(entries, place)
+        count = write_tree(entries, args.extract, files, read([*files]))
         return f"{count} entries written to {args.extract}"
     mode = node.entry.mode if node.entry else 0
     done = write_file(read([place(path)]), mode, args.extract)

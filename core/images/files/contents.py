@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from core.images.files.layer_tree import Stack
+    from core.images.index import FileEntry
 
     Place = tuple[str, str]
     """A layer's diff ID, and the path of a regular file in it."""
 
 CHUNK = 1 << 20
+CONTENT_KINDS = ("file", "hardlink")
 MOST_LINKS = 40
 MOST_HITS = 200
 AROUND = 60
@@ -50,16 +52,34 @@ def place_of(stack: Stack, layers: Sequence[str], path: str, number: int) -> Pla
     holders = [
         holder
         for holder, entry in stack.versions(path)
-        if entry is not None and entry.kind in ("file", "hardlink") and holder <= number
+        if entry is not None and entry.kind in CONTENT_KINDS and holder <= number
     ]
-    if not holders:
+    name, entry = _behind_links(stack, path, holders[-1]) if holders else ("", None)
+    if not holders or (entry is not None and entry.kind not in CONTENT_KINDS):
         raise NotFound(f"/{path} has no content", subject=path)
+    return layers[holders[-1]], name
+
+
+def followed(stack: Stack, path: str, entry: FileEntry, number: int) -> FileEntry:
+    """Return what layers up to `number` show at a path, where that is `entry`, hard links followed.
+
+    One that leads out of its layer stays what it is.
+    """
+    if entry.kind != "hardlink":
+        return entry
+    holder = max(holder for holder, own in stack.versions(path) if own and holder <= number)
+    return _behind_links(stack, path, holder)[1] or entry
+
+
+def _behind_links(stack: Stack, path: str, holder: int) -> tuple[str, FileEntry | None]:
+    """Return where the hard links of a layer lead that begin at a path, and what it has there."""
+    entry = None
     for _ in range(MOST_LINKS):
-        entry = dict(stack.versions(path)).get(holders[-1])
+        entry = dict(stack.versions(path)).get(holder)
         if entry is None or entry.kind != "hardlink":
             break
         path = entry.link
-    return layers[holders[-1]], path
+    return path, entry
 
 
 def open_contents(

@@ -11,7 +11,7 @@ import tarfile
 from contextlib import contextmanager
 
 from core.errors import Conflict, HostError
-from core.images.files.contents import CHUNK, Content
+from core.images.files.contents import CHUNK, Content, followed
 from core.images.files.layer_tree import REMOVED
 
 TYPE_CHECKING = False
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from core.images.files.contents import Place
-    from core.images.files.layer_tree import Node
+    from core.images.files.layer_tree import Node, Stack
     from core.images.index import FileEntry
 
+    Entries = list[tuple[str, FileEntry]]
     Files = dict[Place, list[tuple[str, FileEntry]]]
     """By where the content is, the paths that show it."""
 
@@ -59,25 +60,39 @@ def write_from(fd: int, target: str) -> int:
         return write_file(iter((content,)), facts.st_mode, target)
 
 
-def files_below(root: Node, path: str, place_of: Callable[[str], Place]) -> Files:
+def entries_below(root: Node, path: str, stack: Stack, number: int) -> Entries:
+    """Return what `write_tree` takes: all below a node of layers up to `number`, with its path.
+
+    Directories come before what is in them.  Device numbers are not known to the index, and
+    devices are left out.
+    """
+    found = []
+    todo = [(path, root)]
+    while todo:
+        here, node = todo.pop()
+        todo += [(f"{here}/{child.name}".lstrip("/"), child) for child in reversed(node.ordered)]
+        if here and node.status != REMOVED and node.entry:
+            entry = followed(stack, here, node.entry, number)
+            if entry.kind not in ("char", "block"):
+                found.append((here, entry))
+    return found
+
+
+def files_of(entries: Entries, place_of: Callable[[str], Place]) -> Files:
     """Return whose contents `write_tree` takes; `place_of` tells where a path's content is."""
     files: Files = {}
-    for here, entry in _below(root, path):
+    for here, entry in entries:
         if entry.kind not in KINDS:
             files.setdefault(place_of(here), []).append((here, entry))
     return files
 
 
-def write_tree(
-    root: Node, path: str, target: str, files: Files, contents: Iterable[Content]
-) -> int:
-    """Write everything below a node as a tar to a new file; returns how many entries there are.
+def write_tree(entries: Entries, target: str, files: Files, contents: Iterable[Content]) -> int:
+    """Write entries as a tar to a new file; returns how many there are.
 
     `contents` are those of all `files`, in any order.  Names of one file are hard links of each
-    other.  Device numbers are not known to the index, and devices are left out.  Raises as
-    `write_file`.
+    other.  Raises as `write_file`.
     """
-    entries = list(_below(root, path))
     with (
         _new_file(target, 0o600) as out,
         tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive,
@@ -98,17 +113,6 @@ def write_tree(
                 info.type, info.linkname = tarfile.LNKTYPE, first
                 archive.addfile(info)
     return len(entries)
-
-
-def _below(root: Node, path: str) -> Iterator[tuple[str, FileEntry]]:
-    """Yield what a container would see there, directories before what is in them."""
-    stack = [(path, root)]
-    while stack:
-        here, node = stack.pop()
-        stack += [(f"{here}/{child.name}".lstrip("/"), child) for child in reversed(node.ordered)]
-        entry = node.entry
-        if here and node.status != REMOVED and entry and entry.kind not in ("char", "block"):
-            yield here, entry
 
 
 def _info(path: str, entry: FileEntry) -> tarfile.TarInfo:

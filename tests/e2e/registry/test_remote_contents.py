@@ -44,6 +44,14 @@ ODD = (
             entry("l", content=b"no link"), hardlink("l", "f")),
 )  # fmt: skip
 """Names that stand for more than one content."""
+LINKED = (
+    archive(directory("d"), entry("d/f", content=b"content"), hardlink("d/f2", "d/f"),
+            symlink("d/s", "f"), hardlink("d/s2", "d/s"), hardlink("d/s3", "d/s2"),
+            entry("d/pipe", b"6"), hardlink("d/pipe2", "d/pipe"),
+            entry("d/null", b"3", devmajor=1, devminor=3), hardlink("d/null2", "d/null")),
+    archive(entry("d/s", content=b"a file above")),
+)  # fmt: skip
+"""Hard links to what has no content."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +60,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Iterat
     with Registry(place / "registry") as served:
         served.push(write_oci_layout(place / "layout", LAYERS), "app:1")
         served.push(write_oci_layout(place / "odd", ODD), "odd:1")
+        served.push(write_oci_layout(place / "linked", LINKED), "linked:1")
         yield served
 
 
@@ -208,6 +217,28 @@ def test_content_is_that_of_the_entry_that_is_shown(
     said(engine, "--extract", str(tmp_path / "here.tar"), name)
     assert contents_of(tmp_path / "here.tar") == wanted
     assert sorted(map(str, found)) == sorted(map(str, engine.files.tree(name).layers[0][1]))
+
+
+@pytest.mark.parametrize("where", ["registry", "here"])
+def test_hard_links_to_what_has_no_content_are_extracted_as_that(
+    engine: Engine, registry: Registry, tmp_path: Path, where: str
+) -> None:
+    name, out = f"{registry.host}/linked:1", tmp_path / "d.tar"
+    remote = ["--remote"] if where == "registry" else []
+    if not remote:
+        engine.images.pull(name).result()
+    assert said(engine, *remote, "--extract", str(out), name, "d") == Text(
+        f"8 entries written to {out}"
+    )
+    with tarfile.open(out) as tar:
+        assert {member.name: (member.type, member.linkname) for member in tar} == {
+            "d": (tarfile.DIRTYPE, ""), "d/f": (tarfile.REGTYPE, ""),
+            "d/f2": (tarfile.LNKTYPE, "d/f"), "d/s": (tarfile.REGTYPE, ""),
+            "d/s2": (tarfile.SYMTYPE, "f"), "d/s3": (tarfile.SYMTYPE, "f"),
+            "d/pipe": (tarfile.FIFOTYPE, ""), "d/pipe2": (tarfile.FIFOTYPE, ""),
+        }  # fmt: skip
+    with pytest.raises(NotFound, match="/d/s3 has no content"):
+        said(engine, *remote, "--extract", str(tmp_path / "no"), name, "d/s3")
 
 
 def contents_of(archive: Path) -> dict[str, bytes]:

@@ -162,7 +162,7 @@ class LayerContents:
 
         Raises NotFound for what has no content, OSError.
         """
-        from core.images.files.extraction import files_below, write_file, write_tree
+        from core.images.files.extraction import entries_below, files_of, write_file, write_tree
 
         def place_of(path: str) -> Place:
             return self._place(path, number)
@@ -173,9 +173,10 @@ class LayerContents:
         if not row.node.is_directory:
             done = self.source.with_contents([place_of(row.path)], one)
             return f"{size(done)} written to {target}"
-        files = files_below(row.node, row.path, place_of)
+        entries = entries_below(row.node, row.path, self.stack, number)
+        files = files_of(entries, place_of)
         count = self.source.with_contents(
-            [*files], lambda contents: write_tree(row.node, row.path, target, files, contents)
+            [*files], lambda contents: write_tree(entries, target, files, contents)
         )
         return f"{count} entries written to {target}"
 
