@@ -145,6 +145,9 @@ def enter_ends_lines(fd: int) -> Iterator[None]:
 
     To the app it is a key of its own, from the opening on: other than ctrl-j.
     """
+    if not os.isatty(fd):
+        yield
+        return
     before = termios.tcgetattr(fd)
     lines = termios.tcgetattr(fd)
     lines[0] |= termios.ICRNL
