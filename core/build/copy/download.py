@@ -61,6 +61,7 @@ def download(
             if total and done != total:
                 raise Unreachable(f"{url}: cut off after {done} of {total} bytes")
     except urllib.error.HTTPError as error:
+        error.close()  # it is the answer, and holds the connection
         raise BuildError(f"{url}: {error.code} {error.reason}", subject=url) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
