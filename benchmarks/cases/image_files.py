@@ -108,8 +108,11 @@ def make_rows(noise: random.Random, layer: int, count: int) -> list[tuple[object
 
 
 def make_layer(engine: Engine, number: int, rows: list[tuple[object, ...]]) -> None:
-    """Put a layer into the store that is an index and an empty directory."""
+    """Put a layer into the store that is an index, an empty directory and an empty blob."""
     engine.paths.make()
+    blob = Path(engine.store.blobs.path(_digest(number)))
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    blob.touch()
     Path(f"{engine.paths.layers}/{number}").mkdir()
     write_index(f"{engine.paths.layers}/{number}.index", rows)
     with engine.database.write() as sql:
