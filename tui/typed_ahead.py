@@ -59,8 +59,12 @@ class TypedAhead:
             await self._release()
 
     def _begin(self) -> None:
-        self._wait = self._app.set_timer(LONGEST_S, self._release)
-        self._ask(self._wait, self._asked() * ROUNDS, self._app.screen)
+        self._wait = wait = self._app.set_timer(LONGEST_S, self._give_up)
+        self._ask(wait, self._asked() * ROUNDS, self._app.screen)
+
+    def _give_up(self) -> None:
+        # Not here: what the timer does ends with it, and so would the key.
+        self._app.call_later(self._released, self._wait)
 
     def _asked(self) -> list[DOMNode]:
         """Return all that a key goes through, up to the app."""
@@ -78,8 +82,8 @@ class TypedAhead:
         else:
             self._app.call_later(self._released, wait)
 
-    async def _released(self, wait: Timer) -> None:
-        if wait is self._wait:
+    async def _released(self, wait: Timer | None) -> None:
+        if wait is not None and wait is self._wait:
             await self._release()
 
     async def _release(self) -> None:

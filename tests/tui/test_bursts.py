@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import time
 import weakref
 
 import pytest
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tui.app import LimpetApp
+
+
+SIGNS = {"minus": "-", "colon": ":", "slash": "/", "question_mark": "?"}
+
+
+def burst(app: LimpetApp, keys: str) -> None:
+    """Press keys at once, as they come when a link has stood still."""
+    for key in keys.split():
+        app.post_message(Key(key, key if len(key) == 1 else SIGNS.get(key)))
 
 
 BURSTS = {
@@ -42,7 +53,7 @@ async def test_keys_that_come_at_once_take_effect_in_their_order(
         for key in keys.split():
             if key == "tab":
                 await until(pilot, lambda: app.dashboard.popup.items)
-            app.post_message(Key(key, key if len(key) == 1 else {"minus": "-"}.get(key)))
+            burst(app, key)
         await until(pilot, lambda: app.dashboard.bar.line.value == line)
 
 
@@ -94,8 +105,7 @@ async def test_a_key_behind_escape_is_for_the_table(make_app: Callable[..., Limp
         app.dashboard.take(facts())
         await pilot.pause()
         place = app.dashboard.table.place
-        for key in ("colon", "a", "escape", "j"):
-            app.post_message(Key(key, key if len(key) == 1 else None))
+        burst(app, "colon a escape j")
         await until(pilot, lambda: app.dashboard.table.place == place + 1)
         assert app.dashboard.bar.line.value == ""
 
@@ -143,12 +153,10 @@ async def test_what_is_typed_behind_a_key_that_opens_a_list_is_for_the_list(
     async with app.run_test() as pilot:
         app.dashboard.take(facts())
         await pilot.pause()
-        for key in ("m", "s", "t", "o", "p"):
-            app.post_message(Key(key, key))
+        burst(app, "m s t o p")
         await until(pilot, lambda: isinstance(app.screen, PickScreen))
         await until(pilot, lambda: getattr(app.screen, "_typed", "") == "stop")
-        for key in ("escape", "escape", "colon", "x", "y"):
-            app.post_message(Key(key, {"colon": ":"}.get(key, key) if len(key) < 6 else None))
+        burst(app, "escape escape colon x y")
         await until(pilot, lambda: app.screen is app.dashboard)
         await until(pilot, lambda: app.dashboard.bar.line.value == "xy")
 
@@ -160,7 +168,23 @@ async def test_what_is_typed_behind_a_key_that_opens_a_screen_is_for_the_screen(
     async with app.run_test() as pilot:
         app.dashboard.take(facts())
         await pilot.pause()
-        for key, letter in (("question_mark", "?"), ("slash", "/"), ("s", "s"), ("h", "h")):
-            app.post_message(Key(key, letter))
+        burst(app, "question_mark slash s h")
         await until(pilot, lambda: isinstance(app.focused, AskInput))
         await until(pilot, lambda: getattr(app.focused, "value", "") == "sh")
+
+
+async def test_a_key_gets_past_what_is_stuck(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        app.dashboard.take(facts())
+        await pilot.pause()
+        stuck = asyncio.Event()
+        app.dashboard.table.call_later(stuck.wait)
+        try:
+            burst(app, "j colon x y")
+            deadline = time.monotonic() + 20
+            while app.dashboard.bar.line.value != "xy":  # a pilot would wait for what is stuck
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+        finally:
+            stuck.set()
