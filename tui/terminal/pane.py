@@ -27,6 +27,7 @@ from textual.widget import Widget
 from tui.terminal.emulator import PyteEmulator
 from tui.terminal.keys import MOVED, WHEEL_DOWN, WHEEL_UP, mouse, sequence
 from tui.terminal.selection import Selection
+from tui.widgets.ground import OnGround
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ TELLS_BUTTONS, TELLS_MOVES = (1000, 1002, 1003), (1002, 1003)
 """Modes in which a program is told of the mouse."""
 
 
-class TerminalPane(Widget, can_focus=True):
+class TerminalPane(OnGround, Widget, can_focus=True):
     """One program's terminal."""
 
     DEFAULT_CSS = "TerminalPane { height: 1fr; }"
@@ -189,7 +190,7 @@ class TerminalPane(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Paint a row, and the cursor when it is there."""
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self.ground
         number = y - self._back
         if number < -self._emulator.scrolled or number >= self.size.height:
             return Strip.blank(width, base)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding
 from textual.geometry import Region
 from textual.message import Message
@@ -11,12 +10,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.theme import Tones, glyphs
+from tui.widgets.ground import OnGround
 from tui.widgets.moves import MOVES, Wheel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rich.style import Style
     from textual import events
 
     from tui.theme import Part
@@ -28,7 +29,7 @@ FOLD_SIGNS = "▸▾"
 """What stands before a line that more lines belong to, when they are hidden and when shown."""
 
 
-class LineList(Wheel, Widget, can_focus=True):
+class LineList(Wheel, OnGround, Widget, can_focus=True):
     """Lines with a cursor, or, when `cursor` is False, a text to scroll through."""
 
     DEFAULT_CSS = "LineList { height: 1fr; }"
@@ -61,7 +62,6 @@ class LineList(Wheel, Widget, can_focus=True):
         self._top = 0
         self._left = 0
         self._make: Make = lambda _: ()
-        self._base = Style()
         self._tones = Tones(self)
         self._glyphs = glyphs()
 
@@ -107,14 +107,9 @@ class LineList(Wheel, Widget, can_focus=True):
             top = max(min(top, self.cursor), self.cursor - height + 1)
         self._top = max(0, min(top, self.count - height))
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Paint some lines, all on one background: it is long to find out."""
-        self._base = self.rich_style
-        return super().render_lines(crop)
-
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
-        number, width, base = self._top + y, self.size.width, self._base
+        number, width, base = self._top + y, self.size.width, self.ground
         if number >= self.count:
             return Strip.blank(width, base)
         here = self._has_cursor and number == self.cursor

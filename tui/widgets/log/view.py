@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from core.containers.log.blocks import Block
 from tui.theme import Tones, glyphs
+from tui.widgets.ground import OnGround
 from tui.widgets.log.levels import ERROR, WARN, find_level
 from tui.widgets.log.ring import Kept, LogRing, Matches
 from tui.widgets.log.rows import PRETTY, RAW, SHORT, STAMP, LogRows
@@ -26,8 +27,6 @@ from tui.widgets.moves import Wheel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from textual.geometry import Region
 
     from core.containers.log.blocks import Line
     from tui.widgets.log.ring import Lot
@@ -39,7 +38,7 @@ FLOOD_S = 0.25
 RATE_S = 1.0
 
 
-class LogView(Wheel, Widget, can_focus=True):
+class LogView(Wheel, OnGround, Widget, can_focus=True):
     """A log with following, searching, filtering, wrapping and selecting.
 
     Each line begins with its time (RFC 3339, nine decimals).
@@ -84,8 +83,6 @@ class LogView(Wheel, Widget, can_focus=True):
         self.ring = LogRing(max_bytes)
         self._empty = ""
         self._tones = Tones(self)
-        self._base = Style()
-        """What rows stand on, which Textual finds by asking each ancestor: once a painting."""
         self._glyphs = glyphs()
         self.rows = LogRows(self.ring, self._tones)
         self.rows.named = named
@@ -216,14 +213,9 @@ class LogView(Wheel, Widget, can_focus=True):
 
     # Painting
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Paint rows."""
-        self._base = self.rich_style
-        return super().render_lines(crop)
-
     def render_line(self, y: int) -> Strip:
         """Paint one row."""
-        width, base = self.size.width, self._base
+        width, base = self.size.width, self.ground
         if not self._window.shown and y == 1 and self._empty:
             return Strip(
                 [Segment(f"  {self._empty}", base + self._tones["dim"])]
