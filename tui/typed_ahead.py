@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from time import monotonic
 
+from textual.events import Key
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,7 +49,7 @@ class TypedAhead:
         if self._is_open and self._wait is None and late:
             self._handed_on = monotonic()
             return False
-        self._held.append(event)
+        self._held.append(event if self._is_open else _meant(event))
         if self._is_open and self._wait is None:
             self._begin()
         return True
@@ -95,3 +97,9 @@ class TypedAhead:
         await self._hand_on(self._held.popleft())
         if self._held:
             self._begin()
+
+
+def _meant(event: Event) -> Event:
+    """Return what was typed while the terminal still made a line end of enter."""
+    is_line_end = isinstance(event, Key) and event.key == "ctrl+j"
+    return Key("enter", "\r") if is_line_end else event

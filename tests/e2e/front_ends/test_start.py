@@ -42,9 +42,10 @@ def test_the_app_opens_fills_the_screen_and_leaves_it_as_it_was(
     assert terminal.output.rindex(LEAVE_ALTERNATE_SCREEN) > 0
 
 
-def test_what_is_typed_while_the_app_is_loaded_is_not_lost(env: dict[str, str]) -> None:
+@pytest.mark.parametrize("seen", ["", "1 Containers"], ids=["at once", "behind the picture"])
+def test_what_is_typed_while_the_app_is_loaded_is_not_lost(env: dict[str, str], seen: str) -> None:
     with Terminal([LIMPET], env=env) as terminal:
-        terminal.until(r"1 Containers")  # the picture before the app
+        terminal.until(seen)
         terminal.type(":version\r")
         terminal.until(r"limpet 0\.")
         terminal.keys("escape")
