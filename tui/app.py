@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from textual import on
 from textual.binding import Binding
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import AppBlur, InputEvent, Key, Paste
 from textual.filter import Monochrome, NoColor
 
@@ -25,6 +26,7 @@ from tui.theme import LIMPET, PLAIN, TERMINAL, THEMES, glyphs, lit
 from tui.tty import gone_widgets, key_parser
 from tui.tty.hang_up import on_hang_up
 from tui.tty.signals import before_hang_up, leave_on_signals
+from tui.tty.window_size import InTurnDriver
 from tui.turns import QUIET_S, Turns
 from tui.typed_ahead import TypedAhead
 from tui.widgets.status import StatusLine
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from textual.driver import Driver
     from textual.events import Event
     from textual.filter import LineFilter
 
@@ -136,6 +139,11 @@ class LimpetApp(Navigates):
             coloured = [one for one in self._filters if not isinstance(one, Monochrome)]
             self._filters = [*coloured, NoColor()]
         self.stylesheet.set_variables(self.get_css_variables())
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return Textual's driver for where the app runs, on a terminal ours."""
+        driver = super().get_driver_class()
+        return InTurnDriver if driver is LinuxDriver else driver
 
     def on_mount(self) -> None:
         """Look as one left it, and leave everything slow until after the first paint."""
