@@ -11,7 +11,8 @@ import hashlib
 import os
 
 from core.errors import Error, NotFound
-from core.images.index import behind_link, index_path, read_index
+from core.images.file_table import behind_link
+from core.images.index import index_path, read_index
 from core.images.manifest import OCI_CONFIG, Descriptor, Manifest, diff_ids, parse, parse_config
 from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
 from core.images.reference import familiar_name, parse_reference
@@ -26,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from core.images.index import FileEntry
+    from core.images.file_table import FileEntry
     from core.images.packing.tree_walk import Found
     from core.images.store import ImageStore
     from core.jobs import Job

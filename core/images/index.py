@@ -11,14 +11,14 @@ import zlib
 
 from core.errors import Corrupt
 from core.garbage import NoSearch
+from core.images.file_table import FileEntry, FileTable, numbers
 from core.images.remaining import remaining
-from core.tuple_record import TupleRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from core.images.file_table import Others
     from core.paths import Paths
 
 MAGIC = b"limpet-index-3\n"
@@ -31,31 +31,6 @@ LEVEL = 3
 BATCH = 4096
 """Entries that are compressed together."""
 DIGEST_BYTES = 32
-MOST_LINKS = 40
-"""Hard links that lead to each other are followed so far."""
-SAMPLE = 1024
-"""Of a column, to see whether its values are mostly the same."""
-NUMBERS = ("mode", "uid", "gid", "size", "mtime_ns")
-
-
-class FileEntry(TupleRecord):
-    """One file of a layer."""
-
-    __slots__ = ()
-
-    path: str
-    """Relative to the root, without a leading slash; odd bytes as surrogates."""
-    kind: str
-    """file, dir, symlink, hardlink, char, block, fifo, whiteout or opaque."""
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    mtime_ns: int
-    digest: str
-    """sha256 of a file's content in hex; empty for everything else."""
-    link: str
-    """Where a symlink points, or the path that a hardlink shares."""
 
 
 def index_path(paths: Paths, layer: int) -> str:
@@ -104,7 +79,7 @@ class IndexWriter:
         self._rows.clear()
 
 
-def read_index(path: str) -> list[FileEntry]:
+def read_index(path: str) -> FileTable:
     """Return what a layer holds, in the order of its tar; Corrupt if the index is damaged.
 
     Of several entries with one path those count that the layer itself has in the end.
@@ -113,21 +88,11 @@ def read_index(path: str) -> list[FileEntry]:
         with open(path, "rb") as file:
             content = file.read()
         with NoSearch():
-            return remaining(_parse(content))[0]
+            table = _parse(content)
+            once = len(set(table.paths)) == len(table)
+            return table if once else FileTable.of(remaining(list(table))[0])
     except (OSError, ValueError, zlib.error) as error:
         raise Corrupt(f"{path}: {error}", hint="remove the image and pull it again") from error
-
-
-def behind_link(entry: FileEntry, own: Mapping[str, FileEntry]) -> FileEntry:
-    """Return what a hard link is another name of, among its own layer's files by path.
-
-    Never among an image's: where a layer above replaces one of the names, the other stays.
-    """
-    for _ in range(MOST_LINKS):
-        if entry.kind != "hardlink" or entry.link not in own:
-            break
-        entry = own[entry.link]
-    return entry
 
 
 def columns(content: Any) -> tuple[int, dict[str, tuple[int, int]], bool]:
@@ -157,36 +122,31 @@ def column(content: Any, places: dict[str, tuple[int, int]], name: str, is_old: 
     return bytes(data) if name in PLAIN and not is_old else zlib.decompress(data)
 
 
-def _parse(content: bytes) -> list[FileEntry]:
+def _parse(content: bytes) -> FileTable:
     count, places, is_old = columns(content)
-    texts: dict[str, list[str]] = {}
-    for name in FileEntry.fields:
-        if name != "digest":
-            data = column(content, places, name, is_old)
-            *texts[name], _end = data.decode("utf-8", "surrogateescape").split("\0")
-            if len(texts[name]) != count:
-                raise ValueError(f"{len(texts[name])} times {name} for {count} entries")
-    return FileEntry.of_columns(
-        texts["path"],
-        texts["kind"],
-        *(_numbers(texts[name]) for name in NUMBERS),
-        _digests(column(content, places, "digest", is_old), texts["kind"]),
-        texts["link"],
-    )
+    found = {name: column(content, places, name, is_old) for name in FileEntry.fields}
+    for name, data in found.items():
+        if name != "digest" and (data.count(0) != count or (data and data[-1])):
+            raise ValueError(f"{data.count(0)} times {name} for {count} entries")
+    kinds, digests = _texts(found["kind"]), found["digest"]
+    if len(digests) != DIGEST_BYTES * kinds.count("file"):
+        raise ValueError(f"{len(digests)} bytes of digests for {kinds.count('file')} files")
+    rest = [found[name] for name in ("mode", "uid", "gid", "mtime_ns", "link")]
+
+    def others() -> Others:
+        modes, uids, gids, times, links = map(_texts, rest)
+        return modes, uids, gids, times, _digests(digests, kinds), links
+
+    return FileTable(_texts(found["path"]), kinds, [*numbers(_texts(found["size"]))], others)
 
 
-def _numbers(texts: list[str]) -> Iterable[int]:
-    """Return what texts mean: owners and modes are few and looked up, others are converted."""
-    if len(set(texts[:SAMPLE])) * 8 > SAMPLE:
-        return map(int, texts)
-    known = {text: int(text) for text in set(texts)}
-    return map(known.__getitem__, texts)
+def _texts(data: bytes) -> list[str]:
+    texts = data.decode("utf-8", "surrogateescape").split("\0")
+    texts.pop()
+    return texts
 
 
-def _digests(found: bytes, kinds: list[str]) -> list[str]:
+def _digests(found: bytes, kinds: list[str]) -> list[bytes]:
     """Return the digest of each entry: only files have one."""
-    if len(found) != DIGEST_BYTES * kinds.count("file"):
-        raise ValueError(f"{len(found)} bytes of digests for {kinds.count('file')} files")
-    whole, wide = found.hex(), 2 * DIGEST_BYTES
-    hexes = iter([whole[at : at + wide] for at in range(0, len(whole), wide)])
-    return [next(hexes) if kind == "file" else "" for kind in kinds]
+    each = iter([found[at : at + DIGEST_BYTES] for at in range(0, len(found), DIGEST_BYTES)])
+    return [next(each) if kind == "file" else b"" for kind in kinds]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from core.config import Config
     from core.database import Database
-    from core.images.index import FileEntry
+    from core.images.file_table import FileTable
     from core.images.manifest import Descriptor
     from core.images.unpacking.unpack import Unpacker
     from core.paths import Paths
@@ -38,7 +38,7 @@ class LayerStore:
         self._database = database
         self._config = config
 
-    def files(self, diff_id: str) -> list[FileEntry]:
+    def files(self, diff_id: str) -> FileTable:
         """Return what a layer holds; NotFound for one that is not here."""
         from core.images.index import index_path, read_index
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.images.index import FileEntry
+    from core.images.file_table import FileEntry
 
 MARKERS = ("whiteout", "opaque")
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from core.containers.copy.copying import Copying
     from core.containers.files.changes import Change
     from core.engine import Engine
+    from core.images.file_table import FileEntry, FileTable
     from core.images.files.compare import FileOf, Tree
     from core.images.files.contents import Content, Place
-    from core.images.index import FileEntry
     from core.jobs import Job
 
     class Read(Protocol):
@@ -35,24 +35,23 @@ class Files:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def of_layer(self, diff_id: str) -> list[FileEntry]:
+    def of_layer(self, diff_id: str) -> FileTable:
         """Return what a layer holds, from the index made while it was unpacked."""
         return self._engine.store.layers.files(diff_id)
 
-    def written(
-        self, container: str, known: Mapping[str, FileEntry] | None = None
-    ) -> list[FileEntry]:
+    def written(self, container: str, known: Mapping[str, FileEntry] | None = None) -> FileTable:
         """Return what a container wrote, as a layer would hold it now.
 
         `known`, by path, is what was found before: what has not changed is not read again.
         """
         from core.containers.files.commit import places_of_mounts
+        from core.images.file_table import FileTable
         from core.images.packing.tree_index import index_tree
 
         require_root("reading what a container wrote")
         info = self._engine.containers.resolve(container)
         places = places_of_mounts(self._engine.database, info.id)
-        return index_tree(self._upper(info.id), places, known=known)
+        return FileTable.of(index_tree(self._upper(info.id), places, known=known))
 
     def tree(self, name: str) -> Tree:
         """Return the files and the config of an image, a container, or a layer by its digest.

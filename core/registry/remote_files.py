@@ -12,8 +12,8 @@ import threading
 
 from core.errors import Corrupt, ImageError
 from core.images.digest import hasher, split_digest
+from core.images.file_table import FileEntry, FileTable
 from core.images.files.compare import Tree
-from core.images.index import FileEntry
 from core.images.manifest import parse_config
 from core.images.remaining import remaining
 from core.images.tar.compression import Exact, Hashed, open_layer
@@ -77,7 +77,8 @@ def remote_tree(config: Config, reference: Reference, platform: str, job: Job) -
         wanted = {layer.diff_id: layer for layer in found.layers}
         ordered = sorted(wanted.values(), key=lambda layer: -layer.descriptor.size)
         side_by_side([reading(layer) for layer in ordered], READERS, job.check)
-    layers = tuple((layer.diff_id, files[layer.diff_id]) for layer in found.layers)
+    tables = {diff_id: FileTable.of(entries) for diff_id, entries in files.items()}
+    layers = tuple((layer.diff_id, tables[layer.diff_id]) for layer in found.layers)
     return Tree(reference.familiar, layers, parse_config(found.config), repeated)
 
 

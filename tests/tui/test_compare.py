@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from core.errors import NotFound
+from core.images.file_table import FileEntry, FileTable
 from core.images.files.compare import Tree
-from core.images.index import FileEntry
 from tests.tui.screen_host import ScreenHost, until
 from tests.tui.test_layers import LAYERS, open_content, text_of
 from tui.screens.compare import CompareScreen, Side
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
-FILES = tuple((layer.diff_id, entries) for layer, entries in LAYERS)
+FILES = tuple((layer.diff_id, FileTable.of(entries)) for layer, entries in LAYERS)
 STRICT = FileEntry("etc/passwd", "file", 0o600, 0, 42, 120, 0, "00" * 32, "")
 
 
@@ -65,7 +65,7 @@ async def test_an_image_that_is_gone_is_said() -> None:
 async def test_settings_and_permissions_are_compared() -> None:
     def read() -> tuple[Side, Side]:
         old, new = images()
-        strict = Tree("thing:3", (*FILES, ("sha256:3", [STRICT])), new.config)
+        strict = Tree("thing:3", (*FILES, ("sha256:3", FileTable.of([STRICT]))), new.config)
         return Side(Tree("thing:2", FILES, old.config), open_content), Side(strict, open_content)
 
     screen = CompareScreen(("thing:2", "thing:3"), read)

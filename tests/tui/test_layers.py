@@ -14,7 +14,7 @@ from textual.geometry import Region, Size
 from textual.pilot import Pilot
 
 from core.errors import Corrupt
-from core.images.index import FileEntry
+from core.images.file_table import FileEntry, FileTable
 from core.model import LayerInfo
 from tests.tui.screen_host import ScreenHost, until
 from tui.screens.file_text import is_text, text_lines
@@ -68,8 +68,10 @@ class Given(ImageSource):
     def steps(self) -> list[LayerInfo]:
         return [layer for layer, _ in self._given]
 
-    def files(self, diff_id: str) -> list[FileEntry]:
-        return next(entries for layer, entries in self._given if layer.diff_id == diff_id)
+    def files(self, diff_id: str) -> FileTable:
+        return FileTable.of(
+            next(entries for layer, entries in self._given if layer.diff_id == diff_id)
+        )
 
     def open(self, diff_id: str, path: str) -> int:
         return open_content(diff_id, path)
@@ -210,7 +212,7 @@ async def test_a_large_image_is_cut_into_trees_aside() -> None:
 
 async def test_what_goes_wrong_is_said() -> None:
     class Broken(Given):
-        def files(self, diff_id: str) -> list[FileEntry]:
+        def files(self, diff_id: str) -> FileTable:
             raise Corrupt("the index of layer 1 is damaged")
 
     app: App[None] = App()
@@ -376,11 +378,11 @@ class Live(Given):
     def __init__(self) -> None:
         super().__init__([*LAYERS, (LayerInfo("", "", 0, 0, 0, "what web wrote", 0), [])])
 
-    def files(self, diff_id: str) -> list[FileEntry]:
+    def files(self, diff_id: str) -> FileTable:
         if diff_id:
             return super().files(diff_id)
         self.looks += 1
-        return [entry(f"log{self.looks}", size=10)]
+        return FileTable.of([entry(f"log{self.looks}", size=10)])
 
 
 def look_shown(screen: LayersScreen) -> int:

@@ -24,6 +24,7 @@ from core.commands.result import Foreground, Lines, Plan, Result, Running, Text
 from core.containers.lifecycle import Containers
 from core.engine import Engine
 from core.errors import NotFound
+from core.images.file_table import FileTable
 from core.model import Usage
 from core.operations.files import Files
 from core.operations.images import Images
@@ -96,7 +97,7 @@ class Answers:
 
 @pytest.fixture
 def walkable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    files = {layer.diff_id: entries for layer, entries in LAYERS}
+    files = {layer.diff_id: FileTable.of(entries) for layer, entries in LAYERS}
 
     def logs(*_: object, stopped: Callable[[], bool], **__: object) -> Iterator[tuple[int, bytes]]:
         for number in range(300):

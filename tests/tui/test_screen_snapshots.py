@@ -22,7 +22,7 @@ from core.commands.system import df, system, trash
 from core.containers.supervision.samples import Sample
 from core.errors import BuildError, NotFound
 from core.events import Event
-from core.images.index import FileEntry
+from core.images.file_table import FileEntry, FileTable
 from core.model import LayerInfo, Usage
 from core.registry import browse, client
 from core.registry.browse import RemoteTag
@@ -169,7 +169,7 @@ TABS = ("Overview", "Usage", "Processes", "Changes", "Day", "Events", "Env", "Mo
 
 async def container_layers(app: LimpetApp, pilot: Pilot[int]) -> None:
     class Still(Live):
-        def files(self, diff_id: str) -> list[FileEntry]:
+        def files(self, diff_id: str) -> FileTable:
             return Given.files(self, diff_id)
 
     source = Still()

@@ -128,13 +128,8 @@ class CompareScreen(AskingScreen, inherit_bindings=False):
             before, after = old.files, new.files
             settings = config_changes(old.config, new.config)
             tree = difference(before, after)
-            counts = {ADDED: 0, CHANGED: 0, REMOVED: 0, SAME: 0}
-            stack = [tree]
-            while stack:
-                node = stack.pop()
-                stack += node.children.values()
-                if node.entry is not None:
-                    counts[node.status] += 1
+            statuses = tree.statuses()
+            counts = {one: statuses.count(one) for one in (ADDED, CHANGED, REMOVED, SAME)}
             grown = sum(e.size for e in after.values()) - sum(e.size for e in before.values())
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             self.app.call_from_thread(self._fail, error)

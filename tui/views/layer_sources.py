@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from core.engine import Engine
+    from core.images.file_table import FileEntry, FileTable
     from core.images.files.contents import Content, Place
-    from core.images.index import FileEntry
     from core.jobs import Job
 
     Result = TypeVar("Result")
@@ -37,7 +37,7 @@ class ImageSource:
         """Return the steps that made a layer, lowest first."""
         return [step for step in self._engine.images.history(self.name) if step.diff_id]
 
-    def files(self, diff_id: str) -> list[FileEntry]:
+    def files(self, diff_id: str) -> FileTable:
         """Return what is in one layer."""
         return self._engine.files.of_layer(diff_id)
 
@@ -82,7 +82,7 @@ class ContainerSource(ImageSource):
         steps = [step for step in self._engine.store.history(digest) if step.diff_id]
         return [*steps, own_layer(self.name, self.files(OWN))]
 
-    def files(self, diff_id: str) -> list[FileEntry]:
+    def files(self, diff_id: str) -> FileTable:
         """Return what is in one layer, of the container's own what is there now."""
         if diff_id != OWN:
             return self._engine.files.of_layer(diff_id)
@@ -95,10 +95,9 @@ class ContainerSource(ImageSource):
         return self._engine.files.open(diff_id, path, self.name)
 
 
-def own_layer(name: str, entries: list[FileEntry]) -> LayerInfo:
+def own_layer(name: str, files: FileTable) -> LayerInfo:
     """Return what a container wrote as a step of its history."""
-    total = sum(entry.size for entry in entries)
-    return LayerInfo(OWN, "", 0, total, len(entries), f"what {name} wrote", 0.0)
+    return LayerInfo(OWN, "", 0, sum(files.sizes), len(files), f"what {name} wrote", 0.0)
 
 
 class RemoteSource(ImageSource):
@@ -124,13 +123,13 @@ class RemoteSource(ImageSource):
         ]
         words += [""] * (len(tree.layers) - len(words))
         return [
-            LayerInfo(diff_id, "", 0, sum(entry.size for entry in files), len(files), made, 0.0)
+            LayerInfo(diff_id, "", 0, sum(files.sizes), len(files), made, 0.0)
             for (diff_id, files), made in zip(tree.layers, words, strict=False)
         ]
 
-    def files(self, diff_id: str) -> list[FileEntry]:
+    def files(self, diff_id: str) -> FileTable:
         """Return what is in one layer."""
-        return list(dict(self._tree.layers)[diff_id])
+        return dict(self._tree.layers)[diff_id]
 
     def open(self, diff_id: str, path: str) -> int:
         """Read the layer anew up to the file; return a descriptor of its content."""

@@ -121,7 +121,7 @@ def check(engine: Engine, args: Check) -> Result:
     for _, files in layers:
         stack.add(files)
     waste = stack.waste()
-    above = sum(entry.size for _, files in layers[1:] for entry in files)
+    above = sum(sum(files.sizes) for _, files in layers[1:])
     part = waste.wasted_bytes / above if above else 0.0
     rules = (
         ("efficiency", f"{waste.efficiency:.4f}", args.min_efficiency,

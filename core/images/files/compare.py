@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from core.images.index import behind_link
+from core.images.file_table import behind_link
 from core.images.remaining import MARKERS
 from core.record import Record
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from core.images.file_table import FileEntry, FileTable
     from core.images.files.contents import Place
-    from core.images.index import FileEntry
 
     FileOf = tuple[str, int]
     """The name that a tar has a file under, and how many files before it have the same."""
@@ -29,7 +29,7 @@ class Tree(Record):
     """Files to compare, and the settings that go with them."""
 
     name: str
-    layers: tuple[tuple[str, Sequence[FileEntry]], ...]
+    layers: tuple[tuple[str, FileTable], ...]
     """Diff ID (empty for a container's own) and files, lowest first."""
     config: Mapping[str, Any]
     """An OCI image config; empty for a layer."""
@@ -73,7 +73,7 @@ def compare(old: Tree, new: Tree) -> list[Change]:
     return [*config_changes(old.config, new.config), *_file_changes(before, after, links)]
 
 
-def put_on(files: dict[str, FileEntry], layer: Sequence[FileEntry]) -> None:
+def put_on(files: dict[str, FileEntry], layer: FileTable) -> None:
     """Put a layer on files by path: what it hides goes, what it has comes."""
     if files and (hidden := [entry for entry in layer if _hides(entry, files)]):
         _hide(files, hidden)
@@ -113,7 +113,7 @@ def _is_below(path: str, folders: set[str]) -> bool:
     return False
 
 
-def _links(layers: Sequence[tuple[str, Sequence[FileEntry]]]) -> dict[int, FileEntry]:
+def _links(layers: Sequence[tuple[str, FileTable]]) -> dict[int, FileEntry]:
     """Return the file that each hard link is another name of, by the link's identity."""
     found = {}
     for _, layer in layers:

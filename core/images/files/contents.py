@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from core.images.file_table import FileEntry
     from core.images.files.layer_tree import Stack
-    from core.images.index import FileEntry
 
     Place = tuple[str, str]
     """A layer's diff ID, and the path of a regular file in it."""

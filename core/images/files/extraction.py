@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
+    from core.images.file_table import FileEntry
     from core.images.files.contents import Place
     from core.images.files.layer_tree import Node, Stack
-    from core.images.index import FileEntry
 
     Entries = list[tuple[str, FileEntry]]
     Files = dict[Place, list[tuple[str, FileEntry]]]

@@ -11,13 +11,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from core.images.index import FileEntry
+    from core.images.file_table import FileEntry, FileTable
 
 MOST_LINKS = 40
 """Linux follows no more of them for one path."""
 
 
-def names(layers: Sequence[tuple[str, Sequence[FileEntry]]], folder: str) -> Iterator[str]:
+def names(layers: Sequence[tuple[str, FileTable]], folder: str) -> Iterator[str]:
     """Yield what a directory holds, its links followed; directories end in `/`.
 
     `layers` are a Tree's, lowest first.  Raises OSError for what is no directory.

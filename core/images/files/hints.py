@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from core.images.index import FileEntry
+    from core.images.file_table import FileEntry, FileTable
 
 SECRET_WORDS = ("password", "passwd", "secret", "token", "apikey", "api_key", "access_key",
                 "private_key", "credential", "auth_key", "client_key")  # fmt: skip
@@ -51,7 +51,7 @@ class Hint(Record):
     """Which layer, counted from 1; 0 for the config."""
 
 
-def hints(config: Mapping[str, Any], layers: Sequence[Sequence[FileEntry]]) -> list[Hint]:
+def hints(config: Mapping[str, Any], layers: Sequence[FileTable]) -> list[Hint]:
     """Return what an image's config, history and file names suggest."""
     found = [*_settings(config), *_history(config)]
     gone = _removed(layers)
@@ -120,7 +120,7 @@ def _has_password(words: str) -> bool:
     return False
 
 
-def _removed(layers: Sequence[Sequence[FileEntry]]) -> dict[str, int]:
+def _removed(layers: Sequence[FileTable]) -> dict[str, int]:
     """Return by path the layer (counted from 1) that whites it out."""
     found = {}
     for number, layer in enumerate(layers, 1):

@@ -8,7 +8,8 @@ that of a directory weighs what it hides.
 
 from __future__ import annotations
 
-from itertools import chain
+from bisect import bisect_left, bisect_right
+from itertools import accumulate, chain, count
 
 from core.garbage import NoSearch
 from core.images.remaining import MARKERS
@@ -16,71 +17,121 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from core.images.index import FileEntry
+    from core.images.file_table import FileEntry, FileTable
 
     Version = tuple[int, FileEntry | None]
     """The number of a layer, and what it has; None where it hides what is below."""
 
 ADDED, CHANGED, REMOVED, SAME = "added", "changed", "removed", "unchanged"
-NO_CHILDREN: dict[str, Any] = {}
-NO_FILES: list[tuple[FileEntry, str]] = []
-"""Both of every node until it has some: most are files.  Nobody writes to them."""
+NOTHING = range(0)
 
 
-class Node:
-    """A file or directory in a tree; `size` of a directory is that of all below it.
+class Listing:
+    """The files of a tree in the order of their paths: what lies below one is a range of them.
 
-    The nodes of its files are made when somebody asks for its children: of the ten thousands
-    that a tree has, few are ever looked at.
+    `sizes` and `statuses` are those of the paths; `entry` returns what is at one.
     """
-
-    __slots__ = ("_children", "_files", "_ordered", "entry", "name", "parent", "size", "status")
 
     def __init__(
         self,
-        name: str,
-        parent: Node | None = None,
-        entry: FileEntry | None = None,
-        status: str = SAME,
-        size: int = 0,
+        paths: list[str],
+        sizes: Iterable[int],
+        statuses: list[str],
+        entry: Callable[[str], FileEntry],
     ) -> None:
-        self.name = name
-        self.parent = parent
+        self.paths = paths
+        self.statuses = statuses
         self.entry = entry
+        self.totals = [0, *accumulate(sizes)]
+        """Bytes before each path, and of all."""
+
+    def root(self) -> Node:
+        """Return the tree."""
+        own = 1 if self.paths[:1] == [""] else 0
+        return Node(self, "", own - 1, range(own, len(self.paths)), 0)
+
+
+class Node:
+    """A file or directory in a tree.
+
+    Nodes are made when somebody asks for the children of what they are in: of the ten thousands
+    that a tree has, few are ever looked at.
+    """
+
+    __slots__ = ("_children", "_listing", "_ordered", "_place", "_range", "_start", "entry", "name")
+
+    def __init__(self, listing: Listing, name: str, place: int, below: range, start: int) -> None:
+        self._listing = listing
+        self.name = name
+        self._place = place
+        """Its own in the listing; -1 for a directory that no layer names."""
+        self._range = below
+        """The places of all below it, whose names in it start at this character."""
+        self._start = start
+        self.entry = listing.entry(listing.paths[place]) if place >= 0 else None
         """None for a directory that no layer names."""
-        self.status = status
-        self.size = size
-        self._children: dict[str, Node] = NO_CHILDREN
-        self._files = NO_FILES
-        """Those without a node, each with its status."""
+        self._children: dict[str, Node] | None = None
         self._ordered: list[Node] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes, for a directory of all below it."""
+        return self.sum(self._listing.totals)
+
+    @property
+    def status(self) -> str:
+        """What was done to it itself."""
+        return self._listing.statuses[self._place] if self._place >= 0 else SAME
 
     @property
     def is_directory(self) -> bool:
         """Whether it can be opened."""
-        return bool(self._children or self._files) or (
-            self.entry is not None and self.entry.kind == "dir"
-        )
+        return bool(self._range) or (self.entry is not None and self.entry.kind == "dir")
+
+    def sum(self, totals: list[int]) -> int:
+        """Return what it and all below it have, of totals before each place of the listing."""
+        place, below = self._place, self._range
+        own = totals[place + 1] - totals[place] if place >= 0 else 0
+        return own + totals[below.stop] - totals[below.start]
+
+    def statuses(self) -> list[str]:
+        """Return what was done to each file and directory below it."""
+        return self._listing.statuses[self._range.start : self._range.stop]
+
+    def count(self, statuses: Collection[str]) -> list[int]:
+        """Return how many before each place of the listing, and of all, have a status."""
+        return [0, *accumulate(status in statuses for status in self._listing.statuses)]
 
     @property
     def children(self) -> Mapping[str, Node]:
         """What is in a directory, by name."""
-        if self._files:
-            found = dict(self._children)
-            for entry, status in self._files:
-                name = entry.path.rpartition("/")[2]
-                node, size = found.get(name), _weight(entry, status)
-                if node is None:
-                    found[name] = Node(name, self, entry, status, size)
-                elif node.entry is None:
-                    # It lost to a directory that only the paths below it tell of.
-                    node.entry, node.status = entry, status
-                    node.size += size
-            self._children, self._files = found, NO_FILES
+        if self._children is None:
+            self._children = {
+                name: Node(self._listing, name, *found) for name, found in self._find().items()
+            }
         return self._children
+
+    def _find(self) -> dict[str, tuple[int, range, int]]:
+        """Return the places of what is in it, those of all below that, and where names start."""
+        paths, start = self._listing.paths, self._start
+        place, end = self._range.start, self._range.stop
+        found: dict[str, tuple[int, range, int]] = {}
+        while place < end:
+            path = paths[place]
+            cut = path.find("/", start)
+            if cut < 0:
+                found[path[start:]] = place, NOTHING, 0
+                place += 1
+                continue
+            name = path[start:cut]
+            # "0" is the character behind the slash.
+            stop = bisect_left(paths, path[:cut] + "0", place, end)
+            own = found[name][0] if name in found else -1
+            found[name] = own, range(place, stop), cut + 1
+            place = stop
+        return found
 
     @property
     def ordered(self) -> list[Node]:
@@ -90,23 +141,6 @@ class Node:
                 self.children.values(), key=lambda node: (not node.is_directory, node.name)
             )
         return self._ordered
-
-    def directory(self, name: str) -> Node:
-        """Add a directory and return it."""
-        if self._children is NO_CHILDREN:
-            self._children = {}
-        node = self._children[name] = Node(name, self)
-        return node
-
-    def files(self) -> list[tuple[FileEntry, str]]:
-        """Return where a file and its status are added; its weight is the caller's to add."""
-        if self._files is NO_FILES:
-            self._files = []
-        return self._files
-
-
-def _weight(entry: FileEntry, status: str) -> int:
-    return 0 if status == REMOVED else entry.size
 
 
 class Waste(Record):
@@ -124,11 +158,16 @@ class Stack:
     """
 
     def __init__(self) -> None:
-        self._layers: list[Sequence[FileEntry]] = []
-        self._first: list[dict[str, FileEntry]] = []
-        """By layer, its entries of paths that no layer below it has."""
-        self._owners: dict[str, int] = {}
-        """By path, which layer that is."""
+        self._layers: list[FileTable] = []
+        self._starts: list[int] = []
+        """By layer, how many rows those below it have."""
+        self._sizes: list[int] = []
+        """Of the rows of all layers."""
+        self._first: list[dict[str, int]] = []
+        """By layer, its paths that no layer below it has, and their rows among those of all."""
+        self._rows: dict[str, int] = {}
+        """All of these."""
+        self._first_bytes = 0
         self._versions: dict[str, tuple[Version, ...]] = {}
         """Of paths that more than one layer sets or hides: most are in one alone."""
         self._weights: dict[str, tuple[int, ...]] = {}
@@ -141,33 +180,55 @@ class Stack:
     def __len__(self) -> int:
         return len(self._layers)
 
-    def add(self, layer: Sequence[FileEntry]) -> None:
+    def add(self, layer: FileTable) -> None:
         """Put a layer on top, as `core.images.remaining` leaves it: no path has two files."""
         with NoSearch():
-            number = len(self._layers)
-            markers = [entry for entry in layer if entry.kind in MARKERS]
-            own = [entry for entry in layer if entry.kind not in MARKERS] if markers else layer
-            first = {entry.path: entry for entry in own if entry.path not in self._owners}
-            again = [] if len(first) == len(own) else [e for e in own if e.path in self._owners]
+            number, start = len(self._layers), len(self._sizes)
+            first, markers, again = self._sorted_out(layer)
             for entry in (*markers, *again):
                 if entry.kind != "opaque":
                     self._weigh(entry.path, self._weight(entry))
             for path in self._weights.keys() & first.keys():
-                self._weigh(path, first[path].size)
+                self._weigh(path, layer.sizes[first[path] - start])
             # What a layer hides is below it, wherever in the layer the whiteout stands.
             for entry in (*markers, *again):
                 self._hide(entry, number)
             for entry in again:
                 self._versions[entry.path] = (*self._history(entry.path), (number, entry))
+            self._first_bytes += sum(layer.sizes[row - start] for row in first.values())
             self._first.append(first)
-            self._owners.update(dict.fromkeys(first, number))
+            self._starts.append(start)
+            self._sizes += layer.sizes
             self._layers.append(layer)
+            self._rows.update(first)
+
+    def _sorted_out(
+        self, layer: FileTable
+    ) -> tuple[dict[str, int], list[FileEntry], list[FileEntry]]:
+        """Return the rows of what no layer has so far, the whiteouts, and what one has."""
+        first, markers, again = {}, [], []
+        known, start = self._rows, len(self._sizes)
+        if known.keys().isdisjoint(layer.paths) and not any(map(layer.kinds.count, MARKERS)):
+            return dict(zip(layer.paths, count(start), strict=False)), [], []
+        for row, (path, kind) in enumerate(zip(layer.paths, layer.kinds, strict=True)):
+            if kind in MARKERS:
+                markers.append(layer.entry(row))
+            elif path in known:
+                again.append(layer.entry(row))
+            else:
+                first[path] = start + row
+        return first, markers, again
+
+    def _lowest(self, path: str) -> tuple[int, FileEntry]:
+        """Return the lowest layer that has a path, and what it has."""
+        row = self._rows[path]
+        layer = bisect_right(self._starts, row) - 1
+        return layer, self._layers[layer].entry(row - self._starts[layer])
 
     def _history(self, path: str) -> tuple[Version, ...]:
         versions = self._versions.get(path)
-        if versions is None and path in self._owners:
-            owner = self._owners[path]
-            versions = ((owner, self._first[owner][path]),)
+        if versions is None and path in self._rows:
+            versions = (self._lowest(path),)
         return versions or ()
 
     def _now(self, path: str) -> FileEntry | None:
@@ -192,9 +253,10 @@ class Stack:
 
     def _under(self, path: str) -> Iterator[str]:
         while self._linked < len(self._layers):
-            for entry in self._layers[self._linked]:
-                if entry.kind not in MARKERS:
-                    self._link(entry.path)
+            layer = self._layers[self._linked]
+            for own, kind in zip(layer.paths, layer.kinds, strict=True):
+                if kind not in MARKERS:
+                    self._link(own)
             self._linked += 1
         stack = [path]
         while stack:
@@ -230,12 +292,8 @@ class Stack:
 
     def waste(self) -> Waste:
         """Return how much of the bytes the layers hold in vain."""
-        once = sum(
-            entry.size
-            for first in self._first
-            for path, entry in first.items()
-            if path not in self._weights
-        )
+        often = self._weights.keys() & self._rows.keys()
+        once = self._first_bytes - sum(self._sizes[self._rows[path]] for path in often)
         needed = once + sum(map(min, self._weights.values()))
         total = once + sum(map(sum, self._weights.values()))
         wasted = sum(sum(sizes) for sizes in self._weights.values() if len(sizes) > 1)
@@ -256,7 +314,7 @@ class Stack:
 
     def find(self, fits: Callable[[str], bool]) -> tuple[str, int] | None:
         """Return the first path that fits, by name, and the uppermost layer that has it."""
-        for path in sorted(self._owners):
+        for path in sorted(self._rows):
             if fits(path):
                 return path, max(number for number, entry in self._history(path) if entry)
         return None
@@ -268,8 +326,9 @@ class Stack:
     def files(self, number: int) -> dict[str, FileEntry]:
         """Return what a container of the layers up to `number` would see, by path."""
         found: dict[str, FileEntry] = {}
-        for first in self._first[: number + 1]:
-            found.update(first)
+        for layer in range(number + 1):
+            entries, start = list(self._layers[layer]), self._starts[layer]
+            found.update((path, entries[row - start]) for path, row in self._first[layer].items())
         for path, versions in list(self._versions.items()):
             entry = _top(versions, number)[1]
             if entry is not None:
@@ -280,40 +339,63 @@ class Stack:
 
     def layer_tree(self, number: int) -> Node:
         """Return what layer `number` (0 is the lowest) holds, marked against those below."""
-        with NoSearch():
-            return tree(
-                (entry, _status(entry, self._at(entry.path, number - 1)))
-                for entry in self._layers[number]
-                if entry.kind != "opaque"
-            )
+        layer, first = self._layers[number], self._first[number]
+        numbered: Iterable[tuple[str, int]] = zip(layer.paths, count(), strict=False)
+        if "opaque" in layer.kinds:  # which stands beside the directory's own entry
+            numbered = ((path, row) for path, row in numbered if layer.kinds[row] != "opaque")
+        rows = dict(numbered)
+        paths = sorted(rows)
+
+        def entry(path: str) -> FileEntry:
+            return layer.entry(rows[path])
+
+        statuses = [
+            ADDED if path in first else _status(entry(path), self._at(path, number - 1))
+            for path in paths
+        ]
+        sizes = map(layer.sizes.__getitem__, map(rows.__getitem__, paths))
+        return Listing(paths, sizes, statuses, entry).root()
 
     def image_tree(self, number: int) -> Node:
         """Return the whole image up to a layer, with what that layer did marked."""
-        with NoSearch():
-            return tree(chain(self._seen(number), self._removed(number)))
+        versions = dict(self._versions)
+        others = self._others(number, versions)
+        paths = [*chain(*self._first[: number + 1])]
+        if versions:
+            paths = [*(path for path in paths if path not in versions), *others]
+        paths.sort()
+        rows = [*map(self._rows.__getitem__, paths)]
+        sizes = [*map(self._sizes.__getitem__, rows)]
+        own = self._starts[number]
+        statuses = [ADDED if row >= own else SAME for row in rows]
+        if others:
+            for place, path in enumerate(paths):
+                if path in others:
+                    found, statuses[place] = others[path]
+                    sizes[place] = found.size
 
-    def _seen(self, number: int) -> Iterator[tuple[FileEntry, str]]:
-        """Yield what a container of the layers up to one sees."""
-        for layer, first in enumerate(self._first[: number + 1]):
-            status = ADDED if layer == number else SAME
-            for path, entry in first.items():
-                versions = self._versions.get(path)
-                if versions is None:
-                    yield entry, status
-                    continue
-                setter, top = _top(versions, number)
-                if top is not None:
-                    yield top, SAME if setter < number else _status(top, self._at(path, number - 1))
+        def entry(path: str) -> FileEntry:
+            return others[path][0] if path in others else self._lowest(path)[1]
 
-    def _removed(self, number: int) -> Iterator[tuple[FileEntry, str]]:
-        """Yield the whiteouts of a layer that took something away."""
-        for entry in self._layers[number]:
-            if (
-                entry.kind == "whiteout"
-                and self._at(entry.path, number) is None
-                and self._at(entry.path, number - 1) is not None
-            ):
-                yield entry, REMOVED
+        return Listing(paths, sizes, statuses, entry).root()
+
+    def _others(
+        self, number: int, versions: Mapping[str, tuple[Version, ...]]
+    ) -> dict[str, tuple[FileEntry, str]]:
+        """Return what of these paths shows up to a layer, and what that layer did to it."""
+        found = {}
+        for path, history in versions.items():
+            setter, top = _top(history, number)
+            if top is not None:
+                below = _top(history, number - 1)[1]
+                found[path] = top, SAME if setter < number else _status(top, below)
+        layer = self._layers[number]
+        for row, kind in enumerate(layer.kinds):
+            if kind == "whiteout":
+                path = layer.paths[row]
+                if path not in found and self._at(path, number - 1) is not None:
+                    found[path] = layer.entry(row), REMOVED
+        return found
 
 
 def _top(versions: tuple[Version, ...], number: int) -> Version:
@@ -326,9 +408,14 @@ def _top(versions: tuple[Version, ...], number: int) -> Version:
 
 def difference(old: Mapping[str, FileEntry], new: Mapping[str, FileEntry]) -> Node:
     """Return the files of two images as one tree, marked by how the new one differs."""
-    there = ((entry, _status(entry, old.get(path))) for path, entry in new.items())
-    gone = ((entry, REMOVED) for path, entry in old.items() if path not in new)
-    return tree(chain(there, gone))
+
+    def entry(path: str) -> FileEntry:
+        return new[path] if path in new else old[path]
+
+    paths = sorted(old.keys() | new.keys())
+    sizes = [new[path].size if path in new else 0 for path in paths]
+    statuses = [_status(new[path], old.get(path)) if path in new else REMOVED for path in paths]
+    return Listing(paths, sizes, statuses, entry).root()
 
 
 def _status(entry: FileEntry, old: FileEntry | None) -> str:
@@ -346,45 +433,6 @@ def _status(entry: FileEntry, old: FileEntry | None) -> str:
         and old.size == entry.size
     )
     return SAME if same else CHANGED
-
-
-def tree(entries: Iterable[tuple[FileEntry, str]]) -> Node:
-    """Return the root of a tree of entries, each with its status."""
-    root = above = Node("")
-    nodes, last, files = {"": root}, "", root.files()
-    for found in entries:
-        entry, status = found
-        path = entry.path
-        if path in nodes or entry.kind == "dir":
-            node = nodes.get(path) or _directory(nodes, path)
-            node.entry, node.status = entry, status
-            node.size += _weight(entry, status)
-            continue
-        parent = path.rpartition("/")[0]
-        if parent != last:
-            # What shares a directory mostly comes together.
-            above, last = nodes.get(parent) or _directory(nodes, parent), parent
-            files = above.files()
-        files.append(found)
-        if status != REMOVED:
-            above.size += entry.size
-    # Each was made after the one it is in.
-    for node in reversed(nodes.values()):
-        if node.parent is not None:
-            node.parent.size += node.size
-    return root
-
-
-def _directory(nodes: dict[str, Node], path: str) -> Node:
-    """Make the node of a directory, and of those above it."""
-    missing = []
-    while path not in nodes:
-        missing.append(path)
-        path = path.rpartition("/")[0]
-    node = nodes[path]
-    for path in reversed(missing):
-        node = nodes[path] = node.directory(path.rpartition("/")[2])
-    return node
 
 
 class Row:
@@ -411,7 +459,7 @@ class Rows:
     ) -> None:
         self._root = root
         self._opened = opened
-        self._kept = None if statuses is None else _having(root, statuses)
+        self._kept = None if statuses is None else root.count(statuses)
         self.lines = self._inside(root, "", 0)
 
     def _inside(self, node: Node, path: str, depth: int) -> list[Row]:
@@ -420,7 +468,7 @@ class Rows:
         stack = [(path, depth, child) for child in reversed(node.ordered)]
         while stack:
             above, level, node = stack.pop()
-            if kept is not None and node not in kept:
+            if kept is not None and not node.sum(kept):
                 continue
             path = f"{above}/{node.name}" if above else node.name
             is_open = path in opened
@@ -454,7 +502,7 @@ class Rows:
         stack = [("", child) for child in reversed(self._root.ordered)]
         while stack:
             above, node = stack.pop()
-            if self._kept is None or node in self._kept:
+            if self._kept is None or node.sum(self._kept):
                 path = f"{above}/{node.name}" if above else node.name
                 found.append(path)
                 if node.children:
@@ -473,18 +521,3 @@ class Rows:
                 end = path.find("/", end + 1)
             place += 1
         return -1
-
-
-def _having(root: Node, statuses: Collection[str]) -> set[Node]:
-    """Return the nodes of these statuses and everything that leads to them."""
-    kept: set[Node] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        stack += node.children.values()
-        if node.entry is not None and node.status in statuses:
-            here: Node | None = node
-            while here is not None and here not in kept:
-                kept.add(here)
-                here = here.parent
-    return kept

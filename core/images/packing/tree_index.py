@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from core.images.index import FileEntry
+from core.images.file_table import FileEntry
 from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
 from core.images.tar.reader import FILE
 from core.images.unpacking.extract import KIND_NAMES

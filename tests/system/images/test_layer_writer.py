@@ -18,7 +18,8 @@ import zstandard
 from core.config import Config
 from core.database import Database
 from core.errors import ImageError
-from core.images.index import FileEntry, index_path, read_index
+from core.images.file_table import FileEntry
+from core.images.index import index_path, read_index
 from core.images.packing.layer_writer import WrittenLayer, write_layer
 from core.images.store import ImageStore
 from core.paths import Paths

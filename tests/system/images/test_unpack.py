@@ -21,7 +21,8 @@ import zstandard
 from core.config import Config
 from core.database import Database
 from core.errors import ImageError
-from core.images.index import FileEntry, read_index
+from core.images.file_table import FileEntry
+from core.images.index import read_index
 from core.images.manifest import Descriptor
 from core.images.packing.tree_index import index_tree
 from core.images.starter import make_starter

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from core.images.file_table import FileEntry, FileTable
 from core.images.files.compare import Tree, compare
-from core.images.index import FileEntry
 
 
 def file(path: str, content: str) -> FileEntry:
@@ -15,7 +15,7 @@ def link(path: str, target: str) -> FileEntry:
 
 
 def tree(*layers: list[FileEntry]) -> Tree:
-    return Tree("", tuple((f"sha256:{layer}", layer) for layer in layers), {})
+    return Tree("", tuple((f"sha256:{layer}", FileTable.of(layer)) for layer in layers), {})
 
 
 def changes(old: Tree, new: Tree) -> list[tuple[str, str, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.images.file_table import FileEntry, FileTable
 from core.images.files.folder import names
-from core.images.index import FileEntry
 
 
 def entry(path: str, kind: str = "file", link: str = "") -> FileEntry:
@@ -13,12 +13,12 @@ def entry(path: str, kind: str = "file", link: str = "") -> FileEntry:
 
 
 LAYERS = (
-    ("below", [
+    ("below", FileTable.of([
         entry("usr", "dir"), entry("usr/bin", "dir"), entry("usr/bin/ls"), entry("usr/bin/old"),
         entry("bin", "symlink", "usr/bin"), entry("up", "symlink", "../../usr"),
         entry("loop", "symlink", "loop"), entry("gone", "symlink", "/nowhere"),
-    ]),
-    ("above", [entry("usr/bin/old", "whiteout"), entry("usr/bin/new")]),
+    ])),
+    ("above", FileTable.of([entry("usr/bin/old", "whiteout"), entry("usr/bin/new")])),
 )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Corrupt
-from core.images.index import FileEntry, read_index
+from core.images.file_table import FileEntry
+from core.images.index import read_index
 from tests.layers import write_index
 
 TEXT = (
@@ -38,7 +39,10 @@ def test_round_trip(wanted: list[tuple[Any, ...]]) -> None:
     path = f"/proc/self/fd/{fd}"
     try:
         write_index(path, wanted)
-        assert read_index(path) == [FileEntry(*row) for row in wanted]
+        entries = [FileEntry(*row) for row in wanted]
+        assert list(read_index(path)) == entries
+        found = read_index(path)  # one by one, in any order
+        assert [found.entry(row) for row in reversed(range(len(found)))] == entries[::-1]
     finally:
         os.close(fd)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.images.file_table import FileEntry, FileTable
 from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME, Rows, Stack
-from core.images.index import FileEntry, read_index
+from core.images.index import read_index
 from tests.layers import write_index
 
 TYPE_CHECKING = False
@@ -50,7 +51,7 @@ def plain_merge(layers: list[list[FileEntry]]) -> dict[str, FileEntry]:
 def stacked(layers: list[list[FileEntry]]) -> Stack:
     stack = Stack()
     for layer in layers:
-        stack.add(layer)
+        stack.add(FileTable.of(layer))
     return stack
 
 
@@ -159,6 +160,6 @@ def test_an_index_comes_back(tmp_path: Path) -> None:
     rows = [entry("a/\udcff", size=3), entry("d", "dir"), entry("b", "whiteout")]
     path = str(tmp_path / "index")
     write_index(path, [tuple(row) for row in rows])
-    assert read_index(path) == rows
+    assert list(read_index(path)) == rows
     write_index(path, [])
-    assert read_index(path) == []
+    assert not list(read_index(path))

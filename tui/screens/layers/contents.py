@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from threading import Event
 
+    from core.images.file_table import FileEntry, FileTable
     from core.images.files.contents import Content, Hit, Place
     from core.images.files.layer_tree import Row, Waste
-    from core.images.index import FileEntry
     from core.model import LayerInfo
     from tui.theme import Part
     from tui.views.layer_sources import ImageSource
@@ -79,7 +79,7 @@ class LayerContents:
 
         To be called in a thread; each news is for `take`, in the thread that asks.
         """
-        files: list[list[FileEntry]] = []
+        files: list[FileTable] = []
         layers = self.source.steps()
         yield Steps(layers)
         for number, layer in enumerate(layers):
@@ -90,19 +90,17 @@ class LayerContents:
         if self.source.live:
             yield from self._follow(layers[-1], files, left)
 
-    def _follow(
-        self, layer: LayerInfo, files: list[list[FileEntry]], left: Event
-    ) -> Iterator[Change]:
+    def _follow(self, layer: LayerInfo, files: list[FileTable], left: Event) -> Iterator[Change]:
         took = 0.0
         while not left.wait(max(LIVE_EVERY_S, took * LIVE_SHARE)):
             began = time.monotonic()
             entries = self.source.files(layer.diff_id)
-            if entries != files[-1]:
+            if list(entries) != list(files[-1]):
                 files[-1] = entries
                 stack = Stack()
                 for each in files:
                     stack.add(each)
-                size = sum(entry.size for entry in entries)
+                size = sum(entries.sizes)
                 yield Change(stack, stack.waste(), size, len(entries))
             took = time.monotonic() - began
 
