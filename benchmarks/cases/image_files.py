@@ -12,7 +12,8 @@ from benchmarks.measure import Figure, Figures, run
 from core.config import Config
 from core.engine import Engine
 from core.images.assemble import make_image
-from core.images.files.layer_tree import Rows, Stack
+from core.images.files.file_tree import Rows
+from core.images.files.layer_stack import Stack
 from core.images.index import read_index
 from core.images.manifest import Descriptor
 from core.paths import Paths

@@ -7,7 +7,8 @@ from textual.binding import Binding
 
 from core.commands.show import size
 from core.images.files.compare import changed_words, config_changes
-from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME, Node, Stack, difference
+from core.images.files.file_tree import ADDED, CHANGED, REMOVED, SAME, Node, difference
+from core.images.files.layer_stack import Stack
 from tui.answers import cause, visible
 from tui.screens import file_text
 from tui.screens.file_view import FileScreen

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from core.commands.show import size
-from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
+from core.images.files.file_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.answers import visible
 from tui.widgets.line_list import FOLD_SIGNS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from core.images.files.layer_tree import Row
+    from core.images.files.file_tree import Row
     from tui.theme import Part
 
 LETTERS = {ADDED: "A", CHANGED: "M", REMOVED: "D", SAME: " "}

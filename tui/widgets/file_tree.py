@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.binding import Binding
 from textual.message import Message
 
-from core.images.files.layer_tree import Node, Row, Rows
+from core.images.files.file_tree import Node, Row, Rows
 from tui.widgets.file_lines import file_line
 from tui.widgets.line_list import LineList
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from core.images.files.compare import Tree
     from core.images.files.contents import Hit, Place
-    from core.images.files.layer_tree import Node, Stack
+    from core.images.files.file_tree import Node
+    from core.images.files.layer_stack import Stack
     from core.operations.files import Read
 
 DEPTH = 2
@@ -125,7 +126,7 @@ def _written(args: Browse, tree: Tree, read: Read) -> str:
 
 def _stack(tree: Tree, args: Browse) -> tuple[Stack, int]:
     """Return the layers on each other, and which of them is the last that is looked at."""
-    from core.images.files.layer_tree import Stack
+    from core.images.files.layer_stack import Stack
 
     _check_layer(tree, args)
     stack = Stack()
@@ -156,7 +157,7 @@ def _at(root: Node, tree: Tree, args: Browse) -> Node:
 
 def _shown(tree: Tree, args: Browse) -> str:
     from core.commands.show import size
-    from core.images.files.layer_tree import Stack
+    from core.images.files.layer_stack import Stack
 
     _check_layer(tree, args)
     stack = Stack()
@@ -189,7 +190,7 @@ def _steps(tree: Tree) -> dict[int, str]:
 
 def _lines(node: Node, indent: str, level: int, depth: int) -> Iterator[str]:
     from core.commands.show import printable, size
-    from core.images.files.layer_tree import ADDED, CHANGED, REMOVED
+    from core.images.files.file_tree import ADDED, CHANGED, REMOVED
 
     signs = {ADDED: "+", CHANGED: "~", REMOVED: "-"}
     for child in node.ordered:

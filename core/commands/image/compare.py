@@ -114,7 +114,7 @@ def _signed(count: int) -> str:
 def check(engine: Engine, args: Check) -> Result:
     """One row a rule and the files that waste most; exit code 1 when a rule is broken."""
     from core.commands.show import size
-    from core.images.files.layer_tree import Stack
+    from core.images.files.layer_stack import Stack
 
     stack = Stack()
     layers = engine.files.tree(args.image).layers

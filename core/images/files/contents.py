@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from core.images.file_table import FileEntry
-    from core.images.files.layer_tree import Stack
+    from core.images.files.layer_stack import Stack
 
     Place = tuple[str, str]
     """A layer's diff ID, and the path of a regular file in it."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from core.errors import Conflict, HostError
 from core.images.files.contents import CHUNK, Content, followed
-from core.images.files.layer_tree import REMOVED
+from core.images.files.file_tree import REMOVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from core.images.file_table import FileEntry
     from core.images.files.contents import Place
-    from core.images.files.layer_tree import Node, Stack
+    from core.images.files.file_tree import Node
+    from core.images.files.layer_stack import Stack
 
     Entries = list[tuple[str, FileEntry]]
     Files = dict[Place, list[tuple[str, FileEntry]]]

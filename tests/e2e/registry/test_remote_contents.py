@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.images.files.layer_tree import Row
+    from core.images.files.file_tree import Row
 
 NOISE = random.Random(3).randbytes(6 << 20)
 LAYERS = (
@@ -154,7 +154,7 @@ def browsed(engine: Engine, name: str) -> tuple[LayerContents, RemoteSource]:
 
 
 def row_of(contents: LayerContents, path: str) -> Row:
-    from core.images.files.layer_tree import Row
+    from core.images.files.file_tree import Row
 
     node = contents.stack.image_tree(2)
     for part in path.split("/"):

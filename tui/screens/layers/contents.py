@@ -12,7 +12,7 @@ from itertools import takewhile
 from core.commands.show import size
 from core.images.files.compare import changed_words
 from core.images.files.contents import place_of, search
-from core.images.files.layer_tree import Stack
+from core.images.files.layer_stack import Stack
 from core.record import Record
 from tui.screens.file_text import difference, read_bytes
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from core.images.file_table import FileEntry, FileTable
     from core.images.files.contents import Content, Hit, Place
-    from core.images.files.layer_tree import Row, Waste
+    from core.images.files.file_tree import Row
+    from core.images.files.layer_stack import Waste
     from core.model import LayerInfo
     from tui.theme import Part
     from tui.views.layer_sources import ImageSource

@@ -9,7 +9,7 @@ from textual import on
 
 from core.commands.read_only import FILES
 from core.images.files.contents import MOST_HITS, Hit
-from core.images.files.layer_tree import REMOVED
+from core.images.files.file_tree import REMOVED
 from tui.answers import failure, visible
 from tui.screens.file_view import FileScreen
 from tui.screens.layers.panes import LayerPanes
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.images.files.layer_tree import Row
+    from core.images.files.file_tree import Row
 
 
 class FileActions(LayerPanes, inherit_bindings=False):

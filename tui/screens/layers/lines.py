@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.images.files.layer_tree import Waste
+    from core.images.files.layer_stack import Waste
     from core.model import LayerInfo
     from tui.theme import Part
 

@@ -7,7 +7,7 @@ import threading
 from textual import on
 from textual.containers import Horizontal, Vertical
 
-from core.images.files.layer_tree import CHANGED
+from core.images.files.file_tree import CHANGED
 from tui.answers import cause, visible
 from tui.screens.layers.contents import Change, Layer, LayerContents, Steps, Whole
 from tui.screens.layers.lines import layer_line, step_words, totals, waste_words
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from core.images.files.layer_tree import Node, Row
+    from core.images.files.file_tree import Node, Row
     from tui.app import LimpetApp
     from tui.screens.layers.trees import Which
     from tui.theme import Part

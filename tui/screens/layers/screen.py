@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME
+from core.images.files.file_tree import ADDED, CHANGED, REMOVED, SAME
 from tui.screens.layers.file_actions import FileActions
 from tui.screens.layers.lines import step_words
 from tui.tty.clipboard import copy

@@ -6,7 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.images.files.layer_tree import Node, Stack
+    from core.images.files.file_tree import Node
+    from core.images.files.layer_stack import Stack
 
     Which = tuple[bool, int]
     """Whether the whole image up to a layer, and which layer."""

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.images.file_table import FileEntry, FileTable
-from core.images.files.layer_tree import ADDED, CHANGED, REMOVED, SAME, Rows, Stack
+from core.images.files.file_tree import ADDED, CHANGED, REMOVED, SAME, Rows
+from core.images.files.layer_stack import Stack
 from core.images.index import read_index
 from tests.layers import write_index
 
