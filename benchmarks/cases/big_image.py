@@ -101,7 +101,7 @@ def pull_big(host: BenchHost, rounds: int) -> Measurement:
     if dockerd.is_here():
         cases.insert(2, Case("dockerd", docker))
         aims.insert(1, Aim("limpet", "dockerd", 0.28))
-    return interleave("`pull` of a big image, cold", cases, max(3, rounds // 5), note, aims)
+    return interleave("`pull` of a big image, cold", cases, max(5, rounds // 4), note, aims)
 
 
 def _as_zstd(layout: Path, reference: str) -> str:

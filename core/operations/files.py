@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.containers.files.changes import Change
     from core.engine import Engine
     from core.images.file_table import FileEntry, FileTable
-    from core.images.files.compare import FileOf, Tree
+    from core.images.files.compare import Tree
     from core.images.files.contents import Content, Place
     from core.jobs import Job
 
@@ -100,12 +100,12 @@ class Files:
         places: Iterable[Place],
         use: Callable[[Iterator[Content]], Any],
         *,
-        repeated: Mapping[Place, FileOf],
+        tree: Tree,
         missing_ok: bool = False,
     ) -> Job:
         """Start reading contents of an image in a registry; the job's result is what `use` returns.
 
-        `repeated` is the image's Tree's.  See `core.registry.remote_content.read_contents`.
+        `tree` is the image's.  See `core.registry.remote_content.read_contents`.
         """
         reference = self._engine.reference(text)
 
@@ -115,7 +115,7 @@ class Files:
             return use(
                 read_contents(
                     self._engine.config, reference, places, job,
-                    repeated=repeated, missing_ok=missing_ok,
+                    tree=tree, missing_ok=missing_ok,
                 )
             )  # fmt: skip
 
@@ -143,7 +143,7 @@ class Files:
             def read(places: Iterable[Place], *, missing_ok: bool = False) -> Iterator[Content]:
                 return read_contents(
                     engine.config, reference, places, job,
-                    repeated=tree.repeated, platform=platform, missing_ok=missing_ok,
+                    tree=tree, platform=platform, missing_ok=missing_ok,
                 )  # fmt: skip
 
             return use(tree, read)

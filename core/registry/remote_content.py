@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
+from contextlib import ExitStack
 
 from core.errors import Corrupt, ImageError, NotFound, UnsupportedMedia
-from core.images.files.compare import NONE
 from core.images.files.contents import MOST_LINKS, Content
 from core.images.remaining import MARKERS
 from core.images.tar.compression import Exact, open_layer
@@ -36,22 +37,21 @@ def read_contents(
     wanted: Iterable[Place],
     job: Job,
     *,
-    repeated: Mapping[Place, FileOf] = NONE,
+    tree: Tree,
     platform: str = "",
     missing_ok: bool = False,
 ) -> Iterator[Content]:
     """Yield contents as their layers have them, which are read one after the other.
 
-    `repeated` is the image's Tree's.
-
-    Of each layer no more is read than up to the last file that is wanted of it, so its digest
-    is not checked; progress is told per layer.  Raises NotFound for a file that is not there,
-    unless that is `missing_ok`, and what a pull raises.
+    `tree` is the image's.  Of each layer no more is read than up to the last file that is wanted
+    of it, so its digest is not checked, but each content's is, behind its last piece; progress
+    is told per layer.  Raises NotFound for a file that is not there, unless that is
+    `missing_ok`, Corrupt for another content than the tree was made of, and what a pull raises.
     """
     by_layer: dict[str, dict[FileOf, Place]] = {}
     for wanted_place in wanted:
         diff_id, path = wanted_place
-        file = repeated.get(wanted_place, (path, 0))
+        file = tree.repeated.get(wanted_place, (path, 0))
         by_layer.setdefault(diff_id, {})[file] = wanted_place
     place = places(config, reference)[-1]
     with RegistryClient(place.host, config, check=job.check) as client:
@@ -64,7 +64,8 @@ def read_contents(
             try:
                 source = _Told(blob, layer, job)
                 stream = Exact(open_layer(source, layer.descriptor.media_type))
-                yield from _contents(stream, files, config["image", "max_layer_bytes"])
+                digests = _digests(tree, diff_id, files)
+                yield from _contents(stream, files, digests, config["image", "max_layer_bytes"])
             finally:
                 blob.close()
             source.finish()
@@ -72,7 +73,17 @@ def read_contents(
                 raise NotFound(f"the layer has no /{min(files.values())[1]}")
 
 
-def _contents(stream: Exact, files: dict[FileOf, Place], most_bytes: int) -> Iterator[Content]:
+def _digests(tree: Tree, diff_id: str, files: Mapping[FileOf, Place]) -> dict[Place, str]:
+    """Return the digest of each of a layer's files, as it was when the tree was read."""
+    table = dict(tree.layers)[diff_id]
+    wanted = {path for _, path in files.values()}
+    rows = [row for row, path in enumerate(table.paths) if path in wanted]
+    return {(diff_id, table.paths[row]): table.entry(row).digest for row in rows}
+
+
+def _contents(
+    stream: Exact, files: dict[FileOf, Place], digests: Mapping[Place, str], most_bytes: int
+) -> Iterator[Content]:
     """Yield what of `files` comes by, and take it out of them."""
     names = {name for name, _ in files}
     passed: dict[str, int] = {}
@@ -88,12 +99,30 @@ def _contents(stream: Exact, files: dict[FileOf, Place], most_bytes: int) -> Ite
         else:
             if entry.size > most_bytes:
                 raise ImageError(f"/{name} has more than {most_bytes} bytes")
-            pieces = content_of(stream, entry)
+            pieces = _checked(content_of(stream, entry), name, digests.get(place, ""))
             yield Content(place, entry.size, pieces)
             for _ in pieces:
                 pass  # nobody wanted the rest
         if not files:
             return
+
+
+def _checked(pieces: Iterable[bytes], name: str, digest: str) -> Iterator[bytes]:
+    """Yield a file's content; Corrupt in the end when it is another than the digest's, if any."""
+    summer = hashlib.sha256(usedforsecurity=False)
+    for piece in pieces:
+        summer.update(piece)
+        yield piece
+    _compare(summer.hexdigest(), name, digest)
+
+
+def _compare(found: str, name: str, digest: str) -> None:
+    if digest and found != digest:
+        raise Corrupt(
+            f"/{name} is not what it was when the layer was read",
+            hint="the registry gave two contents for one digest: open the image again, trust none",
+            subject=name,
+        )
 
 
 def _skip(stream: Exact, entry: TarEntry) -> None:
@@ -158,11 +187,11 @@ def fetch_file(
     """Return a descriptor of a regular file's content as a layer of the image has it.
 
     `tree` is the image's.  The content is a file without a name, gone with the descriptor.
-    The layer is read up to the file and no further, so its digest is not checked.  `check`
-    raises to end it.  Raises NotFound, UnsupportedMedia for what is no regular file, and what
-    a pull raises.
+    The layer is read up to the file and no further, so its digest is not checked, but the
+    content's is.  `check` raises to end it.  Raises NotFound, UnsupportedMedia for what is no
+    regular file, Corrupt for another content than the tree was made of, and what a pull raises.
     """
-    file = _file_of(tree, diff_id, path)
+    file, digest = _file_of(tree, diff_id, path)
     place = places(config, reference)[-1]
     with RegistryClient(place.host, config, check=check) as client:
         found = find(client, place, "", lambda _: None)
@@ -172,13 +201,20 @@ def fetch_file(
         blob = client.blob(place.path, layer.descriptor.digest)
         try:
             stream = Exact(open_layer(blob, layer.descriptor.media_type))
-            return _fetch(stream, file, config["image", "max_layer_bytes"], check)
+            fd = _fetch(stream, file, config["image", "max_layer_bytes"], check)
         finally:
             blob.close()
+    with ExitStack() as stack:
+        stack.callback(os.close, fd)
+        with open(fd, "rb", closefd=False) as content:
+            _compare(hashlib.file_digest(content, "sha256").hexdigest(), path, digest)
+        os.lseek(fd, 0, os.SEEK_SET)
+        stack.pop_all()
+    return fd
 
 
-def _file_of(tree: Tree, diff_id: str, path: str) -> FileOf:
-    """Return where the content is that a layer has for a path, hard links followed."""
+def _file_of(tree: Tree, diff_id: str, path: str) -> tuple[FileOf, str]:
+    """Return where a layer has the content for a path, hard links followed, and its digest."""
     layer = dict(tree.layers).get(diff_id, ())
     files = {entry.path: entry for entry in layer if entry.kind not in MARKERS}
     name = path
@@ -187,7 +223,7 @@ def _file_of(tree: Tree, diff_id: str, path: str) -> FileOf:
         if entry is None:
             raise NotFound(f"the layer has no /{name}")
         if entry.kind == "file":
-            return tree.repeated.get((diff_id, name), (name, 0))
+            return tree.repeated.get((diff_id, name), (name, 0)), entry.digest
         if entry.kind != "hardlink":
             raise UnsupportedMedia(f"/{name} is no regular file")
         name = entry.link

@@ -147,7 +147,7 @@ class RemoteSource(ImageSource):
     ) -> Result:
         """Read the layers anew that hold them, each up to the last content that is wanted."""
         self._job = job = self._engine.files.remote_contents(
-            self.name, places, use, repeated=self._tree.repeated, missing_ok=missing_ok
+            self.name, places, use, tree=self._tree, missing_ok=missing_ok
         )
         if self._stopped:
             job.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import tarfile
@@ -15,7 +16,8 @@ from core.commands.grammar import parse
 from core.commands.result import Running, Table, Text
 from core.config import Config
 from core.engine import Engine
-from core.errors import Cancelled, Conflict, HostError, ImageError, NotFound, UsageError
+from core.errors import Cancelled, Conflict, Corrupt, HostError, ImageError, NotFound, UsageError
+from core.images.files.compare import Tree
 from core.paths import Paths
 from tests.fixture_images import Registry, write_oci_layout
 from tests.layers import archive, directory, entry, hardlink, symlink
@@ -156,7 +158,7 @@ def browsed(engine: Engine, name: str) -> tuple[LayerContents, RemoteSource]:
 def row_of(contents: LayerContents, path: str) -> Row:
     from core.images.files.file_tree import Row
 
-    node = contents.stack.image_tree(2)
+    node = contents.stack.image_tree(len(contents.stack) - 1)
     for part in path.split("/"):
         node = node.children[part]
     return Row(path, 0, node, False)
@@ -177,6 +179,29 @@ def test_the_browser_reads_only_the_layers_it_needs(
     assert (item.note, item.done == item.total) == ("done", True)
 
 
+def test_another_content_than_before_is_refused(engine: Engine, tmp_path: Path) -> None:
+    """Of a layer that is read anew only a part comes, so its own digest is not there to tell."""
+    layers = [archive(entry("bin", content=b"honest, "), entry("z"))]
+    with Registry(tmp_path / "registry") as registry:
+        registry.push(write_oci_layout(tmp_path / "layout", layers), "two-faced:1")
+        contents, source = browsed(engine, f"{registry.host}/two-faced:1")
+        row = row_of(contents, "bin")
+        blob = next(filter(is_gzip, (tmp_path / "registry/content").glob("**/sha256/*/*/data")))
+        blob.write_bytes(gzip.compress(archive(entry("bin", content=b"hostile!"), entry("z"))))
+        with pytest.raises(Corrupt, match="/bin is not what it was"):
+            os.close(contents.opener("bin", 0)())
+        with pytest.raises(Corrupt, match="/bin is not what it was"):
+            contents.extract(row, 0, str(tmp_path / "bin"))
+        with pytest.raises(Corrupt, match="/bin is not what it was"):
+            contents.search("hostile", 0, lambda: False)
+        assert not (tmp_path / "bin").exists()
+        source.stop()
+
+
+def is_gzip(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x1f\x8b")
+
+
 def test_a_search_can_be_ended(engine: Engine, name: str, tmp_path: Path) -> None:
     contents, source = browsed(engine, name)
 
@@ -188,7 +213,7 @@ def test_a_search_can_be_ended(engine: Engine, name: str, tmp_path: Path) -> Non
         contents.search("nowhere", 2, stop)
     target = tmp_path / "all.tar"
     job = engine.files.remote_contents(
-        name, [("sha256:" + "0" * 64, "x")], lambda found: list(found), repeated={}
+        name, [("sha256:" + "0" * 64, "x")], lambda found: list(found), tree=Tree(name, (), {})
     )
     with pytest.raises(NotFound, match="no longer has this layer"):
         job.result()
