@@ -14,6 +14,7 @@ from prompt_toolkit.document import Document
 from core.commands import MODULES, load_all
 from core.commands.far_names import FarNames
 from core.commands.grammar import assign
+from core.commands.keys import SOURCES, has_state
 from core.commands.lines import last_part, split_pipe
 from core.commands.scan import expected, find_verb, quote
 from core.containers.signals import SIGNALS
@@ -33,7 +34,7 @@ MOST = 200
 """More are of no use to a person and cost time to draw."""
 KEEP_S = 1.0
 SHORT_ID = 12
-CONTAINERS = ("container", "running", "stopped")
+CONTAINERS = SOURCES["containers"]
 """Sources whose names are containers'."""
 KINDS = {**dict.fromkeys(CONTAINERS, "container"), "remote-image": "image"}
 """Sources whose names are read together with another's."""
@@ -144,11 +145,11 @@ class Names:
 
 def _containers(containers: Sequence[ContainerInfo]) -> dict[str, dict[str, str]]:
     said = {info.name: intern(f"{info.state}, {info.image}") for info in containers}
-    running = {info.name for info in containers if info.state in ("running", "paused")}
+    states = {info.state for info in containers}
+    fitting = {name: {one for one in states if has_state(name, one)} for name in CONTAINERS}
     return {
-        "container": said,
-        "running": {name: text for name, text in said.items() if name in running},
-        "stopped": {name: text for name, text in said.items() if name not in running},
+        source: {info.name: said[info.name] for info in containers if info.state in fits}
+        for source, fits in fitting.items()
     }
 
 

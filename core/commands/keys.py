@@ -40,6 +40,7 @@ class Key(Record):
 
 
 RUNNING = ("running", "restarting", "crash-looping")
+ALIVE = (*RUNNING, "paused")
 
 DEFAULT: tuple[Key, ...] = (
     Key(CONTAINERS, "enter", "@detail", "details"),
@@ -49,7 +50,7 @@ DEFAULT: tuple[Key, ...] = (
     Key(CONTAINERS, "e", "exec -it {name} sh", "exec"),
     Key(CONTAINERS, "t", "pane exec -it {name} sh", "terminal in a pane", hint=False),
     Key(CONTAINERS, "a", "attach {name}", "attach"),
-    Key(CONTAINERS, "s", "stop {names}", "stop", (*RUNNING, "paused")),
+    Key(CONTAINERS, "s", "stop {names}", "stop", ALIVE),
     Key(CONTAINERS, "s", "start {names}", "start"),
     Key(CONTAINERS, "r", "restart {names}", "restart"),
     Key(CONTAINERS, "d", "rm {names}", "rm"),
@@ -213,13 +214,20 @@ APP_WORDS = {
 }
 """What can be typed in the app beside the commands, and what it does."""
 SOURCES = {
-    CONTAINERS: ("container", "running", "stopped"),
+    CONTAINERS: ("container", "running", "unpaused", "paused", "stopped"),
     IMAGES: ("image", "remote-image"),
     REGISTRIES: ("registry",),
     "networks": ("network",),
     "volumes": ("volume",),
 }
 """Which completions are names of the things in a table; its menu has all that takes one."""
+
+
+def has_state(source: str, state: str) -> bool:
+    """Tell whether a completion has the names of containers in a state."""
+    if source in ("running", "stopped"):
+        return (state in ALIVE) is (source == "running")
+    return {"unpaused": "running", "paused": "paused"}.get(source, state) == state
 
 
 def keys_of(verb: Verb, keys: Iterable[Key], verbs: Mapping[str, Verb]) -> list[str]:

@@ -44,7 +44,7 @@ def test_every_verb_that_takes_a_thing_is_in_the_things_menu() -> None:
     for kind in (CONTAINERS, IMAGES):
         shown = {
             entry.word
-            for state in ("running", "exited")
+            for state in ("running", "paused", "exited")
             for entry in entries(kind, state, DEFAULT, verbs, read_only=False)
         }
         for verb in verbs:
@@ -75,7 +75,12 @@ def test_a_menu_offers_what_the_state_and_read_only_allow() -> None:
     verbs = set(load_all().values())
     words = {e.word for e in entries(CONTAINERS, "exited", DEFAULT, verbs, read_only=False)}
     assert "start" in words
-    assert not {"stop", "exec"} & words
+    assert not {"stop", "exec", "pause", "unpause"} & words
+    assert {"restart", "cp"} <= words
+    for state, other in (("running", "unpause"), ("paused", "pause"), ("restarting", "pause")):
+        shown = {e.word for e in entries(CONTAINERS, state, DEFAULT, verbs, read_only=False)}
+        assert {"stop", "kill"} <= shown
+        assert other not in shown
     reading = {e.word for e in entries(CONTAINERS, "running", DEFAULT, verbs, read_only=True)}
     assert "inspect" in reading
     assert not {"rm", "stop", "kill", "rename", "terminal in a pane"} & reading

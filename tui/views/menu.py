@@ -5,17 +5,25 @@ A verb that is declared tomorrow is in the menu, so nothing is out of reach of k
 
 from __future__ import annotations
 
-from core.commands.keys import ACTION, CONTAINERS, FILL, PANE, SOURCES, keys_of, sign, verb_of
+from core.commands.keys import (
+    ACTION,
+    CONTAINERS,
+    FILL,
+    PANE,
+    SOURCES,
+    has_state,
+    keys_of,
+    sign,
+    verb_of,
+)
 from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from core.commands.grammar import Arg, Verb
+    from core.commands.grammar import Verb
     from core.commands.keys import Key
-
-RUNS = ("running", "restarting", "crash-looping", "paused")
 
 
 class Entry(Record):
@@ -49,7 +57,7 @@ def entries(
         else:
             word, words = verb.word, verb.summary
         taken.add(key.key)
-        if verb is not None and not (command_of(verb, kind, state) and (verb.changes <= write)):
+        if verb is not None and not (_suits(verb, kind, state) and (verb.changes <= write)):
             continue
         if word not in found:
             found[word] = Entry(word, sign(key.key), words, key.command)
@@ -79,10 +87,9 @@ def all_entries(keys: Sequence[Key], verbs: Mapping[str, Verb], *, read_only: bo
 
 def command_of(verb: Verb, kind: str, state: str) -> str:
     """Return the command line for a thing, with places to be filled; empty: it takes none."""
-    sources = SOURCES.get(kind, ())
     places = [arg for arg in verb.args.declared if not arg.flags]
-    at = next((n for n, arg in enumerate(places) if arg.complete in sources), -1)
-    if at < 0 or not _suits(places[at], kind, state):
+    at = next((n for n, arg in enumerate(places) if arg.complete in SOURCES.get(kind, ())), -1)
+    if at < 0 or not _suits(verb, kind, state):
         return ""
     name = "{names}" if places[at].many else "{name}"
     gap = f"{FILL} " if any(arg.required for arg in places[:at]) else ""
@@ -90,8 +97,9 @@ def command_of(verb: Verb, kind: str, state: str) -> str:
     return f"{verb.word} {gap}{name}" + (f" {FILL}" if more and not gap else "")
 
 
-def _suits(arg: Arg, kind: str, state: str) -> bool:
-    """Tell whether the state is one that the argument is declared for."""
-    if kind != CONTAINERS or arg.complete == "container" or not state:
+def _suits(verb: Verb, kind: str, state: str) -> bool:
+    """Tell whether the state is none that a thing's verb is not declared for."""
+    if kind != CONTAINERS or not state:
         return True
-    return (state in RUNS) is (arg.complete == "running")
+    sources = [arg.complete for arg in verb.args.declared if not arg.flags]
+    return all(has_state(one, state) for one in sources if one in SOURCES[kind])

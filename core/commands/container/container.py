@@ -20,16 +20,8 @@ SIDE_BY_SIDE = 32
 """How many containers are stopped at once."""
 
 
-class Named(Args):
-    """One or several containers."""
-
-    containers: tuple[str, ...] = positional(
-        "names or IDs", many=True, metavar="CONTAINER", complete="container"
-    )
-
-
 class Stop(Args):
-    """Options of `stop` and `restart`."""
+    """Options of `stop`."""
 
     signal: int = option(
         "-s", "--signal", help="which signal first, instead of its own", default=0,
@@ -46,6 +38,30 @@ class Stop(Args):
     )
     containers: tuple[str, ...] = positional(
         "names or IDs", many=True, metavar="CONTAINER", complete="running"
+    )
+
+
+class Restart(Stop):
+    """Options of `restart`: what does not run is only started."""
+
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="container"
+    )
+
+
+class Pause(Args):
+    """Arguments of `pause`."""
+
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="unpaused"
+    )
+
+
+class Unpause(Args):
+    """Arguments of `unpause`."""
+
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="paused"
     )
 
 
@@ -122,7 +138,7 @@ class Exec(Args):
     )
 
 
-class Wait(Named):
+class Wait(Args):
     """Options of `wait`."""
 
     condition: str = option(
@@ -131,6 +147,9 @@ class Wait(Named):
         default="not-running",
         metavar="CONDITION",
         choices=("not-running", "next-exit", "removed"),
+    )
+    containers: tuple[str, ...] = positional(
+        "names or IDs", many=True, metavar="CONTAINER", complete="container"
     )
 
 
@@ -174,8 +193,8 @@ def stop(engine: Engine, args: Stop) -> Result:
     )
 
 
-@verb("container restart", Stop, "Stop and start containers", "restart")
-def restart(engine: Engine, args: Stop) -> Result:
+@verb("container restart", Restart, "Stop and start containers", "restart")
+def restart(engine: Engine, args: Restart) -> Result:
     """Stop each, whether it runs or not, then start it."""
 
     def again(name: str) -> None:
@@ -191,14 +210,14 @@ def kill(engine: Engine, args: Kill) -> Result:
     return each(args.containers, lambda name: engine.containers.kill(name, args.signal))
 
 
-@verb("container pause", Named, "Freeze all processes of containers", "pause")
-def pause(engine: Engine, args: Named) -> Result:
+@verb("container pause", Pause, "Freeze all processes of containers", "pause")
+def pause(engine: Engine, args: Pause) -> Result:
     """Freeze each."""
     return each(args.containers, engine.containers.pause)
 
 
-@verb("container unpause", Named, "Let frozen containers go on", "unpause")
-def unpause(engine: Engine, args: Named) -> Result:
+@verb("container unpause", Unpause, "Let frozen containers go on", "unpause")
+def unpause(engine: Engine, args: Unpause) -> Result:
     """Thaw each."""
     return each(args.containers, engine.containers.unpause)
 
