@@ -27,10 +27,10 @@ class Keymap:
         read_only: bool = False,
     ) -> None:
         """Take the defaults and what `[keys]` changes: `l`, or `images.l` for one place."""
-        self.keys = in_force(changed or {})
-        self._read_only = read_only
         self._changed = dict(changed or {})
         self._aliases = tuple(aliases)
+        self.keys = in_force(self._changed, self._aliases)
+        self._read_only = read_only
 
     def problems(self) -> list[str]:
         """Return what is wrong with the keys that a person has set."""

@@ -10,7 +10,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 MOVING = {
     **dict.fromkeys(("j", "down", "ctrl+n"), "down"),
@@ -75,24 +75,25 @@ def kept(change: Change) -> str:
     return MOVING.get(change.key) or (LISTS.get(change.key, "") if in_list else "")
 
 
-def in_force(changed: Mapping[str, str]) -> list[Key]:
-    """Return all keys; a change for everywhere gives way to one for a place."""
-    keys = list(DEFAULT)
+def in_force(changed: Mapping[str, str], aliases: Iterable[str]) -> list[Key]:
+    """Return all keys; a change for everywhere gives way to one for a place.
+
+    A key whose command is none does nothing: what limpet has on it was not wanted there.
+    """
+    keys, known = list(DEFAULT), _words(aliases)
     for change in sorted(read(changed), key=lambda change: bool(change.place)):
         place, key, command = change.place, change.key, change.command
         if kept(change):
             continue
         keys = [k for k in keys if k.key != key or (place and k.place != place)]
-        if command:
+        if command and not any(_command_problems(command, known)):
             keys.insert(0, Key(place, key, command, command.split("{")[0].strip()))
     return keys
 
 
 def problems(changed: Mapping[str, str], aliases: Iterable[str]) -> list[str]:
     """Return what is wrong with the lines, which of two is taken included."""
-    from core.commands import MODULES
-
-    known = {*MODULES, *APP_WORDS, *aliases}
+    known = _words(aliases)
     found: list[str] = []
     seen: dict[tuple[str, str], Change] = {}
     for change in read(changed):
@@ -122,6 +123,13 @@ def _is_sign(name: str) -> bool:
     return any(named(chr(code)) == name for code in range(33, 127))
 
 
+def _words(aliases: Iterable[str]) -> set[str]:
+    """Return what a command can begin with."""
+    from core.commands import MODULES
+
+    return {*MODULES, *APP_WORDS, *aliases}
+
+
 def _command_problems(command: str, known: set[str]) -> Iterator[str]:
     word = command.split()[0] if command.strip() else ""
     if word.startswith(ACTION):
@@ -131,18 +139,19 @@ def _command_problems(command: str, known: set[str]) -> Iterator[str]:
         yield f"{word!r} is no command"
 
 
-def facts(changed: Mapping[str, str], aliases: Iterable[str], where: str) -> Iterator[Fact]:
+def facts(changed: Mapping[str, str], aliases: Collection[str], where: str) -> Iterator[Fact]:
     """Yield what `[keys]` comes to: what is wrong, and what has taken the place of what."""
     for problem in problems(changed, aliases):
         yield Fact("keys", False, problem, f"mend [keys] in {where}")
-    keys = in_force(changed)
+    keys = in_force(changed, aliases)
     for change in read(changed):
         places = (change.place,) if change.place else ("", *PLACES)
         lost = [key for key in DEFAULT if key.key == change.key and key.place in places]
         told = [f"{key.help!r}{f' on {key.place}' * bool(key.place)} ({_left(key, keys)})"
                 for key in lost]  # fmt: skip
         if told:
-            runs = f"runs {change.command!r}" if change.command else "does nothing"
+            is_taken = any((key.key, key.command) == (change.key, change.command) for key in keys)
+            runs = f"runs {change.command!r}" if is_taken else "does nothing"
             yield Fact("keys", True, f"{change.written} {runs} instead of {', '.join(told)}")
 
 

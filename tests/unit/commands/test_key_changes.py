@@ -20,10 +20,16 @@ def test_keys_are_named_as_textual_names_them() -> None:
 
 
 def test_what_is_written_for_a_place_wins_in_either_order() -> None:
-    for changed in ({"containers.l": "ps", "l": "df"}, {"l": "df", "containers.l": "ps"}):
-        keys = in_force(changed)
-        assert [key.command for key in keys if key.key == "l"] == ["ps", "df"]
-    assert not [key for key in in_force({"x": ""}) if key.key == "x"]
+    for changed in ({"containers.l": "ps", "l": "info"}, {"l": "info", "containers.l": "ps"}):
+        keys = in_force(changed, ())
+        assert [key.command for key in keys if key.key == "l"] == ["ps", "info"]
+    assert not [key for key in in_force({"x": ""}, ()) if key.key == "x"]
+
+
+def test_a_key_whose_command_is_none_is_no_key() -> None:
+    for command in ("strat {names}", "@nothing"):
+        assert not [key for key in in_force({"x": command}, ()) if key.key == "x"]
+    assert [key.command for key in in_force({"x": "mine"}, ["mine"]) if key.key == "x"] == ["mine"]
 
 
 @pytest.mark.parametrize(("changed", "said"), [
@@ -54,4 +60,6 @@ def test_the_doctor_says_what_has_lost_its_key() -> None:
         "m runs 'ps' instead of 'all actions' (on no key now)",
         "containers.d does nothing instead of 'rm' on containers (on no key now)",
     ]
+    _wrong, lost = facts({"x": "strat {names}"}, (), "f")
+    assert lost.text == "x does nothing instead of 'kill' on containers (on no key now)"
     assert "(now T)" in next(facts({"f1": "ps", "T": "@tour"}, (), "f")).text
