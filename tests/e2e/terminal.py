@@ -203,7 +203,7 @@ class Tmux:
         size = ["-x", str(columns), "-y", str(rows)]
         given = [word for name, value in (env or {}).items() for word in ("-e", f"{name}={value}")]
         self._tmux("-f", str(config), "new-session", "-d", *size, *given, *argv)
-        self._tmux("set", "remain-on-exit", "on")
+        self.set("remain-on-exit", "on")
 
     def __enter__(self) -> Self:
         return self
@@ -234,6 +234,15 @@ class Tmux:
     def resize(self, columns: int, rows: int) -> None:
         """Change the window's size."""
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
+
+    def set(self, option: str, value: str) -> None:
+        """Set an option of tmux's own."""
+        self._tmux("set", option, value)
+
+    @property
+    def copied(self) -> str:
+        """What tmux would paste."""
+        return self._tmux("show-buffer")
 
     @property
     def text(self) -> str:

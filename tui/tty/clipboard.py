@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 74_994 // 4 * 3
 """What terminals take in one sequence, before base64 makes it a third longer."""
+TMUX_ANSWERS_S = 0.5
+"""A tmux that takes longer does not read what is painted, either."""
 
 
 def copy(app: App[Any], text: str, env: Mapping[str, str] = os.environ) -> str:
@@ -29,6 +31,20 @@ def copy(app: App[Any], text: str, env: Mapping[str, str] = os.environ) -> str:
     app.copy_to_clipboard(text)
     lines = text.count("\n") + 1
     told = f"copied {lines} line{'s' * (lines != 1)}"
-    if "TMUX" in env:
+    if "TMUX" in env and not _tmux_passes_on(env):
         told += " (tmux passes it on with: set -g set-clipboard on)"
     return told
+
+
+def _tmux_passes_on(env: Mapping[str, str]) -> bool:
+    """Ask the tmux that one sits in whether it takes what programs copy."""
+    from subprocess import DEVNULL, PIPE, SubprocessError, run
+
+    argv = ["tmux", "show-options", "-sv", "set-clipboard"]
+    try:
+        asked = run(
+            argv, env=env, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, timeout=TMUX_ANSWERS_S
+        )
+    except (OSError, SubprocessError):
+        return False
+    return asked.stdout.strip() == b"on"

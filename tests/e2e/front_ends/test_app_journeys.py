@@ -176,3 +176,15 @@ def test_prune_plan_undo(env: dict[str, str]) -> None:
         app.until(r"Brought back: .*one")
         app.until(r"Containers 1")
     assert limpet(env, "ps", "-a", "--format", "{{.Names}}") == "one\n"
+
+
+def test_what_is_copied_is_tmuxs_once_that_takes_it(env: dict[str, str]) -> None:
+    limpet(env, "create", "--name", "one", "--network", "none", "starter", "true")
+    with Tmux([LIMPET], columns=100, env=env) as app:
+        app.until(r"one +starter")
+        app.keys("y")
+        app.until(r"copied 1 line \(tmux passes it on with: set -g set-clipboard on\)")
+        app.set("set-clipboard", "on")
+        app.keys("y")
+        app.until(r"copied 1 line$")
+        assert app.copied == "one"
