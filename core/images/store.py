@@ -314,13 +314,19 @@ class ImageStore:
     def collect(self, sql: Connection, digests: Iterable[str], gone: list[str]) -> int:
         """Forget those layers and blobs that nothing holds; returns their bytes.
 
-        Within the transaction that has taken their holders away.  What is to go is added to
-        `gone`; `discard` removes the files, once nothing in the database names them.
+        Within the transaction that has taken their holders away; with an index goes what is
+        known of it.  What is to go is added to `gone`; `discard` removes the files, once nothing
+        in the database names them.
         """
         from core.images.holders import held_blobs, held_layers
+        from core.lean_json import dumps
 
         freed, digests = 0, list(digests)
         layers, blobs = held_layers(sql, digests), held_blobs(sql, digests)
+        sql.execute(
+            "DELETE FROM index_blobs WHERE index_digest IN (SELECT value FROM json_each(?))",
+            (dumps([digest for digest in digests if digest not in blobs]),),
+        )
         for digest in digests:
             row = sql.execute("SELECT id, size FROM layers WHERE diff_id=?", (digest,)).fetchone()
             if row and digest not in layers:

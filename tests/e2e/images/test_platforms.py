@@ -236,8 +236,12 @@ def test_an_index_is_kept_as_long_as_its_images(
     say(engine, "undo")
     assert kept_index(engine.store, name).digest == digest
     say(engine, f"rmi {name}")
+    assert (
+        engine.store.database.query("SELECT DISTINCT index_digest FROM index_blobs")[0][0] == digest
+    )
     say(engine, "trash empty")
     assert os.listdir(f"{paths.blobs}/sha256") == []
+    assert engine.store.database.query("SELECT * FROM index_blobs") == []
 
 
 def test_what_came_for_one_platform_is_no_index(engine: Engine, attested: tuple[str, str]) -> None:
