@@ -271,10 +271,11 @@ class LimpetApp(Navigates):
 
     def start_here(self) -> None:
         """Make the starter image and run a container of it: a newcomer's first key."""
-        name = "" if self._taken(FIRST) else f"--name {FIRST} "
+        name = "" if self.has_container(FIRST) else f"--name {FIRST} "
         self.submit(f"image starter && run -d -it {name}starter")
 
-    def _taken(self, name: str) -> bool:
+    def has_container(self, name: str) -> bool:
+        """Tell whether there is a container of this name, as last read."""
         return any(info.name == name for info in self.bridge.latest.containers)
 
 

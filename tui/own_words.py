@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.commands.keys import APP_WORDS, IMAGES, TABLES
+from core.commands.keys import APP_WORDS, CONTAINERS, IMAGES, REGISTRIES, TABLES
 from core.commands.scan import split
 from tui.addresses import SCREENS, go
 from tui.theme import THEMES
@@ -79,6 +79,8 @@ def carry_out(app: LimpetApp, line: str) -> bool:
         _say(app, line, go(app, split(line)[1:]))
     elif _is_address(words):
         _say(app, line, go(app, split(line)))
+    elif first == "image" and (address := _browser(app, split(line))):
+        _say(app, line, go(app, address))
     elif first in ("back", "forward"):
         app.action_travel(-1 if first == "back" else 1)
     elif first == "theme":
@@ -96,6 +98,18 @@ def _is_address(words: Sequence[str]) -> bool:
     if place == IMAGES:
         return len(rest) == 2 and rest[1] in SCREENS[IMAGES]
     return place in TABLES or (place == COMPARE and len(rest) == 2)
+
+
+def _browser(app: LimpetApp, words: Sequence[str]) -> list[str]:
+    """Return where the whole of what `image browse` would print can be looked at; [] for less."""
+    match words:
+        case ["image", "browse", "--remote", name] if name[:1] != "-":
+            return [REGISTRIES, name, "layers"]
+        case ["image", "browse", name] if name[:1] != "-":
+            tags = {tag for info in app.bridge.latest.images for tag in info.tags}
+            is_image = bool({name, f"{name}:latest"} & tags) or not app.has_container(name)
+            return [IMAGES if is_image else CONTAINERS, name, "layers"]
+    return []
 
 
 def _say(app: LimpetApp, line: str, problem: str) -> None:

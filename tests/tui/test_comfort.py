@@ -139,6 +139,23 @@ async def test_screens_have_names(make_app: Make, line: str, kind: type[object])
         await until(pilot, lambda: app.screen is app.dashboard)
 
 
+async def test_what_browsing_would_print_has_screens(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)):
+        app.bridge.latest = facts()
+        for line, address in (
+            ("image browse starter", "images starter layers"),
+            ("image browse web-1", "containers web-1 layers"),
+            ("image browse gone:1", "images gone:1 layers"),
+            ("image browse --remote h:5/p:1", "registries h:5/p:1 layers"),
+        ):
+            app.submit(line)
+            assert (line, app.visits.here) == (line, address)
+        for line in ("image browse starter /etc", "image browse --depth 1 starter",
+                     "image browse starter | head", "image ls"):  # fmt: skip
+            assert not carry_out(app, line)
+
+
 async def test_a_wrong_name_and_a_theme(make_app: Make) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
