@@ -224,7 +224,7 @@ class Session:
         if code < 0:
             self._dashboard.typed_on.end()
         else:
-            self._dashboard.typed_on.begin()
+            self._dashboard.typed_on.ended()
         self.foreground_ended(number, code, error)
 
     def foreground_ended(self, number: int, code: int, error: Exception | None) -> None:

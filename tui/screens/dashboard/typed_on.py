@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic
 
 PAUSE_S = 0.7
-"""Who has typed nothing for so long has seen that there is no terminal."""
+"""Who has typed nothing for so long behind a key has seen what became of it."""
 MENUS = ("@menu", "@commands")
 """In these the letters behind the key would choose."""
 TERMINALS = ("exec -it", "attach", "pane ")
 """What a key's command begins with that asks for a terminal."""
-WORDS = "no terminal takes what is typed now, and it changes nothing: wait a moment"
+WORDS = "nothing was changed: was that for the terminal? in a moment the key acts"
 
 
 class TypedOn:
@@ -23,9 +24,17 @@ class TypedOn:
     def __init__(self) -> None:
         self._until = 0.0
 
-    def begin(self) -> None:
-        """A terminal that had the keys has ended, or one was asked for."""
+    def asked(self) -> None:
+        """A terminal was asked for, which is to come at once."""
         self._until = monotonic() + PAUSE_S
+
+    def ended(self) -> None:
+        """A terminal that had the keys has ended.
+
+        The first key after that changes nothing, however late it comes: a person who thinks about
+        a line does not look at the screen, and over a slow link it shows the terminal longer.
+        """
+        self._until = inf
 
     def end(self) -> None:
         """The terminal has the keys, or they went elsewhere: what comes now is meant."""
