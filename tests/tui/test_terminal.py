@@ -13,6 +13,7 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.dashboard import typed_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ async def test_terminals_beside_the_tables(make_app: Make) -> None:
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         assert "terminal: exec 1" in screen_text(app)
-        await pilot.press("n", "shift+tab")
+        await pilot.press("n", "ctrl+right_square_bracket")
         await until(pilot, lambda: board.panes.terminals[0].has_focus)
         await pilot.press("q")
         await until(pilot, lambda: not board.panes.terminals)
@@ -97,8 +98,11 @@ async def test_a_terminal_that_ends_leaves_the_others_as_they_are_seen(
         shown = board.panes.terminal
         assert shown is panes[1]
         assert shown.display
-        await pilot.press("shift+tab")
+        await pilot.press("backslash", "ctrl+right_square_bracket")
         assert shown.has_focus
+        assert shown.display
+        await pilot.press("ctrl+right_square_bracket", "plus", "ctrl+right_square_bracket")
+        await until(pilot, lambda: shown.size.height > 15)
         assert shown in app.screen.focus_chain
 
 
@@ -166,8 +170,9 @@ async def test_a_terminal_that_cannot_be_had_says_why(make_app: Make) -> None:
 
 
 async def test_what_was_typed_for_a_terminal_that_has_ended_changes_nothing(
-    make_app: Make, lines: list[str]
+    make_app: Make, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(typed_on, "PAUSE_S", 3600)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         board = app.dashboard
@@ -179,19 +184,40 @@ async def test_what_was_typed_for_a_terminal_that_has_ended_changes_nothing(
         await until(pilot, lambda: not board.panes.terminals)
         await pilot.press(*"exsm", "j")
         assert not lines
-        assert "no terminal takes" not in screen_text(app), "the last key changes nothing"
+        assert "was that for the terminal?" not in screen_text(app), "the last key changes nothing"
         assert board.table.selected.name == "web-2"  # type: ignore[union-attr]
         await pilot.press("x")
         assert not lines
-        assert "no terminal takes" in screen_text(app)
+        assert "was that for the terminal?" in screen_text(app)
         board.typed_on.end()  # as after a pause
         await pilot.press("x")
         await until(pilot, lambda: lines == ["kill web-2"])
 
 
-async def test_what_is_typed_for_a_terminal_that_is_not_there_yet_changes_nothing(
-    make_app: Make, lines: list[str]
+async def test_the_first_key_behind_a_terminal_changes_nothing_however_late(
+    make_app: Make, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(typed_on, "PAUSE_S", 0)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.dashboard
+        board.take(facts())
+        await board.show_terminal(board.output.begin("exec 1"), Foreground("exec 1", echo))
+        pane = board.panes.terminals[0]
+        await until(pilot, lambda: "size" in pane.text)
+        await pilot.press("q")
+        await until(pilot, lambda: not board.panes.terminals)
+        await pilot.press("x")
+        assert not lines
+        assert "was that for the terminal?" in screen_text(app)
+        await pilot.press("x")
+        await until(pilot, lambda: lines == ["kill web-1"])
+
+
+async def test_what_is_typed_for_a_terminal_that_is_not_there_yet_changes_nothing(
+    make_app: Make, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typed_on, "PAUSE_S", 3600)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         app.dashboard.take(facts())

@@ -165,7 +165,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         self.panes.deck.close(pane)
         if had_keys and not self.panes.terminals:
             self._focus_table()
-            self.typed_on.begin()
+            self.typed_on.ended()
         self._arrange()
 
     def on_terminal_pane_left(self) -> None:
@@ -361,7 +361,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         else:
             await self.do(key.command, row.name if row else "", table.chosen)
         if row and key.command.startswith(TERMINALS):
-            self.typed_on.begin()
+            self.typed_on.asked()
 
     async def do(
         self, command: str, name: str, names: Sequence[str], *, edit: bool = False
@@ -404,12 +404,23 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         here = OUTPUT if self.panes.in_lower and OUTPUT in panes else self.place
         there = panes[(panes.index(here) + by) % len(panes)]
         if there == OUTPUT:
-            if self.panes.zoomed:
-                self.panes.zoomed = OUTPUT
-                self._arrange()
-            (self.panes.terminal or self.output).focus()
+            self._go_below()
         else:
             self.go(there)
+
+    def action_terminal(self) -> None:
+        """Go to the terminal beside the tables; from there the same key comes back."""
+        if self.panes.terminal is not None:
+            self._go_below()
+
+    def _go_below(self) -> None:
+        """Give the terminal the keys, or the session where there is none."""
+        if self.panes.zoomed:
+            self.panes.zoomed = OUTPUT
+        elif not self.output.display:
+            self.panes.session = True
+        self._arrange()
+        (self.panes.terminal or self.output).focus()
 
     def action_back(self) -> None:
         """Leave the session; then clear the filter; then the marks."""
