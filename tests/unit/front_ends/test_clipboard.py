@@ -7,6 +7,10 @@ from textual.app import App
 from tui.tty.clipboard import MOST_BYTES, copy
 
 
+class InBrowser(App[None]):
+    is_web = True
+
+
 def test_it_is_taken_whole_or_refused() -> None:
     app = App[None]()
     assert copy(app, "one\ntwo", {}) == "copied 2 lines"
@@ -17,3 +21,7 @@ def test_it_is_taken_whole_or_refused() -> None:
     for text in (whole + "é", ""):
         assert "copied" not in copy(app, text, {})
         assert app.clipboard == whole
+
+
+def test_a_browser_has_a_clipboard_whatever_its_server_runs_in() -> None:
+    assert copy(InBrowser(), "one", {"TMUX": "/tmp/tmux"}) == "copied 1 line"
