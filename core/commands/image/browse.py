@@ -165,7 +165,7 @@ def _shown(tree: Tree, args: Browse) -> str:
     steps = _steps(tree)
     for number, (_, files) in enumerate(tree.layers, 1):
         stack.add(files)
-        total = size(sum(entry.size for entry in files))
+        total = size(sum(files.sizes))
         mark = ">" if number == args.layer else " "
         lines.append(f"{mark}{number:>3}  {total:>7}  {steps.get(number, '')[:60]}".rstrip())
     waste = stack.waste()
@@ -195,11 +195,13 @@ def _lines(node: Node, indent: str, level: int, depth: int) -> Iterator[str]:
     signs = {ADDED: "+", CHANGED: "~", REMOVED: "-"}
     for child in node.ordered:
         entry = child.entry
-        mode = f"{entry.mode:04o} {entry.uid}:{entry.gid}" if entry else ""
+        gone = child.status == REMOVED
+        mode = f"{entry.mode:04o} {entry.uid}:{entry.gid}" if entry and not gone else ""
         link = f" → {printable(entry.link)}" if entry and entry.link else ""
         slash = "/" if child.is_directory else ""
         sign = signs.get(child.status, " ")
         name = printable(child.name)
-        yield f"{sign} {mode:<12} {size(child.size):>7}  {indent}{name}{slash}{link}"
+        weight = "" if gone else size(child.size)
+        yield f"{sign} {mode:<12} {weight:>7}  {indent}{name}{slash}{link}"
         if child.children and (depth == 0 or level < depth):
             yield from _lines(child, indent + "  ", level + 1, depth)

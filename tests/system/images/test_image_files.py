@@ -8,7 +8,7 @@ import pytest
 
 from core.commands import find as find_verb
 from core.commands.grammar import parse
-from core.commands.result import Table
+from core.commands.result import Table, Text
 from core.config import Config
 from core.engine import Engine
 from core.errors import NotFound, UsageError
@@ -236,6 +236,22 @@ def test_filters_of_images(engine: Engine, maker: Maker) -> None:
     for wrong in ("x=1", "dangling=maybe", "label", "until=never"):
         with pytest.raises(UsageError):
             shown(wrong)
+
+
+def test_a_tree_says_what_a_layer_did(engine: Engine, maker: Maker) -> None:
+    below = maker.layer({"etc/old": b"12", "etc/both": b"1"}, {"etc": 0o755, "etc/both": 0o600})
+    above = maker.layer({"etc/old": None, "etc/both": b"123", "new": b"1"},
+                        {"etc": 0o755, "etc/both": 0o644, "new": 0o640})  # fmt: skip
+    maker.image("app:1", below, above)
+    verb, words = find_verb(["image", "browse", "--layer", "2", "app:1"])
+    shown = verb.run(engine, parse(verb, words))
+    assert isinstance(shown, Text)
+    assert shown.text.split("\n\n")[1].splitlines() == [
+        "  0755 0:0          3B  etc/",
+        "~ 0644 0:0          3B    both",
+        "-                         old",
+        "+ 0640 0:0          1B  new",
+    ]
 
 
 def test_files_of_a_layer(engine: Engine, maker: Maker) -> None:
