@@ -117,12 +117,12 @@ class Unpacker:
             theirs.close()
             kind, rest = _listen(report, progress, check)
         except (BrokenPipeError, ConnectionResetError):
-            raise _error("ended", "the process has ended", diff_id) from None
+            raise _error("ended", "the process has ended", diff_id, target) from None
         finally:
             theirs.close()
             report.close()
         if kind != "done":
-            raise _error(kind, rest, diff_id)
+            raise _error(kind, rest, diff_id, target)
         bytes_of_files, _, files = rest.partition(" ")
         return int(bytes_of_files), int(files)
 
@@ -170,7 +170,7 @@ def _read_lines(
             progress(int(rest))
 
 
-def _error(kind: str, rest: str, diff_id: str) -> errors.Error:
+def _error(kind: str, rest: str, diff_id: str, target: str) -> errors.Error:
     layer = f"layer {diff_id[:19]}"
     if kind != "failed":
         return errors.HostError(
@@ -181,7 +181,7 @@ def _error(kind: str, rest: str, diff_id: str) -> errors.Error:
     if code == "host":
         number, _, words = message.partition(" ")
         return errors.HostError(
-            f"{layer}: {words}",
+            f"{layer} cannot be unpacked into {target}: {words}",
             errno=int(number) if number.isdigit() else 0,
             hint=errors.FREE_SPACE,
         )

@@ -20,7 +20,7 @@ import zstandard
 
 from core.config import Config
 from core.database import Database
-from core.errors import ImageError
+from core.errors import HostError, ImageError
 from core.images.file_table import FileEntry
 from core.images.index import read_index
 from core.images.manifest import Descriptor
@@ -354,6 +354,23 @@ def test_a_layer_is_unpacked_once(store: ImageStore, paths: Paths) -> None:
     assert store.layers.has(wanted[2])
     assert [found.path for found in store.layers.files(wanted[2])] == ["f"]
     assert layer_names(paths) == [str(first), f"{first}.index"]
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
+    paths = Paths(f"{small}/data", str(tmp_path / "run"))
+    database = Database(paths)
+    try:
+        store = ImageStore(paths, database, Config())
+        wanted = put(store, archive(entry("f", content=bytes(2 << 20))))
+        with pytest.raises(HostError, match=f"unpacked into {paths.layers}/.*: No space left"):
+            store.layers.add(*wanted, nothing, nothing)
+        assert layer_names(paths) == []
+    finally:
+        database.close()
+        subprocess.run(["umount", "-l", small], check=True)
 
 
 def test_a_refused_layer_leaves_nothing(store: ImageStore, paths: Paths) -> None:
