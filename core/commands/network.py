@@ -193,7 +193,7 @@ def remove(engine: Engine, args: Remove) -> Result:
     for name in args.networks:
         try:
             found = engine.network.find(name).name if name not in OWN else name
-            engine.network.remove(found, engine.connections.users_of(found))
+            engine.network.remove(found, engine.connections.users_of)
         except NotFound:
             if not args.force:
                 raise
@@ -210,24 +210,21 @@ def prune(engine: Engine, args: Prune) -> Result:
     names = unused_networks(engine, (), args.filter)
     device = engine.network.bridge
     # The default network was not made by anybody: no filter is about it.
-    idle = not args.filter and bridge.exists(device) and _is_unused(engine, "bridge")
+    used = engine.connections.users_of("bridge")
+    idle = not args.filter and bridge.exists(device) and not used
     lines = [f"device and table {device}"] if idle else []
     lines += [f"network {name} ({engine.network.find(name).subnet})" for name in names]
 
     def apply() -> Result:
-        if idle and _is_unused(engine, "bridge"):
-            engine.network.teardown()
+        if idle:
+            engine.network.teardown(users=engine.connections.users_of)
         for name in names:
-            engine.network.remove(name, engine.connections.users_of(name))
+            engine.network.remove(name, engine.connections.users_of)
         return Text("\n".join(lines) or "no network is unused")
 
     return Plan(
         "remove unused networks", tuple(lines), apply, ask=not args.force and bool(lines)
     ).unless(args.dry_run)
-
-
-def _is_unused(engine: Engine, name: str) -> bool:
-    return not engine.connections.users_of(name)
 
 
 @verb("network connect", Connect, "Put a container on one more network")

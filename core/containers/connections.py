@@ -41,7 +41,7 @@ class Connections(OnHost):
         """
         require_root("connecting a container")
         row = stored.find(self._database, reference)
-        with Lock(self._paths, row.id):
+        with Lock(self._paths, row.id), self._network.starting():
             row = stored.find(self._database, row.id)
             found = repair.locked_state(self._paths, self._network, row.id)
             self._rewrite_resolver(row, self._connect(row, found, endpoint))
@@ -84,8 +84,7 @@ class Connections(OnHost):
         networking.check(self._database, network, after)
         main: dict[str, Any] = {}
         if found.state in state.ALIVE and not self._is_connected(row.id, target.name):
-            with network.starting():
-                main = self._plug(row, before, target, endpoint)
+            main = self._plug(row, before, target, endpoint)
         self._store(row, after)
         return main
 
@@ -97,7 +96,9 @@ class Connections(OnHost):
         network.ensure(target, self._starter.ports)
         networks = [network.find(one.network) for one in before]
         try:
-            change = network.connecting(row.id, (row.name,), networks, target, endpoint)
+            change = network.connecting(
+                row.id, (row.name,), networks, target, endpoint, self._starter.monitored
+            )
             self._tell(row, change)
         except BaseException:
             network.release(row.id, (target.name,))

@@ -108,7 +108,7 @@ def _health(options: ContainerOptions, settings: dict[str, Any]) -> dict[str, An
 def insert(database: Database, made: Draft) -> None:
     """Store a container, under a made-up name if it has none; Conflict for a taken one.
 
-    Raises NotFound when its image was removed meanwhile.
+    Raises NotFound when its image or a network was removed meanwhile.
     """
     row = made.row
     for attempt in range(NAME_TRIES):
@@ -118,6 +118,7 @@ def insert(database: Database, made: Draft) -> None:
         try:
             with database.write() as sql:
                 stored.require_image(sql, row)
+                networking.require_networks(sql, row)
                 sql.execute("INSERT INTO containers VALUES (?,?,?,?,?,?,?)", values)
                 for volume in row.volumes:
                     sql.execute(

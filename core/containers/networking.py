@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from core.containers import stored
-from core.errors import UsageError
+from core.errors import NotFound, UsageError
 from core.model import Endpoint, Port
 from core.network.definition import DEFAULT, MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from _sqlite3 import Connection
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from core.containers.configuration.options import ContainerOptions
@@ -22,7 +23,8 @@ SHARED = "container:"
 
 
 def check(database: Database, network: Network, options: ContainerOptions) -> ContainerOptions:
-    """Return options whose networks are there; a container whose network is shared is an ID.
+    """Return options whose networks are there, by their names; a container whose network is
+    shared is an ID.
 
     Raises NotFound for a network or container, UsageError for options that do not go together.
     """
@@ -34,12 +36,12 @@ def check(database: Database, network: Network, options: ContainerOptions) -> Co
         return options.replace(network=SHARED + other.id)
     if options.network in MODES:
         return options
-    found = []
+    found: list[Endpoint] = []
     for endpoint in endpoints_of(options):
         there = network.find(endpoint.network)
-        if there.name in found:
+        if any(one.network == there.name for one in found):
             raise UsageError(f"network {there.name} is named twice", subject=there.name)
-        found.append(there.name)
+        found.append(endpoint.replace(network=there.name))
         for pool, address in ((there.pool, endpoint.ip), (there.pool6, endpoint.ip6)):
             if address and (pool is None or not pool.offers(address)):
                 subnets = " and ".join(filter(None, (there.subnet, there.subnet6)))
@@ -54,7 +56,25 @@ def check(database: Database, network: Network, options: ContainerOptions) -> Co
                 hint=f"limpet network create NAME, then --network NAME "
                 f"--network-alias {endpoint.aliases[0]}",
             )
-    return options
+    return options.replace(
+        network=found[0].network, endpoints=tuple(found) if options.endpoints else ()
+    )
+
+
+def require_networks(sql: Connection, row: Row) -> None:
+    """Raise NotFound for a network that is gone, within the transaction that stores the row.
+
+    Removing a network looks for containers within one, too: none is left without its network.
+    """
+    for name in names_of(row.document):
+        if name in (DEFAULT, *MODES) or name.startswith(SHARED):
+            continue
+        if not sql.execute("SELECT 1 FROM networks WHERE name=?", (name,)).fetchone():
+            raise NotFound(
+                f"network {name} was removed meanwhile",
+                hint=f"limpet network create {name} makes one",
+                subject=name,
+            )
 
 
 def _check_shared(options: ContainerOptions) -> None:
@@ -106,7 +126,12 @@ def published(options: ContainerOptions) -> tuple[Port, ...]:
     )
 
 
-def prepare(network: Network, row: Row, taken: Taken) -> dict[str, Any]:
+def prepare(
+    network: Network,
+    row: Row,
+    taken: Taken,
+    monitored: Callable[[str], bool] = lambda _: False,
+) -> dict[str, Any]:
     """Return what a start needs to know of the container's network, see `Network.prepare`."""
     options = row.options
     if not options.network.startswith(SHARED):
@@ -117,6 +142,7 @@ def prepare(network: Network, row: Row, taken: Taken) -> dict[str, Any]:
             taken,
             options.endpoints,
             (row.name,),
+            monitored,
         )
     return {"mode": "container", "ports": [], "attachments": []}
 

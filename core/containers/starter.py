@@ -80,7 +80,7 @@ class Starter(OnHost):
 
             align(self._database, self._paths.container(row.id), row)
         spec = stored.spec_of(self._database, row.id)
-        network = networking.prepare(self._network, row, self.ports)
+        network = networking.prepare(self._network, row, self.ports, self.monitored)
         hostname = spec["hostname"] or os.uname().nodename
         starting.write_files(self._paths, self._config, row, hostname, network)
         peers = self.peers(spec)
@@ -132,6 +132,12 @@ class Starter(OnHost):
             holder = Holder(name, found.address, found.address6, found.table)
             holders.update(dict.fromkeys(found.ports, holder))
         return holders
+
+    def monitored(self, container_id: str) -> bool:
+        """Return whether a container has a monitor, which may be waiting to start it again."""
+        from core.linux.sockets import has_listener
+
+        return has_listener(f"{self._paths.container_run(container_id)}/{protocol.SOCKET_NAME}")
 
 
 def not_running(row: Row, found: str = "", wanted: str = "running") -> Conflict:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from core.errors import ConfigError, Conflict, HostError, InUse, NotFound, NotPermitted, UsageError
+from core.errors import ConfigError, Conflict, HostError, NotFound, NotPermitted, UsageError
 from core.file_lock import FileLock
 from core.model import Endpoint
 from core.network.definition import DEFAULT, MODES, BridgeNetwork, is_device_name
@@ -18,7 +18,7 @@ from core.privileges import is_rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from core.config import Config
@@ -126,10 +126,10 @@ class Network:
             stored.insert(self._database, made)
         return made
 
-    def remove(self, name: str, users: Sequence[str]) -> None:
+    def remove(self, name: str, users: Callable[[str], Sequence[str]]) -> None:
         """Remove a network, its bridge and its table.
 
-        `users` are the containers that name it.  Raises InUse naming them, NotFound,
+        `users(name)` returns the containers that name it.  Raises InUse naming them, NotFound,
         Conflict for a network of limpet's own.
         """
         from core.network import stored
@@ -140,15 +140,9 @@ class Network:
                 hint="limpet network prune removes its bridge while nobody uses it",
             )
         found = self.find(name)
-        if users:
-            names = " ".join(users)
-            raise InUse(
-                f"network {found.name} is used by {', '.join(users)}",
-                hint=f"limpet network disconnect {found.name} {users[0]}, or limpet rm {names}",
-                subject=found.name,
-            )
-        self.teardown(found)
-        stored.delete(self._database, found.name)
+        with self._alone():
+            stored.delete(self._database, found.name, users)
+            self._take_away(found.device)
 
     # -- a container's start and end -------------------------------------------------
 
@@ -160,15 +154,17 @@ class Network:
         taken: Taken,
         endpoints: Sequence[Endpoint] = (),
         names: Sequence[str] = (),
+        monitored: Callable[[str], bool] = lambda _: False,
     ) -> dict[str, Any]:
         """Return what a container's start needs to know of its network, plain data.
 
         `mode` is `host`, `none`, or the network of a container without `endpoints`; `names`
         are what others on its networks call it.  Makes bridges and tables when they are
         missing and leases addresses, which the container keeps until `release`.  `taken`
-        tells which published ports belong to which running container.  Raises NotFound for
-        an unknown network, Conflict for a port that is taken (naming the holder) or when no
-        address is free, HostError when the host refuses.
+        tells which published ports belong to which running container, `monitored` whether a
+        container has a monitor, which may be about to start it again.  Raises NotFound for an
+        unknown network, Conflict for a port that is taken (naming the holder) or when no address
+        is free, HostError when the host refuses.
         """
         if mode in MODES:
             if publish:
@@ -192,7 +188,9 @@ class Network:
                 self._database, self.zones, places, container_id, names, ports
             )
         return {
-            **wiring.attach_all(self._database, places, container_id, names),
+            **wiring.attach_all(
+                self._database, places, container_id, names, wiring.attached_or(monitored)
+            ),
             "mode": networks[0].name,
             "ports": ports,
             "zones": tuple(self.zones.as_dict().values()),
@@ -205,10 +203,12 @@ class Network:
         before: Sequence[BridgeNetwork],
         network: BridgeNetwork,
         endpoint: Endpoint,
+        monitored: Callable[[str], bool],
     ) -> dict[str, Any]:
         """Return the change that puts a running container, `called` so, on one more network.
 
-        Raises Conflict or UsageError for an address that cannot be had.
+        `monitored` as in `prepare`.  Raises Conflict or UsageError for an address that cannot be
+        had.
         """
         if is_rootless():
             from core.network.rootless.user_networks import connecting
@@ -218,7 +218,9 @@ class Network:
             )
         from core.network.attachment import changes
 
-        return changes.connecting(self._database, container_id, called, before, network, endpoint)
+        return changes.connecting(
+            self._database, container_id, called, before, network, endpoint, monitored
+        )
 
     def disconnecting(
         self, container_id: str, before: Sequence[BridgeNetwork], network: BridgeNetwork
@@ -288,9 +290,27 @@ class Network:
             if not firewall.is_current(network):
                 firewall.make_table(network, list(in_table(network.device, held)))
 
-    def teardown(self, network: BridgeNetwork | None = None) -> None:
-        """Remove a network's bridge and table (the default one's); a start makes them again."""
-        device = network.device if network else self.bridge
+    def teardown(
+        self,
+        network: BridgeNetwork | None = None,
+        *,
+        users: Callable[[str], Sequence[str]] = lambda _: (),
+    ) -> None:
+        """Remove a network's bridge and table (the default one's); a start makes them again.
+
+        Nothing happens while there are `users(name)` of it.
+        """
+        name, device = (network.name, network.device) if network else (DEFAULT, self.bridge)
+        with self._alone():
+            if not users(name):
+                self._take_away(device)
+
+    def _alone(self) -> FileLock:
+        """Return the right to take bridges away: nobody is starting a container meanwhile."""
+        self._paths.make()
+        return FileLock(self._paths.starting)
+
+    def _take_away(self, device: str) -> None:
         if is_rootless():
             from core.network.rootless import user_bridges
 

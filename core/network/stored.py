@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, InUse, NotFound
 from core.lean_json import dumps, loads
 from core.lean_sqlite import IntegrityError
 from core.network.definition import BridgeNetwork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from core.database import Database
 
 
@@ -45,9 +47,19 @@ def insert(database: Database, network: BridgeNetwork) -> None:
             ) from None
 
 
-def delete(database: Database, name: str) -> None:
-    """Forget a network and the addresses on it.  Raises NotFound."""
+def delete(database: Database, name: str, users: Callable[[str], Sequence[str]]) -> None:
+    """Forget a network and the addresses on it.  Raises NotFound, InUse naming the `users(name)`.
+
+    They are asked for when nobody can make a container on it any more.
+    """
     with database.write() as sql:
+        if held := users(name):
+            names = " ".join(held)
+            raise InUse(
+                f"network {name} is used by {', '.join(held)}",
+                hint=f"limpet network disconnect {name} {held[0]}, or limpet rm {names}",
+                subject=name,
+            )
         gone = sql.execute("DELETE FROM networks WHERE name=?", (name,)).rowcount
         sql.execute("DELETE FROM addresses WHERE network=?", (name,))
     if not gone:

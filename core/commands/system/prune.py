@@ -251,7 +251,7 @@ def _remove_networks(engine: Engine, names: Sequence[str]) -> list[str]:
     done = []
     for name in names:
         try:
-            engine.network.remove(name, engine.connections.users_of(name))
+            engine.network.remove(name, engine.connections.users_of)
         except (InUse, NotFound):
             continue
         done.append(f"network {name}")

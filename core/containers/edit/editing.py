@@ -169,6 +169,7 @@ class Editing(OnHost):
             after[KEY] = make_aside(self._database, self._paths.container(row.id), row)
         with self._database.write() as sql:
             stored.require_image(sql, new)
+            networking.require_networks(sql, new)
             sql.execute("DELETE FROM container_edits WHERE container=?", (row.id,))
             sql.execute(
                 "INSERT INTO container_edits"

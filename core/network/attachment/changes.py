@@ -8,7 +8,7 @@ from core.network.host import bridge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from core.database import Database
@@ -24,14 +24,16 @@ def connecting(
     before: Sequence[BridgeNetwork],
     network: BridgeNetwork,
     endpoint: Endpoint,
+    monitored: Callable[[str], bool],
 ) -> dict[str, Any]:
     """Return the change that puts a container on one more network.
 
-    It keeps its way out; one that had none gets this.  `called` are its names.  Raises
-    Conflict or UsageError for an address that cannot be had.
+    It keeps its way out; one that had none gets this.  `called` are its names; `monitored`
+    as `Network.prepare` has it.  Raises Conflict or UsageError for an address that cannot be had.
     """
     number = wiring.free_number(lambda one: bridge.exists(wiring.device_name(container_id, one)))
-    made = wiring.attach(database, network, endpoint, container_id, number)
+    attached = wiring.attached_or(monitored)
+    made = wiring.attach(database, network, endpoint, container_id, number, attached)
     main: dict[str, Any] = {}
     if wiring.way_out(before) is None and wiring.way_out((network,)):
         made = wiring.route(made, network)

@@ -34,13 +34,21 @@ def is_attached(container_id: str) -> bool:
     return any(bridge.exists(device_name(container_id, number)) for number in range(MOST_NETWORKS))
 
 
+def attached_or(monitored: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Return what tells whether a container keeps its addresses.
+
+    One that waits for its next run has no device, but a monitor.
+    """
+    return lambda container_id: is_attached(container_id) or monitored(container_id)
+
+
 def attach(
     database: Database,
     network: BridgeNetwork,
     endpoint: Endpoint,
     container_id: str,
     number: int,
-    attached: Callable[[str], bool] = is_attached,
+    attached: Callable[[str], bool],
 ) -> dict[str, Any]:
     """Lease addresses on a network and return the attachment that `veth.attach` makes.
 
@@ -80,13 +88,14 @@ def attach_all(
     places: Sequence[tuple[BridgeNetwork, Endpoint]],
     container_id: str,
     names: Sequence[str],
+    attached: Callable[[str], bool],
 ) -> dict[str, Any]:
     """Return a container's attachments, what zones say of it, and where it is reached."""
     exit_ = way_out(network for network, _ in places)
     attachments, members = [], []
     main: dict[str, Any] = {}
     for number, (network, endpoint) in enumerate(places):
-        made = attach(database, network, endpoint, container_id, number)
+        made = attach(database, network, endpoint, container_id, number, attached)
         if network is exit_:
             main = made = route(made, network)
         attachments.append(made)

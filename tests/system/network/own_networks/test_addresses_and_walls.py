@@ -87,9 +87,9 @@ def test_a_network_in_use_is_not_removed(engine: Engine, containers: Containers)
     device = network(engine, "shop")
     web = sleeper(containers, "web", "shop")
     with pytest.raises(InUse, match="shop is used by web"):
-        engine.network.remove("shop", engine.connections.users_of("shop"))
+        engine.network.remove("shop", engine.connections.users_of)
     containers.rm(web, force=True)
-    engine.network.remove("shop", engine.connections.users_of("shop"))
+    engine.network.remove("shop", engine.connections.users_of)
     assert device not in subprocess.run(["ip", "link"], capture_output=True, text=True).stdout
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
     assert device not in tables
@@ -97,6 +97,17 @@ def test_a_network_in_use_is_not_removed(engine: Engine, containers: Containers)
     assert names.members(engine.network.zones, "shop") == []
     with pytest.raises(NotFound, match="no network 'shop'"):
         containers.create(options("true", network="shop"))
+
+
+def test_a_network_that_a_container_names_by_its_id_is_in_use(
+    engine: Engine, containers: Containers
+) -> None:
+    network(engine, "shop")
+    known = engine.network.find("shop").id
+    containers.create(options("true", name="web", network=known))
+    containers.create(options("true", name="db", network=known, endpoints=(Endpoint(known[:12]),)))
+    with pytest.raises(InUse, match="used by db, web"):
+        engine.network.remove("shop", engine.connections.users_of)
 
 
 def test_subnets_are_chosen_so_that_none_overlap(engine: Engine) -> None:
