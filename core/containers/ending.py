@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import time
 
 from core.containers import state
 from core.containers.attach.session import connect
 from core.containers.supervision import protocol
-from core.errors import HostError
+from core.errors import Conflict, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def stop(
                 raise _hangs(row)
 
 
-def send(paths: Paths, row: Row, found: State, signal: int, *, stop: bool = False) -> None:
-    """Send a signal; after SIGKILL wait for the end, for which a paused one is thawed.
+def send(paths: Paths, row: Row, signal: int, *, stop: bool = False) -> None:
+    """Send a signal; after SIGKILL wait for the end, also of one that is paused.
 
     After a SIGKILL, or with `stop`, no restart policy starts the container again.
     """
@@ -67,11 +68,7 @@ def send(paths: Paths, row: Row, found: State, signal: int, *, stop: bool = Fals
         return
     with protocol.Closing(channel):
         _say(channel, protocol.signal(signal, protocol.BY_PERSON * (stop or signal == SIGKILL)))
-        if signal != SIGKILL:
-            return
-        if found.state == state.PAUSED:
-            _say(channel, bytes((protocol.UNPAUSE,)))
-        if not _ended(paths, row, channel, KILL_TIMEOUT_S):
+        if signal == SIGKILL and not _ended(paths, row, channel, KILL_TIMEOUT_S):
             raise _hangs(row)
 
 
@@ -84,7 +81,10 @@ def tell(paths: Paths, row: Row, order: bytes) -> None:
 
 
 def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
-    """Freeze or thaw all processes of a container; HostError when the host cannot."""
+    """Freeze or thaw all processes of a container.
+
+    Raises Conflict when it has none by now, HostError when the host cannot.
+    """
     channel = connect(paths.container_run(row.id))
     if channel is None:
         _await_gone(paths, row)
@@ -93,6 +93,8 @@ def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
         _say(channel, bytes((protocol.PAUSE if frozen else protocol.UNPAUSE,)))
         while message := protocol.receive(channel):
             if message[0] == protocol.ANSWER:
+                if message[1] == errno.ESRCH:
+                    raise _has_no_processes(paths, row, "running" if frozen else "paused")
                 if message[1]:
                     raise HostError(
                         message[2:].decode(),
@@ -100,6 +102,12 @@ def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
                         hint="limpet doctor shows which cgroups this host has",
                     )
                 return
+
+
+def _has_no_processes(paths: Paths, row: Row, wanted: str) -> Conflict:
+    from core.containers.starter import not_running
+
+    return not_running(row, state.read_state(paths.container(row.id)).state, wanted)
 
 
 def _ended(paths: Paths, row: Row, channel: _socket.socket, timeout_s: float) -> bool:

@@ -90,8 +90,10 @@ class Containers(Looking):
         from core.containers import creation
 
         row = stored.find(self._database, reference)
-        creation.rename(self._database, row, name)
-        self._network.renamed(row.id, row.name, name)
+        with Lock(self._paths, row.id):
+            row = stored.find(self._database, row.id)
+            creation.rename(self._database, row, name)
+            self._network.renamed(row.id, row.name, name)
 
     # -- starting --------------------------------------------------------------------
 
@@ -276,20 +278,27 @@ class Containers(Looking):
             timeout, row.options.stop_timeout_s, self._config["container", "stop_timeout_s"],
         ) if number >= 0)  # fmt: skip
         spec = stored.spec_of(self._database, row.id)
-        ending.stop(
-            self._paths, row, self._state(row.id), spec, seconds,
-            protocol.BY_HOST if by_host else protocol.BY_PERSON, signal,
-        )  # fmt: skip
-        self._forget_wanted(row)
+        stays = False
+        while not stays:
+            ending.stop(
+                self._paths, row, self._state(row.id), spec, seconds,
+                protocol.BY_HOST if by_host else protocol.BY_PERSON, signal,
+            )  # fmt: skip
+            stays = self._stays_stopped(row)
 
-    def _forget_wanted(self, row: Row) -> None:
-        """Leave a container stopped whose monitor was killed before or meanwhile."""
-        if self._state(row.id).wanted:
-            with Lock(self._paths, row.id):
-                found = repair.locked_state(self._paths, self._network, row.id)
-                if repair.is_abandoned(found):
-                    kept = found.replace(wanted=False, stopped=True)
-                    state.write_state(self._paths.container(row.id), kept)
+    def _stays_stopped(self, row: Row) -> bool:
+        """Leave a container stopped whose monitor was killed before or meanwhile.
+
+        False when somebody who looked was quicker, and has started it again.
+        """
+        if not self._state(row.id).wanted:
+            return True
+        with Lock(self._paths, row.id):
+            found = repair.locked_state(self._paths, self._network, row.id)
+            if repair.is_abandoned(found):
+                kept = found.replace(wanted=False, stopped=True)
+                state.write_state(self._paths.container(row.id), kept)
+        return found.state not in state.ALIVE
 
     def kill(self, reference: str, signal: int = 9) -> None:
         """Send a signal to a container's first process; after SIGKILL wait for its end.
@@ -305,9 +314,9 @@ class Containers(Looking):
         if found.state not in state.ALIVE:
             raise not_running(row, found.state)
         own = stored.spec_of(self._database, row.id)["annotations"]["limpet.stop-signal"]
-        ending.send(self._paths, row, found, signal, stop=signal == number_of(own))
-        if signal == ending.SIGKILL:
-            self._forget_wanted(row)
+        ending.send(self._paths, row, signal, stop=signal == number_of(own))
+        while signal == ending.SIGKILL and not self._stays_stopped(row):
+            ending.send(self._paths, row, signal)
 
     def pause(self, reference: str) -> None:
         """Freeze all processes of a container; Conflict when it does not run."""
@@ -354,7 +363,7 @@ class Containers(Looking):
             found = repair.locked_state(self._paths, self._network, row.id)
             if found.state in state.ALIVE:
                 self.check_removable([self._info(row)], force=force)
-                ending.send(self._paths, row, found, 9)
+                ending.send(self._paths, row, ending.SIGKILL)
                 repair.locked_state(self._paths, self._network, row.id)
             remove_container(self._paths, self._database, self._network, row.id, bin_)
 

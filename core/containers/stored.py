@@ -210,8 +210,8 @@ class Lock:
             raise self._removed() from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | (0 if self._wait else fcntl.LOCK_NB))
-            # Whoever held it before us may have removed the container and this file.
-            if os.fstat(self._fd).st_nlink == 0:
+            # Whoever held it before us may have removed the container, or put it in the trash.
+            if not self._is_in_place():
                 raise self._removed()
         except BaseException:
             os.close(self._fd)
@@ -226,6 +226,12 @@ class Lock:
         # Unlocked by name: a process forked meanwhile shares the lock until it closes it.
         fcntl.flock(self._fd, fcntl.LOCK_UN)
         os.close(self._fd)
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
 
     def _removed(self) -> NotFound:
         return NotFound(f"container {self._id[:12]} has been removed", subject=self._id)

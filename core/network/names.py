@@ -61,20 +61,8 @@ class Member(Record):
 
 def join(zones: Zones, network: str, member: Member) -> None:
     """Put a container into a zone, in place of what is there of it.  Raises OSError."""
-    own = _zone_line(member)
     with zones.lock():
-        if member.container in _containers(zones, network):
-            _take_out(zones, network, member.container)
-        _append(zones.file(network), own, os.O_CREAT)
-        # Bytes all along, one line at a time: what a monitor holds for a moment it keeps.
-        zone = _read(zones.file(network))
-        added = _hosts_lines(network, own)
-        for container in _column(zone):
-            if container != member.container:
-                _append_hosts(zones, container, added)
-        # Others may have come since its own file was written.
-        lines = b"".join(_hosts_lines(network, line) for line in zone.splitlines())
-        _rewrite(zones, member.container, f"{MARK}{network} ", lines)
+        _put_in(zones, network, member)
 
 
 def leave(zones: Zones, container: str, network: str = "") -> None:
@@ -88,9 +76,10 @@ def leave(zones: Zones, container: str, network: str = "") -> None:
 
 def rename(zones: Zones, container: str, old: str, new: str) -> None:
     """Let a container be found under another name.  Raises OSError."""
-    for network, member in attachments(zones, container).items():
-        names = tuple(new if name == old else name for name in member.names)
-        join(zones, network, member.replace(names=names))
+    with zones.lock():  # a container that has ended meanwhile stays out
+        for network, member in attachments(zones, container).items():
+            names = tuple(new if name == old else name for name in member.names)
+            _put_in(zones, network, member.replace(names=names))
 
 
 def members(zones: Zones, network: str) -> list[Member]:
@@ -132,6 +121,23 @@ def _containers(zones: Zones, network: str) -> list[str]:
 
 def _column(zone: bytes) -> Iterator[str]:
     return (line.partition(b"\t")[0].decode() for line in zone.splitlines())
+
+
+def _put_in(zones: Zones, network: str, member: Member) -> None:
+    """Put a container's line into a zone, in place of one that is there, and into hosts files."""
+    own = _zone_line(member)
+    if member.container in _containers(zones, network):
+        _take_out(zones, network, member.container)
+    _append(zones.file(network), own, os.O_CREAT)
+    # Bytes all along, one line at a time: what a monitor holds for a moment it keeps.
+    zone = _read(zones.file(network))
+    added = _hosts_lines(network, own)
+    for container in _column(zone):
+        if container != member.container:
+            _append_hosts(zones, container, added)
+    # Others may have come since its own file was written.
+    lines = b"".join(_hosts_lines(network, line) for line in zone.splitlines())
+    _rewrite(zones, member.container, f"{MARK}{network} ", lines)
 
 
 def _take_out(zones: Zones, network: str, container: str) -> None:

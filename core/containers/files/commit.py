@@ -7,7 +7,7 @@ import time
 
 from core.containers import repair, state, stored
 from core.containers.files.changes import mount_points
-from core.errors import HostError
+from core.errors import Conflict, HostError
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -132,10 +132,15 @@ class _Frozen:
         if self._freeze:
             try:
                 self._freeze(*self._arguments, frozen=True)
+            except Conflict:
+                pass  # it has just ended: nothing of it runs
             except HostError as error:
                 error.hint = "--pause=false makes an image of it as it runs"
                 raise
 
     def __exit__(self, *_: object) -> None:
         if self._freeze:
-            self._freeze(*self._arguments, frozen=False)
+            try:
+                self._freeze(*self._arguments, frozen=False)
+            except Conflict:
+                pass  # somebody has ended it meanwhile

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _signal
 import _socket
+import errno
 import marshal
 import os
 import select
@@ -431,6 +432,9 @@ class Monitor:
         if kind == protocol.SIGNAL and len(message) >= 2:
             self._stop = message[2:3] or self._stop
             self._signal(message[1])
+            # Some kernels end what is frozen only when it is thawed.
+            if message[1] == _signal.SIGKILL and self._state.state == state.PAUSED:
+                self._freeze(frozen=False)
         elif kind in (protocol.PAUSE, protocol.UNPAUSE):
             self._pump.send(client, self._freeze(frozen=kind == protocol.PAUSE))
         elif kind == protocol.NETWORK:
@@ -472,7 +476,9 @@ class Monitor:
         self._signal(_signal.SIGKILL)
 
     def _freeze(self, *, frozen: bool) -> bytes:
-        """Freeze or thaw; returns the answer for who asked."""
+        """Freeze or thaw; returns the answer for who asked, ESRCH between two runs."""
+        if not self._pid:
+            return bytes((protocol.ANSWER, errno.ESRCH))
         try:
             cgroups.freeze(self._state.cgroup, frozen=frozen)
         except OSError as error:

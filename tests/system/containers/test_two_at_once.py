@@ -1,0 +1,225 @@
+"""Two who change one container at the same time: each finds what the other has made of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.containers import creation, ending, repair, state
+from core.containers.files.commit import CommitOptions
+from core.containers.removal import remove_container
+from core.containers.starter import Starter
+from core.containers.stored import Lock, find
+from core.errors import Conflict, InUse, NotFound
+from core.file_lock import FileLock
+from core.model import Endpoint
+from core.network import names
+from core.network.host import bridge
+from tests.containers import shell, until
+from tests.system.network.own_networks.asking import network, sleeper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.containers.lifecycle import Containers
+    from core.engine import Engine
+
+
+class Beside:
+    """Something that is done in a thread, as another process would."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._do)
+        self._thread.start()
+
+    def _do(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - for the test to look at
+            self._error = error
+
+    def end(self) -> None:
+        """Wait for its end, and raise what it has raised."""
+        self._thread.join(40)
+        assert not self._thread.is_alive()
+        if self._error is not None:
+            raise self._error
+
+
+def is_waited_for(path: str) -> bool:
+    """Return whether somebody waits for the lock of a file."""
+    inode, lines = f":{os.stat(path).st_ino} ", Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and inode in line for line in lines)
+
+
+def lock_of(engine: Engine, container: str) -> str:
+    return f"{engine.paths.container(container)}/lock"
+
+
+@pytest.mark.parametrize("order", ["start", "rm", "rename"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_that_is_removed_while_another_waits_for_it(
+    engine: Engine, containers: Containers, order: str, kept: bool
+) -> None:
+    container = containers.create(shell("true", name="web"))
+    orders: dict[str, Callable[[], None]] = {
+        "start": lambda: containers.start("web"),
+        "rm": lambda: containers.rm("web"),
+        "rename": lambda: containers.rename("web", "other"),
+    }
+    with Lock(engine.paths, container):
+        waiting = Beside(orders[order])
+        until(lambda: is_waited_for(lock_of(engine, container)))
+        bin_ = engine.trash.open("limpet rm web") if kept else None
+        remove_container(engine.paths, engine.database, engine.network, container, bin_)
+    with pytest.raises(NotFound, match=container[:12]):
+        waiting.end()
+    assert not os.path.exists(engine.paths.container(container))
+
+
+def test_a_stop_while_another_revives_what_a_killed_monitor_left(
+    engine: Engine, containers: Containers
+) -> None:
+    container = containers.create(shell("exec sleep 1000", restart="always"))
+    containers.start(container)
+    monitor = state.read_state(engine.paths.container(container)).monitor
+    os.kill(monitor, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{monitor}/ns/pid").exists())
+    with FileLock(engine.paths.starting):
+        reviving = Beside(containers.list)
+        until(lambda: is_waited_for(engine.paths.starting))
+        stopping = Beside(lambda: containers.stop(container, 0))
+        until(lambda: is_waited_for(lock_of(engine, container)))
+    reviving.end()
+    stopping.end()
+    found = state.read_state(engine.paths.container(container))
+    assert (found.state, found.stopped) == ("exited", True)
+
+
+def test_a_kill_while_another_revives_what_a_killed_monitor_left(
+    engine: Engine, containers: Containers
+) -> None:
+    container = containers.create(shell("exec sleep 1000", restart="always"))
+    containers.start(container)
+    monitor = state.read_state(engine.paths.container(container)).monitor
+    os.kill(monitor, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{monitor}/ns/pid").exists())
+    starter, row = Starter(engine._host), find(engine.database, container)
+    with Lock(engine.paths, container) as lock:
+        killing = Beside(lambda: containers.kill(container))
+        until(lambda: is_waited_for(lock_of(engine, container)))
+        found = repair.locked_state(engine.paths, engine.network, container)
+        starter._launch_with_ports(row, -1, found, lock)
+    killing.end()
+    assert state.read_state(engine.paths.container(container)).state == "exited"
+
+
+def test_a_kill_of_one_that_another_has_paused_meanwhile(
+    engine: Engine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = containers.create(shell("exec sleep 1000"))
+    containers.start(container)
+    seen = containers._state(container)
+    containers.pause(container)
+    monkeypatch.setattr(containers, "_state", lambda _: seen)
+    containers.kill(container)
+    assert state.read_state(engine.paths.container(container)).state == "exited"
+
+
+@pytest.mark.parametrize("seen", ["running", "paused"])
+def test_a_pause_of_one_that_has_ended_meanwhile_and_waits_for_its_next_run(
+    engine: Engine, containers: Containers, seen: str
+) -> None:
+    container = containers.create(shell("exit 1", restart="always"))
+    containers.start(container)
+    until(lambda: containers.resolve(container).state == "crash-looping")
+    with pytest.raises(Conflict, match="but crash-looping"):
+        ending.freeze(engine.paths, find(engine.database, container), frozen=seen == "running")
+    assert containers.resolve(container).state == "crash-looping"
+
+
+def test_a_commit_of_one_that_ends_meanwhile(
+    engine: Engine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = containers.create(shell("touch /made; exit 1", restart="always"))
+    containers.start(container)
+    until(lambda: containers.resolve(container).state == "crash-looping")
+    seen = containers._state(container).replace(state="running")
+    monkeypatch.setattr(repair, "locked_state", lambda *_: seen)
+    made = engine.images.commit(container, CommitOptions()).result()
+    assert made.layers == 2
+
+
+def test_a_container_that_ends_while_it_is_renamed_is_on_no_network(
+    engine: Engine, containers: Containers
+) -> None:
+    network(engine, "shop")
+    container = sleeper(containers, "web", "shop")
+    zones = engine.network.zones
+    with zones.lock():
+        renaming = Beside(lambda: containers.rename(container, "api"))
+        until(lambda: is_waited_for(f"{zones.directory}/.lock"))
+        os.unlink(zones.file("shop"))  # as its monitor does
+    renaming.end()
+    assert names.members(zones, "shop") == []
+
+
+def test_the_address_of_one_that_waits_for_its_next_run_is_not_given_away(
+    engine: Engine, containers: Containers
+) -> None:
+    network(engine, "shop")
+    place = {"network": "shop", "endpoints": (Endpoint("shop", ip="10.90.0.50"),)}
+    first = containers.create(shell("exit 1", name="first", restart="always", **place))
+    containers.start(first)
+    until(lambda: containers.resolve(first).state == "crash-looping")
+    with engine.database.write() as sql:  # it has had it for long
+        sql.execute("UPDATE addresses SET leased=0")
+    second = containers.create(shell("sleep 1000", **place))
+    with pytest.raises(Conflict, match="is the address of container first"):
+        containers.start(second)
+
+
+def test_a_network_that_is_removed_while_a_container_is_made_on_it(
+    engine: Engine, containers: Containers
+) -> None:
+    network(engine, "shop")
+    made = containers._prepare(shell("true", network="shop"))
+    engine.network.remove("shop", engine.connections.users_of)
+    with pytest.raises(NotFound, match="network shop was removed meanwhile"):
+        creation.insert(engine.database, made)
+
+
+def test_a_network_whose_first_container_starts_while_it_is_removed(
+    engine: Engine, containers: Containers
+) -> None:
+    device = network(engine, "shop")
+    with engine.network.starting():
+        removing = Beside(lambda: engine.network.remove("shop", engine.connections.users_of))
+        until(lambda: is_waited_for(engine.paths.starting))
+        sleeper(containers, "web", "shop")
+    with pytest.raises(InUse, match="used by web"):
+        removing.end()
+    assert bridge.exists(device)
+
+
+def test_the_default_bridge_of_one_that_starts_while_it_is_taken_away(
+    engine: Engine, containers: Containers
+) -> None:
+    users = engine.connections.users_of
+    with engine.network.starting():
+        pruning = Beside(lambda: engine.network.teardown(users=users))
+        until(lambda: is_waited_for(engine.paths.starting))
+        container = containers.create(shell("exec sleep 1000", network="bridge"))
+        containers.start(container)
+    pruning.end()
+    assert bridge.exists(engine.network.bridge)
+    containers.rm(container, force=True)
+    engine.network.teardown(users=users)
+    assert not bridge.exists(engine.network.bridge)
