@@ -31,6 +31,8 @@ LATE = (100_000, 5, 5)
 """Generations' thresholds, see `gc.set_threshold`, of a program that searches by itself."""
 WORTH = 10_000
 """Fewer things made since the last search are not worth one."""
+ROUNDS = 20
+"""So many searches among what is new, then one among all."""
 
 
 def put_off() -> None:
@@ -43,8 +45,14 @@ def keep_all() -> None:
     gc.freeze()
 
 
-def search() -> None:
-    """Search now, if much was made since the last time; some ten milliseconds."""
-    young, *searched_once = gc.get_count()
-    if young > WORTH or any(searched_once):
+def search(*, everywhere: bool = False) -> None:
+    """Search now, if much was made since the last time: among that, one or two milliseconds.
+
+    `everywhere`: among all that is not kept, some ten milliseconds: what was there at the search
+    before, and has become garbage since, is found only then.
+    """
+    young, again, rounds = gc.get_count()
+    if rounds > ROUNDS or (everywhere and (young > WORTH or again or rounds)):
         gc.collect()
+    elif young > WORTH or again:
+        gc.collect(1)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from textual.await_complete import AwaitComplete
     from textual.driver import Driver
     from textual.events import Event
     from textual.filter import LineFilter
@@ -105,6 +106,8 @@ class LimpetApp(Navigates):
         self._typed_ahead = TypedAhead(self, super().on_event)
         self._news = asyncio.Event()
         """There is something that the tables do not show yet."""
+        self._has_left = False
+        """A screen was left since the last search for garbage."""
         self._aged = False
         """How old things are has not been shown for a while."""
 
@@ -204,7 +207,13 @@ class LimpetApp(Navigates):
         """
         if self._turns.pause():
             self._tidying.pause()
-            garbage.search()
+            garbage.search(everywhere=self._has_left)
+            self._has_left = False
+
+    def pop_screen(self) -> AwaitComplete:
+        """Leave a screen, and look for all that goes with it at the next pause."""
+        self._has_left = True
+        return super().pop_screen()
 
     async def _keep_up(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from core.build import board as states
 from core.commands.show import seconds
 from tui.answers import failure, visible
 from tui.theme import glyphs
+from tui.tty.near_compositor import PaintsNear
 from tui.widgets.foot import Foot
 from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
@@ -39,7 +40,7 @@ TONES = {states.DONE: "good", states.CACHED: "primary", states.FAILED: "bad",
          states.RUNNING: "warn"}  # fmt: skip
 
 
-class BuildScreen(KeepsFocus, Screen[None], inherit_bindings=False):
+class BuildScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False):
     """The steps of one build, stage by stage, above the output of the one under the cursor.
 
     It follows what runs until the cursor is moved, and a watched build to the one after it.

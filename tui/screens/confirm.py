@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from tui.answers import visible
 from tui.theme import edges
+from tui.tty.near_compositor import PaintsNear
 from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
@@ -32,7 +33,7 @@ EDGES = 8
 """Lines of the screen that the list never takes."""
 
 
-class ConfirmScreen(KeepsFocus, ModalScreen[bool], inherit_bindings=False):
+class ConfirmScreen(KeepsFocus, PaintsNear, ModalScreen[bool], inherit_bindings=False):
     """Shows the whole of what would happen, a long list scrolls; answers True for yes.
 
     Only `y` says yes: enter may come out of habit, or twice.  With a `word`, only typing

@@ -9,6 +9,7 @@ from textual.screen import ModalScreen
 
 from core.commands.keys import ACTION, CONTAINERS, IMAGES, PLACES, REGISTRIES, keys_of, sign
 from core.record import Record
+from tui.tty.near_compositor import PaintsNear
 from tui.widgets.ask_line import AskLine
 from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
@@ -98,7 +99,7 @@ def sections_here(screen: Screen[Any]) -> list[Section]:
     ]
 
 
-class HelpScreen(KeepsFocus, ModalScreen[None], inherit_bindings=False):
+class HelpScreen(KeepsFocus, PaintsNear, ModalScreen[None], inherit_bindings=False):
     """Shows sections: keys at the left, commands at the right or below; `/` finds a word."""
 
     app: LimpetApp

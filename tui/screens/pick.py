@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from core.record import Record
 from tui.answers import visible
 from tui.theme import edges, glyphs
+from tui.tty.near_compositor import PaintsNear
 from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
@@ -63,7 +64,7 @@ class PickList(LineList, inherit_bindings=False):
     ]
 
 
-class PickScreen(KeepsFocus, ModalScreen["Picked | None"], inherit_bindings=False):
+class PickScreen(KeepsFocus, PaintsNear, ModalScreen["Picked | None"], inherit_bindings=False):
     """Letters narrow the list down, enter takes a line, tab takes it to be edited.
 
     With `on` and `toggle` each line is a switch: enter and space turn it, and the list stays.

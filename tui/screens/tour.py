@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.theme import edges
+from tui.tty.near_compositor import PaintsNear
 from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
@@ -84,7 +85,7 @@ OTHER_LINES = 6
 """Of the box: its title, its answers, and what is empty."""
 
 
-class TourScreen(KeepsFocus, ModalScreen[None], inherit_bindings=False):
+class TourScreen(KeepsFocus, PaintsNear, ModalScreen[None], inherit_bindings=False):
     """Pages of a few lines, tab-separated from their keys; enter or space goes on."""
 
     DEFAULT_CSS = """

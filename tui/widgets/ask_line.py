@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from tui.tty.near_compositor import PaintsNear
 from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.keys_in_order import KeysInOrder
 
@@ -92,7 +93,7 @@ class AskInput(KeysInOrder, Input):
         self._line.leave()
 
 
-class AskingScreen(KeepsFocus, Screen[None], inherit_bindings=False):
+class AskingScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False):
     """A screen with an ask line; its actions `find` and `ask` open it.
 
     Their keys should be bound with priority: what is typed in one go behind them is then for

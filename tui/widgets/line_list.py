@@ -6,7 +6,7 @@ from rich.segment import Segment
 from textual.binding import Binding
 from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
+from textual.strip import Strip, get_line_length
 from textual.widget import Widget
 
 from tui.theme import Tones, glyphs
@@ -113,25 +113,30 @@ class LineList(Wheel, OnGround, Widget, can_focus=True):
         if number >= self.count:
             return Strip.blank(width, base)
         here = self._has_cursor and number == self.cursor
-        lit = here and self.has_focus
+        focused = self.has_focus
+        lit = here and focused
         if lit:
             base += self.get_component_rich_style("line-table--cursor", partial=True)
-        tones = self._tones.lit if lit else self._tones.__getitem__
-        segments = [Segment(text, base + tones(tone)) for text, tone in self._make(number)]
-        body = Strip(segments)
+        tones = self._tones.lit if lit else self._tones.styles.__getitem__
+        body = [Segment(text, base + tones(tone)) for text, tone in self._make(number)]
         if not self._has_cursor:
-            return self._cut(body, width, base)
-        tone = self._tones["accent" if self.has_focus else "faint"]
-        bar = Strip([Segment(self._glyphs.cursor if here else " ", base + tone)], 1)
-        return Strip.join([bar, self._cut(body, width - 1, base)])
+            return Strip(self._cut(body, width, base), width)
+        tone = self._tones["accent" if focused else "faint"]
+        bar = Segment(self._glyphs.cursor if here else " ", base + tone)
+        return Strip([bar, *self._cut(body, width - 1, base)], width)
 
-    def _cut(self, body: Strip, width: int, base: Style) -> Strip:
+    def _cut(self, body: list[Segment], width: int, base: Style) -> list[Segment]:
         """Return the part of a line that is looked at, with a sign where it goes on."""
-        shown = body.crop_extend(self._left, self._left + width, base)
-        if body.cell_length > self._left + width > 0:
+        length = get_line_length(body)
+        if not self._left and length <= width:
+            blanks = " " * (width - length)
+            return [*body, Segment(blanks, base)] if blanks else body
+        strip = Strip(body, length)
+        shown = strip.crop_extend(self._left, self._left + width, base)
+        if length > self._left + width > 0:
             more = Segment("…", base + self._tones["accent"])
-            shown = Strip.join([shown.crop(0, width - 1), Strip([more], 1)])
-        return shown
+            return [*shown.crop(0, width - 1), more]
+        return list(shown)
 
     def on_resize(self) -> None:
         """Keep the cursor on the screen."""

@@ -9,6 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.theme import Tones
+from tui.widgets.ground import OnGround
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ CUT_UNSEEN = " ─-"
 """What may be cut without a word."""
 
 
-class StatusLine(Widget):
+class StatusLine(OnGround, Widget):
     """One line of parts: the left ones are cut where both do not fit, the right ones stay."""
 
     class Clicked(Message):
@@ -47,8 +48,7 @@ class StatusLine(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Paint it."""
-        base = self.rich_style
-        width = self.size.width
+        base, width = self.ground, self.size.width
         right = self._strip(self._right)
         left = self._strip(self._left)
         room = max(0, width - right.cell_length - bool(self._right))
@@ -64,7 +64,7 @@ class StatusLine(Widget):
             self.post_message(self.Clicked(sign))
 
     def _strip(self, parts: Sequence[Part]) -> Strip:
-        base = self.rich_style
+        base = self.ground
         return Strip([Segment(text, base + self._tones[tone]) for text, tone in parts])
 
 

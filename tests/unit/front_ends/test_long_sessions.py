@@ -36,6 +36,20 @@ def test_garbage_that_lay_there_when_the_last_was_found_is_found() -> None:
     assert seen() is None
 
 
+def test_what_was_there_at_the_search_before_is_found_everywhere_or_in_the_end() -> None:
+    for searches, everywhere in ((1, True), (garbage.ROUNDS + 1, False)):
+        ring = Ring()
+        seen = weakref.ref(ring)
+        gc.collect()
+        gc.collect(1)
+        del ring
+        for _ in range(searches):
+            assert seen() is not None
+            gc.collect(0)
+            garbage.search(everywhere=everywhere)
+        assert seen() is None
+
+
 def test_somebody_who_never_stops_typing_has_to_wait_once_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,6 +6,7 @@ from textual import on
 from textual.screen import Screen
 
 from core.commands.keys import CONTAINERS, IMAGES
+from tui.tty.near_compositor import PaintsNear
 from tui.widgets.kept_focus import KeepsFocus
 from tui.widgets.table.line_table import LineTable
 
@@ -17,7 +18,7 @@ STATES = ("", "-s running", "-s exited", "-s paused")
 """Filters that a key goes through."""
 
 
-class RowActions(KeepsFocus, Screen[None], inherit_bindings=False):
+class RowActions(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False):
     """A screen of tables, of which one has the keys."""
 
     app: LimpetApp

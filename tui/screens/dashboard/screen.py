@@ -23,7 +23,6 @@ from tui.screens.dashboard.tables import (
 )
 from tui.screens.dashboard.typed_on import MENUS, TERMINALS, WORDS, TypedOn
 from tui.theme import glyphs
-from tui.tty.near_compositor import NearCompositor
 from tui.widgets.output.view import Output
 from tui.widgets.table.line_table import LineTable
 
@@ -53,7 +52,6 @@ class DashboardScreen(RowActions, inherit_bindings=False):
 
     def __init__(self, engine: Engine, keymap: Keymap, *, read_only: bool) -> None:
         super().__init__()
-        self._compositor = NearCompositor()
         self.keymap = keymap
         self.place = CONTAINERS
         self.frozen = False

@@ -15,6 +15,7 @@ from tui.screens.detail.meter import Meter
 from tui.screens.detail.tab import Tab
 from tui.theme import Part, glyphs, plain
 from tui.tty.clipboard import copy
+from tui.tty.near_compositor import PaintsNear
 from tui.widgets.foldable import Foldable
 from tui.widgets.foot import Foot
 from tui.widgets.kept_focus import KeepsFocus
@@ -47,7 +48,7 @@ TREE_HINTS = (
 )  # fmt: skip
 
 
-class DetailScreen(KeepsFocus, Screen[None], inherit_bindings=False):
+class DetailScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False):
     """The tabs that `read()` returns, read anew every few seconds; it runs in a thread.
 
     `usage()`, also in a thread, adds a tab with graphs.  What it raises is shown.  `keys`
