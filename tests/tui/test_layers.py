@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,13 @@ from tui.screens.layers.screen import LayersScreen
 from tui.screens.pick import PickScreen
 from tui.theme import LIMPET, plain
 from tui.views.layer_sources import ImageSource
+from tui.widgets.file_tree import FileTree
 from tui.widgets.line_list import LineList
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from textual.strip import Strip
 
 
 def entry(path: str, kind: str = "file", size: int = 0, mode: int = 0o644) -> FileEntry:
@@ -106,6 +110,30 @@ async def test_marks_totals_and_layers() -> None:
         layers = [screen.layer_list.render_line(y).text for y in range(2)]
         assert "\x1b" not in layers[1]
         assert layers[1][1] == ">"
+
+
+async def test_the_first_tree_is_painted_before_the_other_layers_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    painted: list[str] = []
+    seen: dict[str, list[str]] = {}
+    paint = FileTree.render_line
+
+    def note(tree: FileTree, y: int) -> Strip:
+        strip = paint(tree, y)
+        time.sleep(0 if y else 0.03)  # in which a thread that does not wait would go on
+        painted.append(strip.text.strip())
+        return strip
+
+    class Noting(Given):
+        def files(self, diff_id: str) -> FileTable:
+            seen[diff_id] = [*filter(None, painted)]
+            return super().files(diff_id)
+
+    monkeypatch.setattr(FileTree, "render_line", note)
+    async with ScreenHost(LayersScreen(Noting(LAYERS))).run_test(size=(100, 24)) as pilot:
+        await opened(pilot)
+    assert [one.split()[-1] for one in seen["sha256:2"]] == ["etc/", "old/"]
 
 
 async def test_open_close_and_filter() -> None:

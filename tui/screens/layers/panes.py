@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tui.views.layer_sources import ImageSource
 
 NOTHING = "no file here"
+PAINTED_S = 0.2
+"""A tree that has come is painted within this time."""
 COUNTED = 43
 """Columns of a list whose layers tell how many files they have."""
 HINTS = (
@@ -78,6 +80,8 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
         self._glyphs = glyphs()
         self._left = threading.Event()
         """Set when nobody looks any more."""
+        self._painted = threading.Event()
+        """Set when the tree that came last is on the screen."""
         self._halt = threading.Event()
         """Set when what goes on shall end: a search, an extraction."""
         self._working = False
@@ -107,6 +111,7 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
     def on_unmount(self) -> None:
         """End what is still being read."""
         self._left.set()
+        self._painted.set()
         self._source.stop()
 
     def _read(self) -> None:
@@ -114,7 +119,10 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
         tell = self.app.call_from_thread
         try:
             for news in self._contents.read(self._left):
+                self._painted.set()
                 tell(self._take, news)
+                # Reading on at once would hold up what the person waits for.
+                self._painted.wait(PAINTED_S)
         except Exception as error:  # noqa: BLE001 - shown on the screen, bugs included
             if not self._left.is_set():
                 tell(self._fail, error)
@@ -134,7 +142,9 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
                 self.layer_list.go(top)
                 self._number = top
         elif self._number == (news.number if isinstance(news, Layer) else top):
+            self._painted.clear()
             self._build()
+            self.call_after_refresh(self._painted.set)
         self._refresh_layers()
         self._tell()
 
