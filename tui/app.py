@@ -68,6 +68,7 @@ class LimpetApp(Navigates):
         Binding("colon", "command", "The command line", priority=True),
         Binding("question_mark", "help_here", "What can be done here"),
         Binding("M", "commands", "All commands"),
+        Binding("ctrl+z", "to_shell", "Back to the shell; fg comes back here"),
         Binding("alt+m", "bookmark", "Keep a bookmark here, or drop it"),
         Binding("apostrophe", "bookmarks", "Go to a bookmark, or to what was seen last"),
     ]
@@ -259,6 +260,17 @@ class LimpetApp(Navigates):
             yield
 
     # Leaving
+
+    def action_to_shell(self) -> None:
+        """Stop until the shell that limpet was started from says fg."""
+        from tui.session.host_programs import sane_modes
+        from tui.tty.job_control import shell_waits, stop
+
+        if self._driver is None or not (self._driver.can_suspend and shell_waits()):
+            self.dashboard.say("there is no shell to go back to here: ! opens one")
+            return
+        with self.suspend(), sane_modes(0):
+            stop()
 
     def action_leave(self) -> None:
         """Leave limpet; ask first when that would end running jobs."""

@@ -151,6 +151,7 @@ DEFAULT: tuple[Key, ...] = (
     Key("", "backslash", "@pane", "hide or show the session", hint=False),
     Key("", "J", "@jobs", "jobs", hint=False),
     Key("", "ctrl+l", "@redraw", "redraw", hint=False),
+    Key("", "ctrl+z", "@to_shell", "to the shell, fg comes back", hint=False),
 )
 PLACES = tuple(dict.fromkeys(key.place for key in DEFAULT if key.place))
 """Where keys may work otherwise than elsewhere."""

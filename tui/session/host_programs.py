@@ -21,7 +21,7 @@ from tui.theme import plain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import IO, Any, Self
+    from typing import IO, Self
 
     Feed = Callable[[int], None]
 
@@ -109,26 +109,24 @@ def _relay(foreground: Foreground, fd: int) -> None:
 def _terminal(argv: list[str], fds: tuple[int, ...], feed: Feed | None) -> int:
     """Run a program on the terminal; HostError when it does not exist."""
     stdin, stdout, stderr = fds
-    modes = _make_sane(stdin)
-    try:
-        program = subprocess.Popen(
-            argv, stdin=stdin if feed is None else subprocess.PIPE, stdout=stdout, stderr=stderr
-        )
-    except OSError as error:
-        raise HostError(f"{argv[0]}: {error.strerror}", errno=error.errno or 0) from error
-    else:
+    with sane_modes(stdin):
+        try:
+            program = subprocess.Popen(
+                argv, stdin=stdin if feed is None else subprocess.PIPE, stdout=stdout, stderr=stderr
+            )
+        except OSError as error:
+            raise HostError(f"{argv[0]}: {error.strerror}", errno=error.errno or 0) from error
         if feed is not None and program.stdin is not None:
             threading.Thread(target=_pour, args=(feed, program.stdin), daemon=True).start()
         return program.wait()
-    finally:
-        if modes:
-            termios.tcsetattr(stdin, termios.TCSADRAIN, modes)
 
 
-def _make_sane(fd: int) -> list[Any]:
-    """Give a terminal the modes that a shell expects; return those it had, [] for no terminal."""
+@contextmanager
+def sane_modes(fd: int) -> Iterator[None]:
+    """Give a terminal the modes that a shell expects for a while."""
     if not os.isatty(fd):
-        return []
+        yield
+        return
     before = termios.tcgetattr(fd)
     sane = termios.tcgetattr(fd)
     sane[0] |= termios.ICRNL | termios.IXON
@@ -136,7 +134,10 @@ def _make_sane(fd: int) -> list[Any]:
     sane[3] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ISIG
     sane[3] |= termios.IEXTEN
     termios.tcsetattr(fd, termios.TCSADRAIN, sane)
-    return before
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
 @contextmanager

@@ -280,6 +280,37 @@ def test_a_host_shell_is_left_again(env: dict[str, str]) -> None:
         assert terminal.wait() == 0
 
 
+def test_ctrl_z_stops_it_until_the_shell_says_fg(env: dict[str, str]) -> None:
+    with Terminal(["bash", "--norc", "--noprofile"], env={**env, "PS1": "host> "}) as terminal:
+        terminal.until(r"^host>")
+        terminal.type(f"{LIMPET}\r")
+        terminal.until(TABLES)
+        terminal.keys("6")
+        terminal.until(r"P clean up")
+        terminal.keys("ctrl-z")
+        terminal.until(r"Stopped .*\n *host>")
+        terminal.type("stty -a | grep -owE 'icrnl|icanon|echo' | xargs; jobs\r")
+        terminal.until(r"^ *icrnl icanon echo")
+        terminal.resize(90, 30)
+        terminal.type("fg\r")
+        terminal.until(r"P clean up")
+        terminal.keys("escape")
+        terminal.until(TABLES)
+        terminal.keys("q")
+        terminal.until(r"^ *host>")
+        terminal.type("exit\r")
+        assert terminal.wait() == 0
+
+
+def test_without_a_shell_ctrl_z_stops_nothing(env: dict[str, str]) -> None:
+    with Terminal([LIMPET], env=env) as terminal:
+        terminal.until(TABLES)
+        terminal.keys("ctrl-z")
+        terminal.until(r"no shell to go back to")
+        terminal.keys("q")
+        assert terminal.wait() == 0
+
+
 def test_what_was_pruned_comes_back(env: dict[str, str]) -> None:
     limpet(env, "image", "starter")
     for name in ("one", "two"):
