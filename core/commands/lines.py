@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
+NAME = re.compile(r"\s*limpet\s+")
+"""What hints and recipes begin with for a shell: what is copied from them works here, too."""
+
+
 class Step(Record):
     """One command line of several."""
 
@@ -44,7 +48,8 @@ def split_pipe(line: str) -> tuple[str, str | None]:
 def parts_of(line: str) -> list[Part]:
     """Return the steps of a line: cut at `&&`, `;` and line ends outside quotes.
 
-    A line end behind a backslash joins two lines, a `#` at the start of one makes it a remark.
+    They begin behind limpet's own name.  A line end behind a backslash joins two lines, a `#` at
+    the start of one makes it a remark.
     """
     found: list[Part] = []
     start, anyway, host = 0, False, line.lstrip().startswith("!")
@@ -68,7 +73,12 @@ def parts_of(line: str) -> list[Part]:
             found.append(Part(start, place, anyway))
             start, anyway, taken = place + 2, False, place + 1
     found.append(Part(start, len(line), anyway))
-    return found
+    return [_behind_name(line, part) for part in found]
+
+
+def _behind_name(line: str, part: Part) -> Part:
+    name = NAME.match(line, part.start, part.end)
+    return part.replace(start=name.end()) if name else part
 
 
 def steps_of(line: str, aliases: Mapping[str, str]) -> list[Step]:

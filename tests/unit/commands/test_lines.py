@@ -25,6 +25,8 @@ ALIASES = {
     ("line", "steps"),
     [
         ("ps", ["ps -a"]),
+        ("limpet ps && limpet rm limpet; !limpet df", ["ps -a", "rm limpet", "!limpet df"]),
+        ("limpet", ["limpet"]),
         ("lt web", ["logs --tail 100 web"]),
         ("lt 'a b' | grep x && y", ["logs --tail 100 'a b' | grep x && y"]),
         ("pull a && run a", ["pull a", "run a"]),
