@@ -5,8 +5,8 @@ from __future__ import annotations
 import marshal
 from os import strerror
 
-from core.containers import networking, repair, state, stored
-from core.containers.attach.session import connect, lost
+from core.containers import ending, networking, repair, state, stored
+from core.containers.attach.session import connect
 from core.containers.host import OnHost
 from core.containers.starter import Starter
 from core.containers.stored import Lock, Row
@@ -99,12 +99,13 @@ class Connections(OnHost):
             change = network.connecting(
                 row.id, (row.name,), networks, target, endpoint, self._starter.monitored
             )
-            self._tell(row, change)
-        except BaseException:
+            told = self._tell(row, change)
+        except Exception:
             network.release(row.id, (target.name,))
             raise
-        main: dict[str, Any] = change["main"]
-        return main
+        if not told:  # it will be when it is started again
+            network.release(row.id, (target.name,))
+        return change["main"] if told else {}
 
     def _disconnect(self, row: Row, found: State, name: str) -> dict[str, Any]:
         """Return what is different of the way out of a running container."""
@@ -121,8 +122,7 @@ class Connections(OnHost):
         if found.state in state.ALIVE:
             networks = [network.find(one.network) for one in before]
             change = network.disconnecting(row.id, networks, target)
-            self._tell(row, change)
-            main = change["main"]
+            main = change["main"] if self._tell(row, change) else {}
         network.release(row.id, (target.name,))
         left = tuple(one for one in before if one.network != target.name)
         self._store(
@@ -136,26 +136,23 @@ class Connections(OnHost):
 
         return bool(attachments(self._network.zones, container_id, (name,)))
 
-    def _tell(self, row: Row, change: dict[str, Any]) -> None:
-        """Let the container's monitor make a change; HostError when it cannot."""
+    def _tell(self, row: Row, change: dict[str, Any]) -> bool:
+        """Let the container's monitor make a change; False when the container has ended.
+
+        Raises HostError when it cannot be made.
+        """
         change["zones"] = tuple(self._network.zones.as_dict().values())
         channel = connect(self._paths.container_run(row.id))
-        if channel is None:
-            raise lost()
-        with protocol.Closing(channel):
-            channel.send(bytes((protocol.NETWORK,)) + marshal.dumps(change))
-            while message := protocol.receive(channel):
-                if message[0] == protocol.ANSWER:
-                    if message[1]:
-                        raise HostError(
-                            f"the network of container {row.name} cannot be changed: "
-                            f"{message[2:].decode() or strerror(message[1])}",
-                            errno=message[1],
-                            hint="limpet doctor shows what the networks of this host lack",
-                            subject=row.name,
-                        )
-                    return
-        raise lost()
+        if channel is not None:
+            with protocol.Closing(channel):
+                ending.say(channel, bytes((protocol.NETWORK,)) + marshal.dumps(change))
+                while message := protocol.receive(channel):
+                    if message[0] == protocol.ANSWER:
+                        if message[1]:
+                            raise _refused(row, message[1], message[2:].decode())
+                        return True
+        ending.await_gone(self._paths, row)
+        return False
 
     def _store(self, row: Row, options: ContainerOptions) -> None:
         document = {
@@ -172,3 +169,12 @@ class Connections(OnHost):
             from core.containers import starting
 
             starting.write_resolver(self._paths, self._config, row, {"mode": "bridge", **main})
+
+
+def _refused(row: Row, number: int, text: str) -> HostError:
+    return HostError(
+        f"the network of container {row.name} cannot be changed: {text or strerror(number)}",
+        errno=number,
+        hint="limpet doctor shows what the networks of this host lack",
+        subject=row.name,
+    )

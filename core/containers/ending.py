@@ -44,15 +44,15 @@ def stop(
         return
     channel = connect(paths.container_run(row.id))
     if channel is None:
-        _await_gone(paths, row)
+        await_gone(paths, row)
         return
     with protocol.Closing(channel):
         signal = signal or number_of(spec["annotations"]["limpet.stop-signal"])
-        _say(channel, protocol.signal(signal, by))
+        say(channel, protocol.signal(signal, by))
         if found.state == state.PAUSED:
-            _say(channel, bytes((protocol.UNPAUSE,)))
+            say(channel, bytes((protocol.UNPAUSE,)))
         if not _ended(paths, row, channel, timeout_s):
-            _say(channel, protocol.signal(SIGKILL, by))
+            say(channel, protocol.signal(SIGKILL, by))
             if not _ended(paths, row, channel, KILL_TIMEOUT_S):
                 raise _hangs(row)
 
@@ -64,12 +64,18 @@ def send(paths: Paths, row: Row, signal: int, *, stop: bool = False) -> None:
     """
     channel = connect(paths.container_run(row.id))
     if channel is None:
-        _await_gone(paths, row)
+        await_gone(paths, row)
         return
     with protocol.Closing(channel):
-        _say(channel, protocol.signal(signal, protocol.BY_PERSON * (stop or signal == SIGKILL)))
+        say(channel, protocol.signal(signal, protocol.BY_PERSON * (stop or signal == SIGKILL)))
         if signal == SIGKILL and not _ended(paths, row, channel, KILL_TIMEOUT_S):
             raise _hangs(row)
+
+
+def abandon(channel: _socket.socket) -> None:
+    """Let go of a container that may just be starting for us, and is to end then."""
+    with protocol.Closing(channel):
+        say(channel, protocol.signal(SIGKILL, protocol.BY_PERSON))
 
 
 def tell(paths: Paths, row: Row, order: bytes) -> None:
@@ -77,7 +83,7 @@ def tell(paths: Paths, row: Row, order: bytes) -> None:
     channel = connect(paths.container_run(row.id))
     if channel is not None:
         with protocol.Closing(channel):
-            _say(channel, order)
+            say(channel, order)
 
 
 def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
@@ -87,10 +93,10 @@ def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
     """
     channel = connect(paths.container_run(row.id))
     if channel is None:
-        _await_gone(paths, row)
+        await_gone(paths, row)
         return
     with protocol.Closing(channel):
-        _say(channel, bytes((protocol.PAUSE if frozen else protocol.UNPAUSE,)))
+        say(channel, bytes((protocol.PAUSE if frozen else protocol.UNPAUSE,)))
         while message := protocol.receive(channel):
             if message[0] == protocol.ANSWER:
                 if message[1] == errno.ESRCH:
@@ -119,13 +125,13 @@ def _ended(paths: Paths, row: Row, channel: _socket.socket, timeout_s: float) ->
             return False
         message = protocol.receive(channel)
         if not message:
-            _await_gone(paths, row)
+            await_gone(paths, row)
             return True
         if message[0] == protocol.EXIT:
             return True
 
 
-def _await_gone(paths: Paths, row: Row) -> None:
+def await_gone(paths: Paths, row: Row) -> None:
     """Wait for a monitor that has closed its socket to write its last word, or to end."""
     deadline = time.monotonic() + KILL_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -136,7 +142,8 @@ def _await_gone(paths: Paths, row: Row) -> None:
     raise _hangs(row)
 
 
-def _say(channel: _socket.socket, message: bytes) -> None:
+def say(channel: _socket.socket, message: bytes) -> None:
+    """Send a message to a monitor, which may have ended."""
     try:
         channel.send(message)
     except (BrokenPipeError, ConnectionResetError):

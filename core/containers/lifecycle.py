@@ -6,7 +6,6 @@ monitor alone, or by a repair when the monitor is gone.
 
 from __future__ import annotations
 
-import os
 import time
 
 from core.containers import networking, repair, state, stored
@@ -54,10 +53,12 @@ class Containers(Looking):
             starting.make_directories(self._paths, container_id)
             creation.insert(self._database, made)
         except BaseException:
-            from core.containers.removal import remove_tree
+            # An interrupt may come when it is stored already.
+            if not stored.is_known(self._database, container_id):
+                from core.containers.removal import remove_tree
 
-            if os.path.isdir(self._paths.container(container_id)):
-                remove_tree(self._paths.container(container_id))
+                if stored.is_there(self._paths, container_id):
+                    remove_tree(self._paths.container(container_id))
             raise
         return container_id
 
@@ -116,7 +117,7 @@ class Containers(Looking):
     def _start(self, row: Row, owner: int) -> None:
         try:
             self._starter.start(row, owner)
-        except BaseException:
+        except Exception:
             # One that ran before holds what its killed monitor could not remove any more.
             if row.options.auto_remove and not self._state(row.id).started:
                 self.rm(row.id)
@@ -134,8 +135,13 @@ class Containers(Looking):
         try:
             with protocol.Closing(theirs):
                 self._start(row, theirs.fileno())
-        except BaseException:
+        except Exception:
             ours.close()
+            raise
+        except BaseException:
+            from core.containers import ending
+
+            ending.abandon(ours)  # whoever interrupts this does not want it to go on
             raise
         options = row.options
         ended = (lambda: self._remove_ended(row)) if options.auto_remove else None
@@ -149,7 +155,11 @@ class Containers(Looking):
         channel = connect(self._paths.container_run(row.id))
         if channel is None:
             raise not_running(row)
-        channel.send(b"a")
+        try:
+            channel.send(bytes((protocol.ATTACH,)))
+        except (BrokenPipeError, ConnectionResetError):
+            channel.close()
+            raise not_running(row) from None
         options = row.options
         return Session(channel, tty=options.tty, stdin=options.stdin_open)
 
@@ -352,12 +362,12 @@ class Containers(Looking):
         It goes into the bin, if there is one, and can be brought back from there.
         """
         from core.containers import ending
-        from core.containers.removal import remove_container
+        from core.containers.removal import remove_container, remove_rest
 
         row = stored.find(self._database, reference)
-        if self._state(row.id).state == state.DEAD and not stored.is_there(self._paths, row.id):
-            # Somebody was killed who was removing it: the rest needs no lock.
-            remove_container(self._paths, self._database, self._network, row.id)
+        if not stored.is_there(self._paths, row.id) and remove_rest(
+            self._paths, self._database, self._network, row.id
+        ):
             return
         with Lock(self._paths, row.id):
             found = repair.locked_state(self._paths, self._network, row.id)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from core.paths import Paths
     from core.trash_bin import Bin
 
-TRIES = 5
 ID_LETTERS = 64
 EMPTY_S = 60.0
 """A cgroup that has been made is not entered at once."""
@@ -40,22 +39,19 @@ def remove_container(
 ) -> None:
     """Remove a container that does not run, for good or into the trash; the caller holds its lock.
 
-    The row goes last, so that a removal cut short can be seen and done again.  `aside`: the
-    directory is only moved out of the way, `remove_aside` does the rest; should that never
-    come, whoever next looks after the trash does.  Raises HostError naming the file that cannot
-    be removed.
+    For others it is whole or gone: its directory, where the lock is, leaves its place together
+    with its row, and what is to go for good is removed then.  `aside`: `remove_aside` does
+    that.  Should it never come, whoever next looks after the trash does it.  Raises HostError
+    naming the file that cannot be removed.
     """
     take_back(network, container_id)
     _remove_directory(paths.container_run(container_id), container_id)
-    if bin_ is None and not aside:
-        _remove_directory(paths.container(container_id), container_id)
     network.release(container_id)
     with database.write() as sql:
-        if aside:
+        if bin_ is None:
             os.makedirs(paths.trash, 0o700, exist_ok=True)
-            # Within the transaction: for others the directory is never in the wrong place.
             os.rename(paths.container(container_id), f"{paths.trash}/{container_id}")
-        if bin_ is not None:
+        else:
             rows = rows_of(sql, "containers", "id=?", (container_id,))
             edits = rows_of(sql, "container_edits", "container=?", (container_id,))
             kept = {"containers": rows, "container_edits": edits}
@@ -63,6 +59,26 @@ def remove_container(
                 bin_.put(sql, "container", row["name"], kept,
                          directory=paths.container(container_id))  # fmt: skip
         sql.execute("DELETE FROM containers WHERE id=?", (container_id,))
+    if bin_ is None and not aside:
+        _remove_directory(f"{paths.trash}/{container_id}", container_id)
+
+
+def remove_rest(paths: Paths, database: Database, network: Network, container_id: str) -> bool:
+    """Remove what is left of a container whose removal was cut short: it has no lock any more.
+
+    False, and nothing has happened, when its directory is there, or its row is not: somebody else
+    is removing it, or has brought it back.
+    """
+    with database.write() as sql:
+        # Directories go to the trash and come back from there within a transaction.
+        if os.path.exists(paths.container(container_id)):
+            return False
+        if not sql.execute("DELETE FROM containers WHERE id=?", (container_id,)).rowcount:
+            return False
+    take_back(network, container_id)
+    _remove_directory(paths.container_run(container_id), container_id)
+    network.release(container_id)
+    return True
 
 
 def remove_aside(trash: str, container_id: str) -> None:
@@ -140,15 +156,6 @@ def _cgroup_homes() -> Iterable[str]:
 
 def _remove_directory(path: str, container_id: str) -> None:
     try:
-        for _ in range(TRIES):
-            try:
-                remove_tree(path)
-            except OSError as error:
-                if error.errno != errno.ENOTEMPTY:
-                    raise
-                # Another limpet looked, and made a new lock file in what was emptied.
-            else:
-                return
         remove_tree(path)
     except FileNotFoundError:
         pass

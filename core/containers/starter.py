@@ -37,6 +37,7 @@ class Starter(OnHost):
 
         `owner` is the descriptor of a front end's socket to it, or -1.  Raises RunError with
         docker's exit code when the program cannot be run, Conflict for one that is paused.
+        A start that is interrupted goes on without us once the monitor has been asked for it.
         """
         require_root("starting a container")
         with Lock(self._paths, row.id) as lock:
@@ -56,7 +57,7 @@ class Starter(OnHost):
                 )
                 with self._network.starting():
                     self._launch_with_ports(row, owner, counted, lock)
-            except BaseException as error:
+            except Exception as error:
                 self._network.release(row.id)
                 self._keep_error(row.id, before, error)
                 raise
@@ -94,7 +95,7 @@ class Starter(OnHost):
         )  # fmt: skip
         try:
             self._launcher.launch("monitor", job, owner, lock.fileno(), load_relay)
-        except BaseException:
+        except Exception:
             repair.failed_start(self._network, row.id, spec, network)
             raise
 
@@ -114,7 +115,10 @@ class Starter(OnHost):
         """Leave the state as it was, with the reason why the start came to nothing."""
         code = getattr(error, "exit_code", 125)
         kept = before.replace(error=str(error), exit_code=code, wanted=False)
-        state.write_state(self._paths.container(container_id), kept)
+        try:
+            state.write_state(self._paths.container(container_id), kept)
+        except OSError:
+            return  # a full disk, or somebody deleted the directory: the caller is told
         self._paths.touch_changed()
 
     def ports(self) -> dict[tuple[str, int, int, str], Holder]:

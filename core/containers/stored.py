@@ -185,6 +185,11 @@ def _unknown(database: Database, reference: str) -> NotFound:
     return NotFound(f"there is no container {reference!r}", hint=hint, subject=reference)
 
 
+def is_known(database: Database, container_id: str) -> bool:
+    """Return whether a container has its row."""
+    return bool(database.query("SELECT 1 FROM containers WHERE id=?", (container_id,)))
+
+
 def is_there(paths: Paths, container_id: str) -> bool:
     """Return whether a container still has its directory, which goes before its row."""
     return os.path.isdir(paths.container(container_id))
@@ -194,7 +199,8 @@ class Lock:
     """The right to change one container, across processes and threads: flock(2).
 
     Taken as a context.  Raises NotFound when the container has been removed; with
-    `wait=False` BlockingIOError when somebody else has the lock.
+    `wait=False` BlockingIOError when somebody else has the lock.  Who is interrupted lets go of
+    it alone: a monitor that he has given a copy, and that goes on, keeps it.
     """
 
     def __init__(self, paths: Paths, container_id: str, *, wait: bool = True) -> None:
@@ -222,9 +228,10 @@ class Lock:
         """Return the descriptor; a copy of it in another process holds the lock, too."""
         return self._fd
 
-    def __exit__(self, *_: object) -> None:
-        # Unlocked by name: a process forked meanwhile shares the lock until it closes it.
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or issubclass(kind, Exception):
+            # Unlocked by name: a process forked meanwhile shares the lock until it closes it.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
         os.close(self._fd)
 
     def _is_in_place(self) -> bool:

@@ -64,9 +64,9 @@ def disconnecting(
     if wiring.way_out(before) == network:
         found = wiring.way_out(after)
         main = _main(None, "", "")
-        if found:
+        other = places.get(found.name) if found else None
+        if found and other:  # else it has ended meanwhile
             bridge.allow_loopback(found.device)  # ports may move there
-            other = places[found.name]
             main = _main(found, other.address, other.address6)
             routes = {"inside": other.inside, "gateway": found.gateway, "gateway6": found.gateway6}
     return {

@@ -35,13 +35,14 @@ def apply(
 ) -> dict[str, Any]:
     """Carry out a change and return the network as it is then.
 
-    `pid` is 0 between two runs.  `ports` are those published now; they follow the container
-    to where its traffic goes out.
+    `pid` is 0 between two runs, and may be of a process that has just ended.  `ports` are those
+    published now; they follow the container to where its traffic goes out.
     Raises OSError; a device that was made is removed then.
     """
     zones = names.Zones(*change["zones"])
-    if change["plug"] and pid:
-        _plug(pid, change["plug"])
+    if change["plug"]:
+        with _Namespace(pid) as netns:
+            _plug(netns, change["plug"])
     if change["member"]:
         name, values = change["member"]
         names.join(zones, name, names.Member(*values))
@@ -58,8 +59,9 @@ def apply(
         device, name = change["unplug"]
         names.leave(zones, change["container"], name)
         veth.remove_device(device)
-    if change["routes"] and pid:
-        _inside(pid, lambda: veth.route_messages(change["routes"]))
+    if change["routes"]:
+        with _Namespace(pid) as netns:
+            _inside(netns, lambda: veth.route_messages(change["routes"]))
     return {**after, "attachments": _after(network["attachments"], change)}
 
 
@@ -75,34 +77,44 @@ def _after(attachments: Sequence[dict[str, Any]], change: dict[str, Any]) -> lis
     return kept + ([change["plug"]] if change["plug"] else [])
 
 
-def _plug(pid: int, attachment: dict[str, Any]) -> None:
-    with _Descriptor(f"/proc/{pid}/ns/net") as netns:
-        veth.attach(netns, attachment)
+def _plug(netns: int, attachment: dict[str, Any]) -> None:
+    if netns < 0:
+        return
+    veth.attach(netns, attachment)
     try:
-        _inside(pid, lambda: veth.device_messages(attachment))
+        _inside(netns, lambda: veth.device_messages(attachment))
     except OSError:
         veth.remove_device(attachment["device"])
         raise
 
 
-def _inside(pid: int, make: Callable[[], list[bytes]]) -> None:
-    """Send rtnetlink messages in a process's network namespace, where they are made, too."""
-    with _Descriptor("/proc/self/ns/net") as own, _Descriptor(f"/proc/{pid}/ns/net") as netns:
+def _inside(netns: int, make: Callable[[], list[bytes]]) -> None:
+    """Send rtnetlink messages in a network namespace, where they are made, too."""
+    if netns < 0:
+        return
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
         process.setns(netns, process.CLONE_NEWNET)
         try:
             netlink.request(netlink.NETLINK_ROUTE, make())
         finally:
             process.setns(own, process.CLONE_NEWNET)
+    finally:
+        os.close(own)
 
 
-class _Descriptor:
-    """A file that is open for reading while a `with` block lasts."""
+class _Namespace:
+    """The network namespace of a process, as a descriptor; -1 when there is no such process."""
 
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def __init__(self, pid: int) -> None:
+        try:
+            self._fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._fd = -1
 
     def __enter__(self) -> int:
         return self._fd
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)

@@ -61,7 +61,7 @@ START: tuple[tuple[Any, str], ...] = (
     (starting, "make_plan"), (launcher.Launcher, "_send"), (launcher, "_wait_report"),
     (stored.Lock, "__exit__"),
 )  # fmt: skip
-STOP: tuple[tuple[Any, str], ...] = ((ending, "_say"), (ending, "_ended"))
+STOP: tuple[tuple[Any, str], ...] = ((ending, "say"), (ending, "_ended"))
 REMOVE: tuple[tuple[Any, str], ...] = (
     (ending, "send"), (removal, "remove_tree"), (Network, "release"), (stored.Lock, "__exit__"),
 )  # fmt: skip

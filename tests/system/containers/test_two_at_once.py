@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from core.containers import creation, ending, repair, state
+from core.containers import creation, ending, lifecycle, removal, repair, state
 from core.containers.files.commit import CommitOptions
-from core.containers.removal import remove_container
+from core.containers.removal import remove_container, remove_rest
 from core.containers.starter import Starter
 from core.containers.stored import Lock, find
+from core.containers.supervision import protocol
 from core.errors import Conflict, InUse, NotFound
 from core.file_lock import FileLock
 from core.model import Endpoint
@@ -184,6 +185,70 @@ def test_the_address_of_one_that_waits_for_its_next_run_is_not_given_away(
     second = containers.create(shell("sleep 1000", **place))
     with pytest.raises(Conflict, match="is the address of container first"):
         containers.start(second)
+
+
+def test_one_that_is_being_removed_is_nobody_elses(
+    engine: Engine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = containers.create(shell("true"))
+    remove_tree, seen = removal.remove_tree, []
+
+    def halfway(path: str) -> None:
+        for name in os.listdir(path):
+            (remove_tree if os.path.isdir(f"{path}/{name}") else os.unlink)(f"{path}/{name}")
+        try:
+            with Lock(engine.paths, container, wait=False):
+                seen.append("there")
+        except NotFound:
+            seen.append("gone")
+        remove_tree(path)
+
+    monkeypatch.setattr(removal, "remove_tree", halfway)
+    containers.rm(container)
+    assert seen == ["gone"]
+    assert os.listdir(engine.paths.trash) == []
+
+
+def test_one_that_somebody_has_brought_back_is_no_rest_of_a_removal(
+    engine: Engine, containers: Containers
+) -> None:
+    container = containers.create(shell("true"))
+    assert not remove_rest(engine.paths, engine.database, engine.network, container)
+    containers.start(container)
+    assert containers.wait(container) == 0
+
+
+def test_one_that_ends_while_it_is_connected_is_so_when_it_starts_again(
+    engine: Engine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network(engine, "one")
+    network(engine, "two")
+    web = sleeper(containers, "web", "one")
+    seen = containers._state(web)
+    containers.stop(web, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(repair, "locked_state", lambda *_: seen)
+        engine.connections.connect(web, Endpoint("two"))
+        assert containers.resolve(web).networks == ("one", "two")
+        engine.connections.disconnect(web, "one")
+    containers.start(web)
+    assert [one.container for one in names.members(engine.network.zones, "two")] == [web]
+    assert names.members(engine.network.zones, "one") == []
+
+
+def test_an_attach_to_one_that_ends_meanwhile(
+    containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = containers.create(shell("true"))
+
+    def connect(_: str) -> object:
+        ours, theirs = protocol.pair()
+        theirs.close()
+        return ours
+
+    monkeypatch.setattr(lifecycle, "connect", connect)
+    with pytest.raises(Conflict, match="is not running"):
+        containers.attach(container)
 
 
 def test_a_network_that_is_removed_while_a_container_is_made_on_it(
