@@ -122,6 +122,9 @@ def _cells(strips: list[Strip], colours: ColorSystem) -> list[Cell]:
             sgr, link = _codes(style, colours)
             if not text.isprintable():
                 text = text.translate(CONTROLS)
+            if text.isspace() and text.isascii():  # most of a screen
+                cells += [(" ", sgr, link)] * len(text)
+                continue
             if text.isascii():
                 cells += [(letter, sgr, link) for letter in text]
                 continue
