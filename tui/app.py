@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from contextlib import contextmanager
+from weakref import WeakSet
 
 from textual import on
 from textual.binding import Binding
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from textual.driver import Driver
     from textual.events import Event
     from textual.filter import LineFilter
+    from textual.screen import Screen
 
     from core.engine import Engine
     from core.model import ContainerInfo
@@ -107,8 +109,8 @@ class LimpetApp(Navigates):
         self._typed_ahead = TypedAhead(self, super().on_event)
         self._news = asyncio.Event()
         """There is something that the tables do not show yet."""
-        self._has_left = False
-        """A screen was left since the last search for garbage."""
+        self._leaving: WeakSet[Screen[Any]] = WeakSet()
+        """Screens that were left and are not gone yet."""
         self._aged = False
         """How old things are has not been shown for a while."""
 
@@ -208,12 +210,11 @@ class LimpetApp(Navigates):
         """
         if self._turns.pause():
             self._tidying.pause()
-            garbage.search(everywhere=self._has_left)
-            self._has_left = False
+            garbage.search(everywhere=bool(self._leaving))
 
     def pop_screen(self) -> AwaitComplete:
-        """Leave a screen, and look for all that goes with it at the next pause."""
-        self._has_left = True
+        """Leave a screen, and search for all that goes with it until it is gone."""
+        self._leaving.add(self.screen)
         return super().pop_screen()
 
     async def _keep_up(self) -> None:
