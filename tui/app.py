@@ -169,7 +169,14 @@ class LimpetApp(Navigates):
         self.dashboard.tell_problems(self.dashboard.keymap.problems())
         self.run_worker(self._keep_up(), group="tables")
         self.set_interval(AGES_EVERY_S, self._age)
-        self.set_timer(SETTLED_S, garbage.keep_all)
+        self.set_timer(SETTLED_S, self._settle)
+
+    def _settle(self) -> None:
+        """Keep what is loaded out of searches, but no screen that is left again some time."""
+        if self._leaving or len(self.screen_stack) > 1:
+            self.set_timer(SETTLED_S, self._settle)
+        else:
+            garbage.keep_all()
 
     async def take_early_keys(self) -> None:
         """Give the keys that came too early to what has the keys now."""

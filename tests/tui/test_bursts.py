@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from textual.pilot import Pilot
+
     from tui.app import LimpetApp
 
 
@@ -126,15 +128,24 @@ async def test_a_screen_that_was_left_is_gone_when_keys_pause(
     async with app.run_test() as pilot:
         await pilot.press("question_mark")
         await until(pilot, lambda: app.screen is not app.dashboard)
-        left = weakref.ref(app.screen)
+        held = app.screen
+        left = weakref.ref(held)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.dashboard)
-        rings: list[list[object]] = [[] for _ in range(WORTH)]
-        for ring in rings:
-            ring.append(ring)
-        del rings, ring
-        await pilot.press("j")
+        await _search(pilot)  # which finds that it is still in use
+        del held
+        await _search(pilot)
         await until(pilot, lambda: left() is None)
+
+
+async def _search(pilot: Pilot[int]) -> None:
+    """Make much garbage, press a key and pause."""
+    rings: list[list[object]] = [[] for _ in range(2 * WORTH)]
+    for ring in rings:
+        ring.append(ring)
+    del rings, ring
+    await pilot.press("j")
+    await until(pilot, lambda: gc.get_count()[0] < WORTH)
 
 
 async def test_what_is_typed_before_there_is_a_screen_is_for_what_it_opens(
