@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from pathlib import Path
@@ -23,14 +24,14 @@ IMAGE = "app:1"
 FIRST = b"folder_00"
 FOLDERS = 30
 KEYS = {
-    "down": (b"\x1b[B", 20),
-    "a page down": (b"\x1b[6~", 5),
-    "to the top": (b"g", 2),
-    "open": (b"\r", 3),
-    "the next layer": (b"]", LAYERS - 1),
-    "only added files, and all again": (b"a", 4),
+    "down": ((b"\x1b[B",), 20),
+    "open": ((b"\r",), 3),
+    "a page down, and up": ((b"\x1b[6~", b"\x1b[5~"), 6),
+    "to the end, and to the top": ((b"G", b"g"), 4),
+    "the next layer": ((b"]",), LAYERS - 1),
+    "only added files, and all again": ((b"a",), 4),
 }
-"""What is pressed, and how often."""
+"""What is pressed in turn, and how often; each of them changes the picture."""
 
 
 def browse(host: BenchHost, rounds: int) -> Figures:
@@ -47,8 +48,9 @@ def browse(host: BenchHost, rounds: int) -> Figures:
             program.drain(1)
             opened.append(_seconds(program, b"\r", FIRST))
             program.drain(2)
-            for name, (key, times) in KEYS.items():
-                used[name] += [_processor(program, key) for _ in range(times)]
+            for name, (keys, times) in KEYS.items():
+                pressed = itertools.islice(itertools.cycle(keys), times)
+                used[name] += [_processor(program, key) for key in pressed]
             whole.append(_seconds(program, b"t", rb"layer 8"))
     every = [seconds for took in used.values() for seconds in took]
     return Figures(
