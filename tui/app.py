@@ -169,7 +169,13 @@ class LimpetApp(Navigates):
         self.dashboard.tell_problems(self.dashboard.keymap.problems())
         self.run_worker(self._keep_up(), group="tables")
         self.set_interval(AGES_EVERY_S, self._age)
-        self.set_timer(SETTLED_S, self._settle)
+        self.run_worker(self._load_ahead())
+
+    async def _load_ahead(self) -> None:
+        """Load what takes long to open, before somebody waits for it."""
+        await asyncio.sleep(SETTLED_S)
+        await asyncio.to_thread(_load_browser)
+        self._settle()
 
     def _settle(self) -> None:
         """Keep what is loaded out of searches, but no screen that is left again some time."""
@@ -306,6 +312,13 @@ class LimpetApp(Navigates):
     def has_container(self, name: str) -> bool:
         """Tell whether there is a container of this name, as last read."""
         return any(info.name == name for info in self.bridge.latest.containers)
+
+
+def _load_browser() -> None:
+    # Imported for when an image is looked into.
+    from core.images import index  # noqa: F401
+    from tui.screens.layers import screen  # noqa: F401
+    from tui.views import layer_sources  # noqa: F401
 
 
 def _ascii_filters() -> list[LineFilter]:

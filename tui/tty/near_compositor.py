@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from textual.events import ScreenResume
     from textual.screen import Screen
     from textual.strip import Strip
     from textual.widget import Widget
@@ -32,11 +33,15 @@ else:
 
 
 class PaintsNear(AnyScreen):
-    """Part of a screen that is put together by a `NearCompositor`."""
+    """Part of a screen that is put together by a `NearCompositor`, and styled once as it opens."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._compositor = NearCompositor()
+
+    def _on_screen_resume(self, event: ScreenResume) -> None:
+        # The first time its widgets have just been mounted, with the styles they are to have.
+        event.refresh_styles = event.refresh_styles and self.stack_updates > 0
 
 
 class NearCompositor(Compositor):
