@@ -50,7 +50,7 @@ class FileTable:
         paths: list[str],
         kinds: list[str],
         sizes: list[int],
-        others: Callable[[], Others],
+        others: Callable[[], Others] | None = None,
     ) -> None:
         self.paths = paths
         self.kinds = kinds
@@ -64,7 +64,7 @@ class FileTable:
         """Return a table of entries that are there."""
         found = list(entries)
         paths, kinds, sizes = ([entry[place] for entry in found] for place in (0, 1, 5))
-        table = cls(paths, kinds, sizes, lambda: ([], [], [], [], [], []))
+        table = cls(paths, kinds, sizes)
         table._entries = found
         return table
 
@@ -92,6 +92,7 @@ class FileTable:
 
     def _columns(self) -> Others:
         if self._others is None:
+            assert self._load is not None, "a table of entries is asked for no columns"
             self._others = self._load()
         return self._others
 

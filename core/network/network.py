@@ -129,8 +129,8 @@ class Network:
     def remove(self, name: str, users: Callable[[str], Sequence[str]]) -> None:
         """Remove a network, its bridge and its table.
 
-        `users(name)` returns the containers that name it.  Raises InUse naming them, NotFound,
-        Conflict for a network of limpet's own.
+        `users(name)` returns the containers that name it, asked when nobody can make one on it
+        any more.  Raises InUse naming them, NotFound, Conflict for a network of limpet's own.
         """
         from core.network import stored
 
@@ -140,8 +140,9 @@ class Network:
                 hint="limpet network prune removes its bridge while nobody uses it",
             )
         found = self.find(name)
-        with self._alone():
-            stored.delete(self._database, found.name, users)
+        with self._alone(), self._database.write() as sql:
+            stored.delete(sql, found.name, users(found.name))
+            # Cut short here, the network is there still, and a start makes its bridge again.
             self._take_away(found.device)
 
     # -- a container's start and end -------------------------------------------------

@@ -9,7 +9,8 @@ from core.network.definition import BridgeNetwork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from _sqlite3 import Connection
+    from collections.abc import Sequence
 
     from core.database import Database
 
@@ -47,23 +48,17 @@ def insert(database: Database, network: BridgeNetwork) -> None:
             ) from None
 
 
-def delete(database: Database, name: str, users: Callable[[str], Sequence[str]]) -> None:
-    """Forget a network and the addresses on it.  Raises NotFound, InUse naming the `users(name)`.
-
-    They are asked for when nobody can make a container on it any more.
-    """
-    with database.write() as sql:
-        if held := users(name):
-            names = " ".join(held)
-            raise InUse(
-                f"network {name} is used by {', '.join(held)}",
-                hint=f"limpet network disconnect {name} {held[0]}, or limpet rm {names}",
-                subject=name,
-            )
-        gone = sql.execute("DELETE FROM networks WHERE name=?", (name,)).rowcount
-        sql.execute("DELETE FROM addresses WHERE network=?", (name,))
-    if not gone:
+def delete(sql: Connection, name: str, users: Sequence[str]) -> None:
+    """Forget a network and the addresses on it.  Raises NotFound, InUse naming its `users`."""
+    if users:
+        raise InUse(
+            f"network {name} is used by {', '.join(users)}",
+            hint=f"limpet network disconnect {name} {users[0]}, or limpet rm {' '.join(users)}",
+            subject=name,
+        )
+    if not sql.execute("DELETE FROM networks WHERE name=?", (name,)).rowcount:
         raise NotFound(f"there is no network {name!r}", subject=name)
+    sql.execute("DELETE FROM addresses WHERE network=?", (name,))
 
 
 def _read(text: str) -> BridgeNetwork:

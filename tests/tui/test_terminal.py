@@ -7,6 +7,7 @@ import termios
 
 import pytest
 from textual.events import Paste
+from textual.pilot import Pilot
 
 from core.commands.result import Foreground
 from tests.tui.conftest import facts
@@ -169,6 +170,16 @@ async def test_a_terminal_that_cannot_be_had_says_why(make_app: Make) -> None:
         await until(pilot, lambda: "limpet 0" in session(app))
 
 
+async def begin_and_end_a_terminal(app: LimpetApp, pilot: Pilot[int]) -> None:
+    board = app.dashboard
+    board.take(facts())
+    await board.show_terminal(board.output.begin("exec 1"), Foreground("exec 1", echo))
+    pane = board.panes.terminals[0]
+    await until(pilot, lambda: "size" in pane.text)
+    await pilot.press("q")
+    await until(pilot, lambda: not board.panes.terminals)
+
+
 async def test_what_was_typed_for_a_terminal_that_has_ended_changes_nothing(
     make_app: Make, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,12 +187,7 @@ async def test_what_was_typed_for_a_terminal_that_has_ended_changes_nothing(
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         board = app.dashboard
-        board.take(facts())
-        await board.show_terminal(board.output.begin("exec 1"), Foreground("exec 1", echo))
-        pane = board.panes.terminals[0]
-        await until(pilot, lambda: "size" in pane.text)
-        await pilot.press("q")
-        await until(pilot, lambda: not board.panes.terminals)
+        await begin_and_end_a_terminal(app, pilot)
         await pilot.press(*"exsm", "j")
         assert not lines
         assert "was that for the terminal?" not in screen_text(app), "the last key changes nothing"
@@ -200,13 +206,7 @@ async def test_the_first_key_behind_a_terminal_changes_nothing_however_late(
     monkeypatch.setattr(typed_on, "PAUSE_S", 0)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        board = app.dashboard
-        board.take(facts())
-        await board.show_terminal(board.output.begin("exec 1"), Foreground("exec 1", echo))
-        pane = board.panes.terminals[0]
-        await until(pilot, lambda: "size" in pane.text)
-        await pilot.press("q")
-        await until(pilot, lambda: not board.panes.terminals)
+        await begin_and_end_a_terminal(app, pilot)
         await pilot.press("x")
         assert not lines
         assert "was that for the terminal?" in screen_text(app)

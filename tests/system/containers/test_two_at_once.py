@@ -85,14 +85,20 @@ def test_one_that_is_removed_while_another_waits_for_it(
     assert not os.path.exists(engine.paths.container(container))
 
 
-def test_a_stop_while_another_revives_what_a_killed_monitor_left(
-    engine: Engine, containers: Containers
-) -> None:
+def left_by_its_monitor(engine: Engine, containers: Containers) -> str:
+    """Return a container that is to be started again, and whose monitor has been killed."""
     container = containers.create(shell("exec sleep 1000", restart="always"))
     containers.start(container)
     monitor = state.read_state(engine.paths.container(container)).monitor
     os.kill(monitor, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{monitor}/ns/pid").exists())
+    return container
+
+
+def test_a_stop_while_another_revives_what_a_killed_monitor_left(
+    engine: Engine, containers: Containers
+) -> None:
+    container = left_by_its_monitor(engine, containers)
     with FileLock(engine.paths.starting):
         reviving = Beside(containers.list)
         until(lambda: is_waited_for(engine.paths.starting))
@@ -107,11 +113,7 @@ def test_a_stop_while_another_revives_what_a_killed_monitor_left(
 def test_a_kill_while_another_revives_what_a_killed_monitor_left(
     engine: Engine, containers: Containers
 ) -> None:
-    container = containers.create(shell("exec sleep 1000", restart="always"))
-    containers.start(container)
-    monitor = state.read_state(engine.paths.container(container)).monitor
-    os.kill(monitor, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{monitor}/ns/pid").exists())
+    container = left_by_its_monitor(engine, containers)
     starter, row = Starter(engine._host), find(engine.database, container)
     with Lock(engine.paths, container) as lock:
         killing = Beside(lambda: containers.kill(container))

@@ -11,6 +11,7 @@ from core.engine import Engine
 from core.errors import Conflict, HostError, InUse, NotFound, UsageError
 from core.model import Endpoint, Port
 from core.network import names
+from core.network.host import bridge
 from tests.containers import options
 from tests.system.network.own_networks.asking import (
     network,
@@ -97,6 +98,27 @@ def test_a_network_in_use_is_not_removed(engine: Engine, containers: Containers)
     assert names.members(engine.network.zones, "shop") == []
     with pytest.raises(NotFound, match="no network 'shop'"):
         containers.create(options("true", network="shop"))
+
+
+def test_a_removal_that_is_cut_short_can_be_done_again(
+    engine: Engine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bridge without its network would belong to nobody."""
+    device = network(engine, "shop")
+    sleeper(containers, "web", "shop")
+    containers.rm("web", force=True)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bridge, "remove_bridge", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            engine.network.remove("shop", engine.connections.users_of)
+    sleeper(containers, "web", "shop")
+    containers.rm("web", force=True)
+    engine.network.remove("shop", engine.connections.users_of)
+    assert device not in subprocess.run(["ip", "link"], capture_output=True, text=True).stdout
 
 
 def test_a_network_that_a_container_names_by_its_id_is_in_use(
