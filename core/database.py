@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 OPEN_TRIES = 500
 """Each after a hundredth of a second."""
-CHECKPOINT_PAGES = 100
-"""The log's length.  Whoever opens the file first reads all of it: SQLite's own 1000 pages
-cost every command three milliseconds."""
+WAIT_S = 30
+LOG_BYTES = 400_000
+"""The log's length.  Whoever opens the file first reads all of it: the ten times that SQLite lets
+it grow to cost every command three milliseconds."""
 
 FIRST_SCHEMA = """
 -- Manifests that are stored whole: image manifests, not indexes.
@@ -398,7 +399,7 @@ class Database:
             if not os.path.exists(path):
                 self._paths.make()
             reserve.see_to(self._paths)
-            connection = lean_sqlite.connect(path, timeout=30, isolation_level=None)
+            connection = lean_sqlite.connect(path, timeout=WAIT_S, isolation_level=None)
             try:
                 self._set_up(connection)
             except BaseException:
@@ -413,8 +414,7 @@ class Database:
 
     def _set_up(self, connection: lean_sqlite.Connection) -> None:
         connection.executescript(
-            "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
-            f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};"
+            "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=0;"
         )
         # A new file's tables do not go to the log, which the next few writes would fill.
         self._migrate(connection)
@@ -448,6 +448,26 @@ def _use_log(connection: lean_sqlite.Connection) -> None:
             return
 
 
+def _empty_log(connection: lean_sqlite.Connection, path: str) -> None:
+    """Bring a long log into the file and cut it off, unless somebody else is at it now.
+
+    What SQLite does by itself is known to open connections alone: where each command opens the
+    file anew, its log grows for ever.
+    """
+    try:
+        if os.stat(path).st_size < LOG_BYTES:
+            return
+    except FileNotFoundError:
+        return  # while a new file gets its tables
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except lean_sqlite.Error:
+        pass  # what was committed is; the next transaction tries again
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={WAIT_S * 1000}")
+
+
 def _version(connection: lean_sqlite.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
@@ -477,6 +497,7 @@ class Transaction:
                 _tell(failed, self._paths)
                 raise
             self._paths.touch_changed()
+            _empty_log(self._connection, f"{self._paths.database}-wal")
             return
         self._roll_back()
         if isinstance(error, lean_sqlite.DatabaseError):

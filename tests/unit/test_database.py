@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import sqlite3
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
-from core.database import Database
+from core.database import LOG_BYTES, Database
 from core.paths import Paths
 
 TYPE_CHECKING = False
@@ -70,6 +74,46 @@ def test_the_last_connection_is_not_closed_with_its_thread(tmp_path: Path) -> No
     thread.start()
     thread.join()
     assert os.path.exists(f"{paths.database}-wal")  # closed, it would wait for the disk
+
+
+WRITER = """
+import os
+from core.database import LOG_BYTES, Database
+from core.paths import Paths
+for number in range(200):
+    if not (child := os.fork()):
+        with Database(Paths({data!r}, {run!r})).write() as sql:
+            sql.execute("INSERT INTO registries (host, last_used) VALUES (?, 0)", (f"h{{number}}",))
+        os._exit(0)  # as every command ends
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_the_log_stays_short_where_each_command_opens_the_file_anew(
+    tmp_path: Path, database: Database
+) -> None:
+    data, run = str(tmp_path / "data"), str(tmp_path / "run")
+    subprocess.run([sys.executable, "-c", WRITER.format(data=data, run=run)], check=True)
+    assert os.stat(f"{Paths(data, run).database}-wal").st_size < 2 * LOG_BYTES
+    assert database.query("SELECT COUNT(*) FROM registries") == [(200,)]
+
+
+def test_a_long_log_waits_for_no_reader(database: Database, tmp_path: Path) -> None:
+    add = "INSERT INTO registries (host, last_used, last_error) VALUES (?, 0, ?)"
+    with database.write() as sql:
+        sql.execute(add, ("one", ""))
+    reader = sqlite3.connect(tmp_path / "data/limpet.db", isolation_level=None)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT host FROM registries").fetchall() == [("one",)]
+    before = time.monotonic()
+    with database.write() as sql:
+        sql.execute(add, ("two", "x" * LOG_BYTES))
+    assert time.monotonic() - before < 10
+    assert reader.execute("SELECT host FROM registries").fetchall() == [("one",)]
+    reader.close()
+    with database.write() as sql:
+        sql.execute(add, ("three", ""))
+    assert os.stat(tmp_path / "data/limpet.db-wal").st_size == 0
 
 
 def test_threads_may_outlive_the_database(tmp_path: Path) -> None:
