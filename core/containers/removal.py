@@ -133,8 +133,9 @@ def take_back(network: Network, container_id: str) -> None:
 
     dirs = cgroups.make_cgroup(container_id, {})["dirs"]
     cgroups.kill(dirs)
+    # The cgroup last: it is what tells that something is left.
+    network.withdraw_start(container_id)
     cgroups.remove_all(dirs)
-    network.withdraw(container_id, "", ())
 
 
 def names(directory: str) -> list[str]:

@@ -81,6 +81,10 @@ class Starter(OnHost):
 
             align(self._database, self._paths.container(row.id), row)
         spec = stored.spec_of(self._database, row.id)
+        if networking.published(row.options):
+            from core.containers.removal import take_back
+
+            take_back(self._network, row.id)  # ports of a start that was killed, too
         network = networking.prepare(self._network, row, self.ports, self.monitored)
         hostname = spec["hostname"] or os.uname().nodename
         starting.write_files(self._paths, self._config, row, hostname, network)

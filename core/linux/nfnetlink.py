@@ -1,4 +1,4 @@
-"""Elements of nftables maps, put in and taken out without running the program nft; tables removed.
+"""Elements of nftables maps, put in, read and taken out without the program nft; tables removed.
 
 A batch is carried out as a whole or not at all.  linux/netfilter/nfnetlink.h and
 nf_tables.h; the layout of concatenated keys: https://wiki.nftables.org (Concatenations).
@@ -6,12 +6,17 @@ nf_tables.h; the layout of concatenated keys: https://wiki.nftables.org (Concate
 
 from __future__ import annotations
 
+from sys import byteorder
+
 from core.linux.netlink import (
     NETLINK_NETFILTER,
     NLM_F_ACK,
     NLM_F_CREATE,
+    NLM_F_DUMP,
     NLM_F_EXCL,
+    ask,
     attribute,
+    attributes,
     message,
     nested,
     request,
@@ -20,11 +25,11 @@ from core.linux.netlink import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 NFNL_SUBSYS_NFTABLES, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 10, 16, 17
 NFT_MSG_DELTABLE, NFTA_TABLE_NAME = 2, 1
-NFT_MSG_GETCHAIN, NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM = 4, 12, 14
+NFT_MSG_GETCHAIN, NFT_MSG_NEWSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_DELSETELEM = 4, 12, 13, 14
 NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME = 1, 3
 NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_ELEMENTS = 1, 2, 3
 NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_DATA_VALUE = 1, 1, 2, 1
@@ -48,6 +53,19 @@ def delete_elements(table: str, elements: Sequence[tuple[str, bytes, bytes]]) ->
     return _batch(_of_maps(table, NFT_MSG_DELSETELEM, 0, _by_map(elements, values=False)))
 
 
+def elements(table: str, name: str) -> list[tuple[bytes, bytes]]:
+    """Return the keys and values in a map of an `inet` table; ENOENT without table or map."""
+    names = attribute(NFTA_SET_ELEM_LIST_TABLE, text(table))
+    names += attribute(NFTA_SET_ELEM_LIST_SET, text(name))
+    kind = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM
+    answers = ask(NETLINK_NETFILTER, message(kind, NLM_F_DUMP, FAMILY + names))
+    return [
+        (_value(element[NFTA_SET_ELEM_KEY]), _value(element[NFTA_SET_ELEM_DATA]))
+        for answer in answers
+        for element in map(attributes, _listed(answer[len(FAMILY) :]))
+    ]
+
+
 def delete_table(table: str) -> list[bytes]:
     """Return the batch that removes an `inet` table; it fails with ENOENT when there is none."""
     body = FAMILY + attribute(NFTA_TABLE_NAME, text(table))
@@ -63,6 +81,19 @@ def has_chain(table: str, chain: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _listed(answer: bytes) -> Iterator[bytes]:
+    """Yield the elements of an answer: attributes that all have one type."""
+    data = attributes(answer).get(NFTA_SET_ELEM_LIST_ELEMENTS, b"")
+    while data:
+        length = int.from_bytes(data[:2], byteorder)
+        yield data[4:length]
+        data = data[(length + 3) & ~3 :]
+
+
+def _value(data: bytes) -> bytes:
+    return attributes(data)[NFTA_DATA_VALUE]
 
 
 def _by_map(

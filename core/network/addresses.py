@@ -208,6 +208,11 @@ def _check_free(
     )
 
 
+def of_container(database: Database, container: str) -> list[tuple[str, str]]:
+    """Return networks, by name, and the addresses that a container has leased there."""
+    return database.query("SELECT network, address FROM addresses WHERE container=?", (container,))
+
+
 def release(database: Database, container: str, networks: Sequence[str] = ()) -> None:
     """Give a container's addresses back, those on some networks or all it has."""
     held = database.query("SELECT network FROM addresses WHERE container=?", (container,))

@@ -254,6 +254,19 @@ class Network:
         except OSError:
             pass  # the table is gone, and the ports with it
 
+    def withdraw_start(self, container_id: str) -> None:
+        """Take back the names and ports of a start that was killed before it was written down."""
+        self.withdraw(container_id, "", ())
+        if is_rootless():
+            return  # its ports were those of a pasta, which ends with the namespace
+        from core.network import addresses
+
+        for name, address in addresses.of_container(self._database, container_id):
+            if network := self.get(name):
+                from core.network.ports import publishing
+
+                publishing.unpublish_address(network.device, address)
+
     def renamed(self, container_id: str, old: str, new: str) -> None:
         """Let a running container be found under its new name."""
         from core.network import names

@@ -69,6 +69,22 @@ def unpublish(table: str, ports: Sequence[Published]) -> None:
     _forget_flows(ports)
 
 
+def unpublish_address(table: str, address: str) -> None:
+    """Take back all ports that lead to an address; the table may be gone.
+
+    Of a container that is known to have no monitor: nobody else says which ports it had.
+    """
+    start = netlink.packed(address)[1]
+    for name in (ANY6, ONE6) if ":" in address else (ANY, ONE):
+        try:
+            found = nfnetlink.elements(table, name)
+            _delete_each(
+                table, [(name, key, b"") for key, value in found if value.startswith(start)]
+            )
+        except FileNotFoundError:
+            return
+
+
 def reserved() -> list[int]:
     """Return the descriptors that keep this process's published ports."""
     return [channel.fileno() for channel in _reserved]

@@ -18,6 +18,7 @@ from core.containers.runtime import cgroups
 from core.containers.supervision import child, deputy, launcher, monitor, pump, watch
 from core.engine import Engine
 from core.errors import Error
+from core.linux import nfnetlink
 from core.model import Port
 from core.network.attachment import veth
 from core.network.network import Network
@@ -317,3 +318,44 @@ def test_the_spawner_is_killed(
     monkeypatch.undo()
     dying.close()
     check(left, container)
+
+
+@pytest.mark.parametrize("again", ["ps", "start"])
+def test_all_who_start_a_container_are_killed_as_its_port_is_published(
+    paths: Paths, left: Engine, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    container, real = make(left), state.write_state
+    starting_ = f"{paths.data}/starting"
+
+    def step(directory: str, found: state.State) -> None:
+        if found.state == "running":
+            with open(starting_) as file:
+                os.kill(int(file.read()), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(directory, found)
+
+    def start(containers: Containers) -> None:
+        with open(starting_, "w") as file:
+            file.write(str(os.getpid()))
+        containers.start(container)
+
+    monkeypatch.setattr(state, "write_state", step)
+    in_a_front_end(paths, start)
+    monkeypatch.undo()
+    until(lambda: not spawners(paths))  # what it forked would die, too
+    assert len(published_ports()) == 1
+    if again == "ps":
+        assert [info.state for info in left.containers.list()] == ["created"]
+        assert published_ports() == []
+    else:
+        left.containers.start(container)
+        info = left.containers.resolve(container)
+        assert (info.state, info.error) == ("running", "")
+        (port,) = info.ports
+        assert published_ports() == [port.host_port]
+
+
+def published_ports() -> list[int]:
+    """Return the ports of 127.0.0.1 that lead into containers."""
+    found = nfnetlink.elements("limpet0", publishing.ONE)
+    return [int.from_bytes(key[8:10], "big") for key, _ in found]
