@@ -5,6 +5,9 @@ module, all of it in Python: a third of what an import takes, a hundred times a 
 This one opens the compiled file that the standard loader has written, and takes it under
 the same conditions: the same interpreter, and a source of the same time and size (PEP 552).
 Whatever is otherwise it leaves to the standard finder, which compiles as ever.
+
+A process that stays, as the app does, may be there still when limpet is upgraded.  Halves of two
+releases fail anywhere, so it holds on to the one it began with, and takes no module of the other.
 """
 
 from __future__ import annotations
@@ -30,17 +33,26 @@ STAMPED = MAGIC_NUMBER + bytes(4)
 """How the header of a compiled file begins; the source's time and size follow."""
 
 
+class Replaced(ImportError):
+    """A module is gone, or is another than when this process held on to its release."""
+
+
 class Importer(Loader):
     """An entry of sys.meta_path, and the loader of what it finds."""
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._held: dict[str, object] = {}
+        """What there is of limpet, by path: the time and size of a source, nothing of a folder."""
         self._tail = f".{sys.implementation.cache_tag}.pyc"
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return a module of ours or a folder of them; None for what is not as expected."""
+        """Return a module of ours or a folder of them; None for what is not as expected.
+
+        Raises Replaced for what is not as it was when `hold` looked.
+        """
         if path is None or not name.startswith(OURS):
             return None
         place = f"{self._root}/{name.replace('.', '/')}"
@@ -48,7 +60,11 @@ class Importer(Loader):
         try:
             facts = os.stat(source)
         except OSError:
+            if source in self._held or (place in self._held and not os.path.exists(place)):
+                raise _replaced(name) from None
             return _folder(name, place)
+        if self._held.get(source, _stamp(facts)) != _stamp(facts):
+            raise _replaced(name)
         folder, _, stem = place.rpartition("/")
         cached = f"{folder}/__pycache__/{stem}{self._tail}"
         code = _compiled(cached, facts)
@@ -60,6 +76,16 @@ class Importer(Loader):
         spec.cached = cached
         return spec
 
+    def hold(self) -> None:
+        """Find only what there is now from now on."""
+        for name in OURS:
+            for folder, _, files in os.walk(os.path.join(self._root, name[:-1])):
+                self._held[folder] = None
+                for file in files:
+                    if file.endswith(".py"):
+                        path = os.path.join(folder, file)
+                        self._held[path] = _stamp(os.stat(path))
+
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave it to the interpreter to make the empty module."""
 
@@ -67,6 +93,14 @@ class Importer(Loader):
         """Run the module's code in it."""
         assert module.__spec__ is not None
         exec(module.__spec__.loader_state, module.__dict__)  # noqa: S102 - what an import is
+
+
+def _replaced(name: str) -> Replaced:
+    return Replaced(f"{name} was replaced since this process began", name=name)
+
+
+def _stamp(source: os.stat_result) -> tuple[int, int]:
+    return source.st_mtime_ns, source.st_size
 
 
 def _folder(name: str, place: str) -> ModuleSpec | None:
@@ -98,3 +132,10 @@ def install() -> None:
     """Let limpet's modules be found so from now on."""
     root = os.path.dirname(os.path.dirname(__file__))
     sys.meta_path.insert(0, Importer(root))
+
+
+def hold() -> None:
+    """Have this process keep to the release that it has begun with."""
+    for finder in sys.meta_path:
+        if isinstance(finder, Importer):
+            finder.hold()

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from core.commands.result import Document, Plan, Table, Text
 from core.commands.show import cell, size
 from core.errors import Error, disk_error, text_error
+from tui import replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def failure(error: Exception, log: str = "") -> list[Parts]:
         error = disk_error(error) or error
     elif isinstance(error, UnicodeEncodeError):
         error = text_error(error)
+    elif isinstance(error, ImportError):
+        error = replaced.as_error(error) or error
     if isinstance(error, Error):
         lines: list[Parts] = [[(visible(error.message), "bad")]]
         lines += [

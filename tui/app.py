@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from weakref import WeakSet
 
 from textual import on
@@ -16,7 +16,9 @@ from textual.filter import Monochrome, NoColor
 
 from core import garbage
 from core.commands.key_changes import named
+from core.lean_import import hold
 from core.linux.heap import limit_arenas
+from tui import replaced
 from tui.bridge import Answered, Bridge, Changed, Snapshot
 from tui.keymap import Keymap
 from tui.navigation import Navigates
@@ -30,6 +32,7 @@ from tui.tty.signals import before_hang_up, leave_on_signals
 from tui.tty.window_size import InTurnDriver
 from tui.turns import QUIET_S, Turns
 from tui.typed_ahead import TypedAhead
+from tui.widgets.foot import Foot
 from tui.widgets.status import StatusLine
 
 TYPE_CHECKING = False
@@ -174,7 +177,9 @@ class LimpetApp(Navigates):
     async def _load_ahead(self) -> None:
         """Load what takes long to open, before somebody waits for it."""
         await asyncio.sleep(SETTLED_S)
-        await asyncio.to_thread(_load_browser)
+        await asyncio.to_thread(hold)
+        with suppress(ImportError):  # whoever opens it is told
+            await asyncio.to_thread(_load_browser)
         self._settle()
 
     def _settle(self) -> None:
@@ -258,6 +263,15 @@ class LimpetApp(Navigates):
             self.dashboard.bar.close()
         self.call_next(self.simulate_key, named(event.sign))
 
+    def _handle_exception(self, error: Exception) -> None:
+        """End the app, unless it is only that nothing more can be loaded: that is said."""
+        if replaced.as_error(error) is None:
+            super()._handle_exception(error)
+            return
+        self.dashboard.say(replaced.WORDS)
+        for foot in self.screen.query(Foot):
+            foot.say(replaced.WORDS)
+
     def announce(self, words: str) -> None:
         """Have the terminal itself show something, whatever it has in front."""
         if self._driver is not None:
@@ -336,6 +350,7 @@ def show(app: LimpetApp) -> int | None:
     limit_arenas(1)
     key_parser.take()
     gone_widgets.let_go()
+    replaced.let_live()
     return app.run(mouse=bool(app.engine.config["tui", "mouse"]))
 
 

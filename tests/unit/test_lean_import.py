@@ -9,7 +9,9 @@ import sys
 from importlib.util import module_from_spec
 from pathlib import Path
 
-from core.lean_import import Importer
+import pytest
+
+from core.lean_import import Importer, Replaced
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -72,6 +74,25 @@ def test_what_is_not_limpets_is_not_looked_for(tmp_path: Path) -> None:
     importer, _ = made(tmp_path)
     assert importer.find_spec("json.decoder", []) is None
     assert importer.find_spec("core", None) is None
+
+
+def test_who_holds_a_release_takes_nothing_of_another(tmp_path: Path) -> None:
+    importer, source = made(tmp_path)
+    importer.hold()
+    assert importer.find_spec("core.folder.module", []) is not None
+    facts = source.stat()
+    os.utime(source, (facts.st_atime, facts.st_mtime + 2))
+    with pytest.raises(Replaced, match=r"core\.folder\.module was replaced"):
+        importer.find_spec("core.folder.module", [])
+    os.utime(source, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert importer.find_spec("core.folder.module", []) is not None
+    source.unlink()
+    with pytest.raises(Replaced):
+        importer.find_spec("core.folder.module", [])
+    source.parent.rename(tmp_path / "gone")
+    with pytest.raises(Replaced):
+        importer.find_spec("core.folder", [])
+    assert importer.find_spec("core.missing", []) is None
 
 
 def test_sqlite_is_loaded_without_functools_which_stays_whole() -> None:

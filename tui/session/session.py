@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from core.commands.result import Building, Document, Foreground, Lines, Plan, Running, Table
 from core.errors import Error, UsageError
+from core.lean_import import Replaced
 from tui.answers import answer, failure
 from tui.session.live import JobLive, Tail
 from tui.user_state import record_bug
@@ -144,7 +145,7 @@ class Session:
         self._ended(number, well=True)
 
     def _fail(self, number: int, error: Exception) -> None:
-        log = "" if isinstance(error, Error | OSError) else record_bug(error)
+        log = "" if isinstance(error, Error | OSError | Replaced) else record_bug(error)
         self._output.finish(number, failure(error, log), note="failed", tone="bad")
         self._dashboard.show_pane()
         self._ended(number, well=False)

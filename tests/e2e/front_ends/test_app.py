@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -106,6 +107,30 @@ def test_an_editor_has_the_keys_that_are_signals(env: dict[str, str], tmp_path: 
         terminal.until(r"› +version$")
         terminal.keys("f5")
         terminal.until(r"limpet 0\.")
+
+
+def test_an_app_stays_when_limpet_is_replaced_under_it(env: dict[str, str], tmp_path: Path) -> None:
+    checkout = Path(LIMPET).parent.parent
+    for name in ("bin", "core", "cli", "tui"):
+        shutil.copytree(checkout / name, tmp_path / "limpet" / name)
+    (tmp_path / "limpet/.venv").symlink_to(checkout / ".venv")
+    with Terminal([str(tmp_path / "limpet/bin/limpet")], env=env) as terminal:
+        terminal.until(TABLES)
+        terminal.settle(5)  # what it loads ahead
+        (tmp_path / "limpet/tui").rename(tmp_path / "tui before")
+        for source in (tmp_path / "limpet/core").rglob("*.py"):
+            source.write_text("another release\n")
+        replaced = "limpet was replaced while this app runs"
+        terminal.keys("?")  # a screen
+        terminal.until(f"{replaced}: open it anew")
+        terminal.keys("escape")
+        terminal.until(TABLES)
+        terminal.type(":image check nothing\r")  # a command
+        terminal.until(f"{replaced}\\n.*open it anew")
+        terminal.keys("escape")
+        terminal.until(TABLES)
+        terminal.keys("q")
+        assert terminal.wait() == 0
 
 
 @pytest.mark.parametrize("words", ["", "--sig-proxy=false "])
