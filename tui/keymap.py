@@ -47,7 +47,7 @@ class Keymap:
     def find(self, place: str, name: str, state: str) -> Key | None:
         """Return what a key means in a place, for a row in `state`."""
         for key in self.keys:
-            if key.key == name and key.place == place and (not key.states or state in key.states):
+            if key.key == name and key.place == place and key.fits(state):
                 return key
         return None
 
@@ -65,10 +65,8 @@ class Keymap:
         """Return key signs and words for the line of hints, most useful first."""
         shown: dict[str, tuple[str, str]] = {}
         for key in self.keys:
-            fits = not key.states or state in key.states
-            if not (key.hint and fits and key.place in (place, "") and key.key not in shown):
-                continue
-            if not self.refuses(key.command):
+            at_hand = key.hint and key.place in (place, "") and key.is_offered(state)
+            if at_hand and key.key not in shown and not self.refuses(key.command):
                 shown[key.key] = (sign(key.key), key.help)
         return list(shown.values())
 

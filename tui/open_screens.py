@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from tui.bridge import Bridge
     from tui.screens.dashboard.screen import DashboardScreen
+    from tui.screens.detail.own_key import OwnKey
     from tui.session.session import Session
     from tui.views.menu import Entry
 
@@ -82,11 +83,13 @@ class OpensScreens(FrameDiffApp):
 
     def _keys_of(
         self, kind: str, name: str, opens: Mapping[str, Callable[[], None]]
-    ) -> dict[str, tuple[str, Callable[[], None]]]:
-        """Return the keys of a table for the screen of one of its rows, as words and what to do.
+    ) -> dict[str, OwnKey]:
+        """Return the keys of a table for the screen of one of its rows.
 
         `opens` are actions that open another screen; no other action is taken.
         """
+        from tui.screens.detail.own_key import OwnKey
+
         keymap = self.dashboard.keymap
         words: dict[str, list[str]] = {}
         for key in sorted(keymap.keys, key=lambda key: not key.hint):
@@ -94,6 +97,11 @@ class OpensScreens(FrameDiffApp):
             here = key.place == kind and key.key != "enter"
             if here and known and not keymap.refuses(key.command):
                 words.setdefault(key.key, []).append(key.help)
+
+        def now(pressed: str) -> str:
+            state = self._state_of(kind, name)
+            key = keymap.find(kind, pressed, state)
+            return key.help if key is not None and key.is_offered(state) else ""
 
         def act(pressed: str) -> None:
             key = keymap.find(kind, pressed, self._state_of(kind, name))
@@ -103,9 +111,12 @@ class OpensScreens(FrameDiffApp):
                 self.pop_screen()
                 self.call_next(self.dashboard.do, key.command, name, [name])
 
-        found = {key: (", ".join(helps), partial(act, key)) for key, helps in words.items()}
+        found = {
+            key: OwnKey(", ".join(helps), partial(act, key), partial(now, key))
+            for key, helps in words.items()
+        }
         menu = next((key.key for key in keymap.keys if key.command == "@menu"), "")
-        return found | ({menu: ("all actions", self._menu(kind, name))} if menu else {})
+        return found | ({menu: OwnKey("all actions", self._menu(kind, name))} if menu else {})
 
     def _state_of(self, kind: str, name: str) -> str:
         states = {info.name: info.state for info in self.bridge.latest.containers}

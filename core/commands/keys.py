@@ -35,8 +35,18 @@ class Key(Record):
     help: str
     states: tuple[str, ...] = ()
     """Only for a row in one of these states; the first key that fits is taken."""
+    offered: tuple[str, ...] = ()
+    """Only in these states it is offered; in others the command says why it cannot be."""
     hint: bool = True
     """Whether the line of hints offers it."""
+
+    def fits(self, state: str) -> bool:
+        """Tell whether the key means something for a row in this state."""
+        return not self.states or state in self.states
+
+    def is_offered(self, state: str) -> bool:
+        """Tell whether the command can be done in this state, if that is known."""
+        return self.fits(state) and (not self.offered or not state or state in self.offered)
 
 
 RUNNING = ("running", "restarting", "crash-looping")
@@ -47,16 +57,18 @@ DEFAULT: tuple[Key, ...] = (
     Key(CONTAINERS, "l", "@logs", "logs"),
     Key(CONTAINERS, "v", "@layers", "layers, what it wrote", hint=False),
     Key(CONTAINERS, "C", "@compare", "compare two", hint=False),
-    Key(CONTAINERS, "e", "exec -it {name} sh", "exec"),
-    Key(CONTAINERS, "t", "pane exec -it {name} sh", "terminal in a pane", hint=False),
-    Key(CONTAINERS, "a", "attach {name}", "attach"),
+    Key(CONTAINERS, "e", "exec -it {name} sh", "exec", offered=ALIVE),
+    Key(
+        CONTAINERS, "t", "pane exec -it {name} sh", "terminal in a pane", offered=ALIVE, hint=False
+    ),
+    Key(CONTAINERS, "a", "attach {name}", "attach", offered=ALIVE),
     Key(CONTAINERS, "s", "stop {names}", "stop", ALIVE),
     Key(CONTAINERS, "s", "start {names}", "start"),
     Key(CONTAINERS, "r", "restart {names}", "restart"),
     Key(CONTAINERS, "d", "rm {names}", "rm"),
-    Key(CONTAINERS, "x", "kill {names}", "kill"),
+    Key(CONTAINERS, "x", "kill {names}", "kill", offered=ALIVE),
     Key(CONTAINERS, "P", "unpause {names}", "unpause", ("paused",), hint=False),
-    Key(CONTAINERS, "P", "pause {names}", "pause", hint=False),
+    Key(CONTAINERS, "P", "pause {names}", "pause", offered=("running",), hint=False),
     Key(CONTAINERS, "U", "container upgrade {names}", "upgrade its image", hint=False),
     Key(CONTAINERS, "i", "inspect {names}", "inspect", hint=False),
     Key(CONTAINERS, "c", "cp {name}:… .", "copy files", hint=False),

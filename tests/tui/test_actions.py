@@ -11,12 +11,14 @@ from core.commands import load_all
 from core.commands.help import verb_help
 from core.commands.keys import (
     ACTION,
+    ALIVE,
     APP_WORDS,
     CONTAINERS,
     DEFAULT,
     IMAGES,
     SHOWS,
     SOURCES,
+    has_state,
     sign,
     verb_of,
 )
@@ -24,6 +26,7 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.bar.completion_popup import CompletionPopup
+from tui.keymap import Keymap
 from tui.screens.dashboard.screen import DashboardScreen
 from tui.screens.pick import PickScreen
 from tui.user_state import state_directory
@@ -51,6 +54,36 @@ def test_every_verb_that_takes_a_thing_is_in_the_things_menu() -> None:
             sources = {arg.complete for arg in verb.args.declared if not arg.flags}
             if sources & set(SOURCES[kind]):
                 assert verb.word in shown or verb.word == "logs", verb.word
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "restarting", "created", "exited"])
+def test_a_key_is_offered_in_the_states_that_its_command_is_for(state: str) -> None:
+    verbs, keymap = load_all(), Keymap()
+    for name in {key.key for key in DEFAULT if key.place == CONTAINERS}:
+        key = keymap.find(CONTAINERS, name, state)
+        verb = verb_of(key.command, verbs) if key else None
+        if key and verb:
+            sources = [arg.complete for arg in verb.args.declared if not arg.flags]
+            wanted = [has_state(one, state) for one in sources if one in SOURCES[CONTAINERS]]
+            assert key.is_offered(state) is all(wanted), (key, state)
+    assert (("e", "exec") in keymap.hints(CONTAINERS, state)) is (state in ALIVE)
+
+
+async def test_the_screen_of_a_container_offers_what_can_be_done_with_it(make_app: Make) -> None:
+    app = make_app()
+    app.bridge.latest = facts()
+    async with app.run_test(size=(160, 50)) as pilot:
+        await until(pilot, lambda: "web-1" in screen_text(app))
+        app.open_container("web-1")
+        await until(pilot, lambda: screen_text(app).startswith(" web-1 "))
+        offered = screen_text(app).splitlines()[-1]
+        assert all(f" {words} " in offered for words in ("exec", "attach", "stop"))
+        await pilot.press("escape")
+        app.open_container("db")
+        await until(pilot, lambda: screen_text(app).startswith(" db "))
+        offered = screen_text(app).splitlines()[-1]
+        assert not any(f" {words} " in offered for words in ("exec", "attach", "stop"))
+        assert " start " in offered
 
 
 def test_a_key_and_the_help_of_its_command_name_each_other() -> None:

@@ -13,6 +13,7 @@ from core.errors import NotFound
 from core.model import LayerInfo, Usage
 from tests.tui.screen_host import ScreenHost, until
 from tui.screens.detail.meter import Meter
+from tui.screens.detail.own_key import OwnKey
 from tui.screens.detail.screen import DetailScreen
 from tui.screens.detail.tab import Tab
 from tui.screens.layers.lines import step_words
@@ -241,7 +242,7 @@ async def test_a_tab_is_read_only_while_it_is_looked_at_and_keys_act() -> None:
     screen = DetailScreen(
         "web",
         lambda: [Tab("Overview", ([("hello", "")],)), Tab("Processes", load=load)],
-        keys={"l": ("logs", lambda: done.append("logs"))},
+        keys={"l": OwnKey("logs", lambda: done.append("logs"))},
         read_every_s=60,
     )
     async with ScreenHost(screen).run_test(size=(80, 24)) as pilot:

@@ -44,6 +44,7 @@ def job_screen(running: Job, watch: BuildWatch | None = None) -> Screen[None]:
 
         return BuildScreen(running, running.board, watch)
     from tui.answers import failure, progress, visible
+    from tui.screens.detail.own_key import OwnKey
     from tui.screens.detail.screen import DetailScreen
     from tui.screens.detail.tab import Tab
     from tui.theme import glyphs
@@ -63,5 +64,5 @@ def job_screen(running: Job, watch: BuildWatch | None = None) -> Screen[None]:
             Tab("Log", tuple(said or [[("it said nothing", "dim")]])),
         ]
 
-    keys = {"c": ("cancel", running.cancel)}
+    keys = {"c": OwnKey("cancel", running.cancel)}
     return DetailScreen(f"job {running.id}  {running.title}", read, keys=keys, read_every_s=0.5)

@@ -47,7 +47,7 @@ def entries(
     taken: set[str] = set()
     write = not read_only
     for key in keys:
-        if key.place != kind or key.key in taken or (key.states and state not in key.states):
+        if key.place != kind or key.key in taken or not key.fits(state):
             continue
         verb = verb_of(key.command, by_word)
         if key.command.startswith(ACTION):

@@ -128,6 +128,7 @@ def _tags(engine: Engine, reference: Reference, run: Run, keymap: Keymap) -> Lis
 
 
 def _image(engine: Engine, reference: Reference, run: Run, keymap: Keymap) -> Screen[None]:
+    from tui.screens.detail.own_key import OwnKey
     from tui.screens.detail.screen import DetailScreen
     from tui.views.commands import answer_tab
 
@@ -154,7 +155,7 @@ def _image(engine: Engine, reference: Reference, run: Run, keymap: Keymap) -> Sc
         "d": ("delete there", f"registry rm {name}"),
     }
     keys = {
-        key: (words, partial(run, line))
+        key: OwnKey(words, partial(run, line))
         for key, (words, line) in lines.items()
         if not keymap.refuses(line)
     }

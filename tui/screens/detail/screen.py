@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from core.containers.supervision.samples import Sample
     from core.model import Usage
+    from tui.screens.detail.own_key import OwnKey
 
     Read = Callable[[], list[Tab]]
-    Keys = Mapping[str, tuple[str, Callable[[], None]]]
+    Keys = Mapping[str, OwnKey]
 
 USAGE = "Usage"
 DIGITS = "1234567890"
@@ -96,8 +97,8 @@ class DetailScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False)
         self._head = StatusLine(id="head")
         self._foot = Foot()
         self._keys = keys or {}
-        for key, (words, _) in self._keys.items():
-            self._bindings.bind(key, f"do({key!r})", words)
+        for name, key in self._keys.items():
+            self._bindings.bind(name, f"do({name!r})", key.words)
         self._loaded: dict[str, Sequence[Sequence[Part]]] = {}
         """Lines of the tabs that are read only while they are looked at."""
         self._title = title
@@ -237,7 +238,7 @@ class DetailScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False)
         gone: list[Part] = cause(self._error) if self._error and self._tabs else []
         self._head.show(parts, gone)
         hints = TREE_HINTS if self._tree.display else HINTS
-        own = [(key, words) for key, (words, _) in self._keys.items()]
+        own = [(name, words) for name, key in self._keys.items() if (words := key.offered())]
         self._foot.offer([hints[0], *own, *hints[1:]])
 
     def on_resize(self) -> None:
@@ -275,7 +276,7 @@ class DetailScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False)
 
     def action_do(self, key: str) -> None:
         """Do what a key of this thing does."""
-        self._keys[key][1]()
+        self._keys[key].act()
 
     def action_copy(self) -> None:
         """Copy the line or the branch under the cursor."""
