@@ -13,7 +13,7 @@ STATUS = {
     "BLOB_UNKNOWN": 404,
     "BLOB_UPLOAD_INVALID": 400,
     "BLOB_UPLOAD_UNKNOWN": 404,
-    "DENIED": 403,
+    "DENIED": 409,  # 403 has clients ask for another login, which changes nothing
     "DIGEST_INVALID": 400,
     "MANIFEST_BLOB_UNKNOWN": 404,
     "MANIFEST_INVALID": 400,

@@ -19,7 +19,7 @@ from core.registry.browse import describe_tags, referrers
 from core.registry.client import RegistryClient
 from core.registry.credentials import login
 from core.registry.push import push
-from tests.e2e.command_line import run
+from tests.e2e.command_line import environment, limpet, run
 from tests.e2e.registry_server.place import INSECURE, blob_files, copy_in, do_pull
 from tests.fault_proxy import FaultProxy, cut
 from tests.fixture_images import Registry, make_certificate, write_oci_layout
@@ -112,7 +112,11 @@ def test_the_hosts_own_images_are_served_and_nothing_is_stored_twice(
     # Nobody removes the host's images from afar.
     for place in ("3", digest):
         denied = registry.ask("DELETE", f"/v2/library/app/manifests/{place}")
-        assert (denied.status, denied.code) == (403, "DENIED")
+        assert (denied.status, denied.code) == (409, "DENIED")
+    env = environment(registry.paths, tmp_path)
+    told = limpet(env, "registry", "rm", "-f", f"{registry.host}/library/app:3", code=1)
+    assert "limpet rmi removes it there" in told
+    assert "login" not in told
     # A push finds its blobs there, and leaves one copy of everything.
     copy_in(layout, f"{registry.host}/library/app:4")
     run("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{registry.host}/library/app:4",
