@@ -7,6 +7,7 @@ the last change is kept, and one `undo` goes back to it.
 from __future__ import annotations
 
 import marshal
+import os
 import time
 
 from core.containers import creation, ending, networking, repair, state, stored
@@ -16,7 +17,7 @@ from core.containers.host import OnHost
 from core.containers.starting import check_sources
 from core.containers.stored import Lock, Row
 from core.containers.supervision import protocol
-from core.errors import Conflict, Error, NotFound, RunError
+from core.errors import Conflict, Error, HostError, NotFound, RunError
 from core.lean_json import dumps, loads
 from core.privileges import require_root
 
@@ -92,8 +93,7 @@ class Editing(OnHost):
             found = repair.locked_state(self._paths, self._network, row.id)
             resources = made.spec["linux"]["resources"]
             if found.cgroup and found.state in state.ALIVE:
-                before = stored.spec_of(self._database, row.id)["linux"]["resources"]
-                change_limits(row.id, before, resources)
+                self._limit(row, found.cgroup, resources)
             document = loads(made.document)
             now = stored.find(self._database, row.id).document
             if KEY in now:
@@ -109,6 +109,15 @@ class Editing(OnHost):
                 ending.tell(self._paths, row, order)
                 policy = (options.restart or "no").encode()
                 ending.tell(self._paths, row, bytes((protocol.POLICY,)) + policy)
+
+    def _limit(self, row: Row, cgroup: tuple[str, ...], resources: dict[str, Any]) -> None:
+        before = stored.spec_of(self._database, row.id)["linux"]["resources"]
+        try:
+            change_limits(row.id, before, resources)
+        except HostError:
+            # It has just ended, or waits for its next start, which is made with what is stored.
+            if any(map(os.path.isdir, cgroup)):
+                raise
 
     def _draft(self, row: Row, options: ContainerOptions, image: str) -> Draft:
         images = self._images()

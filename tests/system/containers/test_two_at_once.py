@@ -12,6 +12,7 @@ import pytest
 from core.containers import creation, ending, lifecycle, removal, repair, state
 from core.containers.files.commit import CommitOptions
 from core.containers.removal import remove_container, remove_rest
+from core.containers.runtime import cgroups
 from core.containers.starter import Starter
 from core.containers.stored import Lock, find
 from core.containers.supervision import protocol
@@ -20,7 +21,7 @@ from core.file_lock import FileLock
 from core.model import Endpoint
 from core.network import names
 from core.network.host import bridge
-from tests.containers import shell, until
+from tests.containers import parted, shell, until
 from tests.system.network.own_networks.asking import network, sleeper
 
 TYPE_CHECKING = False
@@ -290,3 +291,24 @@ def test_the_default_bridge_of_one_that_starts_while_it_is_taken_away(
     containers.rm(container, force=True)
     engine.network.teardown(users=users)
     assert not bridge.exists(engine.network.bridge)
+
+
+def test_limits_for_what_has_just_ended_are_for_its_next_start(engine: Engine) -> None:
+    one = engine.containers.create(shell("exec sleep 1000", pids_limit=50))
+    engine.containers.start(one)
+    parted(engine.paths, one)
+    found = state.read_state(engine.paths.container(one))
+    os.kill(found.monitor, signal.SIGSTOP)  # so that it says later that it has ended
+    try:
+        os.kill(found.pid, signal.SIGKILL)
+        cgroups.remove(found.cgroup)
+        row = find(engine.database, one)
+        engine.editing.update(one, row.options.replace(pids_limit=60))
+    finally:
+        os.kill(found.monitor, signal.SIGCONT)
+    assert find(engine.database, one).options.pids_limit == 60
+    until(lambda: engine.containers.resolve(one).state == "exited")
+    engine.containers.start(one)
+    usage = engine.containers.usage(one)
+    assert usage is not None
+    assert usage.pids_limit == 60
