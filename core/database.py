@@ -325,6 +325,9 @@ class _Opened:
     wait for the disk, at the end of a command whose work was done in a thread.
     """
 
+    _all: set[int] = set()  # of nobody: ctrl-c may come before `__init__` has any
+    connection: lean_sqlite.Connection
+
     def __init__(self, connection: lean_sqlite.Connection, all_opened: set[int]) -> None:
         self.connection = connection
         self._all = all_opened

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from core.database import LOG_BYTES, Database
+from core.database import LOG_BYTES, Database, _Opened
 from core.paths import Paths
 
 TYPE_CHECKING = False
@@ -33,6 +33,22 @@ def _no_search() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+def test_one_that_was_interrupted_says_nothing_as_it_goes(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = database.connection()
+
+    class Interrupting(set[int]):
+        def add(self, item: int, /) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _Opened(made, Interrupting())
+    _Opened.__new__(_Opened)  # as where it comes before anything is known
+    gc.collect()
+    assert "ignored" not in capsys.readouterr().err
 
 
 def descriptors(database: Database) -> int:

@@ -42,6 +42,18 @@ def test_the_app_opens_fills_the_screen_and_leaves_it_as_it_was(
     assert terminal.output.rindex(LEAVE_ALTERNATE_SCREEN) > 0
 
 
+def test_ctrl_c_while_limpet_is_loaded_ends_it_without_a_word(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    checkout = Path(LIMPET).parent.parent
+    shutil.copytree(checkout / "bin", tmp_path / "bin")
+    (tmp_path / ".venv").symlink_to(checkout / ".venv")
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core/lean_import.py").write_text("import os\nos.kill(os.getpid(), 2)\n")
+    ended = subprocess.run([tmp_path / "bin/limpet", "ps"], env=env, capture_output=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
 @pytest.mark.parametrize("seen", ["", "1 Containers"], ids=["at once", "behind the picture"])
 def test_what_is_typed_while_the_app_is_loaded_is_not_lost(env: dict[str, str], seen: str) -> None:
     with Terminal([LIMPET], env=env) as terminal:
