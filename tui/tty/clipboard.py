@@ -31,7 +31,8 @@ def copy(app: App[Any], text: str, env: Mapping[str, str] = os.environ) -> str:
     app.copy_to_clipboard(text)
     lines = text.count("\n") + 1
     told = f"copied {lines} line{'s' * (lines != 1)}"
-    if "TMUX" in env and not (app.is_web or _tmux_passes_on(env)):
+    starts_nothing = getattr(app, "read_only", False)
+    if "TMUX" in env and not (app.is_web or (not starts_nothing and _tmux_passes_on(env))):
         told += " (tmux passes it on with: set -g set-clipboard on)"
     return told
 
