@@ -76,7 +76,8 @@ class Result:
                  "sources": [layer.diff_id for layer in new]}  # fmt: skip
         key = make_key(parts)
         hit = self._builder.cache.find(key)
-        step = self._builder.board.add(-1, "[squash]", f"{len(new)} layers", 0)
+        what = f"{len(new)} layer{'s' * (len(new) != 1)}"
+        step = self._builder.board.add(-1, "[squash]", what, 0)
         if hit is None:
             from core.build.filling import fill
 

@@ -333,7 +333,8 @@ class StageBuild:
                "actions": actions}  # fmt: skip
         answer = fill(
             job, self._builder.check,
-            lambda done: self._builder.board.progress(board, done, 0, f"{done} files"),
+            lambda done: self._builder.board.progress(
+                board, done, 0, f"{done} file{'s' * (done != 1)}"),
         )  # fmt: skip
         self._builder.changed_files(answer["changed"])
         return f"{home}/upper"

@@ -55,6 +55,11 @@ def seconds(count: float) -> str:
     return f"{int(count) // 60}m{int(count) % 60:02d}s"
 
 
+def counted(count: int, noun: str, several: str = "") -> str:
+    """Return `1 layer`, `2 layers`; `several` where that is more than an s."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
+
+
 def short(digest: str) -> str:
     """Return the twelve hex digits that name a thing well enough."""
     return digest.rpartition(":")[2][:12]

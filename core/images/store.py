@@ -199,7 +199,7 @@ class ImageStore:
         layers = diff_ids(document)
         if len(layers) != len(parsed.layers):
             raise Corrupt(
-                f"image {digest}: {len(parsed.layers)} layers, but its config names {len(layers)}",
+                f"image {digest}: layers: {len(parsed.layers)}, diff_ids: {len(layers)}",
                 subject=digest,
             )
         self.blobs.sweep()

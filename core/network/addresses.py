@@ -165,7 +165,7 @@ def lease(
             address = kept or pool.free(leases) or _oldest(pool, leases, now, attached)
         if address is None:
             raise Conflict(
-                f"no address is free in {pool.span}: {len(leases)} containers have one",
+                f"no address is free in {pool.span}: containers that have one: {len(leases)}",
                 hint="limpet rm containers that are not needed, or use a larger subnet: "
                 "network.subnet in config.toml, or network create --subnet",
             )

@@ -168,7 +168,7 @@ def find(
     names = diff_ids(parsed)
     if len(names) != len(document.layers):
         raise Corrupt(
-            f"{what}: {len(document.layers)} layers, but {len(names)} diff_ids in its config",
+            f"{what}: layers: {len(document.layers)}, diff_ids in its config: {len(names)}",
             subject=what,
         )
     _check_platform(document, platform_of(parsed), platform, what, say)

@@ -30,6 +30,8 @@ def image(engine: Engine, name: str, keys: Keys, tab: str = "") -> Screen[None]:
 
 def uses(engine: Engine, name: str, history: Sequence[LayerInfo]) -> list[Line]:
     """Return the containers made of an image, and the images built upon it."""
+    from core.commands.show import counted
+
     digest = engine.store.resolve(name).digest
     own = [step.diff_id for step in history if step.diff_id]
     lines: list[Line] = [
@@ -43,7 +45,7 @@ def uses(engine: Engine, name: str, history: Sequence[LayerInfo]) -> list[Line]:
         layers = [step.diff_id for step in engine.store.history(image.digest) if step.diff_id]
         if layers[: len(own)] == own:
             words = ", ".join(image.tags) or image.config_digest
-            more = f"  {len(layers) - len(own)} more layers"
+            more = f"  {counted(len(layers) - len(own), 'more layer')}"
             lines.append([("image      ", "dim"), (words, ""), (more, "dim")])
     return lines or [[("nothing uses it", "dim")]]
 

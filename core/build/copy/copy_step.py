@@ -113,9 +113,10 @@ class CopyPlan:
         if len(items) > MANY_FILES:
             self._builder.hint_context(len(items))
         total = len(items)
+        words = f"looking at {total} file{'s' * (total != 1)}"
 
         def progress(done: int) -> None:
-            self._builder.board.progress(board, done, total, f"looking at {total} files")
+            self._builder.board.progress(board, done, total, words)
 
         return context.digest(items, self._builder.check, progress)
 

@@ -102,7 +102,7 @@ def _hits(found: list[Hit]) -> Result:
 
 def _written(args: Browse, tree: Tree, read: Read) -> str:
     """Write what is at the path to a new file; returns what to tell."""
-    from core.commands.show import size
+    from core.commands.show import counted, size
     from core.images.files.contents import place_of
     from core.images.files.extraction import entries_below, files_of, write_file, write_tree
 
@@ -118,7 +118,7 @@ def _written(args: Browse, tree: Tree, read: Read) -> str:
         entries = entries_below(node, path, stack, number)
         files = files_of(entries, place)
         count = write_tree(entries, args.extract, files, read([*files]))
-        return f"{count} entries written to {args.extract}"
+        return f"{counted(count, 'entry', 'entries')} written to {args.extract}"
     mode = node.entry.mode if node.entry else 0
     done = write_file(read([place(path)]), mode, args.extract)
     return f"{size(done)} written to {args.extract}"
@@ -136,12 +136,12 @@ def _stack(tree: Tree, args: Browse) -> tuple[Stack, int]:
 
 
 def _check_layer(tree: Tree, args: Browse) -> None:
+    from core.commands.show import counted
     from core.errors import NotFound
 
     if args.layer > len(tree.layers):
-        raise NotFound(
-            f"{tree.name} has no layer {args.layer}", hint=f"it has {len(tree.layers)} layers"
-        )
+        known = counted(len(tree.layers), "layer")
+        raise NotFound(f"{tree.name} has no layer {args.layer}", hint=f"it has {known}")
 
 
 def _at(root: Node, tree: Tree, args: Browse) -> Node:

@@ -64,7 +64,7 @@ def prune_filter(word: str) -> tuple[str, str]:
 def prune(engine: Engine, args: Prune) -> Result:
     """Plan it: a line a thing, with the reason."""
     from core.commands.image.filters import label_test
-    from core.commands.show import size
+    from core.commands.show import counted, size
     from core.images.prune import PruneOptions, apply_prune, plan_prune
 
     before, tests = args.until, []
@@ -86,8 +86,8 @@ def prune(engine: Engine, args: Prune) -> Result:
         done = apply_prune(engine.store, plan, bin_)
         lines = [*done.lines]
         if bin_ is not None and plan.removal.images:
-            minutes = max(1, engine.config["storage", "trash_s"] // 60)
-            lines.append(f"undo brings the images back for {minutes} minutes; trash empty does not")
+            span = counted(max(1, engine.config["storage", "trash_s"] // 60), "minute")
+            lines.append(f"undo brings the images back for {span}; trash empty does not")
         return Text("\n".join([*lines, f"Total reclaimed space: {size(done.bytes_back)}"]))
 
     title = "remove what nothing needs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.commands.grammar import Args, Listing, Removing, flag, option, positional, verb
 from core.commands.result import Column, Document, Plan, Result, Running, Table, Text
-from core.commands.show import short
+from core.commands.show import counted, short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -232,7 +232,8 @@ def files(engine: Engine, args: Files) -> Result:
     layers = [step for step in engine.images.history(args.image) if step.diff_id]
     if args.layer and not 0 < args.layer <= len(layers):
         raise NotFound(
-            f"{args.image} has no layer {args.layer}", hint=f"it has {len(layers)} layers"
+            f"{args.image} has no layer {args.layer}",
+            hint=f"it has {counted(len(layers), 'layer')}",
         )
     for number, step in enumerate(layers, 1):
         if args.layer in (0, number):

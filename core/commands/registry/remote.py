@@ -134,6 +134,7 @@ def history(engine: Engine, args: History) -> Result:
 @verb("registry files", Files, "List a remote image's files without a pull", changes=False)
 def files(engine: Engine, args: Files) -> Result:
     """Read the headers of each layer as it comes; nothing is stored."""
+    from core.commands.show import counted
     from core.registry.browse import files as stream
     from core.registry.client import RegistryClient
     from core.registry.pull import find
@@ -145,9 +146,8 @@ def files(engine: Engine, args: Files) -> Result:
         found = find(client, reference, args.platform, lambda _: None)
         layers = list(enumerate(found.layers, 1))
         if args.layer and args.layer not in dict(layers):
-            raise NotFound(
-                f"{args.image} has no layer {args.layer}", hint=f"it has {len(layers)} layers"
-            )
+            known = counted(len(layers), "layer")
+            raise NotFound(f"{args.image} has no layer {args.layer}", hint=f"it has {known}")
         for number, layer in layers:
             if args.layer in (0, number):
                 blob = layer.descriptor

@@ -96,12 +96,12 @@ def remove(engine: Engine, found: Sequence[ContainerInfo], bin_: Bin | None) -> 
 
 def closing(engine: Engine, bin_: Bin | None, freed: int) -> list[str]:
     """Return the last lines of a prune: how to take it back, and what it gave."""
-    from core.commands.show import size
+    from core.commands.show import counted, size
 
     lines = [f"Total reclaimed space: {size(freed)}"]
     if bin_ is not None:
-        minutes = max(1, engine.config["storage", "trash_s"] // 60)
-        lines.insert(0, f"undo brings it back for {minutes} minutes, trash empty gives its space")
+        span = counted(max(1, engine.config["storage", "trash_s"] // 60), "minute")
+        lines.insert(0, f"undo brings it back for {span}, trash empty gives its space")
     return lines
 
 
@@ -124,6 +124,7 @@ class SystemPrune(ContainerPrune):
 def system_prune(engine: Engine, args: SystemPrune) -> Result:
     """Plan it: a line a thing.  What only such containers use goes with them."""
     from core.build.prune import remove as remove_steps
+    from core.commands.show import counted
     from core.images.prune import PruneOptions, apply_prune, plan_prune
 
     gone = stopped(engine, args.filter)
@@ -161,7 +162,7 @@ def system_prune(engine: Engine, args: SystemPrune) -> Result:
         left = apply_prune(engine.store, left, bin_)
         freed = sum(sizes.get(line, 0) for line in done) + left.bytes_back
         if steps:
-            done.append(f"build cache: {len(steps)} entries")
+            done.append(f"build cache: {counted(len(steps), 'entry', 'entries')}")
             freed += remove_steps(engine.store, steps)
         return Text("\n".join([*done, *left.lines, *closing(engine, bin_, freed)]))
 

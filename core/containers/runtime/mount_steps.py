@@ -44,7 +44,8 @@ class OverlayRoot(Step):
     of the host's file system to the disk when the container ends."""
 
     def describe(self) -> str:
-        return f"overlay of {len(self.lower)} layers under {self.upper} on {self.target}"
+        layers = f"{len(self.lower)} layer{'s' * (len(self.lower) != 1)}"
+        return f"overlay of {layers} under {self.upper} on {self.target}"
 
     def apply(self, context: Context) -> None:
         os.chdir(self.layers)

@@ -184,7 +184,7 @@ class Loader:
         names = diff_ids(parse_config(config, "image config"))
         layers = [self._contents.layer(str(name)) for name in entry["Layers"] or []]
         if len(layers) != len(names):
-            raise Corrupt(f"image {entry['Config']}: {len(layers)} layers, {len(names)} diff_ids")
+            raise Corrupt(f"image {entry['Config']}: layers: {len(layers)}, diff_ids: {len(names)}")
         for layer, diff_id in zip(layers, names, strict=True):
             if layer.diff_id and layer.diff_id != diff_id:
                 raise Corrupt(f"layer {diff_id}: its content has digest {layer.diff_id}")
@@ -281,7 +281,7 @@ class Loader:
 def _paired(manifest: Manifest, config: bytes, digest: str) -> tuple[tuple[Descriptor, str], ...]:
     names = diff_ids(parse_config(config, f"image {digest}, config"))
     if len(names) != len(manifest.layers):
-        raise Corrupt(f"image {digest}: {len(manifest.layers)} layers, {len(names)} diff_ids")
+        raise Corrupt(f"image {digest}: layers: {len(manifest.layers)}, diff_ids: {len(names)}")
     return tuple(zip(manifest.layers, names, strict=True))
 
 

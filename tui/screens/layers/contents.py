@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from itertools import takewhile
 
-from core.commands.show import size
+from core.commands.show import counted, size
 from core.images.files.compare import changed_words
 from core.images.files.contents import place_of, search
 from core.images.files.layer_stack import Stack
@@ -177,7 +177,7 @@ class LayerContents:
         count = self.source.with_contents(
             [*files], lambda contents: write_tree(entries, target, files, contents)
         )
-        return f"{count} entries written to {target}"
+        return f"{counted(count, 'entry', 'entries')} written to {target}"
 
     def _place(self, path: str, number: int) -> Place:
         return place_of(self.stack, [layer.diff_id for layer in self.layers], path, number)
