@@ -12,17 +12,49 @@ if TYPE_CHECKING:
     from core.commands.grammar import Verb
     from core.errors import UsageError
 
+NOUNS: dict[str, dict[str, str]] = {
+    "container": {
+        "container.container": "start stop restart kill pause unpause rm exec attach wait rename",
+        "container.facts": "ls list ps logs inspect port",
+        "container.create": "run create",
+        "container.commit": "commit export",
+        "container.copy": "cp",
+        "container.run_words": "command",
+        **{f"container.{word}": word for word in ("diff", "edit", "stats", "top", "update")},
+        "image.updates": "updates upgrade",
+        "system.prune": "prune",
+    },
+    "image": {
+        "image.image": "ls list pull tag untag rm history inspect files starter",
+        "image.archive": "save load import",
+        "image.browse": "browse",
+        "image.build": "build",
+        "image.care": "prune fsck",
+        "image.compare": "diff check",
+        "image.search": "find hints",
+        "image.send": "send receive bundle",
+        "image.updates": "updates",
+        "registry.push": "push",
+    },
+    "registry": {
+        "registry.registry": "ls list tags catalog login logout",
+        "registry.remote": "inspect history files referrers rm",
+        "registry.serve": "serve gc",
+    },
+    "system": {
+        "system.boot": "boot",
+        "system.df": "df",
+        "system.events": "events",
+        "system.prune": "prune",
+        "system.system": "inspect info doctor version config",
+    },
+}
+"""First words whose verbs several modules declare: which declares which second words."""
+
 MODULES: dict[str, tuple[str, ...]] = {
-    "container": ("container.container", "container.facts", "container.create", "container.commit",
-                  "container.copy", "container.diff", "container.edit", "container.run_words",
-                  "container.stats", "container.top", "container.update", "image.updates",
-                  "system.prune"),
-    "image": ("image.image", "image.archive", "image.browse", "image.build", "image.care",
-              "image.compare", "image.search", "image.send", "image.updates", "registry.push"),
-    "trash": ("system.trash",),
+    **{noun: tuple(modules) for noun, modules in NOUNS.items()},
     "network": ("network",),
-    "registry": ("registry.registry", "registry.remote", "registry.serve"),
-    "system": ("system.boot", "system.df", "system.events", "system.prune", "system.system"),
+    "trash": ("system.trash",),
     "volume": ("volume",),
     **dict.fromkeys(("run", "create"), ("container.create",)),
     **dict.fromkeys(("ps", "logs", "port"), ("container.facts",)),
@@ -91,7 +123,7 @@ def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
     """
     from core.commands.grammar import REGISTRY
 
-    modules = MODULES.get(words[0], ()) if words else ()
+    modules = _modules(words) if words else ()
     for module in modules:
         load(module)
     if modules:
@@ -100,6 +132,14 @@ def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
             if found and len(words) >= length:
                 return found, words[length:]
     raise _unknown(words)
+
+
+def _modules(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the modules that declare the line's verb, or might."""
+    for module, seconds in NOUNS.get(words[0], {}).items():
+        if words[1:] and words[1] in seconds.split():
+            return (module,)
+    return MODULES.get(words[0], ())
 
 
 def _unknown(words: Sequence[str]) -> UsageError:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.commands import MODULES, STARTS, find, load_all, starts
+from core.commands import MODULES, NOUNS, STARTS, find, load_all, starts
 from core.commands.grammar import Args, assign, parse
 from core.commands.scan import expected, quote, scan, signature, split, words_of
 from core.errors import UsageError
@@ -41,6 +41,21 @@ def test_what_is_started_is_known_by_every_name_of_a_verb() -> None:
 def test_every_verb_is_in_the_table_and_the_other_way_round() -> None:
     verbs = load_all()
     assert {name.split()[0] for name in verbs} == set(MODULES)
+
+
+def test_every_second_word_is_beside_the_module_that_declares_it() -> None:
+    declared = {
+        (name, verb.run.__module__.removeprefix("core.commands."))
+        for name, verb in load_all().items()
+        if " " in name and name.split()[0] in NOUNS
+    }
+    listed = {
+        (f"{noun} {second}", module)
+        for noun, modules in NOUNS.items()
+        for module, seconds in modules.items()
+        for second in seconds.split()
+    }
+    assert listed == declared
 
 
 def test_every_declaration_is_whole() -> None:
