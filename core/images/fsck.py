@@ -12,7 +12,7 @@ import os
 
 from core.errors import Error, NotFound
 from core.images.file_table import behind_link
-from core.images.index import index_path, read_index
+from core.images.index import agrees_with_itself, index_path, read_index
 from core.images.manifest import OCI_CONFIG, Descriptor, Manifest, diff_ids, parse, parse_config
 from core.images.packing.tree_walk import OPEN_DIRECTORY, walk
 from core.images.reference import familiar_name, parse_reference
@@ -260,9 +260,12 @@ class Fsck:
         root = f"{self._paths.layers}/{layer.number}"
         if not os.path.isdir(root):
             return "its directory is missing"
+        index = index_path(self._paths, layer.number)
         try:
-            entries = read_index(index_path(self._paths, layer.number))
+            entries = read_index(index)
         except Error:
+            return "its index is damaged"
+        if not agrees_with_itself(index):
             return "its index is damaged"
         expected = {(entry.path, entry.kind == "opaque"): entry for entry in entries}
         try:

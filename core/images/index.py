@@ -1,7 +1,8 @@
 """What a layer holds, kept beside it: the index that browsing and searching stand on.
 
 One file a layer, by columns: numbers compress well beside numbers.  Paths and digests stay as
-they are, so that a search of the whole store is a search of bytes.  It is
+they are, so that a search of the whole store is a search of bytes, and the names that paths end
+in stand once more by themselves: a quarter of the bytes, and what is mostly searched for.  It is
 written in the same pass that unpacks the layer.
 """
 
@@ -13,24 +14,30 @@ from core.errors import Corrupt
 from core.garbage import NoSearch
 from core.images.file_table import FileEntry, FileTable, numbers
 from core.images.remaining import remaining
+from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from core.images.file_table import Others
     from core.paths import Paths
 
-MAGIC = b"limpet-index-3\n"
-OLD_MAGIC = b"limpet-index-2\n"
-"""Of indexes in which the plain columns are compressed, too."""
-PLAIN = ("path", "digest")
+COLUMNS = (*FileEntry.fields, "name")
+MAGIC = b"limpet-index-4\n"
+NAMELESS_MAGIC = b"limpet-index-3\n"
+"""Of indexes that have no names, and do not say whether a path stands twice."""
+PACKED_MAGIC = b"limpet-index-2\n"
+"""Of those in which all columns are compressed, too."""
+PLAIN = ("path", "digest", "name")
 """Columns that are not compressed: they are searched, and digests do not compress anyway."""
 LEVEL = 3
 """zlib's: the index is written while a pull waits."""
 BATCH = 4096
 """Entries that are compressed together."""
 DIGEST_BYTES = 32
+ONCE, NOT_ONCE = b"\1", b"\0"
 
 
 def index_path(paths: Paths, layer: int) -> str:
@@ -39,14 +46,14 @@ def index_path(paths: Paths, layer: int) -> str:
 
 
 class IndexWriter:
-    """Takes entries one by one and keeps them as they will be written: 100 bytes for each."""
+    """Takes entries one by one and keeps them as they will be written: 200 bytes for each."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._columns = [
-            None if name in PLAIN else zlib.compressobj(LEVEL) for name in FileEntry.fields
-        ]
-        self._done: list[list[bytes]] = [[] for _ in FileEntry.fields]
+        self._paths: set[int] = set()
+        """Hashes of all."""
+        self._columns = [None if name in PLAIN else zlib.compressobj(LEVEL) for name in COLUMNS]
+        self._done: list[list[bytes]] = [[] for _ in COLUMNS]
         self._rows: list[tuple[object, ...]] = []
 
     def add(self, *row: object) -> None:
@@ -61,6 +68,7 @@ class IndexWriter:
         self._pack()
         with open(file, "wb") as out:
             out.write(MAGIC + self.count.to_bytes(8, "little"))
+            out.write(ONCE if len(self._paths) == self.count else NOT_ONCE)
             for column, done in zip(self._columns, self._done, strict=True):
                 data = b"".join(done) + (column.flush() if column else b"")
                 out.write(len(data).to_bytes(8, "little") + data)
@@ -68,8 +76,11 @@ class IndexWriter:
     def _pack(self) -> None:
         if not self._rows:
             return
-        for number, values in enumerate(zip(*self._rows, strict=True)):
-            if FileEntry.fields[number] == "digest":
+        columns: list[Sequence[object]] = [*zip(*self._rows, strict=True)]
+        self._paths.update(map(hash, columns[0]))
+        columns.append(_names(columns[0]))
+        for number, values in enumerate(columns):
+            if COLUMNS[number] == "digest":
                 data = b"".join(bytes.fromhex(str(value)) for value in values if value)
             else:
                 text = "\0".join(map(str, values)) + "\0"
@@ -77,6 +88,23 @@ class IndexWriter:
             column = self._columns[number]
             self._done[number].append(column.compress(data) if column else data)
         self._rows.clear()
+
+
+class Layout(Record):
+    """Where what lies in an index."""
+
+    count: int
+    """Of entries."""
+    places: Mapping[str, tuple[int, int]]
+    """Begin and end of each column; an old index has none of names."""
+    once: bool
+    """No path stands twice, for certain."""
+    packed: bool
+    """All columns are compressed."""
+
+    def unpacked(self, name: str, data: bytes) -> bytes:
+        """Return what a column's bytes stand for.  Raises zlib.error."""
+        return data if name in PLAIN and not self.packed else zlib.decompress(data)
 
 
 def read_index(path: str) -> FileTable:
@@ -88,46 +116,55 @@ def read_index(path: str) -> FileTable:
         with open(path, "rb") as file:
             content = file.read()
         with NoSearch():
-            table = _parse(content)
-            once = len(set(table.paths)) == len(table)
+            layout = read_layout(content)
+            table = _parse(content, layout)
+            once = layout.once or len(set(table.paths)) == len(table)
             return table if once else FileTable.of(remaining(list(table))[0])
     except (OSError, ValueError, zlib.error) as error:
         raise Corrupt(f"{path}: {error}", hint="remove the image and pull it again") from error
 
 
-def columns(content: Any) -> tuple[int, dict[str, tuple[int, int]], bool]:
-    """Return the number of entries, where each column lies, and whether all are compressed.
+def agrees_with_itself(path: str) -> bool:
+    """Return whether an index that can be read says the same of a path wherever it does."""
+    with open(path, "rb") as file:
+        content = file.read()
+    layout = read_layout(content)
+    start, end = layout.places.get("name", (0, 0))
+    paths = _parse(content, layout).paths
+    names = "".join(f"{name}\0" for name in _names(paths)).encode("utf-8", "surrogateescape")
+    said_once = not layout.once or len(set(paths)) == len(paths)
+    return said_once and ("name" not in layout.places or content[start:end] == names)
 
-    `content` is sliced like bytes.  Raises ValueError.
-    """
+
+def read_layout(content: Any) -> Layout:
+    """Return where what lies; `content` is sliced like bytes.  Raises ValueError."""
     magic = bytes(content[: len(MAGIC)])
-    if magic not in (MAGIC, OLD_MAGIC):
+    if magic not in (MAGIC, NAMELESS_MAGIC, PACKED_MAGIC):
         raise ValueError("not an index")
     place = len(MAGIC) + 8
     count = int.from_bytes(content[len(MAGIC) : place], "little")
-    found = {}
-    for name in FileEntry.fields:
+    once, columns = False, FileEntry.fields
+    if magic == MAGIC:
+        once, columns = content[place : place + 1] == ONCE, COLUMNS
+        place += 1
+    places = {}
+    for name in columns:
         length = int.from_bytes(content[place : place + 8], "little")
-        found[name] = (place + 8, place + 8 + length)
+        places[name] = (place + 8, place + 8 + length)
         place += 8 + length
     if place > len(content):
         raise ValueError("it is cut off")
-    return count, found, magic == OLD_MAGIC
+    return Layout(count, places, once, magic == PACKED_MAGIC)
 
 
-def column(content: Any, places: dict[str, tuple[int, int]], name: str, is_old: bool) -> bytes:
-    """Return one column's bytes.  Raises zlib.error."""
-    start, end = places[name]
-    data = content[start:end]
-    return bytes(data) if name in PLAIN and not is_old else zlib.decompress(data)
-
-
-def _parse(content: bytes) -> FileTable:
-    count, places, is_old = columns(content)
-    found = {name: column(content, places, name, is_old) for name in FileEntry.fields}
+def _parse(content: bytes, layout: Layout) -> FileTable:
+    found = {
+        name: layout.unpacked(name, content[start:end])
+        for name, (start, end) in layout.places.items()
+    }
     for name, data in found.items():
-        if name != "digest" and (data.count(0) != count or (data and data[-1])):
-            raise ValueError(f"{data.count(0)} times {name} for {count} entries")
+        if name != "digest" and (data.count(0) != layout.count or (data and data[-1])):
+            raise ValueError(f"{data.count(0)} times {name} for {layout.count} entries")
     kinds, digests = _texts(found["kind"]), found["digest"]
     if len(digests) != DIGEST_BYTES * kinds.count("file"):
         raise ValueError(f"{len(digests)} bytes of digests for {kinds.count('file')} files")
@@ -138,6 +175,10 @@ def _parse(content: bytes) -> FileTable:
         return modes, uids, gids, times, _digests(digests, kinds), links
 
     return FileTable(_texts(found["path"]), kinds, [*numbers(_texts(found["size"]))], others)
+
+
+def _names(paths: Sequence[object]) -> list[str]:
+    return [str(path).rpartition("/")[2] for path in paths]
 
 
 def _texts(data: bytes) -> list[str]:

@@ -11,7 +11,7 @@ import zlib
 
 from core.errors import Corrupt, UsageError
 from core.images.digest import is_hex
-from core.images.index import DIGEST_BYTES, column, columns, index_path, read_index
+from core.images.index import DIGEST_BYTES, index_path, read_index, read_layout
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     Row = tuple[str, str, int, str]
     """Path, kind, size and digest."""
     Match = Callable[[bytes, int], bool]
-    """Tells whether a path fits in which a literal stands at that place."""
+    """Tells whether a path, or a name, fits in which a literal stands at that place."""
 
 PATH, DIGEST = 0, 3
 """Fields of a Row."""
 
 WILD = frozenset(b"*?[")
+MANY = 100
+"""Of an index's texts are looked at: fewer are found sooner than all are taken apart."""
 SHORTEST = 8
 """Hex digits that a digest's beginning has at least."""
 
@@ -78,35 +80,73 @@ class _Index:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        size = os.fstat(fd).st_size
-        self.count, self._places, self._is_old = columns(_Bytes(fd, size))
+        self._layout = read_layout(_Bytes(fd, os.fstat(fd).st_size))
         self.repeats = False
         """Whether a path of what was found stands twice: then not all entries are there."""
 
     def column(self, name: str) -> bytes:
-        start, end = self._places[name]
-        content = os.pread(self._fd, end - start, start)
-        return column(content, {name: (0, end - start)}, name, self._is_old)
-
-    def texts(self, name: str) -> list[str]:
-        return self.column(name).decode("utf-8", "surrogateescape").split("\0")
+        """Return a column; of an old index that of paths stands for that of names, too."""
+        if name not in self._layout.places:
+            name = "path"
+        start, end = self._layout.places[name]
+        return self._layout.unpacked(name, os.pread(self._fd, end - start, start))
 
     def rows(self, numbers: list[int]) -> list[Row]:
-        """Return path, kind, size and digest of some entries."""
+        """Return path, kind, size and digest of some entries, given in their order."""
         if not numbers:
             return []
-        paths, kinds, sizes = self.texts("path"), self.texts("kind"), self.texts("size")
-        self.repeats = len(set(paths)) < len(paths)
+        paths = self._paths(numbers)
+        kinds = self.column("kind").split(b"\0")
+        sizes = _texts(self.column("size"), numbers)
         digests = self.column("digest")
         found = []
         files = counted = 0
-        for number in sorted(numbers):
-            files += kinds[counted:number].count("file")
+        for number, path, size in zip(numbers, paths, sizes, strict=True):
+            files += kinds[counted:number].count(b"file")
             counted = number
             at = files * DIGEST_BYTES
-            digest = digests[at : at + DIGEST_BYTES].hex() if kinds[number] == "file" else ""
-            found.append((paths[number], kinds[number], int(sizes[number]), digest))
+            kind = kinds[number].decode()
+            digest = digests[at : at + DIGEST_BYTES].hex() if kind == "file" else ""
+            found.append((path.decode("utf-8", "surrogateescape"), kind, int(size), digest))
         return found
+
+    def _paths(self, numbers: list[int]) -> Iterator[bytes]:
+        column = self.column("path")
+        if self._layout.once:
+            return _texts(column, numbers)
+        every = column.split(b"\0")
+        self.repeats = len(set(every)) < len(every)
+        return map(every.__getitem__, numbers)
+
+
+def _texts(column: bytes, numbers: list[int]) -> Iterator[bytes]:
+    """Return the texts of some entries, given in their order.  Raises IndexError, ValueError."""
+    if len(numbers) > MANY:
+        return map(column.split(b"\0").__getitem__, numbers)
+    return _few_texts(column, numbers)
+
+
+def _few_texts(column: bytes, numbers: list[int]) -> Iterator[bytes]:
+    place = passed = 0
+    for number in numbers:
+        place = _ahead(column, place, number - passed)
+        end = column.index(b"\0", place)
+        yield column[place:end]
+        place, passed = end + 1, number + 1
+
+
+def _ahead(column: bytes, place: int, count: int) -> int:
+    """Return the place so many texts ahead: in steps that double, then halve."""
+    step = 64
+    while count and place < len(column):
+        passed = column.count(b"\0", place, place + step)
+        if passed < count or step == 1:
+            place += step
+            count -= passed
+            step *= 2
+        else:
+            step //= 2
+    return place
 
 
 def _remaining(rows: list[Row], path: str, field: int) -> list[Row]:
@@ -144,20 +184,23 @@ def _search(pattern: str) -> tuple[Callable[[_Index], list[Row]], int]:
     if not name:
         raise UsageError("nothing to find", hint="image find NAME, '*.pem' or sha256:…")
     literal, fits = (name + b"\0", _at_part) if WILD.isdisjoint(name) else _glob(name)
-    return lambda index: index.rows(_numbers(index.column("path"), literal, fits)), PATH
+    column = "path" if b"/" in name else "name"
+    return lambda index: index.rows(_numbers(index.column(column), literal, fits)), PATH
 
 
 def _by_digest(index: _Index, value: str) -> list[int]:
     digests, start = index.column("digest"), bytes.fromhex(value[: len(value) & ~1])
-    found, at = set(), digests.find(start)
+    found: set[int] = set()
+    at = digests.find(start)
     while at >= 0:
         if at % DIGEST_BYTES == 0 and digests[at : at + DIGEST_BYTES].hex().startswith(value):
             found.add(at // DIGEST_BYTES)
         at = digests.find(start, at + 1)
     if not found:
         return []
-    files = [number for number, kind in enumerate(index.texts("kind")) if kind == "file"]
-    return [files[place] for place in found]
+    kinds = index.column("kind").split(b"\0")
+    files = [number for number, kind in enumerate(kinds) if kind == b"file"]
+    return [files[place] for place in sorted(found)]
 
 
 def _numbers(paths: bytes, literal: bytes, matches: Match) -> list[int]:

@@ -119,6 +119,13 @@ def test_devices_are_not_missing_where_nobody_can_have_them(
     engine.close()
 
 
+def misname(index: Path) -> None:
+    """Change the last letter of the last name."""
+    content = bytearray(index.read_bytes())
+    content[-2] ^= 1
+    index.write_bytes(content)
+
+
 DAMAGE: dict[str, tuple[Callable[[Engine], object], str, str]] = {
     "content": (lambda e: rewrite(layer(e, 0) / "etc/name", b"nome"), "layer", "its content"),
     "size": (lambda e: rewrite(layer(e, 1) / "old/new", b"n"), "layer", "1 bytes, not 3000000"),
@@ -137,6 +144,8 @@ DAMAGE: dict[str, tuple[Callable[[Engine], object], str, str]] = {
     "no index": (lambda e: Path(f"{layer(e, 1)}.index").unlink(), "layer", "index is damaged"),
     "bad index": (lambda e: Path(f"{layer(e, 1)}.index").write_bytes(b"x"), "layer",
                   "index is damaged"),
+    "bad name in the index": (lambda e: misname(Path(f"{layer(e, 1)}.index")), "layer",
+                              "index is damaged"),
     "bad blob": (lambda e: rewrite(blob(e, 0), b"\0" * blob(e, 0).stat().st_size), "blob",
                  "damaged"),
     "cut blob": (lambda e: rewrite(blob(e, 0), b"cut"), "blob", "damaged"),
