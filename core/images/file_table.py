@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Others = tuple[list[str], list[str], list[str], list[str], list[bytes], list[str]]
     """The columns mode, uid, gid and mtime_ns, in decimal, digest and link."""
+    Facts = tuple[str, str, str, str, int, bytes, str]
+    """Kind, mode, uid, gid, these in decimal, size, digest and link."""
 
 MOST_LINKS = 40
 """Hard links that lead to each other are followed so far."""
@@ -89,6 +91,17 @@ class FileTable:
             self.paths[row], self.kinds[row], int(modes[row]), int(uids[row]), int(gids[row]),
             self.sizes[row], int(times[row]), digests[row].hex(), links[row],
         )  # fmt: skip
+
+    def facts(self) -> list[Facts]:
+        """Return, for each row, all that two versions of a file may differ in but the time."""
+        if self._entries is not None:
+            return [
+                (entry.kind, str(entry.mode), str(entry.uid), str(entry.gid), entry.size,
+                 bytes.fromhex(entry.digest), entry.link)
+                for entry in self._entries
+            ]  # fmt: skip
+        modes, uids, gids, _, digests, links = self._columns()
+        return [*zip(self.kinds, modes, uids, gids, self.sizes, digests, links, strict=True)]
 
     def _columns(self) -> Others:
         if self._others is None:

@@ -53,15 +53,17 @@ class Files:
         places = places_of_mounts(self._engine.database, info.id)
         return FileTable.of(index_tree(self._upper(info.id), places, known=known))
 
-    def tree(self, name: str) -> Tree:
+    def tree(self, name: str, beside: Tree | None = None) -> Tree:
         """Return the files and the config of an image, a container, or a layer by its digest.
 
-        An image goes before a container of the same name.  Raises NotFound.
+        An image goes before a container of the same name.  What another tree has of its layers
+        is not read again.  Raises NotFound.
         """
         from core.errors import NotFound
         from core.images.digest import is_digest
         from core.images.files.compare import Tree
 
+        known = dict(beside.layers) if beside else {}
         store = self._engine.store
         try:
             digest, container = store.resolve(name).digest, ""
@@ -77,7 +79,7 @@ class Files:
                     subject=name,
                 ) from None
             digest, container = info.image_digest, info.id
-        layers = [(step.diff_id, self.of_layer(step.diff_id))
+        layers = [(step.diff_id, known.get(step.diff_id) or self.of_layer(step.diff_id))
                   for step in store.history(digest) if step.diff_id]  # fmt: skip
         if container:
             layers.append(("", self.written(container)))

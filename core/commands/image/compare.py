@@ -81,6 +81,7 @@ def diff(engine: Engine, args: Diff) -> Result:
 
     if not set(args.only.upper()) <= set("ACD"):
         raise UsageError(f"--only {args.only}: the letters are A, C and D")
+    old = engine.files.tree(args.old)
     rows = tuple(
         {
             "Status": change.status,
@@ -91,7 +92,7 @@ def diff(engine: Engine, args: Diff) -> Result:
             "Size": _signed(change.after - change.before),
             "Kind": "config" if change.is_config else "file",
         }
-        for change in compare(engine.files.tree(args.old), engine.files.tree(args.new))
+        for change in compare(old, engine.files.tree(args.new, beside=old))
         if change.status in args.only.upper()
         and args.type in ("", "config" if change.is_config else "files")
     )

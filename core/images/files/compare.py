@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from itertools import compress, count, repeat
 
-from core.images.file_table import behind_link
+from core.garbage import NoSearch
+from core.images.file_table import MOST_LINKS, FileEntry
 from core.images.remaining import MARKERS
 from core.record import Record
 
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from core.images.file_table import FileEntry, FileTable
+    from core.images.file_table import Facts, FileTable
     from core.images.files.contents import Place
 
+    Row = tuple[FileTable, int]
+    """A file: its layer, and its row there."""
     FileOf = tuple[str, int]
     """The name that a tar has a file under, and how many files before it have the same."""
 
@@ -61,42 +64,47 @@ def compare(old: Tree, new: Tree) -> list[Change]:
         if not mine[0] or mine[0] != other[0]:
             break
         shared += 1
-    base: dict[str, FileEntry] = {}
-    for _, layer in old.layers[:shared]:
-        put_on(base, layer)
-    before, after = dict(base), base
-    for _, layer in old.layers[shared:]:
-        put_on(before, layer)
-    for _, layer in new.layers[shared:]:
-        put_on(after, layer)
-    links = _links((*old.layers, *new.layers))
-    return [*config_changes(old.config, new.config), *_file_changes(before, after, links)]
+    with NoSearch():
+        base: dict[str, Row] = {}
+        for _, layer in old.layers[:shared]:
+            put_on(base, layer)
+        before, after = dict(base), base
+        for _, layer in old.layers[shared:]:
+            put_on(before, layer)
+        for _, layer in new.layers[shared:]:
+            put_on(after, layer)
+        return [*config_changes(old.config, new.config), *_file_changes(before, after)]
 
 
-def put_on(files: dict[str, FileEntry], layer: FileTable) -> None:
+def put_on(files: dict[str, Row], layer: FileTable) -> None:
     """Put a layer on files by path: what it hides goes, what it has comes."""
-    if files and (hidden := [entry for entry in layer if _hides(entry, files)]):
+    kinds = zip(layer.paths, layer.kinds, strict=True)
+    if files and (hidden := [(path, kind) for path, kind in kinds if _hides(path, kind, files)]):
         _hide(files, hidden)
-    for entry in layer:
-        if entry.kind not in MARKERS:
-            files[entry.path] = entry
+    rows = zip(layer.paths, zip(repeat(layer), count()), strict=False)
+    files.update(compress(rows, (kind not in MARKERS for kind in layer.kinds)))
 
 
-def _hides(entry: FileEntry, files: dict[str, FileEntry]) -> bool:
-    if entry.kind in MARKERS:
+def kind_of(row: Row) -> str:
+    """Return what is there."""
+    layer, number = row
+    return layer.kinds[number]
+
+
+def _hides(path: str, kind: str, files: Mapping[str, Row]) -> bool:
+    if kind in MARKERS:
         return True
-    old = files.get(entry.path) if entry.kind != "dir" else None
-    return old is not None and old.kind == "dir"
+    return kind != "dir" and path in files and kind_of(files[path]) == "dir"
 
 
-def _hide(files: dict[str, FileEntry], hidden: list[FileEntry]) -> None:
+def _hide(files: dict[str, Row], hidden: list[tuple[str, str]]) -> None:
     folders = set()
-    for entry in hidden:
-        if entry.kind == "whiteout":
-            old = files.pop(entry.path, None)
-            if old is None or old.kind != "dir":
+    for path, kind in hidden:
+        if kind == "whiteout":
+            old = files.pop(path, None)
+            if old is None or kind_of(old) != "dir":
                 continue
-        folders.add(entry.path)
+        folders.add(path)
     if "" in folders:
         files.clear()
     elif folders:
@@ -113,36 +121,62 @@ def _is_below(path: str, folders: set[str]) -> bool:
     return False
 
 
-def _links(layers: Sequence[tuple[str, FileTable]]) -> dict[int, FileEntry]:
-    """Return the file that each hard link is another name of, by the link's identity."""
-    found = {}
-    for _, layer in layers:
-        links = [entry for entry in layer if entry.kind == "hardlink"]
-        own = {entry.path: entry for entry in layer if entry.kind not in MARKERS} if links else {}
-        for link in links:
-            found[id(link)] = behind_link(link, own)
-    return found
+class _FactsOf(dict["FileTable", "list[Facts]"]):
+    """Of each layer what its rows stand for: a hard link for the file that it is a name of."""
+
+    def __missing__(self, layer: FileTable) -> list[Facts]:
+        own = layer.facts()
+        real = self[layer] = [*own]
+        kinds = layer.kinds
+        if "hardlink" in kinds:
+            rows = {
+                path: row
+                for row, (path, kind) in enumerate(zip(layer.paths, kinds, strict=True))
+                if kind not in MARKERS
+            }
+            for row, kind in enumerate(kinds):
+                if kind == "hardlink":
+                    real[row] = own[_behind_link(row, own, rows)]
+        return real
 
 
-def _file_changes(
-    before: dict[str, FileEntry], after: dict[str, FileEntry], links: dict[int, FileEntry]
-) -> list[Change]:
-    """Return how the files differ; `links` say what hard links stand for."""
+def _behind_link(row: int, facts: Sequence[Facts], rows: Mapping[str, int]) -> int:
+    for _ in range(MOST_LINKS):
+        kind, *_, link = facts[row]
+        if kind != "hardlink" or link not in rows:
+            break
+        row = rows[link]
+    return row
+
+
+def _file_changes(before: Mapping[str, Row], after: Mapping[str, Row]) -> list[Change]:
+    """Return how the files differ."""
     found = []
-    for path, entry in after.items():
+    facts = _FactsOf()
+    for path, row in after.items():
         old = before.get(path)
         if old is None:
-            found.append(Change(ADDED, path, entry.kind, 0, entry.size))
-        elif old is not entry:
-            one, other = links.get(id(old), old), links.get(id(entry), entry)
-            if what := changed_words(one, other):
-                found.append(Change(CHANGED, path, what, old.size, entry.size))
+            found.append(Change(ADDED, path, kind_of(row), 0, _size_of(row)))
+        elif old is not row:
+            one, other = facts[old[0]][old[1]], facts[row[0]][row[1]]
+            if one != other and (what := changed_words(_entry(one), _entry(other))):
+                found.append(Change(CHANGED, path, what, _size_of(old), _size_of(row)))
     found += [
-        Change(REMOVED, path, entry.kind, entry.size, 0)
-        for path, entry in before.items()
+        Change(REMOVED, path, kind_of(row), _size_of(row), 0)
+        for path, row in before.items()
         if path not in after
     ]
     return sorted(found, key=lambda change: change.path)
+
+
+def _size_of(row: Row) -> int:
+    layer, number = row
+    return layer.sizes[number]
+
+
+def _entry(facts: Facts) -> FileEntry:
+    kind, mode, uid, gid, size, digest, link = facts
+    return FileEntry("", kind, int(mode), int(uid), int(gid), size, 0, digest.hex(), link)
 
 
 def changed_words(old: FileEntry, new: FileEntry) -> str:
@@ -172,15 +206,21 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Chang
         if one == other:
             continue
         status = ADDED if one is None else REMOVED if other is None else CHANGED
-        values = " → ".join(value for value in (one, other) if value is not None)
+        values = " → ".join(_words(value) for value in (one, other) if value is not None)
         found.append(Change(status, name, values, is_config=True))
     return found
 
 
-def _facts(config: Mapping[str, Any]) -> dict[str, str]:
+def _words(value: object) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config as single facts: `Env PATH`, `Label x`, `Port 80/tcp`, `User`, …"""
     settings = config.get("config") or {}
-    found = {
+    found: dict[str, Any] = {
         "Platform": "/".join(
             str(config[key]) for key in ("os", "architecture", "variant") if config.get(key)
         )
@@ -191,7 +231,9 @@ def _facts(config: Mapping[str, Any]) -> dict[str, str]:
     for key, title in (("Labels", "Label"), ("ExposedPorts", "Port"), ("Volumes", "Volume")):
         for name, value in (settings.get(key) or {}).items():
             found[f"{title} {name}"] = str(value) if key == "Labels" else "yes"
-    for name, value in settings.items():
-        if name not in ("Env", "Labels", "ExposedPorts", "Volumes") and value not in (None, "", []):
-            found[name] = value if isinstance(value, str) else json.dumps(value)
-    return found
+    apart = ("Env", "Labels", "ExposedPorts", "Volumes")
+    return found | {
+        name: value
+        for name, value in settings.items()
+        if name not in apart and value not in (None, "", [])
+    }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 
-from core.images.files.compare import put_on
+from core.images.files.compare import kind_of, put_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from core.images.file_table import FileEntry, FileTable
+    from core.images.file_table import FileTable
+    from core.images.files.compare import Row
 
 MOST_LINKS = 40
 """Linux follows no more of them for one path."""
@@ -22,19 +23,19 @@ def names(layers: Sequence[tuple[str, FileTable]], folder: str) -> Iterator[str]
 
     `layers` are a Tree's, lowest first.  Raises OSError for what is no directory.
     """
-    files: dict[str, FileEntry] = {}
+    files: dict[str, Row] = {}
     for _, layer in layers:
         put_on(files, layer)
     path = _resolve(files, folder)
-    if path and (path not in files or files[path].kind != "dir"):
+    if path and (path not in files or kind_of(files[path]) != "dir"):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
-    for entry in files.values():
-        parent, _, name = entry.path.rpartition("/")
+    for found, row in files.items():
+        parent, _, name = found.rpartition("/")
         if parent == path:
-            yield name + "/" * (entry.kind == "dir")
+            yield name + "/" * (kind_of(row) == "dir")
 
 
-def _resolve(files: Mapping[str, FileEntry], path: str) -> str:
+def _resolve(files: Mapping[str, Row], path: str) -> str:
     """Return a path without links, `.` and `..`; nothing leads above the root."""
     done: list[str] = []
     todo = path.split("/")[::-1]
@@ -45,11 +46,13 @@ def _resolve(files: Mapping[str, FileEntry], path: str) -> str:
             done = done[:-1]
         elif part not in ("", "."):
             done.append(part)
-            entry = files.get("/".join(done))
-            if entry is not None and entry.kind == "symlink":
+            row = files.get("/".join(done))
+            if row is not None and kind_of(row) == "symlink":
                 links += 1
                 if links > MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                done = [] if entry.link.startswith("/") else done[:-1]
-                todo += entry.link.split("/")[::-1]
+                layer, number = row
+                link = layer.entry(number).link
+                done = [] if link.startswith("/") else done[:-1]
+                todo += link.split("/")[::-1]
     return "/".join(done)
