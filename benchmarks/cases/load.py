@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import statistics
 import subprocess
 import time
 
@@ -32,6 +33,9 @@ GROWTH = 14.0
 """What ten times as much may cost: ten times, and what looking it up in longer lists adds."""
 GROWTH_OF_ONE = 3.0
 """What one thing among ten times as many may cost: a name is looked up in longer lists."""
+AT_LEAST_S, MOST_ROUNDS = 2.0, 20
+"""So long each is measured, or so often: of a quick one little is left without what every
+command takes, and three rounds tell nothing about that."""
 KEYS, ANSWER_S, SETTLED_S = 10, 1.0, 0.1
 SCREENS = (
     ("containers", b"1", b""), ("images", b"2", b""),
@@ -60,39 +64,39 @@ to = "{registry}/other"
 
 
 def load(host: BenchHost, rounds: int) -> Growths:
-    """Measure every kind of command on both hosts, interleaved, least against least."""
+    """Measure every kind of command on both hosts, interleaved with one that does nothing."""
     rounds = max(3, rounds // 4)
     places = [host.work / "load-small", host.work / "load-large"]
     with filled(places[0], ALL.part(SHARE)), filled(places[1], ALL):
         for place in places:
             _prepare(host, place)
-        nothing = _compare(rounds, _command(host, places[0], "version"))[0].processor
+        nothing = _command(host, places[0], "version")
         rows = [
-            _growth(name, _compare(rounds, *(work(place) for place in places)), most, without)
-            for name, work, most, without in _works(host, nothing)
+            _growth(name, _compare(rounds, nothing, *(work(place) for place in places)), most, of)
+            for name, work, most, of in _works(host)
         ]
         shown, figures = _app(host, *places)
     note = (
         f"{ALL.containers:,} containers of which {ALL.running} run, {ALL.images:,} images with a "
         f"name each, {ALL.layers * LAYER_FILES:,} files in the indexes, {ALL.volumes} volumes, "
         f"{ALL.networks} networks; beside a host with a tenth of all. Whole commands by the clock, "
-        "the shortest of the rounds. What grows is the processor's time, without the "
-        f"{nothing * 1000:.0f} ms of a command that does nothing; of the app's tables, the time "
+        "the shortest of the rounds. What grows is the processor's time, without that of a "
+        "command that does nothing, the median of the rounds; of the app's tables, the time "
         f"until a table has rows, and the longest from a key to its paint, of {KEYS}."
     )
     return Growths("A full host", note, (*rows, *shown), figures)
 
 
-def _works(host: BenchHost, nothing: float) -> Iterator[tuple[str, Work, float, float]]:
-    """Yield what is measured: its name, itself, how it may grow, and what of it is no work."""
+def _works(host: BenchHost) -> Iterator[tuple[str, Work, float, int]]:
+    """Yield what is measured: its name, itself, how it may grow, and how many commands it is."""
     for words in MANY:
-        yield _shown(words), _worded(host, words), GROWTH, nothing
+        yield _shown(words), _worded(host, words), GROWTH, 1
     for words, names in EACH:
-        yield f"`{words} $({names})`", _worded(host, words, names=names), GROWTH, 2 * nothing
+        yield f"`{words} $({names})`", _worded(host, words, names=names), GROWTH, 2
     for words in ONE:
-        yield _shown(words), _worded(host, words), GROWTH_OF_ONE, nothing
+        yield _shown(words), _worded(host, words), GROWTH_OF_ONE, 1
     for lines in AND_BACK:
-        yield _shown(*lines), _worded(host, *lines), GROWTH_OF_ONE, len(lines) * nothing
+        yield _shown(*lines), _worded(host, *lines), GROWTH_OF_ONE, len(lines)
     yield "a name completed", _complete, GROWTH, 0
 
 
@@ -109,26 +113,35 @@ def _worded(host: BenchHost, *lines: str, names: str = "") -> Work:
 
 
 class Taken(Record):
-    """What a piece of work takes at the least: seconds by the clock, and of the processor."""
+    """What a piece of work took in each round: seconds by the clock, and of the processor."""
 
-    seconds: float
-    processor: float
+    seconds: tuple[float, ...]
+    processor: tuple[float, ...]
+
+    def without(self, nothing: Taken, commands: int) -> float:
+        """Return the processor's seconds of the work alone: what is left of a round, the median."""
+        rounds = zip(self.processor, nothing.processor, strict=True)
+        return max(statistics.median(own - commands * other for own, other in rounds), 1e-3)
 
 
-def _growth(name: str, taken: Sequence[Taken], most: float, nothing: float) -> Growth:
-    little, much = (max(one.processor - nothing, 1e-3) for one in taken)
-    return Growth(name, taken[0].seconds * 1000, taken[1].seconds * 1000, much / little, most)
+def _growth(name: str, taken: Sequence[Taken], most: float, commands: int) -> Growth:
+    nothing, little, much = taken
+    times = much.without(nothing, commands) / little.without(nothing, commands)
+    return Growth(name, min(little.seconds) * 1000, min(much.seconds) * 1000, times, most)
 
 
 def _compare(rounds: int, *works: Callable[[], object]) -> list[Taken]:
     taken: list[list[tuple[float, float]]] = [[] for _ in works]
-    for _ in range(rounds):
+    begun = time.perf_counter()
+    while len(taken[0]) < rounds or (
+        len(taken[0]) < MOST_ROUNDS and time.perf_counter() - begun < AT_LEAST_S
+    ):
         for place, work in enumerate(works):
             time.sleep(0.02)
             started, used = time.perf_counter(), _processor()
             work()
             taken[place].append((time.perf_counter() - started, _processor() - used))
-    return [Taken(min(s for s, _ in one), min(p for _, p in one)) for one in taken]
+    return [Taken(*zip(*one, strict=True)) for one in taken]
 
 
 def _processor() -> float:
