@@ -14,7 +14,7 @@ import time
 from core.errors import Conflict, NotFound
 from core.lean_json import loads
 from core.record import Record
-from core.trash_bin import Bin
+from core.trash_bin import Bin, insert
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,12 +117,8 @@ class Trash:
         if column := NEED_IMAGE.get(table):
             self._require_image(sql, name, row[column])
         verb = "INSERT OR IGNORE" if table.startswith("image") or table in IF_FREE else "INSERT"
-        columns, marks = ",".join(row), ",".join("?" * len(row))
         try:
-            sql.execute(
-                f"{verb} INTO {table} ({columns}) VALUES ({marks})",
-                tuple(row.values()),
-            )
+            insert(sql, table, row, verb)
         except IntegrityError:
             raise Conflict(
                 f"the name {name!r} is taken meanwhile",

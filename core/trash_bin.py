@@ -56,6 +56,12 @@ class Bin:
             os.rename(directory, f"{self._paths.trash}/{kept}")
 
 
+def insert(sql: Connection, table: str, row: dict[str, Any], verb: str = "INSERT") -> None:
+    """Put back a row that `rows_of` has returned; sqlite's IntegrityError where it cannot be."""
+    columns, marks = ",".join(row), ",".join("?" * len(row))
+    sql.execute(f"{verb} INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))
+
+
 def rows_of(sql: Connection, table: str, where: str, values: Sequence[Any]) -> list[dict[str, Any]]:
     """Return rows as they are, by column, for `Bin.put`."""
     cursor = sql.execute(f"SELECT * FROM {table} WHERE {where}", values)  # noqa: S608 - our own words

@@ -9,11 +9,12 @@ import time
 
 from core.errors import HostError
 from core.privileges import is_rootless
-from core.trash_bin import rows_of
+from core.trash_bin import insert, rows_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from core.database import Database
     from core.network.network import Network
@@ -42,17 +43,17 @@ def remove_container(
     For others it is whole or gone: its directory, where the lock is, leaves its place together
     with its row, and what is to go for good is removed then.  `aside`: `remove_aside` does
     that.  Should it never come, whoever next looks after the trash does it.  Raises HostError
-    naming the file that cannot be removed.
+    naming the file that cannot be removed; the container is there still, and dead.
     """
     take_back(network, container_id)
     _remove_directory(paths.container_run(container_id), container_id)
     network.release(container_id)
     with database.write() as sql:
+        rows = rows_of(sql, "containers", "id=?", (container_id,))
         if bin_ is None:
             os.makedirs(paths.trash, 0o700, exist_ok=True)
             os.rename(paths.container(container_id), f"{paths.trash}/{container_id}")
         else:
-            rows = rows_of(sql, "containers", "id=?", (container_id,))
             edits = rows_of(sql, "container_edits", "container=?", (container_id,))
             kept = {"containers": rows, "container_edits": edits}
             for row in rows:
@@ -60,7 +61,33 @@ def remove_container(
                          directory=paths.container(container_id))  # fmt: skip
         sql.execute("DELETE FROM containers WHERE id=?", (container_id,))
     if bin_ is None and not aside:
-        _remove_directory(f"{paths.trash}/{container_id}", container_id)
+        try:
+            remove_tree(f"{paths.trash}/{container_id}")
+        except FileNotFoundError:
+            pass  # somebody else has looked after the trash
+        except OSError as error:
+            raise _put_back(paths, database, rows[0], error) from error
+
+
+def _put_back(paths: Paths, database: Database, row: dict[str, Any], error: OSError) -> HostError:
+    """Have a container of which a part cannot be removed listed again; returns what to tell."""
+    from core.containers import state
+
+    aside, home = f"{paths.trash}/{row['id']}", paths.container(row["id"])
+    file = str(error.filename or home).replace(aside, home)
+    cause = f"{file} cannot be removed: {error.strerror}"
+    state.write_state(aside, state.State(state.DEAD, error=f"{state.HALF_REMOVED}: {cause}"))
+    with database.write() as sql:
+        insert(sql, "containers", row, "INSERT OR IGNORE")  # its name may be another's by now
+        if sql.execute("SELECT 1 FROM containers WHERE id=?", (row["id"],)).fetchone():
+            os.rename(aside, home)
+    mend = "chattr -R -i" if error.errno == errno.EPERM else "findmnt shows what is mounted:"
+    return HostError(
+        f"container {row['name']}: {cause}",
+        hint=f"{mend} {home}, then limpet rm {row['name']}",
+        errno=error.errno or 0,
+        subject=row["id"],
+    )
 
 
 def remove_rest(paths: Paths, database: Database, network: Network, container_id: str) -> bool:
@@ -162,8 +189,8 @@ def _remove_directory(path: str, container_id: str) -> None:
         pass
     except OSError as error:
         raise HostError(
-            f"{path} cannot be removed: {error.strerror} ({error.filename})",
-            hint="lsattr and findmnt show files and mounts that cannot be moved",
+            f"{error.filename or path} cannot be removed: {error.strerror}",
+            hint="findmnt shows what is mounted there",
             errno=error.errno or 0,
             subject=container_id,
         ) from error
@@ -196,10 +223,15 @@ def _empty(directory: int, top: int, count: int) -> int:
     """Remove the files of a directory and move its directories up; returns the new count."""
     for name in os.listdir(directory):
         facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if not stat.S_ISDIR(facts.st_mode):
-            os.unlink(name, dir_fd=directory)
-        elif directory != top:
-            count = _move_up(name, directory, top, count)
+        try:
+            if not stat.S_ISDIR(facts.st_mode):
+                os.unlink(name, dir_fd=directory)
+            elif directory != top:
+                count = _move_up(name, directory, top, count)
+        except OSError as error:
+            error.filename = f"{os.readlink(f'/proc/self/fd/{directory}')}/{name}"
+            error.filename2 = None
+            raise
     return count
 
 

@@ -36,7 +36,8 @@ class Starter(OnHost):
         """Start a container, unless it runs; `again` for its restart policy, which counts on.
 
         `owner` is the descriptor of a front end's socket to it, or -1.  Raises RunError with
-        docker's exit code when the program cannot be run, Conflict for one that is paused.
+        docker's exit code when the program cannot be run, Conflict for one that is paused, or of
+        which a removal has left a part.
         A start that is interrupted goes on without us once the monitor has been asked for it.
         """
         require_root("starting a container")
@@ -48,6 +49,12 @@ class Starter(OnHost):
                 ending.tell(self._paths, row, bytes((protocol.GO,)))
             if before.state == state.PAUSED and not again:
                 raise not_running(row, before.state)
+            if before.state == state.DEAD and before.error.startswith(state.HALF_REMOVED):
+                raise Conflict(
+                    f"container {row.name} is dead: {before.error}",
+                    hint=f"limpet rm {row.name}",
+                    subject=row.name,
+                )
             if before.state in state.ALIVE or (again and not before.wanted):
                 return
             try:

@@ -22,6 +22,8 @@ CREATED, RUNNING, PAUSED, EXITED = "created", "running", "paused", "exited"
 RESTARTING, CRASH_LOOPING = "restarting", "crash-looping"
 DEAD = "dead"
 """Its files are damaged or gone."""
+HALF_REMOVED = "its removal was cut short"
+"""How the error of one begins that is dead for that."""
 WAITING = (RESTARTING, CRASH_LOOPING)
 """Between two runs: the monitor waits before it starts the container again."""
 ALIVE = (RUNNING, PAUSED, *WAITING)
@@ -99,7 +101,7 @@ def read_state(directory: str) -> State:
     except FileNotFoundError:
         if os.path.isdir(directory):
             return State()
-        return State(state=DEAD, error="its removal was cut short; limpet rm removes the rest")
+        return State(state=DEAD, error=f"{HALF_REMOVED}; limpet rm removes the rest")
     try:
         return _parse(loads(text.decode("utf-8", "surrogateescape")))
     except (ValueError, TypeError) as error:

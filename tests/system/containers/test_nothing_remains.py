@@ -12,9 +12,11 @@ import pytest
 
 from core.containers import state
 from core.containers.supervision import leaving, monitor, spawner
+from core.errors import Conflict, HostError
+from core.linux import mount
 from core.network.definition import NetworkOptions
 from core.network.host import bridge, firewall, made
-from tests.containers import make_engine, options, processes_named, until
+from tests.containers import make_engine, options, processes_named, shell, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,3 +136,37 @@ def test_a_bridge_that_somebody_uses_stays(engine: Engine) -> None:
     subprocess.run(["ip", "link", "del", "lpguest"], check=True)
     made.remove(paths, lambda: False)
     assert not is_there(network)
+
+
+@pytest.mark.parametrize("what", ["an immutable file", "a mount"])
+def test_a_container_of_which_a_file_cannot_be_removed_stays_in_the_list(
+    engine: Engine, what: str
+) -> None:
+    life = engine.containers
+    box = life.create(shell("mkdir -p /a/b; echo kept > /a/b/c", name="box"))
+    life.start(box)
+    life.wait(box)
+    home = engine.paths.container(box)
+    place = next(Path(home).rglob("a/b"))
+    if what == "a mount":
+        mount.mount("tmpfs", str(place), "tmpfs")
+    else:
+        subprocess.run(["chattr", "+i", place / "c"], check=True)
+    try:
+        with pytest.raises(HostError, match=r"container box: .* cannot be removed") as caught:
+            life.rm(box)
+        left = next(file for file in Path(home).rglob("*") if file.name in ("b", "c"))
+    finally:
+        if what == "a mount":
+            mount.umount2(str(next(Path(home).rglob("b"), place)))
+        else:
+            subprocess.run(["chattr", "-R", "-i", home], check=True)
+    assert caught.value.hint.endswith(f"{home}, then limpet rm box")
+    assert str(left).startswith(home)
+    found = life.resolve("box")
+    assert found.state == "dead"
+    with pytest.raises(Conflict, match=r"box is dead: its removal was cut short: .* removed"):
+        life.start(box)
+    life.rm("box")
+    assert not life.list()
+    assert os.listdir(engine.paths.trash) == []
