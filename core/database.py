@@ -297,6 +297,24 @@ CREATE TRIGGER uses_of_changed AFTER UPDATE OF options ON containers BEGIN
     INSERT OR IGNORE INTO container_uses SELECT * FROM named_in_options WHERE container=new.id; END;
 INSERT OR IGNORE INTO container_uses SELECT * FROM named_in_options
 """
+_NETWORK_NAME = """coalesce((SELECT name FROM networks WHERE name={0}),
+        (SELECT name FROM networks WHERE {0} != ''
+         AND substr(json_extract(config, '$.id'), 1, length({0})) = {0}), {0})"""
+NETWORK_NAMES = f"""
+-- Containers were stored with the ID of a network, or its beginning, where it was named so.
+DROP VIEW named_in_options;
+CREATE VIEW named_in_options AS
+    SELECT 'network' AS kind,
+        {_NETWORK_NAME.format("json_extract(e.value, '$.network')")} AS name, c.id AS container
+    FROM containers c, json_each(c.options, '$.endpoints') e
+    UNION ALL SELECT 'network', {_NETWORK_NAME.format("json_extract(options, '$.network')")}, id
+    FROM containers WHERE coalesce(json_array_length(options, '$.endpoints'), 0) = 0
+    UNION ALL SELECT 'volume', json_extract(m.value, '$.source'), c.id
+    FROM containers c, json_each(c.options, '$.mounts') m
+    WHERE json_extract(m.value, '$.kind') = 'volume' AND json_extract(m.value, '$.source') != '';
+DELETE FROM container_uses WHERE kind='network';
+INSERT OR IGNORE INTO container_uses SELECT * FROM named_in_options WHERE kind='network'
+"""  # noqa: S608 - our own words
 SCHEMAS: tuple[str, ...] = (
     FIRST_SCHEMA,
     REPOSITORIES,
@@ -313,6 +331,7 @@ SCHEMAS: tuple[str, ...] = (
     UNSETTLED_LAYERS,
     TAGS_BY_PATH,
     CONTAINER_USES,
+    NETWORK_NAMES,
 )
 """Each leads from the schema before it to its own, which is its place counted from 1."""
 

@@ -8,6 +8,7 @@ from core import database as module
 from core.containers import stored
 from core.containers.configuration.options import ContainerOptions, Mount
 from core.database import SCHEMAS, Database
+from core.lean_json import dumps
 from core.model import Endpoint
 from core.paths import Paths
 
@@ -66,3 +67,30 @@ def test_containers_of_an_older_database_are_found(
     database = Database(paths)
     assert stored.users(database, "network") == {"shop": ["a"], "back": ["a"], "bridge": ["b"]}
     assert stored.users_of(database, "volume", "data") == ["a"]
+
+
+def test_a_network_that_was_named_by_its_id_is_used(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = SCHEMAS.index(module.NETWORK_NAMES)
+    monkeypatch.setattr(module, "SCHEMAS", SCHEMAS[:before])
+    old = Database(paths)
+    with old.write() as sql:
+        for name, number in (("shop", "5"), ("back", "6"), ("555", "7")):
+            config = dumps({"name": name, "id": number * 64})
+            sql.execute("INSERT INTO networks VALUES (?,?)", (name, config))
+    insert(old, "a", ON_TWO.replace(endpoints=(Endpoint("5" * 64), Endpoint("back"))))
+    insert(old, "b", ON_DEFAULT.replace(network="666666666666"))
+    insert(old, "c", ON_DEFAULT.replace(network="555"))
+    insert(old, "d", ON_DEFAULT)
+    assert stored.users_of(old, "network", "shop") == []
+    old.close()
+    monkeypatch.undo()
+    database = Database(paths)
+    assert stored.users(database, "network") == {
+        "shop": ["a"], "back": ["a", "b"], "555": ["c"], "bridge": ["d"],
+    }  # fmt: skip
+    assert stored.users_of(database, "volume", "data") == ["a"]
+    with database.write() as sql:  # as what is brought back is
+        sql.execute("UPDATE containers SET options=options")
+    assert stored.users_of(database, "network", "back") == ["a", "b"]
