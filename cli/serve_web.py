@@ -24,10 +24,12 @@ from core.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Any
 
     from aiohttp.typedefs import Middleware
+    from textual_serve.app_service import AppService
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,8 +49,8 @@ class TokenServer(Server):
         title = f"limpet on {os.uname().nodename}"
         super().__init__(command, host=HOST, port=port, title=title, templates_path=PAGE)
         self._token = token
-        self._visits: set[asyncio.Task[Any]] = set()
-        """What serves the pages that are open."""
+        self._visits: dict[asyncio.Task[Any], Process | None] = {}
+        """What serves the pages that are open, and the app of each."""
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
@@ -84,18 +86,37 @@ class TokenServer(Server):
         """Run an app for a page for as long as the page is open."""
         visit = asyncio.current_task()
         assert visit is not None
-        self._visits.add(visit)
+        self._visits[visit] = None
         try:
-            return await super().handle_websocket(request)
+            answer = await super().handle_websocket(request)
+            if (process := self._visits[visit]) is not None:
+                await process.wait()
+            return answer
         finally:
-            self._visits.discard(visit)
+            del self._visits[visit]
+
+    async def _process_messages(
+        self, websocket: web.WebSocketResponse, app_service: AppService
+    ) -> None:
+        visit = asyncio.current_task()
+        assert visit is not None
+        self._visits[visit] = app_service._process  # noqa: SLF001 - the app, which it keeps to itself
+        await super()._process_messages(websocket, app_service)
 
     async def on_shutdown(self, app: web.Application) -> None:
-        """End the apps of open pages; else aiohttp would wait a minute for the pages to close."""
-        for visit in self._visits:
+        """End the apps of open pages; else aiohttp would wait a minute for the pages to close.
+
+        None stays behind: asyncio complains of a process that ends after its loop.
+        """
+        visits = dict(self._visits)
+        for visit in visits:
             visit.cancel()
-        if self._visits:
-            await asyncio.wait(self._visits, timeout=LEAVING_S)
+        if visits:
+            _, late = await asyncio.wait(visits, timeout=LEAVING_S)
+            for visit in late:
+                if (process := visits[visit]) is not None:
+                    process.kill()
+                    await process.wait()
 
     def serve(self, debug: bool = False) -> None:
         """Serve until a signal comes."""

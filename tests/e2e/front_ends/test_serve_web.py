@@ -105,6 +105,32 @@ async def test_a_server_ends_at_once_though_a_page_is_open(
     assert "Loop" not in process.stderr.read()
 
 
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+async def test_a_server_leaves_no_app_behind_that_does_not_end(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    place, process = server
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as visitor:
+        await visitor.get(f"{place}/?token={TOKEN}")
+        async with visitor.ws_connect(f"{place}/ws?width=90&height=24", origin=place) as page:
+            seen = b""
+            while b"Containers" not in seen:
+                seen += (await page.receive(timeout=60)).data
+            app = child_of(process.pid)
+            os.kill(app, signal.SIGSTOP)
+            process.send_signal(signal.SIGINT)
+            code = await asyncio.to_thread(process.wait, 20)
+    assert code == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(app, 0)
+    assert process.stderr
+    assert len(process.stderr.read().splitlines()) == 1  # how to get at it from another host
+
+
 class Browser:
     """Chromium without a window, spoken to by its own protocol (CDP)."""
 
