@@ -69,7 +69,9 @@ def filled(place: Path, amounts: Amounts) -> Iterator[Engine]:
         for info in engine.containers.list():
             engine.containers.rm(info.id, force=True)
         for network in engine.network.all():
-            engine.network.teardown(network)
+            if network.id:
+                engine.network.remove(network.name, engine.connections.users_of)
+        engine.network.teardown()
         engine.close()
 
 

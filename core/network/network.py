@@ -304,20 +304,14 @@ class Network:
             if not firewall.is_current(network):
                 firewall.make_table(network, list(in_table(network.device, held)))
 
-    def teardown(
-        self,
-        network: BridgeNetwork | None = None,
-        *,
-        users: Callable[[str], Sequence[str]] = lambda _: (),
-    ) -> None:
-        """Remove a network's bridge and table (the default one's); a start makes them again.
+    def teardown(self, *, users: Callable[[str], Sequence[str]] = lambda _: ()) -> None:
+        """Remove the default network's bridge and table; a start makes them again.
 
         Nothing happens while there are `users(name)` of it.
         """
-        name, device = (network.name, network.device) if network else (DEFAULT, self.bridge)
         with self._alone():
-            if not users(name):
-                self._take_away(device)
+            if not users(DEFAULT):
+                self._take_away(self.bridge)
 
     def _alone(self) -> FileLock:
         """Return the right to take bridges away: nobody is starting a container meanwhile."""

@@ -37,7 +37,7 @@ def test_a_firewall_that_drops_is_named_with_the_remedy(lab: Lab) -> None:
 
 def test_rules_for_networks_to_come_are_proposed(lab: Lab) -> None:
     made = lab.network.create(NetworkOptions("six", ipv6=True))
-    lab.stack.callback(lab.network.teardown, made)
+    lab.stack.callback(lab.network.remove, made.name, lambda _: ())
     lab.network.prepare(SOME, "six", (), dict)
     run("nft add table ip6 filter")
     try:

@@ -66,7 +66,7 @@ def lab(paths: Paths) -> Iterator[Lab]:
     with ExitStack() as stack:
         stack.callback(database.close)
         made = Lab(network, stack)
-        stack.callback(network.teardown, made.made)
+        stack.callback(network.remove, made.made.name, lambda _: ())
         yield made
 
 

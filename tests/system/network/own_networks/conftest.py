@@ -23,7 +23,9 @@ def engine(paths: Paths) -> Iterator[Engine]:
     for info in made.containers.list():
         made.containers.rm(info.id, force=True)
     for network in made.network.all():
-        made.network.teardown(network)
+        if network.id:
+            made.network.remove(network.name, made.connections.users_of)
+    made.network.teardown()
     made.close()
     reap()
 

@@ -180,7 +180,7 @@ def test_a_monitor_killed_while_it_plugs_in_leaves_nothing(
     again.containers.start(web)
     assert hosts(again.containers, web, "web")
     again.containers.rm(web, force=True)
-    again.network.teardown(again.network.find("shop"))
+    again.network.remove("shop", again.connections.users_of)
     again.close()
     reap()
 
