@@ -165,6 +165,8 @@ MIDDLE = 0.179
 """The luminance of a ground on which black and white are read equally well."""
 SEEN = ("background", "panel", "foreground", "success", "warning", "error", "accent", "primary")
 """The variables of a theme that tones are made of."""
+MOST_GROUNDS = 8
+"""So many a widget's tones are kept on; it has two or three, and others in another theme."""
 TONES = ("", "dim", "faint", "good", "warn", "bad", "accent", "primary", "bold")
 
 
@@ -223,6 +225,7 @@ class Tones:
         self._widget = widget
         self._theme = ""
         self._styles: dict[str, Style] = {}
+        self._looks: dict[tuple[Style, bool], dict[str, Style]] = {}
 
     @property
     def styles(self) -> Mapping[str, Style]:
@@ -232,10 +235,23 @@ class Tones:
             self._theme = app.theme
             own, variables = app.native_ansi_color, app.theme_variables
             self._styles = _own_styles() if own else _styles(*map(variables.__getitem__, SEEN))
+            self._looks.clear()
         return self._styles
 
     def __getitem__(self, tone: str) -> Style:
         return self.styles[tone]
+
+    def on(self, ground: Style, *, lit: bool = False) -> Mapping[str, Style]:
+        """Return how each tone looks on a ground, or there on the cursor's line."""
+        styles = self.styles
+        looks = self._looks.get((ground, lit))
+        if looks is None:
+            if len(self._looks) >= MOST_GROUNDS:
+                self._looks.clear()
+            found = map(self.lit, styles) if lit else styles.values()
+            looks = {tone: ground + style for tone, style in zip(styles, found, strict=True)}
+            self._looks[ground, lit] = looks
+        return looks
 
     def lit(self, tone: str) -> Style:
         """Return how a tone looks on the cursor's line, where what is dim is read as well."""

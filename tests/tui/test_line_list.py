@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from textual.app import App, ComposeResult
+from textual.containers import Vertical
 
 from tui.theme import LIMPET
 from tui.widgets.line_list import LineList
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from textual.events import Key
     from textual.strip import Strip
 
 HEIGHT = 10
@@ -71,3 +73,49 @@ async def test_other_lines_are_painted_as_far_as_there_are_or_were_any() -> None
             app.lines.show(count, lambda number: [(f"line {number}", "")])
             await pilot.pause()
             assert sorted(set(app.lines.painted)) == [*range(painted)]
+
+
+class Box(Vertical):
+    """Notes what comes by from the list that it holds."""
+
+    def __init__(self, lines: LineList) -> None:
+        super().__init__(lines)
+        self.heard: list[str] = []
+
+    def on_key(self, event: Key) -> None:
+        self.heard.append(event.key)
+
+    def on_line_list_moved(self) -> None:
+        self.heard.append("moved")
+
+
+class Boxed(Host):
+    """The list in a box on a screen, which notes what it hears of it."""
+
+    BINDINGS = [("x", "note", "Note")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = Box(self.lines)
+        self.heard: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        yield self.box
+
+    def action_note(self) -> None:
+        self.heard.append("x")
+
+
+async def test_what_a_list_has_to_say_does_not_go_through_what_it_is_in() -> None:
+    app = Boxed()
+    async with app.run_test(size=(20, HEIGHT)) as pilot:
+        moved: list[LineList.Moved] = []
+        app.screen.message_signal.subscribe(
+            app, lambda message: moved.append(message) if type(message) is LineList.Moved else None
+        )
+        await pilot.press("x", "down", "x")
+        await pilot.pause()
+        assert app.heard == ["x", "x"]
+        assert app.lines.cursor == 1
+        assert [message.lines for message in moved[-1:]] == [app.lines]
+        assert not app.box.heard

@@ -134,7 +134,8 @@ async def test_ten_thousand_keys_leave_an_app_that_answers(
             async with asyncio.timeout(2 * MOST_S):
                 patch.setattr(Bridge, "_carry_out", lambda _, line: answers(line))
                 await walk(app, pilot, steps)
-                await until(pilot, lambda: not app.message_queue_size)
+                held = app._typed_ahead._held  # a slow machine has a hundred left
+                await until(pilot, lambda: not (app.message_queue_size or held))
                 await pilot.pause(1)  # keys may still be on their way to widgets
                 patch.undo()
                 await answer(app, pilot)

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import compress, count
+from operator import ne
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 UNKNOWN: Cell = ("", "unknown", "")
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)))
 """Characters that would steer the terminal; Textual counts no cell for them."""
+MOST_TEXTS = 512
+"""Of so many stretches the cells are kept: two screens full, some hundred kilobytes."""
 JOIN = 6
 """Unchanged cells between two runs that are cheaper to send again than a cursor move."""
 
@@ -54,6 +59,8 @@ class Frame:
         self._width = 0
         self._erases = erases
         """Whether the terminal erases to the background that is set."""
+        self._joins = False
+        """Whether letters of several characters have been among the cells; most never are."""
 
     def forget(self) -> None:
         """Assume nothing about the terminal; the next update is sent whole."""
@@ -70,7 +77,7 @@ class Frame:
         pieces = []
         for x, y, strips in rows:
             if 0 <= y < len(self._rows) and x < self._width:
-                pieces.append((x, y, _cells(strips, colours)[: self._width - x]))
+                pieces.append((x, y, self._cells(strips, colours)[: self._width - x]))
         pen = Pen(erases=self._erases)
         for x, y, cells in self._scrolled(pieces, pen):
             self._update_row(x, y, cells, pen)
@@ -99,40 +106,46 @@ class Frame:
         row = self._rows[y]
         if row[x : x + len(cells)] == cells:
             return  # most of what is painted anew
-        in_place = _has_joined(cells) or _has_joined(row)
-        if in_place:
-            # Terminals disagree about the width of joined characters: place each anew.
-            changed = list(range(len(cells)))
-        else:
-            changed = [place for place, cell in enumerate(cells) if row[x + place] != cell]
-        for start, end in _runs(changed):
+        in_place = self._joins and (_has_joined(cells) or _has_joined(row))
+        # Terminals disagree about the width of joined characters: place each anew.
+        changed = [True] * len(cells) if in_place else map(ne, row[x : x + len(cells)], cells)
+        for start, end in _runs(compress(count(), changed)):
             if start and not cells[start][0]:
                 start -= 1  # a wide character is written from its left half
             pen.write(x + start, y, cells[start:end], in_place=in_place)
         row[x : x + len(cells)] = cells
 
+    def _cells(self, strips: list[Strip], colours: ColorSystem) -> list[Cell]:
+        """Return one entry a column."""
+        cells: list[Cell] = []
+        for strip in strips:
+            for text, style, control in strip:
+                if control:
+                    continue
+                found, joins = _text_cells(text, *_codes(style, colours))
+                cells += found
+                self._joins = self._joins or joins
+        return cells
 
-def _cells(strips: list[Strip], colours: ColorSystem) -> list[Cell]:
-    """Return one entry a column."""
+
+@lru_cache(MOST_TEXTS)
+def _text_cells(text: str, sgr: str, link: str) -> tuple[list[Cell], bool]:
+    """Return the cells of a text, and whether several characters share one.
+
+    They are the same ones whenever it is there, and soon compared.
+    """
+    if not text.isprintable():
+        text = text.translate(CONTROLS)
+    if text.isspace() and text.isascii():  # most of a screen
+        return [(" ", sgr, link)] * len(text), False
+    if text.isascii():
+        return [(letter, sgr, link) for letter in text], False
     cells: list[Cell] = []
-    for strip in strips:
-        for text, style, control in strip:
-            if control:
-                continue
-            sgr, link = _codes(style, colours)
-            if not text.isprintable():
-                text = text.translate(CONTROLS)
-            if text.isspace() and text.isascii():  # most of a screen
-                cells += [(" ", sgr, link)] * len(text)
-                continue
-            if text.isascii():
-                cells += [(letter, sgr, link) for letter in text]
-                continue
-            for start, end, width in split_graphemes(text)[0]:
-                if width:
-                    cells.append((text[start:end], sgr, link))
-                    cells += [("", sgr, link)] * (width - 1)
-    return cells
+    for start, end, width in split_graphemes(text)[0]:
+        if width:
+            cells.append((text[start:end], sgr, link))
+            cells += [("", sgr, link)] * (width - 1)
+    return cells, _has_joined(cells)
 
 
 def _has_joined(cells: list[Cell]) -> bool:
@@ -150,17 +163,16 @@ def _codes(style: Style | None, colours: ColorSystem) -> tuple[str, str]:
     return sgr, style.link or ""
 
 
-def _runs(changed: list[int]) -> Iterator[tuple[int, int]]:
+def _runs(changed: Iterator[int]) -> Iterator[tuple[int, int]]:
     """Join changed places that lie close together to (start, end)."""
-    if not changed:
-        return
-    start = last = changed[0]
-    for place in changed[1:]:
-        if place - last > JOIN:
-            yield start, last + 1
-            start = place
-        last = place
-    yield start, last + 1
+    for start in changed:
+        last = start
+        for place in changed:
+            if place - last > JOIN:
+                yield start, last + 1
+                start = place
+            last = place
+        yield start, last + 1
 
 
 class _Changes(CompositorUpdate):

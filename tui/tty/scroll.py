@@ -6,6 +6,8 @@ two dozen bytes; to send them again is what a screen costs.
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     Cell = tuple[str, str, str]
     Row = Sequence[Cell]
 
+LETTER = itemgetter(0)
 LEAST = 4
 """So many lines more must come to where they belong than leave it."""
 
@@ -67,4 +70,4 @@ def find_scroll(before: Sequence[Row], after: Mapping[int, Row]) -> Scroll | Non
 
 
 def _text(row: Row) -> str:
-    return "".join([cell[0] for cell in row])
+    return "".join(map(LETTER, row))

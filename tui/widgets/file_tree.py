@@ -68,7 +68,7 @@ class FileTree(LineList):
 
     def _show(self) -> None:
         self.show(len(self._rows.lines) if self._rows else 0, self._line)
-        self.post_message(self.Moved(self))
+        self._tell_moved()
 
     @property
     def _shows_owners(self) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from rich.segment import Segment
+from textual import events
 from textual.binding import Binding
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip, get_line_length
 from textual.widget import Widget
 
-from tui.theme import Tones, glyphs
-from tui.widgets.ground import OnGround
+from tui.theme import glyphs
+from tui.widgets.ground import Toned
 from tui.widgets.moves import MOVES, Wheel
 
 TYPE_CHECKING = False
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rich.style import Style
-    from textual import events
 
     from tui.theme import Part
 
@@ -29,7 +29,7 @@ FOLD_SIGNS = "▸▾"
 """What stands before a line that more lines belong to, when they are hidden and when shown."""
 
 
-class LineList(Wheel, OnGround, Widget, can_focus=True):
+class LineList(Wheel, Toned, Widget, can_focus=True):
     """Lines with a cursor, or, when `cursor` is False, a text to scroll through."""
 
     DEFAULT_CSS = "LineList { height: 1fr; }"
@@ -40,12 +40,16 @@ class LineList(Wheel, OnGround, Widget, can_focus=True):
         Binding("less_than_sign", "sideways(-8)", "Left", show=False),
     ]
 
-    class Moved(Message):
-        """The cursor is on another line, or other lines are on the screen."""
+    class Moved(Message, bubble=False):
+        """The cursor is on another line, or other lines are on the screen: told to the screen."""
 
         def __init__(self, lines: LineList) -> None:
             super().__init__()
             self.lines = lines
+
+        def can_replace(self, message: Message) -> bool:
+            """Tell of several moves once."""
+            return isinstance(message, LineList.Moved) and message.lines is self.lines
 
     class Chosen(Message):
         """A line was clicked twice, or the sign that it folds by once."""
@@ -62,7 +66,6 @@ class LineList(Wheel, OnGround, Widget, can_focus=True):
         self._top = 0
         self._left = 0
         self._make: Make = lambda _: ()
-        self._tones = Tones(self)
         self._glyphs = glyphs()
 
     def show(self, count: int, make: Make) -> None:
@@ -96,7 +99,13 @@ class LineList(Wheel, OnGround, Widget, can_focus=True):
             self.refresh(*(Region(0, y - top, self.size.width, 1) for y in (cursor, self.cursor)))
         else:
             return
-        self.post_message(self.Moved(self))
+        self._tell_moved()
+
+    def _tell_moved(self) -> None:
+        # Not through what it is in, each a turn of the event loop: the screen was painted before
+        # it heard, and again behind it.
+        if self.is_attached:
+            self.screen.post_message(self.Moved(self))
 
     def _settle(self) -> None:
         """Keep the cursor on a line, the line on the screen, and no gap below the last."""
@@ -109,7 +118,7 @@ class LineList(Wheel, OnGround, Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
-        number, width, base = self._top + y, self.size.width, self.ground
+        number, width, base = self._top + y, self.outer_size.width, self.ground
         if number >= self.count:
             return Strip.blank(width, base)
         here = self._has_cursor and number == self.cursor
@@ -117,12 +126,12 @@ class LineList(Wheel, OnGround, Widget, can_focus=True):
         lit = here and focused
         if lit:
             base += self.get_component_rich_style("line-table--cursor", partial=True)
-        tones = self._tones.lit if lit else self._tones.styles.__getitem__
-        body = [Segment(text, base + tones(tone)) for text, tone in self._make(number)]
+        looks = self._tones.on(base, lit=lit)
+        body = [Segment(text, looks[tone]) for text, tone in self._make(number)]
         if not self._has_cursor:
             return Strip(self._cut(body, width, base), width)
-        tone = self._tones["accent" if focused else "faint"]
-        bar = Segment(self._glyphs.cursor if here else " ", base + tone)
+        tone = "accent" if focused else "faint"
+        bar = Segment(self._glyphs.cursor if here else " ", self._tones.on(base)[tone])
         return Strip([bar, *self._cut(body, width - 1, base)], width)
 
     def _cut(self, body: list[Segment], width: int, base: Style) -> list[Segment]:
@@ -134,7 +143,7 @@ class LineList(Wheel, OnGround, Widget, can_focus=True):
         strip = Strip(body, length)
         shown = strip.crop_extend(self._left, self._left + width, base)
         if length > self._left + width > 0:
-            more = Segment("…", base + self._tones["accent"])
+            more = Segment("…", self._tones.on(base)["accent"])
             return [*shown.crop(0, width - 1), more]
         return list(shown)
 
@@ -142,7 +151,14 @@ class LineList(Wheel, OnGround, Widget, can_focus=True):
         """Keep the cursor on the screen."""
         self._settle()
         self.refresh()
-        self.post_message(self.Moved(self))
+        self._tell_moved()
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Hand it to the screen past what the list is in, which has no use for keys."""
+        event.stop()
+        key = events.Key(event.key, event.character)
+        key._set_forwarded()  # noqa: SLF001 - the app has seen it: it would come here again
+        self.screen.post_message(key)
 
     def on_focus(self) -> None:
         """Show that keys go here."""

@@ -8,8 +8,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.theme import Tones
-from tui.widgets.ground import OnGround
+from tui.widgets.ground import Toned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ CUT_UNSEEN = " ─-"
 """What may be cut without a word."""
 
 
-class StatusLine(OnGround, Widget):
+class StatusLine(Toned, Widget):
     """One line of parts: the left ones are cut where both do not fit, the right ones stay."""
 
     class Clicked(Message):
@@ -38,7 +37,6 @@ class StatusLine(OnGround, Widget):
         super().__init__(id=id)
         self._left: Sequence[Part] = ()
         self._right: Sequence[Part] = ()
-        self._tones = Tones(self)
 
     def show(self, left: Sequence[Part], right: Sequence[Part] = ()) -> None:
         """Show these; nothing is painted when they are the same as before."""
@@ -48,7 +46,7 @@ class StatusLine(OnGround, Widget):
 
     def render_line(self, y: int) -> Strip:
         """Paint it."""
-        base, width = self.ground, self.size.width
+        base, width = self.ground, self.outer_size.width
         right = self._strip(self._right)
         left = self._strip(self._left)
         room = max(0, width - right.cell_length - bool(self._right))
@@ -64,8 +62,8 @@ class StatusLine(OnGround, Widget):
             self.post_message(self.Clicked(sign))
 
     def _strip(self, parts: Sequence[Part]) -> Strip:
-        base = self.ground
-        return Strip([Segment(text, base + self._tones[tone]) for text, tone in parts])
+        looks = self._tones.on(self.ground)
+        return Strip([Segment(text, looks[tone]) for text, tone in parts])
 
 
 def sign_at(parts: Sequence[Part], x: int) -> str:

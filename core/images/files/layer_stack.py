@@ -223,22 +223,32 @@ class Stack:
 
     def layer_tree(self, number: int) -> Node:
         """Return what layer `number` (0 is the lowest) holds, marked against those below."""
-        layer, first = self._layers[number], self._first[number]
-        numbered: Iterable[tuple[str, int]] = zip(layer.paths, count(), strict=False)
-        if "opaque" in layer.kinds:  # which stands beside the directory's own entry
-            numbered = ((path, row) for path, row in numbered if layer.kinds[row] != "opaque")
-        rows = dict(numbered)
+        layer, first, start = self._layers[number], self._first[number], self._starts[number]
+        all_new = len(first) == len(layer)  # as of the lowest
+        rows = first if all_new else self._own_rows(number)
         paths = sorted(rows)
 
         def entry(path: str) -> FileEntry:
-            return layer.entry(rows[path])
+            return layer.entry(rows[path] - start)
 
-        statuses = [
+        statuses = [ADDED] * len(paths) if all_new else [
             ADDED if path in first else status_of(entry(path), self._at(path, number - 1))
             for path in paths
-        ]
-        sizes = map(layer.sizes.__getitem__, map(rows.__getitem__, paths))
+        ]  # fmt: skip
+        sizes = map(self._sizes.__getitem__, map(rows.__getitem__, paths))
         return Listing(paths, sizes, statuses, entry).root()
+
+    def _own_rows(self, number: int) -> dict[str, int]:
+        """Return the paths that a layer sets or removes, and their rows among those of all."""
+        layer = self._layers[number]
+        numbered: Iterable[tuple[str, int]] = zip(
+            layer.paths, count(self._starts[number]), strict=False
+        )
+        if "opaque" in layer.kinds:  # which stands beside the directory's own entry
+            numbered = (
+                one for one, kind in zip(numbered, layer.kinds, strict=True) if kind != "opaque"
+            )
+        return dict(numbered)
 
     def image_tree(self, number: int) -> Node:
         """Return the whole image up to a layer, with what that layer did marked."""

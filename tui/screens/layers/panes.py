@@ -159,7 +159,10 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
     # The trees
 
     def _build(self) -> None:
-        """Show the tree of the layer that is chosen, made here or in a thread."""
+        """Show the tree of the layer that is chosen, made here or in a thread.
+
+        Its list tells that it has moved, and what is around it is brought up to date then.
+        """
         wanted = (self._whole, self._number)
         if tree := self._trees.get(wanted):
             self._show_tree(tree)
@@ -170,7 +173,6 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
         else:
             self.file_list.set_tree(None, self._statuses)
             self.run_worker(lambda: self._make_aside(wanted), thread=True)
-        self._tell()
 
     def _show_tree(self, tree: Node) -> None:
         self.file_list.set_tree(tree, self._statuses)
@@ -186,7 +188,6 @@ class LayerPanes(AskingScreen, inherit_bindings=False):
         self._trees.keep(which, tree)
         if which == (self._whole, self._number):
             self._show_tree(tree)
-            self._tell()
             self._came()
 
     def _refresh_layers(self) -> None:
