@@ -47,7 +47,8 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
         for step in launch["steps"]:
             if isinstance(step, steps.JoinCgroup):
                 stage = "network"
-                _await_host(channel, launch["network"])
+                _await_host(channel)
+                _configure_network(launch)
             stage = step.describe()
             step.apply(context)
             if isinstance(step, steps.Unshare):
@@ -71,19 +72,40 @@ def run(made_of: dict[str, Any], stdio: tuple[int, int, int] | None, sync: int) 
         os._exit(EXIT_OURS)
 
 
+def make_network() -> bool:
+    """Make a network namespace, with a loopback device, before there is a plan that wants it.
+
+    It takes a millisecond, and as long as it takes while the kernel puts others away.  False
+    when it cannot be made: whoever has the plan finds out why.
+    """
+    try:
+        process.unshare(process.CLONE_NEWNET)
+        veth.configure(())
+    except OSError:
+        return False
+    return True
+
+
 def fail(channel: _socket.socket, stage: str, errno: int, text: str, exit_code: int) -> None:
     """Tell the monitor why there will be no program."""
     message = marshal.dumps((stage[:1000], errno, text[:4000], exit_code))
     channel.send(FAILED + message)
 
 
-def _await_host(channel: _socket.socket, network: dict[str, Any] | None) -> None:
-    """Wait until cgroup and network are there, and set the network up from inside."""
+def _await_host(channel: _socket.socket) -> None:
+    """Wait until cgroup and network are there."""
     if channel.recv(64) != GO:
         os._exit(EXIT_OURS)  # the monitor has failed and says so itself
     channel.setblocking(False)  # see _end_with_monitor
-    if network is None or network["mode"] not in SHARED:
-        veth.configure(network["attachments"] if network else ())
+
+
+def _configure_network(launch: dict[str, Any]) -> None:
+    """Set the network up from inside, unless that has been done."""
+    network = launch["network"]
+    attachments = network["attachments"] if network else ()
+    shared = network is not None and network["mode"] in SHARED
+    if not shared and (attachments or not launch["has_network"]):
+        veth.configure(attachments)
 
 
 def _send_master(channel: _socket.socket, context: steps.Context) -> None:

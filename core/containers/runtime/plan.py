@@ -88,12 +88,14 @@ def make_launch(
     peers: dict[str, tuple[int, int]],
     host: Host,
     volatile: bool = False,
+    has_network: bool = False,
 ) -> dict[str, Any]:
     """Return what the container's first process does, and what the monitor does for it.
 
     `directory` is the container's, with upper, work and rootfs in it; `lowerdirs` are layer
     IDs, the uppermost first.  `peers` are the containers whose namespaces it joins, by their
-    ID: first process and start ticks.  `volatile`: what it writes goes with it.
+    ID: first process and start ticks.  `volatile`: what it writes goes with it.  `has_network`:
+    the process that does it is in its network namespace already.
     """
     cgroup = make_cgroup(spec, container_id)
     bits = capabilities.mask(spec["process"]["capabilities"]["bounding"]) & host.permitted
@@ -106,13 +108,14 @@ def make_launch(
         host.rootless,
         volatile,
     )
-    steps = _steps(spec, cgroup, root, bits, seccomp, peers, host)
+    steps = _steps(spec, cgroup, root, bits, seccomp, peers, host, has_network=has_network)
     process_spec = spec["process"]
     return {
         "id": container_id,
         "steps": steps,
         "cgroup": cgroup,
         "network": network,
+        "has_network": has_network,
         "argv": tuple(process_spec["args"]),
         "env": list(process_spec["env"]),
         "cwd": process_spec["cwd"],
@@ -195,6 +198,8 @@ def _steps(
     seccomp: bytes,
     peers: dict[str, tuple[int, int]],
     host: Host,
+    *,
+    has_network: bool,
 ) -> list[Step]:
     linux, process_spec = spec["linux"], spec["process"]
     privileged = bool(spec["annotations"]["limpet.privileged"])
@@ -202,6 +207,8 @@ def _steps(
     flags = 0
     for name in own:
         flags |= process.NAMESPACE_FLAGS.get(name, 0)
+    if has_network:
+        flags &= ~process.CLONE_NEWNET
     steps: list[Step] = _joins(linux["namespaces"], peers)
     steps.append(Unshare(tuple(name for name in own if name != "cgroup"), flags))
     tied = [entry for entry in spec["mounts"] if _propagation(entry)]

@@ -13,7 +13,7 @@ import os
 import select
 
 from core.containers.runtime import copies
-from core.containers.runtime.init import FAILED, GO, MAX_MESSAGE, READY, TTY
+from core.containers.runtime.init import FAILED, GO, MAX_MESSAGE, READY, TTY, make_network
 from core.containers.supervision import protocol, request
 from core.linux import process
 from core.privileges import is_rootless
@@ -106,18 +106,19 @@ def leave_caller(keep: Iterable[int]) -> None:
         _signal.signal(number, lambda *_: None)
 
 
-def fork_first(program: Program, own: int, shared: int) -> Forked:
+def fork_first(program: Program, own: int, shared: int, *, with_network: bool = False) -> Forked:
     """Fork a container's first process, as `fork` does, in the pid namespace it is to have.
 
     It is the child of this one's parent, the monitor, which alone can wait for it.  `own` is
     the descriptor of this process's namespace.  `shared` is 0 for a new one, -1 for this
-    process's, else a process whose one it joins.  Raises OSError.
+    process's, else a process whose one it joins.  `with_network`: it makes its network namespace
+    while it waits, which must not be if it is to share this process's.  Raises OSError.
     """
     if is_rootless():
-        return _fork_between(program, shared)
+        return _fork_between(program, shared, with_network=with_network)
     process.setns(own, process.CLONE_NEWPID)  # what was chosen last may take no more
     _choose_pid_namespace(shared)
-    return fork(program, process.clone_parent, copies.FIRST)
+    return fork(program, process.clone_parent, copies.FIRST, with_network=with_network)
 
 
 def _choose_pid_namespace(shared: int) -> None:
@@ -129,7 +130,7 @@ def _choose_pid_namespace(shared: int) -> None:
         process.unshare(process.CLONE_NEWPID)
 
 
-def _fork_between(program: Program, shared: int) -> Forked:
+def _fork_between(program: Program, shared: int, *, with_network: bool) -> Forked:
     """Let a sibling choose the namespace and fork: an ordinary user cannot return to his own."""
     ours, theirs = protocol.pair()
     read, write = os.pipe()
@@ -139,7 +140,7 @@ def _fork_between(program: Program, shared: int) -> Forked:
             _choose_pid_namespace(shared)
             pid = process.clone_parent()
             if pid == 0:
-                _wait_for_plan(program, theirs, copies.FIRST)
+                _wait_for_plan(program, theirs, copies.FIRST, with_network=with_network)
             os.write(write, marshal.dumps((pid, 0, "")))
         except OSError as error:
             os.write(write, marshal.dumps((0, error.errno or 0, str(error.strerror))))
@@ -155,26 +156,37 @@ def _fork_between(program: Program, shared: int) -> Forked:
     return Forked(pid, ours)
 
 
-def fork(program: Program, fork: Callable[[], int] = os.fork, kind: int = -1) -> Forked:
+def fork(
+    program: Program,
+    fork: Callable[[], int] = os.fork,
+    kind: int = -1,
+    *,
+    with_network: bool = False,
+) -> Forked:
     """Fork a process that runs `program` once `start` tells it what; it ends with this one.
 
-    `kind` is what it is to `copies`, if anything.
+    `kind` is what it is to `copies`, if anything; `with_network` as in `fork_first`.
     """
     ours, theirs = protocol.pair()
     pid = fork()
     if pid == 0:
-        _wait_for_plan(program, theirs, kind)
+        _wait_for_plan(program, theirs, kind, with_network=with_network)
     theirs.close()
     return Forked(pid, ours)
 
 
-def _wait_for_plan(program: Program, channel: _socket.socket, kind: int) -> NoReturn:
+def _wait_for_plan(
+    program: Program, channel: _socket.socket, kind: int, *, with_network: bool
+) -> NoReturn:
     try:
         _settle((channel.fileno(),))
         copies.take(kind)
+        has_network = with_network and make_network()
         received = request.receive(channel)
         if received is not None:
             plan, stdio = received
+            if has_network:
+                plan["has_network"] = True
             program(plan, tuple(stdio) or None, channel.detach())  # type: ignore[arg-type]
     finally:
         os._exit(125)

@@ -23,7 +23,7 @@ from core.containers.supervision import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from core.containers.supervision.child import Forked
 
@@ -69,10 +69,10 @@ def take(
     os.write(report, TAKEN)
     owner = others.pop(0) if owned else -1
     lock = others.pop(0) if others else -1
-    shared = job.get("pid_namespace", 0)
-    if shared and isinstance(first, child.Forked):
+    shared, with_network = job.get("pid_namespace", 0), kind != MONITOR or _has_network(job)
+    if (shared or not with_network) and isinstance(first, child.Forked):
         child.abandon(first)
-        first = _try_fork(kind, own, shared)
+        first = _try_fork(kind, own, shared, with_network=with_network)
     if not isinstance(first, child.Forked):
         os.write(report, marshal.dumps(("error", "pid namespace", *first, 125)))
         os._exit(0)
@@ -81,15 +81,23 @@ def take(
     exec_session.run(job, first, report, owner)
 
 
-def _try_fork(kind: bytes, own: int, shared: int = 0) -> Forked | tuple[int, str]:
-    """Fork a container's first process, in the pid namespace it is to have, or an exec's.
+def _has_network(job: dict[str, Any]) -> bool:
+    """Return whether a container is to have another network namespace than the host's."""
+    namespaces = job["plan"]["spec"]["linux"]["namespaces"]
+    return any(space["type"] == "network" for space in namespaces)
 
-    `own` and `shared` as in `child.fork_first`.  Returns errno and text where the host does
-    not let us.
+
+def _try_fork(
+    kind: bytes, own: int, shared: int = 0, *, with_network: bool = True
+) -> Forked | tuple[int, str]:
+    """Fork a container's first process, in the namespaces it is to have, or an exec's.
+
+    `own`, `shared` and `with_network` as in `child.fork_first`.  Returns errno and text where
+    the host does not let us.
     """
     if kind != MONITOR:
         return child.fork(enter.run)
     try:
-        return child.fork_first(init.run, own, shared)
+        return child.fork_first(init.run, own, shared, with_network=with_network)
     except OSError as error:
         return error.errno or 0, str(error.strerror)

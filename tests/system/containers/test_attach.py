@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -362,6 +363,42 @@ def test_a_killed_spawner_is_started_again(threaded: Containers, paths: Paths) -
     other = threaded.create(shell("exec sleep 1000"))
     threaded.start(other)
     assert [info.state for info in threaded.list()] == ["running", "running"]
+
+
+def waiting_networks(paths: Paths) -> set[str]:
+    """Return the network namespaces of what has been forked and waits to be told what to start."""
+    title, found = f"limpet: spawner at {paths.run}".encode(), set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (folder / "cmdline").read_bytes().startswith(title):
+                found.add(os.readlink(folder / "ns/net"))
+    return found - {os.readlink("/proc/self/ns/net")}
+
+
+def network_of(containers: Containers, container: str) -> str:
+    return os.readlink(f"/proc/{containers.resolve(container).pid}/ns/net")
+
+
+def test_a_network_namespace_is_made_before_it_is_wanted(
+    threaded: Containers, paths: Paths
+) -> None:
+    assert run(threaded.run(shell("true")))[0] == 0
+    until(lambda: waiting_networks(paths))
+    (made,) = waiting_networks(paths)
+    container = threaded.create(shell("cat /sys/class/net/lo/flags; exec sleep 1000"))
+    threaded.start(container)
+    assert network_of(threaded, container) == made
+    until(lambda: [line for _, line in threaded.logs(container)] == [b"0x9\n"])  # it is up
+
+
+def test_the_hosts_network_is_shared_though_another_was_made(
+    threaded: Containers, paths: Paths
+) -> None:
+    assert run(threaded.run(shell("true")))[0] == 0
+    until(lambda: waiting_networks(paths))
+    container = threaded.create(shell("exec sleep 1000", network="host"))
+    threaded.start(container)
+    assert network_of(threaded, container) == os.readlink("/proc/self/ns/net")
 
 
 def test_a_launch_larger_than_a_message(threaded: Containers) -> None:
