@@ -190,7 +190,7 @@ class Pump:
             self._loop.mask(client.fd, IN | OUT)
             self._update()
         except OSError:
-            self.drop_client(client)
+            pass  # the read that follows finds the hang-up, behind what it has asked for
 
     def send_all(self, message: bytes) -> None:
         """Send a message to every front end, attached or not."""
