@@ -130,15 +130,16 @@ class LogWriter(LineWriter):
         os.close(self.fd)
 
     def _append(self, entries: list[bytes]) -> None:
-        limit = self._max_bytes
-        start, size = 0, self._size
-        for position, line in enumerate(entries):
+        limit, size = self._max_bytes, self._size
+        fitting: list[bytes] = []
+        for line in entries:
             if limit and size and size + len(line) > limit:
-                self._put(entries[start:position])
+                self._put(fitting)
                 self._rotate()
-                start, size = position, 0
+                fitting, size = [], 0
             size += len(line)
-        self._put(entries[start:])
+            fitting.append(line)
+        self._put(fitting)
 
     def _put(self, entries: list[bytes]) -> None:
         data = b"".join(entries)

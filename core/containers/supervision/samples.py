@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FILE = "stats"
 SECONDS, MINUTES = 600, 1440
+SHORT = 4000
+"""Bytes that what the kernel tells mostly fits in: a buffer for more takes pages of its own."""
 PERIOD_S = 1.0
 _LAYOUT = Struct("<d7Q")
 
@@ -132,9 +134,11 @@ class Sampler:
         return cpu, max(0, used - cache), pids, *self._network(), *self._disk()
 
     def _text(self, name: str) -> bytes:
+        if name not in self._gauges:  # the other version of cgroups has it
+            return b""
         try:
-            return os.pread(self._gauges[name], 64 << 10, 0)
-        except (KeyError, OSError):
+            return _whole(self._gauges[name])
+        except OSError:
             return b""
 
     def _number(self, name: str) -> int:
@@ -150,7 +154,7 @@ class Sampler:
         try:
             # Opened anew: an open one would keep the namespace, and with it the cable, alive.
             fd = os.open(self._net, os.O_RDONLY | os.O_CLOEXEC)
-            text = os.read(fd, 64 << 10)
+            text = _whole(fd)
             os.close(fd)
         except OSError:
             return 0, 0
@@ -175,6 +179,12 @@ class Sampler:
                 read += int(value) * (key == b"rbytes")
                 written += int(value) * (key == b"wbytes")
         return read, written
+
+
+def _whole(fd: int) -> bytes:
+    """Return what a file of the kernel's says."""
+    text = os.pread(fd, SHORT, 0)
+    return text if len(text) < SHORT else os.pread(fd, 64 << 10, 0)
 
 
 def _gauge_paths(dirs: tuple[str, ...]) -> Iterator[str]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BOOK, LISTENER, PIDFD = range(3)
 """The first of a container's descriptors: all that is known of it, its socket, its end."""
+LITTLE = 4000
+"""Bytes that output mostly fits in: a buffer for more takes pages of its own."""
 
 
 def keep(at_work: deputy.Deputy, life: int, terminated: int, go_on: GoOn) -> NoReturn:
@@ -119,7 +121,10 @@ class Watch:
     def _copy(self, fd: int) -> bool:
         """Log what there is to be read; False at the end."""
         try:
-            data = os.read(fd, protocol.MAX_DATA)
+            data = os.read(fd, LITTLE)
+            if len(data) == LITTLE:
+                self.log.write(self.outputs[fd], data)
+                data = os.read(fd, protocol.MAX_DATA)
         except BlockingIOError:
             return True
         except OSError:

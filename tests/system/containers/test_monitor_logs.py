@@ -79,6 +79,14 @@ def test_followers_survive_rotation(containers: Containers) -> None:
     assert seen == [f"line {n}\n".encode() for n in range(1, 301)]
 
 
+def test_much_at_once_of_a_container_that_was_quiet_is_kept(containers: Containers) -> None:
+    script = "sleep 3; seq 20000; head -c 4000 /dev/zero | tr '\\0' x; sleep 1; echo; printf end"
+    container = finished(containers, script)  # by then its monitor alone watches
+    seen = output(containers, container)
+    assert seen[:20_000] == [f"{n}\n".encode() for n in range(1, 20_001)]
+    assert seen[20_000:] == [b"x" * 4000 + b"\n", b"end"]
+
+
 def in_blocks(containers: Containers, container: str, tail: int) -> list[tuple[int, bytes]]:
     lots = containers.log_blocks(container, tail=tail, stopped=lambda: False)
     return [(stream, bytes(text)) for lot in lots for stream, text in lot]

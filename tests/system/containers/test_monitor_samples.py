@@ -88,5 +88,21 @@ def test_what_cannot_be_understood_is_left_out(
     sampler.end()
 
 
+def test_a_file_of_the_kernels_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    (folder / "memory.usage_in_bytes").write_text("500\n")
+    lines = "".join(f"something_{number} 1\n" for number in range(500))
+    (folder / "memory.stat").write_text(f"{lines}total_inactive_file 200\n")
+    monkeypatch.setattr("core.containers.supervision.samples._gauge_paths", lambda dirs: dirs)
+    sampler = Sampler(str(tmp_path / "stats"))
+    sampler.begin(0, tuple(map(str, folder.iterdir())))
+    sampler.take()
+    assert read_samples(str(tmp_path), time.time(), 600)[0].memory_bytes == 300
+    sampler.end()
+
+
 def test_a_counter_that_begins_anew_is_no_negative_use() -> None:
     assert cpu_percent(Sample(10, 5_000_000_000, 0, 1), Sample(11, 500_000_000, 0, 1)) == 50
