@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 FREE_SPACE = "free some space: limpet system df, limpet image prune, limpet trash empty"
 
+MEND_LAYERS = "limpet image fsck --repair mends what is missing"
+
 
 class Error(Exception):
     """A failure with a cause and, wherever there is one, the next command to type."""

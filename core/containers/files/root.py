@@ -8,13 +8,14 @@ mounts for itself, and ends at once.
 
 from __future__ import annotations
 
+import errno
 import os
 from threading import Thread
 
 from core.containers.runtime import plan
 from core.containers.runtime.mount_steps import OverlayRoot
 from core.containers.runtime.steps import Context
-from core.errors import Conflict, HostError
+from core.errors import MEND_LAYERS, Conflict, HostError
 from core.linux import mount, process
 from core.privileges import is_rootless
 
@@ -123,9 +124,12 @@ def _mounted(make: Callable[[], int]) -> int:
     try:
         return _apart(make)
     except OSError as error:
+        cause, hint = error.strerror, "limpet doctor checks this host"
+        if error.errno == errno.ENOENT:
+            cause, hint = f"{cause}: {error.filename}", MEND_LAYERS
         raise HostError(
-            f"the container's file system cannot be mounted: {error.strerror}",
-            hint="limpet doctor checks this host",
+            f"the container's file system cannot be mounted: {cause}",
+            hint=hint,
             errno=error.errno or 0,
         ) from error
 

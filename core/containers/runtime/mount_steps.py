@@ -49,6 +49,17 @@ class OverlayRoot(Step):
 
     def apply(self, context: Context) -> None:
         os.chdir(self.layers)
+        try:
+            self._mount()
+        except FileNotFoundError:
+            for layer in self.lower:
+                if not os.path.isdir(layer):  # mount(2) names the target alone
+                    what = "a layer of the image is missing"
+                    raise FileNotFoundError(errno.ENOENT, what, f"{self.layers}/{layer}") from None
+            raise
+        context.root_fd = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _mount(self) -> None:
         options = f",upperdir={self.upper},workdir={self.work}" if self.upper else ""
         options += ",userxattr" * self.rootless
         if self.volatile:
@@ -59,7 +70,6 @@ class OverlayRoot(Step):
             mount.mount("overlay", self.target, "overlay", 0, short)
         else:
             self._mount_by_parts()
-        context.root_fd = os.open(self.target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _forget_last(self) -> None:
         """Remove what makes overlayfs refuse an upper directory that was volatile before."""

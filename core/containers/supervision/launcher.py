@@ -13,7 +13,7 @@ import errno
 import marshal
 import os
 
-from core.errors import HostError, PortTaken, RunError
+from core.errors import MEND_LAYERS, HostError, PortTaken, RunError
 from core.linux import sockets
 
 TYPE_CHECKING = False
@@ -253,6 +253,8 @@ def _remedy(stage: str, number: int, otherwise: str) -> str:
         return "limpet ps -a shows what became of the container"
     if number == errno.ENOENT and stage.startswith("volume"):
         return "a volume-subpath must be there already: make it from a container with all of it"
+    if number == errno.ENOENT and stage.startswith("overlay"):
+        return MEND_LAYERS
     if number == errno.ENODEV and stage.startswith("overlay"):
         return "this kernel has no overlayfs; try: modprobe overlay"
     if number == errno.EPERM:

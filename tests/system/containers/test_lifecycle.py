@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from core.containers import repair, state, stored
+from core.containers.files.root import open_stopped
 from core.containers.runtime import cgroups
 from core.containers.state import State, read_state, write_state
 from core.engine import Engine
-from core.errors import Conflict, NotFound, RunError, UsageError
+from core.errors import Conflict, HostError, NotFound, RunError, UsageError
 from core.lean_json import dumps
 from core.paths import Paths
 from tests.containers import make_engine, options, reap, run, shell, spawner, until
@@ -452,3 +453,19 @@ def test_what_an_earlier_limpet_stored_starts(engine: Engine, containers: Contai
     lines = [text for _, text in containers.logs(container)]
     assert lines[1:] in ([], [b"50000\n"])
     assert containers.inspect(container)["State"]["ExitCode"] == 0
+
+
+def test_a_layer_that_is_missing_is_named_with_what_mends_it(engine: Engine) -> None:
+    box = engine.containers.create(shell("true"))
+    layer = Path(engine.paths.layers, "1")
+    away = layer.rename(layer.with_name("away"))
+    with pytest.raises(RunError, match=rf"a layer of the image is missing: {layer}$") as caught:
+        engine.containers.start(box)
+    assert "image fsck --repair" in caught.value.hint
+    spec, below = stored.spec_of(engine.database, box), (1,)
+    with pytest.raises(HostError, match=rf"a layer of the image is missing: {layer}$") as told:
+        open_stopped(spec, engine.paths.container(box), engine.paths.layers, below)
+    assert "image fsck --repair" in told.value.hint
+    away.rename(layer)
+    engine.containers.start(box)
+    assert engine.containers.wait(box) == 0
