@@ -8,6 +8,7 @@ prunes; when the disk is nearly full, nothing is kept.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -32,6 +33,8 @@ RESTORED = ("images", "image_layers", "tags", "containers", "container_edits")
 EVER = float("inf")
 NEED_IMAGE = {"tags": "digest", "containers": "image_digest"}
 """The column in which a table's rows name an image."""
+STUCK = (errno.EPERM, errno.EACCES, errno.EXDEV, errno.EROFS)
+"""Other errors come of somebody else who removes the same."""
 IF_FREE = ("tags",)
 """Rows that are left out when their name is taken meanwhile."""
 
@@ -171,8 +174,14 @@ class Trash:
         self._settle()
         return freed
 
-    def _settle(self) -> None:
+    def stuck(self) -> list[tuple[str, str]]:
+        """Remove what emptyings have left; return which directories still cannot be, and why."""
+        return self._settle()
+
+    def _settle(self) -> list[tuple[str, str]]:
         """Put directories where their rows say that they are; remove those of no row.
+
+        Returns which of those cannot be removed, and why.
 
         Whoever was killed between moving a directory and the end of the transaction left one
         in the wrong place; an emptying that was cut short left some that nobody can want.
@@ -198,11 +207,14 @@ class Trash:
                 place = f"{self._paths.trash}/{name}"
                 if os.path.exists(home) and not os.path.exists(place):
                     os.rename(home, place)
+        stuck = []
         for orphan in orphans:
             try:
                 remove_tree(orphan)
-            except OSError:
-                pass  # an immutable file, a mount: the next time tries again
+            except OSError as error:  # an immutable file, a mount: the next time tries again
+                if error.errno in STUCK:
+                    stuck.append((orphan, error.strerror or str(error)))
+        return stuck
 
     def _disk_is_full(self) -> bool:
         try:

@@ -15,7 +15,8 @@ from core.commands.grammar import parse
 from core.commands.result import Plan, Text
 from core.config import Config
 from core.engine import Engine
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, HostError, NotFound
+from core.linux import mount
 from core.trash import Trash
 from tests.containers import options, run, shell
 
@@ -278,3 +279,19 @@ def test_killed_while_the_trash_is_emptied(engine: Engine) -> None:
     assert engine.database.query("SELECT 1 FROM layers") == []
     engine.images.make_starter().result()
     assert engine.images.fsck((), repair=False, quick=False).result() == []
+
+
+def test_what_cannot_be_removed_is_told_by_whoever_empties_the_trash(engine: Engine) -> None:
+    box = engine.containers.create(options("true", name="one"))
+    say(engine, "rm one")
+    kept = f"{engine.paths.trash}/{box}"
+    mount.mount("tmpfs", f"{kept}/upper", "tmpfs")
+    try:
+        for _ in range(2):
+            with pytest.raises(HostError, match=f"{kept} cannot be removed: ") as caught:
+                say(engine, "trash empty")
+            assert caught.value.hint.endswith("then limpet trash empty")
+    finally:
+        mount.umount2(f"{kept}/upper")
+    say(engine, "trash empty")
+    assert os.listdir(engine.paths.trash) == []

@@ -55,18 +55,31 @@ def ls(engine: Engine, args: Listing) -> Result:
 
 @verb("trash empty", Nothing, "Remove for good what could still be brought back")
 def empty(engine: Engine, args: Nothing) -> Result:
-    """Plan it: one line a thing."""
-    from core.commands.show import size
-
+    """Plan it: one line a thing.  HostError names what is there still in the end."""
     batches = engine.trash.batches()
     if not batches:
-        return Text("Total reclaimed space: 0B")
+        return _emptied(engine, 0)
     lines = tuple(name for batch in batches for name in batch.names)
 
     def apply() -> Result:
-        return Text(f"Total reclaimed space: {size(engine.trash.empty())}")
+        return _emptied(engine, engine.trash.empty())
 
     return Plan("empty the trash", lines, apply, sum(batch.bytes for batch in batches))
+
+
+def _emptied(engine: Engine, freed: int) -> Text:
+    from core.commands.show import size
+
+    stuck = engine.trash.stuck()
+    if stuck:
+        from core.errors import HostError
+
+        path, cause = stuck[0]
+        raise HostError(
+            f"{path} cannot be removed: {cause}",
+            hint=f"chattr -R -i {path}, umount what findmnt shows there; then limpet trash empty",
+        )
+    return Text(f"Total reclaimed space: {size(freed)}")
 
 
 COLUMNS = (
