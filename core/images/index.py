@@ -159,31 +159,33 @@ def read_layout(content: Any) -> Layout:
 
 def _parse(content: bytes, layout: Layout) -> FileTable:
     found = {
-        name: layout.unpacked(name, content[start:end])
-        for name, (start, end) in layout.places.items()
+        name: layout.unpacked(name, content[slice(*layout.places[name])])
+        for name in FileEntry.fields
     }
-    for name, data in found.items():
-        if name != "digest" and (data.count(0) != layout.count or (data and data[-1])):
-            raise ValueError(f"{data.count(0)} times {name} for {layout.count} entries")
-    kinds, digests = _texts(found["kind"]), found["digest"]
+    count, digests = layout.count, found["digest"]
+    paths, kinds, sizes = (_texts(found[name], count) for name in ("path", "kind", "size"))
     if len(digests) != DIGEST_BYTES * kinds.count("file"):
         raise ValueError(f"{len(digests)} bytes of digests for {kinds.count('file')} files")
     rest = [found[name] for name in ("mode", "uid", "gid", "mtime_ns", "link")]
+    for data in rest:
+        if data.count(0) != count or (data and data[-1]):
+            raise ValueError(f"{data.count(0)} values for {count} entries")
 
     def others() -> Others:
-        modes, uids, gids, times, links = map(_texts, rest)
+        modes, uids, gids, times, links = (_texts(data, count) for data in rest)
         return modes, uids, gids, times, _digests(digests, kinds), links
 
-    return FileTable(_texts(found["path"]), kinds, [*numbers(_texts(found["size"]))], others)
+    return FileTable(paths, kinds, [*numbers(sizes)], others)
 
 
 def _names(paths: Sequence[object]) -> list[str]:
     return [str(path).rpartition("/")[2] for path in paths]
 
 
-def _texts(data: bytes) -> list[str]:
+def _texts(data: bytes, count: int) -> list[str]:
     texts = data.decode("utf-8", "surrogateescape").split("\0")
-    texts.pop()
+    if texts.pop() or len(texts) != count:
+        raise ValueError(f"{len(texts)} values for {count} entries")
     return texts
 
 

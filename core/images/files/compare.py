@@ -11,7 +11,7 @@ from core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from core.images.file_table import Facts, FileTable
@@ -81,8 +81,10 @@ def put_on(files: dict[str, Row], layer: FileTable) -> None:
     kinds = zip(layer.paths, layer.kinds, strict=True)
     if files and (hidden := [(path, kind) for path, kind in kinds if _hides(path, kind, files)]):
         _hide(files, hidden)
-    rows = zip(layer.paths, zip(repeat(layer), count()), strict=False)
-    files.update(compress(rows, (kind not in MARKERS for kind in layer.kinds)))
+    rows: Iterable[tuple[str, Row]] = zip(layer.paths, zip(repeat(layer), count()), strict=False)
+    if any(map(layer.kinds.count, MARKERS)):
+        rows = compress(rows, (kind not in MARKERS for kind in layer.kinds))
+    files.update(rows)
 
 
 def kind_of(row: Row) -> str:
@@ -153,18 +155,17 @@ def _file_changes(before: Mapping[str, Row], after: Mapping[str, Row]) -> list[C
     """Return how the files differ."""
     found = []
     facts = _FactsOf()
-    for path, row in after.items():
-        old = before.get(path)
+    for path, old, new in zip(after, map(before.get, after), after.values(), strict=True):
         if old is None:
-            found.append(Change(ADDED, path, kind_of(row), 0, _size_of(row)))
-        elif old is not row:
-            one, other = facts[old[0]][old[1]], facts[row[0]][row[1]]
-            if one != other and (what := changed_words(_entry(one), _entry(other))):
-                found.append(Change(CHANGED, path, what, _size_of(old), _size_of(row)))
+            found.append(Change(ADDED, path, kind_of(new), 0, _size_of(new)))
+        elif old is not new:
+            (one, row), (other, new_row) = old, new
+            was, now = facts[one][row], facts[other][new_row]
+            if was != now and (what := changed_words(_entry(was), _entry(now))):
+                found.append(Change(CHANGED, path, what, _size_of(old), _size_of(new)))
     found += [
-        Change(REMOVED, path, kind_of(row), _size_of(row), 0)
-        for path, row in before.items()
-        if path not in after
+        Change(REMOVED, path, kind_of(before[path]), _size_of(before[path]), 0)
+        for path in before.keys() - after.keys()
     ]
     return sorted(found, key=lambda change: change.path)
 
