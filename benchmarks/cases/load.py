@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import statistics
 import subprocess
@@ -33,7 +32,7 @@ GROWTH = 14.0
 """What ten times as much may cost: ten times, and what looking it up in longer lists adds."""
 GROWTH_OF_ONE = 3.0
 """What one thing among ten times as many may cost: a name is looked up in longer lists."""
-AT_LEAST_S, MOST_ROUNDS = 2.0, 20
+AT_LEAST_S, MOST_ROUNDS = 3.0, 20
 """So long each is measured, or so often: of a quick one little is left without what every
 command takes, and three rounds tell nothing about that."""
 KEYS, ANSWER_S, SETTLED_S = 10, 1.0, 0.1
@@ -146,9 +145,8 @@ def _compare(rounds: int, *works: Callable[[], object]) -> list[Taken]:
 
 def _processor() -> float:
     """Return the processor seconds of this process and of those that it has waited for."""
-    times = os.times()
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return times.user + times.system + children.ru_utime + children.ru_stime
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _command(host: BenchHost, place: Path, words: str, names: str = "") -> Callable[[], object]:
