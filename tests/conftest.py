@@ -27,8 +27,13 @@ for _number, _handler in (
         signal.signal(_number, _handler)
 
 
+LONGEST = ("test_long_runs.py", "test_random_walk.py")
+"""Minutes each: begun last, they would have most processors wait for them at the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse to start, rather than fail one by one, where the kernel would say no."""
+    """Begin with the longest; refuse to start, rather than fail one by one, without root."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     if os.geteuid() == 0:
         return
     needs_root = [ROOT / "tests" / part for part in ("system", "e2e")]
