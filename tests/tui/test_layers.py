@@ -299,6 +299,13 @@ async def test_bytes_are_shown_in_hex_and_what_fails_is_said() -> None:
         await until(pilot, lambda: "etc/shadow cannot be read" in text_of(pilot))
 
 
+async def test_of_a_file_that_one_layer_has_there_is_no_other_version() -> None:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("slash", *"new", "enter", "v")
+        assert "; there is no other version" in foot(screen, "foot")
+
+
 async def test_versions_are_walked_and_compared() -> None:
     async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
         screen = await opened(pilot)

@@ -64,7 +64,8 @@ class FileActions(LayerPanes, inherit_bindings=False):
         path, self._whole = row.path, False
         self.action_layer(number - self._number)
         self.file_list.reveal(path)
-        self._foot.say(f"layer {number + 1}; versions in layers {words}")
+        others = f"versions in layers {words}" if len(found) > 1 else "there is no other version"
+        self._foot.say(f"layer {number + 1}; {others}")
 
     def action_diff(self) -> None:
         """Show how the file differs from the version before it."""
