@@ -42,7 +42,7 @@ SCREENS = (
     ("registries", b"3", b""),
     ("disk", b"6", rb"Build Cache"), ("events", b"0", rb"load-\d|create"),
     ("statistics", b":go stats\r", rb"load-\d"), ("build cache", b":go cache\r", rb"make \d"),
-    ("trash", b":go trash\r", rb"gone\d"), ("updates", b":go updates\r", rb"load-\d"),
+    ("trash", b":go trash\r", rb"gone\d|more:1|made:1"), ("updates", b":go updates\r", rb"load-\d"),
     ("sync", b":go sync\r", rb"store:app"), ("doctor", b":go doctor\r", rb"kernel"),
     ("jobs", b":jobs\r", rb"JOB"),
 )  # fmt: skip
