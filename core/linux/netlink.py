@@ -279,11 +279,14 @@ def _check(answer: bytes) -> None:
 
 def attributes(data: bytes) -> dict[int, bytes]:
     """Return the attributes in `data` by type; of several of one type the last."""
-    found = {}
+    return dict(each_attribute(data))
+
+
+def each_attribute(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the types and values of the attributes in `data`."""
     while len(data) >= 4:
         length = int.from_bytes(data[:2], byteorder)
         if length < 4:
             break
-        found[int.from_bytes(data[2:4], byteorder) & NLA_TYPE_MASK] = data[4:length]
+        yield int.from_bytes(data[2:4], byteorder) & NLA_TYPE_MASK, data[4:length]
         data = data[(length + 3) & ~3 :]
-    return found

@@ -6,8 +6,6 @@ nf_tables.h; the layout of concatenated keys: https://wiki.nftables.org (Concate
 
 from __future__ import annotations
 
-from sys import byteorder
-
 from core.linux.netlink import (
     NETLINK_NETFILTER,
     NLM_F_ACK,
@@ -17,6 +15,7 @@ from core.linux.netlink import (
     ask,
     attribute,
     attributes,
+    each_attribute,
     message,
     nested,
     request,
@@ -25,7 +24,7 @@ from core.linux.netlink import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 NFNL_SUBSYS_NFTABLES, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 10, 16, 17
 NFT_MSG_DELTABLE, NFTA_TABLE_NAME = 2, 1
@@ -59,11 +58,13 @@ def elements(table: str, name: str) -> list[tuple[bytes, bytes]]:
     names += attribute(NFTA_SET_ELEM_LIST_SET, text(name))
     kind = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM
     answers = ask(NETLINK_NETFILTER, message(kind, NLM_F_DUMP, FAMILY + names))
-    return [
-        (_value(element[NFTA_SET_ELEM_KEY]), _value(element[NFTA_SET_ELEM_DATA]))
-        for answer in answers
-        for element in map(attributes, _listed(answer[len(FAMILY) :]))
-    ]
+    found = []
+    for answer in answers:
+        listed = attributes(answer[len(FAMILY) :]).get(NFTA_SET_ELEM_LIST_ELEMENTS, b"")
+        for _, data in each_attribute(listed):
+            element = attributes(data)
+            found.append((_value(element[NFTA_SET_ELEM_KEY]), _value(element[NFTA_SET_ELEM_DATA])))
+    return found
 
 
 def delete_table(table: str) -> list[bytes]:
@@ -81,15 +82,6 @@ def has_chain(table: str, chain: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _listed(answer: bytes) -> Iterator[bytes]:
-    """Yield the elements of an answer: attributes that all have one type."""
-    data = attributes(answer).get(NFTA_SET_ELEM_LIST_ELEMENTS, b"")
-    while data:
-        length = int.from_bytes(data[:2], byteorder)
-        yield data[4:length]
-        data = data[(length + 3) & ~3 :]
 
 
 def _value(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -18,7 +19,7 @@ from tests.e2e.command_line import LIMPET, limpet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from typing import Any
 
 TOKEN = "sesame"
@@ -85,10 +86,9 @@ async def test_the_page_asks_nobody_else_for_anything(place: str) -> None:
     assert {re.sub(r"^ws:", "http:", url) for url in re.findall(r"\w+://[\w.:]+", page)} == {place}
 
 
-async def test_a_server_ends_at_once_though_a_page_is_open(
-    server: tuple[str, subprocess.Popen[str]],
-) -> None:
-    place, process = server
+@asynccontextmanager
+async def open_page(place: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Open a page, and see the app on it."""
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(cookie_jar=jar) as visitor:
         await visitor.get(f"{place}/?token={TOKEN}")
@@ -96,9 +96,17 @@ async def test_a_server_ends_at_once_though_a_page_is_open(
             seen = b""
             while b"Containers" not in seen:
                 seen += (await page.receive(timeout=60)).data
-            process.send_signal(signal.SIGINT)
-            while (await page.receive(timeout=20)).type is aiohttp.WSMsgType.BINARY:
-                pass
+            yield page
+
+
+async def test_a_server_ends_at_once_though_a_page_is_open(
+    server: tuple[str, subprocess.Popen[str]],
+) -> None:
+    place, process = server
+    async with open_page(place) as page:
+        process.send_signal(signal.SIGINT)
+        while (await page.receive(timeout=20)).type is aiohttp.WSMsgType.BINARY:
+            pass
     code = await asyncio.to_thread(process.wait, 20)
     assert code == 0
     assert process.stderr
@@ -113,17 +121,11 @@ async def test_a_server_leaves_no_app_behind_that_does_not_end(
     server: tuple[str, subprocess.Popen[str]],
 ) -> None:
     place, process = server
-    jar = aiohttp.CookieJar(unsafe=True)
-    async with aiohttp.ClientSession(cookie_jar=jar) as visitor:
-        await visitor.get(f"{place}/?token={TOKEN}")
-        async with visitor.ws_connect(f"{place}/ws?width=90&height=24", origin=place) as page:
-            seen = b""
-            while b"Containers" not in seen:
-                seen += (await page.receive(timeout=60)).data
-            app = child_of(process.pid)
-            os.kill(app, signal.SIGSTOP)
-            process.send_signal(signal.SIGINT)
-            code = await asyncio.to_thread(process.wait, 20)
+    async with open_page(place):
+        app = child_of(process.pid)
+        os.kill(app, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        code = await asyncio.to_thread(process.wait, 20)
     assert code == 0
     with pytest.raises(ProcessLookupError):
         os.kill(app, 0)

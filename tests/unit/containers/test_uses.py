@@ -54,12 +54,16 @@ def test_uses_follow_the_options(paths: Paths) -> None:
     assert stored.users_of(database, "network", "bridge") == []
 
 
+def database_before(schema: str, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Return a database as it was before a schema, until the patch is undone."""
+    monkeypatch.setattr(module, "SCHEMAS", SCHEMAS[: SCHEMAS.index(schema)])
+    return Database(paths)
+
+
 def test_containers_of_an_older_database_are_found(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = SCHEMAS.index(module.CONTAINER_USES)
-    monkeypatch.setattr(module, "SCHEMAS", SCHEMAS[:before])
-    old = Database(paths)
+    old = database_before(module.CONTAINER_USES, paths, monkeypatch)
     insert(old, "a", ON_TWO)
     insert(old, "b", ON_DEFAULT)
     old.close()
@@ -72,9 +76,7 @@ def test_containers_of_an_older_database_are_found(
 def test_a_network_that_was_named_by_its_id_is_used(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = SCHEMAS.index(module.NETWORK_NAMES)
-    monkeypatch.setattr(module, "SCHEMAS", SCHEMAS[:before])
-    old = Database(paths)
+    old = database_before(module.NETWORK_NAMES, paths, monkeypatch)
     with old.write() as sql:
         for name, number in (("shop", "5"), ("back", "6"), ("555", "7")):
             config = dumps({"name": name, "id": number * 64})
