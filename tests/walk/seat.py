@@ -155,8 +155,11 @@ class Seat:
         begun = time.monotonic()
         while words not in self._glass.text:
             if self.ended or time.monotonic() - begun > seconds:
-                raise Finding(f"{words!r} did not show within {seconds:g} s:\n{self.picture()}")
+                shown = self.picture()
+                self.look()
+                raise Finding(f"{words!r} did not show within {seconds:g} s:\n{shown}")
             self._wait(0.02)
+            self._read_told()
         return time.monotonic() - begun
 
     def look(self) -> dict[str, Any] | None:
