@@ -72,6 +72,16 @@ async def test_a_terminal_that_is_hidden(make_app: Make) -> None:
         assert app.focused is board.table
 
 
+async def test_a_table_that_gets_the_keys_late_is_shown(make_app: Make) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.dashboard.table.focus()  # when the messages before it are done
+        app.dashboard.go("registries")
+        await pilot.pause()
+        assert app.focused in app.screen.focus_chain
+        assert app.focused is app.dashboard.table
+
+
 async def test_a_word_is_typed_after_a_click_into_the_list(make_app: Make) -> None:
     app = make_app()
     answers: list[bool | None] = []

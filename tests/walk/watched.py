@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from textual.events import AppFocus, Event
+    from textual.events import Event
 
     from tui.app import LimpetApp
 
 
 NOBODY = "nobody"
 """What has the focus when nothing that is shown has it."""
+HELD_S = 0.01
+"""After so long keys that wait for others are looked for again."""
 
 
 def watch(path: str) -> None:
@@ -53,7 +55,7 @@ def watch(path: str) -> None:
         elif isinstance(event, AppFocus):
             if "pictures" not in vars(self):
                 vars(self)["pictures"] = Pictures(self, tell)
-            _when_done(self, event, tell)
+            _when_done(self, tell)
         await plain_event(self, event)
 
     @contextmanager
@@ -78,8 +80,11 @@ def watch(path: str) -> None:
     sys.unraisablehook = lambda args: bug(args.exc_value)
 
 
-def _when_done(app: LimpetApp, _: AppFocus, tell: Any) -> None:
+def _when_done(app: LimpetApp, tell: Any) -> None:
     def here() -> None:
+        if app._typed_ahead._held:  # keys that were typed before are yet to be handed on
+            app.set_timer(HELD_S, lambda: _when_done(app, tell))
+            return
         address = app._addresses.get(app.screen, app.dashboard.place)
         keys = sorted(app.screen.active_bindings)
         tell("here", *_place(app), address.replace("\t", " ").replace("\n", " "), *keys)

@@ -120,7 +120,7 @@ class Session:
             self._output.track(event.number, Tail(event.result.source))
             ends = hasattr(event.result.source, "stop")  # a program mostly ends by itself
             if not (ends or self._dashboard.bar.in_use):
-                self._output.focus()
+                self._dashboard.set_focus(self._output)
             self._timer.resume()
         elif event.result is not None:
             wraps = not isinstance(event.result, Table | Document)

@@ -282,7 +282,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
     def _left(self) -> None:
         if self._searching:
             self._searching = False
-            self.output.focus()
+            self.set_focus(self.output)
         elif self.bar_for:
             address, self.bar_for = self.bar_for, ""
             self._focus_table()
@@ -319,7 +319,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         if self.panes.zoomed == OUTPUT:
             self.panes.zoomed = ""
             self._arrange()
-        self.table.focus()
+        self.set_focus(self.table)  # now: focus() would let the next keys pass by
 
     @on(CommandBar.Interrupted)
     def _interrupted(self) -> None:
@@ -335,7 +335,9 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         """Follow the keys to another table."""
         focused = self.focused
         if isinstance(focused, LineTable) and focused.id in TABLES:
-            self.place = focused.id
+            if self.place != focused.id:
+                self.place = focused.id
+                self._arrange()
             if self.app.screen is self:  # not so when keys are given back for another screen
                 self.app.visits.arrive(self.place)
         self.show_edges()
@@ -418,7 +420,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         elif not self.output.display:
             self.panes.session = True
         self._arrange()
-        (self.panes.terminal or self.output).focus()
+        self.set_focus(self.panes.terminal or self.output)
 
     def action_back(self) -> None:
         """Leave the session; then clear the filter; then the marks."""
@@ -447,7 +449,7 @@ class DashboardScreen(RowActions, inherit_bindings=False):
         """Hide or show the session."""
         self.panes.zoomed = ""
         if self.output.has_focus:
-            self.table.focus()
+            self.set_focus(self.table)
         self.panes.session = not self.output.display
         self._arrange()
 
