@@ -44,6 +44,8 @@ EXTENSIONS = frozenset((b"x", b"g", b"L", b"K"))
 """Headers that say something of the entry behind them."""
 HEADER = Struct("100s24s12s12s8sc100s6s")
 """Name; mode, user and group; size, time, checksum, type, link, magic: what every entry has."""
+MAX_SUMS = 4096
+_sums: dict[bytes, int] = {}
 MAX_OWNERS = 1024
 _owners: dict[bytes, tuple[int, int, int]] = {}
 MAX_HEADS, MAX_HEAD = 256, 64
@@ -87,7 +89,9 @@ def read_entries(read: Read, ended: Callable[[], bool]) -> Iterator[TarEntry]:
                     raise Corrupt("a lone empty block with more behind it")
                 return
             fields = HEADER.unpack_from(header)
-            _check_sum(header, fields[4])
+            # adler32 begins with the sum of all bytes.
+            if zlib.adler32(header, 0) & 0xFFFF != (_sums.get(fields[4]) or _sum(fields[4])):
+                raise Corrupt("a tar header's checksum is wrong")
             kind = fields[5]
             if kind in EXTENSIONS:
                 content, header = _read_header(read, _number(fields[2]))
@@ -244,11 +248,13 @@ def _time(value: bytes) -> int:
     return -nanoseconds if negative else nanoseconds
 
 
-def _check_sum(header: bytes, field: bytes) -> None:
-    # The sum of all bytes, its own field taken as blanks; adler32 begins with that sum.
-    actual = (zlib.adler32(header, 0) & 0xFFFF) - (zlib.adler32(field, 0) & 0xFFFF) + 8 * 32
-    if (_number(field) - actual) % ADLER_MODULUS:
-        raise Corrupt("a tar header's checksum is wrong")
+def _sum(field: bytes) -> int:
+    """Return what a header with this checksum adds up to, and remember it: few are different."""
+    if len(_sums) >= MAX_SUMS:
+        _sums.clear()
+    # The checksum takes its own field as blanks.
+    known = _sums[field] = (_number(field) - 8 * 32 + sum(field)) % ADLER_MODULUS
+    return known
 
 
 def _read_header(read: Read, size: int) -> tuple[bytes, bytes]:

@@ -48,6 +48,7 @@ OPEN_PARENT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 KEPT_XATTRS = ("user.", "security.capability", "system.posix_acl_")
 NAMELESS = frozenset((b"", b".", b".."))
 """What no file is called."""
+EMPTY = hashlib.sha256().hexdigest()
 WHITEOUT, OPAQUE = b".wh.", b".wh..wh..opq"
 KIND_NAMES = {FILE: "file", HARDLINK: "hardlink", SYMLINK: "symlink", CHAR: "char",
               BLOCKDEV: "block", DIRECTORY: "dir", FIFO: "fifo"}  # fmt: skip
@@ -149,7 +150,12 @@ class Extractor:
             self._skip(entry)
             self._white_out(parent, folder, name)
             return
-        digest = self._make(parent, path, name, entry)
+        if entry.kind == FILE:
+            digest = self._file(parent, path, name, entry)
+        else:
+            digest = ""
+            self._skip(entry)
+            self._make(parent, path, name, entry)
         link = entry.link
         if entry.kind == HARDLINK:
             link = b"/".join(split_path(entry.link))
@@ -167,22 +173,20 @@ class Extractor:
             link.decode("utf-8", "surrogateescape"),
         )
 
-    def _make(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> str:
+    def _make(self, parent: int, path: bytes, name: bytes, entry: TarEntry) -> None:
+        """Make what has no content."""
         kind = entry.kind
-        if kind == FILE:
-            return self._file(parent, path, name, entry)
-        self._skip(entry)
         if kind == DIRECTORY:
             self._directory(parent, path, name, entry)
-            return ""
+            return
         if kind == HARDLINK:
             self._hardlink(parent, path, name, entry)
-            return ""
+            return
         if not name or len(entry.link) > MAX_PATH:
             raise UnsafePath(f"{shown(path)}: its link is too long")
         if self._rootless and kind in (CHAR, BLOCKDEV):
             self._left_out.add(path)
-            return ""
+            return
         self._retry(parent, path, name, lambda: self._special(parent, name, entry))
         if kind != SYMLINK or not self._is_dressed(entry):
             with _Owner(entry):
@@ -190,7 +194,6 @@ class Extractor:
         if kind != SYMLINK:
             os.chmod(name, entry.mode, dir_fd=parent)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
-        return ""
 
     def _special(self, parent: int, name: bytes, entry: TarEntry) -> None:
         if entry.kind == SYMLINK:
@@ -222,11 +225,14 @@ class Extractor:
         return digest
 
     def _copy(self, fd: int, size: int) -> str:
-        summer = hashlib.sha256(usedforsecurity=False)
-        while size > 0:
+        if not size:
+            return EMPTY
+        data = self._stream.some(size)
+        summer = hashlib.sha256(data, usedforsecurity=False)
+        _write(fd, data)
+        while size := size - len(data):
             data = self._stream.some(size)
             summer.update(data)
-            size -= len(data)
             _write(fd, data)
         return summer.hexdigest()
 

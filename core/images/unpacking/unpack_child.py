@@ -36,6 +36,7 @@ def main() -> None:
     from core.images.tar.compression import import_codec
 
     orders = _socket.socket(fileno=0)
+    processors, running = len(os.sched_getaffinity(0)), 0
     while True:
         message, ancillary, _, _ = orders.recvmsg(
             MAX_ORDER, _socket.CMSG_SPACE(FD_BYTES), _socket.MSG_CMSG_CLOEXEC
@@ -45,14 +46,14 @@ def main() -> None:
         order = Order(*os.fsdecode(message).split("\0"))
         report = int.from_bytes(ancillary[0][2], sys.byteorder)
         import_codec(order.media_type)
+        running += 1 - _reap()
         if os.fork() == 0:
             orders.close()
             os.dup2(report, 1)
             os.close(report)
             _tell_who()
-            os._exit(_carry_out(order))
+            os._exit(_carry_out(order, ahead=2 * running <= processors))
         os.close(report)
-        _reap()
 
 
 class Order:
@@ -112,20 +113,22 @@ def _tell_who() -> None:
     os.close(own)
 
 
-def _reap() -> None:
-    """Let go of forks that have ended."""
+def _reap() -> int:
+    """Let go of forks that have ended; returns how many."""
+    ended = 0
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+            ended += 1
     except ChildProcessError:
         pass
+    return ended
 
 
-def _carry_out(order: Order) -> int:
+def _carry_out(order: Order, *, ahead: bool) -> int:
     from core.errors import Error
 
     try:
-        size, files = unpack(order)
+        size, files = unpack(order, ahead=ahead)
     except Error as error:
         say(f"failed {error.code} {error.message}\n{error.hint}")
     except OSError as error:
@@ -138,12 +141,15 @@ def _carry_out(order: Order) -> int:
     return 1
 
 
-def unpack(order: Order) -> tuple[int, int]:
-    """Unpack and verify; returns bytes of files and their number."""
+def unpack(order: Order, *, ahead: bool) -> tuple[int, int]:
+    """Unpack and verify; returns bytes of files and their number.
+
+    `ahead`: there is a processor for each of two threads.
+    """
     from core.errors import Corrupt
     from core.images.digest import hasher, split_digest
     from core.images.tar.compression import Hashed, open_layer
-    from core.images.tar.stream import TarStream
+    from core.images.tar.stream import Chunks, TarStream
     from core.images.unpacking.extract import Extractor
     from core.privileges import is_rootless
 
@@ -161,7 +167,8 @@ def unpack(order: Order) -> tuple[int, int]:
             os.chdir("/")
         os.umask(0)
         ceiling = 2 * order.max_bytes + (1 << 30)
-        stream = TarStream(layer, source, plain, ceiling, lambda read: say(f"bytes {read}"))
+        chunks = Chunks(layer, source, plain, ceiling, lambda read: say(f"bytes {read}"))
+        stream = TarStream(chunks, ahead=ahead)
         extractor = Extractor(
             root, stream, max_files=order.max_files, max_bytes=order.max_bytes, rootless=rootless
         )

@@ -27,7 +27,21 @@ from tests.layers import (
     unpack,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FIFO, CHARACTER = tarfile.FIFOTYPE, tarfile.CHRTYPE
+
+
+@pytest.fixture(params=["all", "one"], autouse=True)
+def _processors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With all processors a thread inflates ahead, with one there is no such thread."""
+    usable = os.sched_getaffinity(0)
+    if request.param == "one":
+        os.sched_setaffinity(0, {min(usable)})
+    yield
+    os.sched_setaffinity(0, usable)
 
 
 def deep(depth: int) -> bytes:
