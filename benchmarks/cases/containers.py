@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from benchmarks.measure import Measurement
 
 
+LEAST = 20
+"""Rounds of what takes tens of milliseconds, and now and then twice as many."""
+
+
 def start(host: BenchHost, rounds: int) -> Measurement:
     """Start a ready container and wait for its end: the engine's warm spawner beside crun."""
     from core.config import load_config
@@ -41,7 +45,7 @@ def start(host: BenchHost, rounds: int) -> Measurement:
         Aim(cases[0].name, "crun, no network", 0.35), Aim(cases[1].name, "crun, no network", 1.0),
     )  # fmt: skip
     try:
-        return interleave("start a container of `true`", cases, rounds, note, aims)
+        return interleave("start a container of `true`", cases, max(rounds, LEAST), note, aims)
     finally:
         engine.close()
         os.close(null)
@@ -82,7 +86,7 @@ def _run(host: BenchHost, rounds: int, network: str) -> Measurement:
                 host.podman_env,
             ),
         ],
-        rounds,
+        max(rounds, LEAST),
         aims=[Aim("limpet", "podman", 0.30 if network else 0.20)],
     )
 
@@ -99,7 +103,7 @@ def execute(host: BenchHost, rounds: int) -> Measurement:
                 command("limpet", host.limpet("exec", "bench-exec", "true"), host.env),
                 command("podman", host.podman("exec", "bench-exec", "true"), host.podman_env),
             ],
-            rounds,
+            max(rounds, LEAST),
             aims=[Aim("limpet", "podman", 0.30)],
         )
     finally:
