@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from core.database import LOG_BYTES, Database, _Opened
+from core.database import LOG_BYTES, SCHEMA, Database, _Opened
 from core.paths import Paths
+from core.schemas import SCHEMAS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def _no_search() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+def test_the_tables_are_those_of_the_last_schema() -> None:
+    assert len(SCHEMAS) == SCHEMA
 
 
 def test_one_that_was_interrupted_says_nothing_as_it_goes(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core import database as module
+from core import schemas
 from core.containers import stored
 from core.containers.configuration.options import ContainerOptions, Mount
-from core.database import SCHEMAS, Database
+from core.database import Database
 from core.lean_json import dumps
 from core.model import Endpoint
 from core.paths import Paths
@@ -56,14 +57,14 @@ def test_uses_follow_the_options(paths: Paths) -> None:
 
 def database_before(schema: str, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Database:
     """Return a database as it was before a schema, until the patch is undone."""
-    monkeypatch.setattr(module, "SCHEMAS", SCHEMAS[: SCHEMAS.index(schema)])
+    monkeypatch.setattr(module, "SCHEMA", schemas.SCHEMAS.index(schema))
     return Database(paths)
 
 
 def test_containers_of_an_older_database_are_found(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = database_before(module.CONTAINER_USES, paths, monkeypatch)
+    old = database_before(schemas.CONTAINER_USES, paths, monkeypatch)
     insert(old, "a", ON_TWO)
     insert(old, "b", ON_DEFAULT)
     old.close()
@@ -76,7 +77,7 @@ def test_containers_of_an_older_database_are_found(
 def test_a_network_that_was_named_by_its_id_is_used(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = database_before(module.NETWORK_NAMES, paths, monkeypatch)
+    old = database_before(schemas.NETWORK_NAMES, paths, monkeypatch)
     with old.write() as sql:
         for name, number in (("shop", "5"), ("back", "6"), ("555", "7")):
             config = dumps({"name": name, "id": number * 64})
