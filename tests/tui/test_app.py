@@ -437,9 +437,11 @@ async def test_the_terminal_is_given_away_and_taken_back(
             order.append("resume")
 
         monkeypatch.setattr(app, "suspend", suspend)
+        monkeypatch.setattr("tui.session.session.tell", order.append)
         answered(app, "exec -it a sh", Foreground("exec a", lambda *fds: order.append(fds) or -1))  # type: ignore[func-returns-value]
         await until(pilot, lambda: "left running" in session(app))
-        assert order == ["suspend", (0, 1, 2), "resume"]
+        opening = "limpet: exec a  (ctrl-p,ctrl-q leaves it running)\n"
+        assert order == ["suspend", opening, (0, 1, 2), "\n", "resume"]
 
 
 async def test_lines_are_followed_until_escape(make_app: Callable[..., LimpetApp]) -> None:

@@ -215,6 +215,8 @@ class Session:
                 code = 128 + signal.SIGINT
             except Exception as caught:  # noqa: BLE001 - shown in the session, bugs included
                 error = caught
+            if code < 0:
+                tell("\n")  # what was left stands in the middle of a line
             if error is None and code > 0 and time.monotonic() - started < QUICK_S:
                 tell(f"\nlimpet: it ended with {code}; enter goes back ")
                 with suppress(KeyboardInterrupt):
