@@ -11,8 +11,8 @@ from prompt_toolkit.history import InMemoryHistory
 from textual.events import Key, Paste
 
 from core.commands.lines import split_pipe
-from core.commands.result import Lines, Plan, Text
-from core.errors import UsageError
+from core.commands.result import Foreground, Lines, Plan, Text
+from core.errors import RunError, UsageError
 from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
@@ -71,6 +71,16 @@ def test_a_program_that_is_stopped_leaves_nothing_behind() -> None:
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_a_program_on_the_terminal_tells_why_it_got_nothing() -> None:
+    def fail(*_: int) -> int:
+        raise RunError("there is no such program", exit_code=127)
+
+    shown = piped(Foreground("run", fail), "less")
+    assert isinstance(shown, OnHost)
+    with open(os.devnull, "r+b") as null, pytest.raises(RunError, match="no such program"):
+        shown.relay(null.fileno(), null.fileno(), null.fileno())
 
 
 def test_questions_cannot_be_piped_and_pagers_get_the_terminal() -> None:

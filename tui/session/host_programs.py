@@ -116,9 +116,14 @@ def _terminal(argv: list[str], fds: tuple[int, ...], feed: Feed | None) -> int:
             )
         except OSError as error:
             raise HostError(f"{argv[0]}: {error.strerror}", errno=error.errno or 0) from error
+        failed: list[Exception] = []
         if feed is not None and program.stdin is not None:
-            threading.Thread(target=_pour, args=(feed, program.stdin), daemon=True).start()
-        return program.wait()
+            args = (feed, program.stdin, failed.append)
+            threading.Thread(target=_pour, args=args, daemon=True).start()
+        code = program.wait()
+        if failed:
+            raise failed[0]
+        return code
 
 
 @contextmanager
@@ -174,10 +179,15 @@ def _let_pass(*_: object) -> None:
     """Do nothing.  (A signal that is ignored would be so in the program, too.)"""
 
 
-def _pour(feed: Feed, pipe: IO[bytes]) -> None:
+def _pour(feed: Feed, pipe: IO[bytes], tell: Callable[[Exception], None]) -> None:
     """Write everything, then end the pipe; its reader may go at any time."""
-    with suppress(OSError), pipe:
-        feed(pipe.fileno())
+    with suppress(BrokenPipeError), pipe:
+        try:
+            feed(pipe.fileno())
+        except BrokenPipeError:
+            pass
+        except Exception as error:  # noqa: BLE001 - raised when the program has ended
+            tell(error)  # before the pipe's end is seen
 
 
 class Program:
