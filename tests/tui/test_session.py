@@ -22,6 +22,7 @@ from tui.session.host_programs import OnHost, Program, host, piped, wants_termin
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from textual.pilot import Pilot
 
@@ -66,7 +67,7 @@ def test_a_program_that_is_stopped_leaves_nothing_behind() -> None:
     program = Program("echo $$; sleep 1000 & wait", None)
     pid = int(next(program)[1])
     program.stop()
-    assert next(program) == (2, b"ended with -15\n")
+    assert next(program) == (2, b"ended with 143\n")
     deadline = time.monotonic() + 5
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -81,6 +82,15 @@ def test_a_program_on_the_terminal_tells_why_it_got_nothing() -> None:
     assert isinstance(shown, OnHost)
     with open(os.devnull, "r+b") as null, pytest.raises(RunError, match="no such program"):
         shown.relay(null.fileno(), null.fileno(), null.fileno())
+
+
+def test_a_program_on_the_terminal_that_a_signal_ended_was_not_left_running(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("kill -9 $$")
+    shown = host(f"sh {script}")
+    assert isinstance(shown, OnHost)
+    with open(os.devnull, "r+b") as null:
+        assert shown.relay(null.fileno(), null.fileno(), null.fileno()) == 128 + 9
 
 
 def test_questions_cannot_be_piped_and_pagers_get_the_terminal() -> None:

@@ -117,13 +117,17 @@ def _terminal(argv: list[str], fds: tuple[int, ...], feed: Feed | None) -> int:
         except OSError as error:
             raise HostError(f"{argv[0]}: {error.strerror}", errno=error.errno or 0) from error
         failed: list[Exception] = []
-        if feed is not None and program.stdin is not None:
-            args = (feed, program.stdin, failed.append)
-            threading.Thread(target=_pour, args=args, daemon=True).start()
-        code = program.wait()
+        _start_pouring(feed, program, failed)
+        code = _exit_code(program)
         if failed:
             raise failed[0]
         return code
+
+
+def _exit_code(program: subprocess.Popen[bytes]) -> int:
+    """Wait for a program's end; what a signal ended has 128 and its number, as in a shell."""
+    code = program.wait()
+    return code if code >= 0 else 128 - code
 
 
 @contextmanager
@@ -179,23 +183,31 @@ def _let_pass(*_: object) -> None:
     """Do nothing.  (A signal that is ignored would be so in the program, too.)"""
 
 
-def _pour(feed: Feed, pipe: IO[bytes], tell: Callable[[Exception], None]) -> None:
-    """Write everything, then end the pipe; its reader may go at any time."""
+def _start_pouring(
+    feed: Feed | None, program: subprocess.Popen[bytes], failed: list[Exception]
+) -> None:
+    """Have a thread feed a program; what goes wrong is in `failed` when the program has ended."""
+    if feed is not None and program.stdin is not None:
+        args = (feed, program.stdin, failed)
+        threading.Thread(target=_pour, args=args, name="limpet-pipe", daemon=True).start()
+
+
+def _pour(feed: Feed, pipe: IO[bytes], failed: list[Exception]) -> None:
+    """Write everything, then end the pipe; its reader may go at any time: `| head` has enough."""
     with suppress(BrokenPipeError), pipe:
         try:
             feed(pipe.fileno())
         except BrokenPipeError:
             pass
         except Exception as error:  # noqa: BLE001 - raised when the program has ended
-            tell(error)  # before the pipe's end is seen
+            failed.append(error)  # before the pipe's end is seen
 
 
 class Program:
     """The lines that a host program prints: an iterator of (1 stdout or 2 stderr, line)."""
 
     def __init__(self, command: str, feed: Feed | None) -> None:
-        self._feed_error: Exception | None = None
-        self._feed = feed
+        self._failed: list[Exception] = []
         self._program = subprocess.Popen(
             ["/bin/sh", "-c", command],
             stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
@@ -204,20 +216,7 @@ class Program:
             start_new_session=True,
         )
         self._lines = self._read()
-        if feed is not None:
-            threading.Thread(target=self._pour, name="limpet-pipe", daemon=True).start()
-
-    def _pour(self) -> None:
-        pipe = self._program.stdin
-        if pipe is None or self._feed is None:
-            return
-        try:
-            with pipe:
-                self._feed(pipe.fileno())
-        except BrokenPipeError:
-            pass  # `| head` has read enough
-        except Exception as error:  # noqa: BLE001 - raised where the lines are read
-            self._feed_error = error
+        _start_pouring(feed, self._program, self._failed)
 
     def __iter__(self) -> Self:
         return self
@@ -232,9 +231,9 @@ class Program:
         with self._program.stdout as output:
             for line in output:
                 yield 1, line
-        code = self._program.wait()
-        if self._feed_error is not None:
-            raise self._feed_error
+        code = _exit_code(self._program)
+        if self._failed:
+            raise self._failed[0]
         if code not in (0, 1):  # grep and diff say with 1 that they found nothing
             yield 2, f"ended with {code}\n".encode()
 

@@ -36,7 +36,8 @@ def main() -> None:
     from core.images.tar.compression import import_codec
 
     orders = _socket.socket(fileno=0)
-    processors, running = len(os.sched_getaffinity(0)), 0
+    processors = len(os.sched_getaffinity(0))
+    running: dict[int, int] = {}  # bytes of blobs, by fork
     while True:
         message, ancillary, _, _ = orders.recvmsg(
             MAX_ORDER, _socket.CMSG_SPACE(FD_BYTES), _socket.MSG_CMSG_CLOEXEC
@@ -46,14 +47,25 @@ def main() -> None:
         order = Order(*os.fsdecode(message).split("\0"))
         report = int.from_bytes(ancillary[0][2], sys.byteorder)
         import_codec(order.media_type)
-        running += 1 - _reap()
-        if os.fork() == 0:
+        _reap(running)
+        ahead = worth_two(order.size, sum(running.values()), processors)
+        fork = os.fork()
+        if fork == 0:
             orders.close()
             os.dup2(report, 1)
             os.close(report)
             _tell_who()
-            os._exit(_carry_out(order, ahead=2 * running <= processors))
+            os._exit(_carry_out(order, ahead=ahead))
+        running[fork] = order.size
         os.close(report)
+
+
+def worth_two(size: int, others: int, processors: int) -> bool:
+    """Tell whether a layer's share of the bytes in work is nearer to two processors than to one.
+
+    The few bytes of a small layer are soon done: they must not slow the large one beside them.
+    """
+    return 2 * size * processors > 3 * (size + others)
 
 
 class Order:
@@ -113,15 +125,13 @@ def _tell_who() -> None:
     os.close(own)
 
 
-def _reap() -> int:
-    """Let go of forks that have ended; returns how many."""
-    ended = 0
+def _reap(running: dict[int, int]) -> None:
+    """Let go of forks that have ended."""
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            ended += 1
+        while fork := os.waitpid(-1, os.WNOHANG)[0]:
+            del running[fork]
     except ChildProcessError:
         pass
-    return ended
 
 
 def _carry_out(order: Order, *, ahead: bool) -> int:
