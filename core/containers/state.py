@@ -82,7 +82,8 @@ def replace_file(path: str, data: bytes) -> None:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         try:
-            os.write(fd, data)
+            while data:  # a disk that gets full takes some of it first, and refuses the rest
+                data = data[os.write(fd, data) :]
         finally:
             os.close(fd)
         os.rename(temporary, path)

@@ -10,6 +10,7 @@ Monitors do this at a container's start and end, hence lean.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from core.file_lock import FileLock
@@ -174,9 +175,13 @@ def _hosts_lines(network: str, line: bytes) -> bytes:
 
 
 def _append(path: str, data: bytes, flags: int = 0) -> None:
+    """Append to a zone all of `data` or nothing.  Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
     try:
-        os.write(fd, data)
+        written = os.write(fd, data)
+        if written < len(data):
+            os.ftruncate(fd, os.fstat(fd).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
     finally:
         os.close(fd)
 

@@ -25,6 +25,7 @@ from core.containers.stored import Row, document_of
 from core.containers.supervision import protocol
 from core.errors import UsageError
 from core.model import Port
+from tests.short_of_room import files_of_at_most
 
 ROOT = Path(__file__).parent.parent.parent.parent
 KEYS = st.binary(min_size=1, max_size=4)
@@ -142,6 +143,14 @@ def test_state_comes_back_as_it_was_written(written: State) -> None:
         write_state(directory, written)
         assert read_state(directory) == written
         assert os.listdir(directory) == ["state.json"]
+
+
+def test_a_state_that_has_no_room_leaves_the_one_before(tmp_path: Path) -> None:
+    write_state(str(tmp_path), State(state="running"))
+    with files_of_at_most(100), pytest.raises(OSError, match="too large"):
+        write_state(str(tmp_path), State(state="exited", error="long " * 100))
+    assert read_state(str(tmp_path)).state == "running"
+    assert os.listdir(tmp_path) == ["state.json"]
 
 
 DAMAGED = [b'{"pid":"x"}', b'{"state":"exited","ports":[1]}', b"{}", b'{"":""}', b"[]", b"3"]

@@ -20,6 +20,7 @@ from core.network.names import (
     rename,
     without,
 )
+from tests.short_of_room import files_of_at_most
 
 
 @pytest.fixture
@@ -93,3 +94,13 @@ def test_only_marked_lines_are_taken_away(text: bytes, networks: list[str]) -> N
     lines = [f"10.0.0.2\tweb{MARK}{name} aa\n".encode() for name in networks]
     left = without(b"".join(lines), f"{MARK}shop ")
     assert left == b"".join(line for line in lines if b"# shop " not in line)
+
+
+def test_who_finds_no_room_in_a_zone_leaves_it_whole(zones: Zones) -> None:
+    join(zones, "shop", member("aa", "10.0.0.2", "web"))
+    room = os.stat(zones.file("shop")).st_size + 20
+    with files_of_at_most(room), pytest.raises(OSError, match="No space left"):
+        join(zones, "shop", member("bb", "10.0.0.3", "db"))
+    assert [one.container for one in members(zones, "shop")] == ["aa"]
+    join(zones, "shop", member("bb", "10.0.0.3", "db"))
+    assert [one.container for one in members(zones, "shop")] == ["aa", "bb"]
