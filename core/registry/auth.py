@@ -43,7 +43,7 @@ class Challenge(Record):
 
 def parse_challenges(values: Iterable[str]) -> list[Challenge]:
     """Read WWW-Authenticate headers; what does not parse is left out."""
-    found: list[Challenge] = []
+    found: list[tuple[str, list[tuple[str, str]]]] = []
     for value in values:
         position = 0
         while position < len(value):
@@ -54,12 +54,10 @@ def parse_challenges(values: Iterable[str]) -> list[Challenge]:
             after = _skip(value, position, _BLANK)
             if value[after : after + 1] == "=" and found:
                 content, position = _value(value, _skip(value, after + 1, _BLANK))
-                last = found[-1]
-                pair = (word.lower(), content)
-                found[-1] = Challenge(last.scheme, (*last.parameters, pair))
+                found[-1][1].append((word.lower(), content))
             else:
-                found.append(Challenge(word.lower()))
-    return found
+                found.append((word.lower(), []))
+    return [Challenge(scheme, tuple(parameters)) for scheme, parameters in found]
 
 
 def _skip(text: str, position: int, characters: str) -> int:

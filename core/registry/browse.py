@@ -78,14 +78,11 @@ def search(client: RegistryClient, term: str, limit: int) -> list[Hit]:
     query = urlencode({"q": term, "n": limit})
     hub = client.host == "docker.io"
     url = HUB_SEARCH if hub else f"{client.base.removesuffix('/v2/')}/v1/search"
-    answer = client.ask(
-        "GET", f"{url}?{query}", "", f"search of {client.host}", accepted=(200, 400, 404, 405)
+    answer, body = client.document(
+        f"{url}?{query}", f"search of {client.host}", SEARCH_MAX, (200, 400, 404, 405)
     )
-    try:
-        if answer.status == 200 and "json" in answer.header("Content-Type"):
-            return _hits(answer.read_all(SEARCH_MAX), client.host)[:limit]
-    finally:
-        answer.close()
+    if answer.status == 200 and "json" in answer.header("Content-Type"):
+        return _hits(body, client.host)[:limit]
     found = []
     for name in client.catalog():
         if term in name:

@@ -14,8 +14,14 @@ from core.images.manifest import ACCEPTED, MAX_SIZE
 from core.images.reference import DOCKER_HUB, parse_host
 from core.registry.auth import Authorizer
 from core.registry.transport.certificates import Certificates
-from core.registry.transport.failures import describe_answer, is_final, printable, speaks_no_tls
-from core.registry.transport.http import ATTEMPTS, Request, Transport, backoff, join
+from core.registry.transport.failures import (
+    describe_answer,
+    is_final,
+    printable,
+    speaks_no_tls,
+    unreachable,
+)
+from core.registry.transport.http import ATTEMPTS, BROKEN, Request, Transport, backoff, join
 from core.registry.transport.proxy import is_loopback
 from core.registry.transport.quota import read_quota
 
@@ -42,13 +48,17 @@ LIST_MAX = 1_000_000
 class Blob:
     """A blob on its way; `start` is the offset of the first byte that comes."""
 
-    def __init__(self, answer: Answer, start: int) -> None:
+    def __init__(self, answer: Answer, start: int, host: str) -> None:
         self._answer = answer
+        self._host = host
         self.start = start
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, b"" at the end; raises what a broken connection raises."""
-        return self._answer.read(size)
+        """Return up to `size` bytes, b"" at the end; Unreachable when the connection breaks."""
+        try:
+            return self._answer.read(size)
+        except BROKEN as error:
+            raise unreachable(error, f"//{self._host}", self._host) from error
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -153,7 +163,8 @@ class RegistryClient:
         """
         what = f"blob {digest} of {self.host}/{path}"
         if not offset:
-            return Blob(self._get(f"{path}/blobs/{digest}", pull_scope(path), what, large=True), 0)
+            answer = self._get(f"{path}/blobs/{digest}", pull_scope(path), what, large=True)
+            return Blob(answer, 0, self.host)
         answer = self._get(
             f"{path}/blobs/{digest}",
             pull_scope(path),
@@ -163,9 +174,9 @@ class RegistryClient:
             accepted=(200, 206, 416),
         )
         if answer.status == 200:
-            return Blob(answer, 0)
+            return Blob(answer, 0, self.host)
         if answer.status == 206 and answer.header("Content-Range").startswith(f"bytes {offset}-"):
-            return Blob(answer, offset)
+            return Blob(answer, offset, self.host)
         answer.close()
         return self.blob(path, digest)
 
@@ -175,6 +186,12 @@ class RegistryClient:
         _, content = self._fetch(f"{path}/blobs/{digest}", pull_scope(path), what, limit)
         check_digest(content, digest, what)
         return content
+
+    def document(
+        self, url: str, what: str, limit: int, accepted: tuple[int, ...] = (200,)
+    ) -> tuple[Answer, bytes]:
+        """Return an answer with its whole body; only the registry's own host sees credentials."""
+        return self._fetch(url, "", what, limit, accepted=accepted)
 
     def tags(self, path: str) -> Iterator[str]:
         """Return the tags of a repository, page by page as they are taken."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 
-from core.errors import FREE_SPACE, Corrupt, HostError
+from core.errors import FREE_SPACE, Corrupt, HostError, Unreachable
 from core.images.digest import hasher, split_digest
 from core.linux.filesystem import start_writing
 from core.registry.transport.failures import unreachable
-from core.registry.transport.http import ATTEMPTS, BROKEN, backoff
+from core.registry.transport.http import ATTEMPTS, backoff
+from core.registry.transport.response import CutShort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def disk_full(path: str, missing: int) -> HostError:
 class _Broken(Exception):
     """The connection ended early: the one failure that is tried again here."""
 
-    def __init__(self, cause: Exception) -> None:
+    def __init__(self, cause: Unreachable) -> None:
         super().__init__(cause)
         self.cause = cause
 
@@ -128,10 +129,9 @@ class _Fetch:
             try:
                 self._receive()
             except _Broken as broken:
-                error = broken.cause
                 failures = 1 if self._done - before >= PROGRESS_BYTES else failures + 1
                 if failures >= ATTEMPTS:
-                    raise unreachable(error, f"//{self._client.host}", self._client.host) from error
+                    raise broken.cause from broken.cause.__cause__
                 backoff(failures, self._check)
         if f"{self._algorithm}:{self._hash.hexdigest()}" == self._digest:
             return
@@ -198,11 +198,12 @@ class _Fetch:
             self._report(self._done, "downloading")
             self._check()
         if self._done < self._size:
-            raise _Broken(ConnectionError("the connection ended before the blob did"))
+            host = self._client.host
+            raise _Broken(unreachable(CutShort(self._size - self._done), f"//{host}", host))
 
 
 def _next(blob: Blob) -> bytes:
     try:
         return blob.read(CHUNK)
-    except BROKEN as error:
+    except Unreachable as error:
         raise _Broken(error) from error

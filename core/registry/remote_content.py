@@ -259,6 +259,7 @@ def _keep(stream: Exact, entry: TarEntry, check: Callable[[], None]) -> int:
 def _copy(stream: Exact, file: RawIOBase, length: int, check: Callable[[], None]) -> None:
     while length > 0:
         check()
-        data = stream.read(min(length, CHUNK))
-        file.write(data)
+        data = memoryview(stream.read(min(length, CHUNK)))
         length -= len(data)
+        while data:
+            data = data[os.write(file.fileno(), data) :]

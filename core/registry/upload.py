@@ -9,7 +9,7 @@ got.  The address of an upload is kept in a file, so that the next process can g
 
 from __future__ import annotations
 
-from core.errors import NotFound, ProtocolError, Unreachable
+from core.errors import NotFound, ProtocolError, RegistryError, Unreachable
 from core.registry import upload_notes
 from core.registry.transport.http import ATTEMPTS, backoff, join
 from core.registry.transport.wire import FilePart
@@ -49,7 +49,7 @@ def has_blob(client: RegistryClient, path: str, digest: str) -> bool:
 def mount_blob(client: RegistryClient, path: str, digest: str, source: str) -> bool:
     """Let the registry take a blob over from its repository `source`; whether it did.
 
-    A registry that does not has begun an upload instead, which is cancelled.
+    A registry that does not has begun an upload instead, which is cancelled where it lets us.
     """
     scope = f"{push_scope(path)} repository:{source}:pull"
     target = f"{path}/blobs/uploads/?mount={digest}&from={source}"
@@ -58,8 +58,13 @@ def mount_blob(client: RegistryClient, path: str, digest: str, source: str) -> b
     answer.close()
     if answer.status == 202 and answer.header("Location"):
         location = join(answer.url, answer.header("Location"))
-        accepted = (202, 204, 404, 405)
-        client.ask("DELETE", location, push_scope(path), what, accepted=accepted).close()
+        try:
+            accepted = (202, 204)
+            client.ask(
+                "DELETE", location, push_scope(path), what, accepted=accepted, attempts=1
+            ).close()
+        except (RegistryError, NotFound):
+            pass  # docker's registry wants the right to delete for it; it forgets it by itself
     return answer.status == 201
 
 
@@ -111,9 +116,10 @@ class Upload:
     def run(self) -> None:
         """Return when the registry has the whole blob and has checked its digest.
 
-        Raises Unreachable after several failures without progress between them.
+        Raises what failed last after several failures without progress between them: what was
+        sent once more, because the registry had lost it, is none.
         """
-        done = self._resume() or self._begin()
+        done = most = self._resume() or self._begin()
         failures = 0
         while True:
             self._check()
@@ -122,7 +128,6 @@ class Upload:
                     self._finish(done)
                     return
                 done = self._send(done)
-                failures = 0
             except (Unreachable, _Lost) as error:
                 failures += 1
                 if failures >= ATTEMPTS:
@@ -131,10 +136,9 @@ class Upload:
                 if has_blob(self._client, self._path, self._digest):
                     upload_notes.forget(self._note)  # only its answer was lost
                     return
-                before = done
                 done = self._status() or self._begin()
-                if done > before:
-                    failures = 0
+            if done > most:
+                most, failures = done, 0
 
     def _is_last(self, done: int) -> bool:
         return self._size - done <= max(PART, self._least)

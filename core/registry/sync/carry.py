@@ -9,8 +9,6 @@ from __future__ import annotations
 from core.errors import NotFound, Unreachable
 from core.images.manifest import is_elsewhere
 from core.registry.fetch import fetch_blob
-from core.registry.transport.failures import unreachable
-from core.registry.transport.http import BROKEN
 from core.registry.transport.wire import FilePart, StreamPart
 from core.registry.upload import Upload, has_blob, mount_blob
 from core.registry.upload_notes import forget
@@ -117,11 +115,7 @@ def _stream(
         skip = start - remote.start
         while length:
             check()
-            try:
-                chunk = remote.read(CHUNK)
-            except BROKEN as error:
-                host = source.client.host
-                raise unreachable(error, f"//{host}", host) from error
+            chunk = remote.read(CHUNK)
             if not chunk:
                 raise Unreachable(
                     f"{source.client.host} sent less of {blob.digest} than its manifest tells",

@@ -196,14 +196,15 @@ class Transport:
             backoff(failures, self._check)
 
     def _note_limit(self, error: RateLimited) -> RateLimited:
-        now = time.time()
-        until = error.reset_at or now + LIMITED_S
-        self._limited, self._limited_until = error, min(until, now + LIMITED_MAX_S)
+        wait_s = error.reset_at - time.time() if error.reset_at else LIMITED_S
+        # What is waited for does not change when the host's clock is put right.
+        self._limited_until = time.monotonic() + min(wait_s, LIMITED_MAX_S)
+        self._limited = error
         return error
 
     def _heed_limit(self) -> None:
         told = self._limited
-        if told and time.time() < self._limited_until:
+        if told and time.monotonic() < self._limited_until:
             raise RateLimited(
                 told.message, reset_at=told.reset_at, hint=told.hint, subject=told.subject
             )

@@ -69,6 +69,21 @@ def test_a_limit_is_not_run_into_again(registry: HostileRegistry, paths: Paths) 
         client.ping()
 
 
+def test_a_limit_ends_though_the_clock_is_put_back(
+    registry: HostileRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.rules["/manifests/latest"] = lambda handler: handler.answer(
+        429, b"", {"Retry-After": "1"}
+    )
+    with make_client(registry) as client:
+        with pytest.raises(RateLimited):
+            client.manifest("app", "latest")
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() - 1e8)
+        time.sleep(1.1)
+        client.ping()
+
+
 @pytest.mark.parametrize(
     ("headers", "wait_s"),
     [
