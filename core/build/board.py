@@ -74,6 +74,7 @@ class Board:
         self.steps: list[StepBoard] = []
         self.stages: list[StageBoard] = []
         self.warnings: list[str] = []
+        self._warned: set[str] = set()
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._count = 0
 
@@ -102,7 +103,8 @@ class Board:
 
     def warn(self, line: str) -> None:
         """Add a warning about the Dockerfile."""
-        if line not in self.warnings:
+        if line not in self._warned:
+            self._warned.add(line)
             self.warnings.append(line)
 
     def note(self, text: str) -> None:

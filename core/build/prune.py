@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 
 from core.record import Record
 
@@ -80,8 +81,8 @@ def _size(path: str) -> int:
     total = 0
     for folder, _, files in os.walk(path):
         for name in files:
-            facts = os.lstat(f"{folder}/{name}")
-            total += facts.st_blocks * 512
+            with suppress(FileNotFoundError):  # a build writes to it
+                total += os.lstat(f"{folder}/{name}").st_blocks * 512
     return total
 
 

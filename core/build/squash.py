@@ -53,7 +53,8 @@ class _Merger:
         hides = self._is_opaque(one)
         there = os.lstat(other) if os.path.lexists(other) else None
         if there is not None and (hides or not stat.S_ISDIR(there.st_mode)):
-            hides = hides or _is_whiteout(there)
+            # A whiteout or a file hid what is below both, and so does what takes its place.
+            hides = True
             _clear(other)
             there = None
         if there is None:
@@ -66,10 +67,6 @@ class _Merger:
             return os.getxattr(path, self._opaque) == b"y"
         except OSError:
             return False
-
-
-def _is_whiteout(facts: os.stat_result) -> bool:
-    return stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0
 
 
 def _clear(path: str) -> None:

@@ -200,7 +200,8 @@ class StageBuild:
             last = last if dash else first
             protocol = protocol.lower() or "tcp"
             if not (
-                first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) < 65536
+                first.isdecimal() and last.isdecimal() and len(ports) <= len("65535-65535")
+                and 0 < int(first) <= int(last) < 65536
                 and protocol in ("tcp", "udp", "sctp")
             ):  # fmt: skip
                 raise self._at(step, f"{text!r} is no port such as 80, 53/udp or 8000-8010")

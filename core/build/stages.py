@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SCRATCH = "scratch"
+MAX_DIGITS = 9
+"""Of a stage's number: there are fewer."""
 
 
 class Stage(Record):
@@ -131,7 +133,7 @@ def _sources(
                     "a stage: FROM IMAGE AS NAME in front, with the variable in FROM",
                 )  # fmt: skip
             if name.isdecimal():
-                if int(name) >= count:
+                if len(name) > MAX_DIGITS or int(name) >= count:
                     raise _at(source, step, step.at.keyword, f"there is no stage {name}")
                 found[name] = int(name)
             else:

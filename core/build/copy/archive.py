@@ -32,7 +32,10 @@ def open_stream(file: BinaryIO) -> tarfile.TarFile:
         import zstandard
 
         stream = zstandard.ZstdDecompressor().stream_reader(reader, read_across_frames=True)
-        return tarfile.open(fileobj=stream, mode="r|")
+        try:
+            return tarfile.open(fileobj=stream, mode="r|")
+        except zstandard.ZstdError as error:
+            raise tarfile.ReadError(f"the zstd data is damaged: {error}") from None
     return tarfile.open(fileobj=reader, mode="r|*")
 
 

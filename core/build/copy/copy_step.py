@@ -52,7 +52,9 @@ class CopyPlan:
         self._chmod = chmod
         self._checksum = checksum
         self._exclude = exclude
-        self._documents = [word for word in sources if word.startswith("<<")]
+        names = {document.name for document in step.at.heredocs}
+        # A quoted `<<X` begins no document: it is a file's name.
+        self._documents = [w for w in sources if w.startswith("<<") and _named(w) in names]
         self._urls = [word for word in sources if step.add and URL.match(word)]
         self._sources = [w for w in sources if w not in self._documents and w not in self._urls]
         self._groups: list[tuple[Item, ...]] = []
@@ -125,7 +127,7 @@ class CopyPlan:
         by_name = {document.name: document for document in self._step.at.heredocs}
         found = []
         for word in self._documents:
-            document = by_name[word.lstrip("<").removeprefix("-")]
+            document = by_name[_named(word)]
             content = document.content
             if document.expand:
                 content = self._stage.expand_document(self._step, content)
@@ -214,6 +216,11 @@ class CopyPlan:
     def reliable(self) -> bool:
         """Return whether what was copied is what the key says."""
         return not self._builder.take_changed()
+
+
+def _named(word: str) -> str:
+    """Return the name of the here-document that a source is."""
+    return word.lstrip("<").removeprefix("-")
 
 
 def _is_directory(item: Item) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import posixpath
 import urllib.error
@@ -10,7 +11,7 @@ import urllib.parse
 import urllib.request
 
 from core.build.copy.selection import SelectionError
-from core.errors import BuildError, Unreachable
+from core.errors import BuildError, Unreachable, disk_error
 from core.record import Record
 
 TYPE_CHECKING = False
@@ -39,7 +40,8 @@ def download(
 ) -> Download:
     """Fetch a file into a directory, mode 0600, with the time the server gives it.
 
-    Raises Unreachable or BuildError, naming the URL; BuildError for another checksum.
+    Raises Unreachable or BuildError, naming the URL; SelectionError for another checksum;
+    HostError for a disk that is full.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "limpet"})  # noqa: S310
     summer = hashlib.sha256()
@@ -63,8 +65,10 @@ def download(
     except urllib.error.HTTPError as error:
         error.close()  # it is the answer, and holds the connection
         raise BuildError(f"{url}: {error.code} {error.reason}", subject=url) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        if isinstance(error, OSError) and (full := disk_error(error)):
+            raise full from error
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
         raise Unreachable(f"{url}: {reason}", subject=url) from error
     digest = f"sha256:{summer.hexdigest()}"
     if checksum and checksum != digest:

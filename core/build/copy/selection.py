@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_LINKS = 40
+MAX_DEPTH = 256
+"""As `core.images.unpacking.extract` has it; each takes two frames of the stack."""
 GLOB = re.compile(r"[*?\[]")
 
 
@@ -91,8 +93,13 @@ class Tree:
         excluded: tuple[bool, ...],
     ) -> Iterator[tuple[str, str, os.stat_result]]:
         folder = "/".join(part for part in (top, below) if part)
-        with os.scandir(f"{self.root}/{folder}") as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
+        if folder.count("/") > MAX_DEPTH:
+            raise SelectionError(f"{folder[:100]}…: directories too deep for a layer")
+        try:
+            with os.scandir(f"{self.root}/{folder}") as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # gone, or a file by now
         for entry in ordered:
             path = f"{folder}/{entry.name}" if folder else entry.name
             inner = f"{below}/{entry.name}" if below else entry.name

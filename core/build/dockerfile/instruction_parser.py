@@ -41,6 +41,9 @@ ONCE = ("CMD", "ENTRYPOINT", "HEALTHCHECK")
 NANOSECONDS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9,
                "h": 3600 * 10**9}  # fmt: skip
 
+LONGEST_NS = (1 << 63) - 1
+"""Go's Duration, which an image's config has times in."""
+
 
 def parse_steps(file: Dockerfile) -> list[Step]:
     """Return all instructions as values; DockerfileError points at the first that is wrong."""
@@ -336,17 +339,18 @@ class _Parser:
             ) if flag in self._flags
         ]  # fmt: skip
         if "retries" in self._flags:
-            if not self._flags["retries"].isdecimal():
+            if not re.fullmatch(r"[0-9]{1,9}", self._flags["retries"]):
                 raise self._error("--retries takes a whole number", keyword=True)
             times.append(("Retries", int(self._flags["retries"])))
         return Healthcheck(self._item, test, tuple(times))
 
     def _duration(self, flag: str) -> int:
         value = self._flags[flag]
-        parts = re.findall(r"([0-9.]+)(ns|us|µs|ms|s|m|h)", value)
-        if "".join(number + unit for number, unit in parts) != value or not parts:
-            raise self._error(f"--{flag}={value} is not a time such as 30s or 1m30s", keyword=True)
+        parts = re.findall(r"([0-9]{1,18}(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)", value)
         total = sum(int(float(number) * NANOSECONDS[unit]) for number, unit in parts)
+        whole = "".join(number + unit for number, unit in parts) == value
+        if not whole or not parts or total > LONGEST_NS:
+            raise self._error(f"--{flag}={value} is not a time such as 30s or 1m30s", keyword=True)
         if 0 < total < 10**6:
             raise self._error(f"--{flag}={value}: the shortest is 1ms", keyword=True)
         return total

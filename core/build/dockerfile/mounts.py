@@ -8,6 +8,7 @@ from __future__ import annotations
 from core.record import Record
 
 KINDS = ("bind", "cache", "tmpfs", "secret")
+MAX_MODE, MAX_ID = 0o7777, (1 << 32) - 2
 SHARING = ("shared", "private", "locked")
 KEYS = {
     "bind": ("target", "source", "from", "rw"),
@@ -45,7 +46,11 @@ def parse_mount(text: str) -> RunMount:
     from core.build.dockerfile.source import guess
 
     given: dict[str, str] = {}
-    for part in next(csv.reader([text])):
+    try:
+        parts = next(csv.reader([text]))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    for part in parts:
         name, equals, value = part.partition("=")
         name = name.strip().lower()
         name = SAME.get(name, name)
@@ -95,9 +100,13 @@ def _number(given: dict[str, str], name: str, base: int, default: int) -> int:
     if name not in given:
         return default
     try:
-        return int(given[name], base)
+        number = int(given[name], base)
     except ValueError:
         raise ValueError(f"{name}={given[name]} is not a number") from None
+    most = MAX_MODE if name == "mode" else MAX_ID
+    if not 0 <= number <= most:
+        raise ValueError(f"{name}={given[name]} is more than can be, or less than 0")
+    return number
 
 
 def _size(text: str) -> int:

@@ -270,7 +270,7 @@ def _without_quoted(text: str) -> str:
             if letter == quote:
                 quote = before = ""
         elif letter in "\"'":
-            before = "heredoc" if re.search(r"<<-?$", result) else ""
+            before = "heredoc" if result.endswith(("<<", "<<-")) else ""
             quote = letter
             result += letter if before == "heredoc" else " "
         else:

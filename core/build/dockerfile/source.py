@@ -46,6 +46,7 @@ class Source:
         self.shown = self.lines
         """What errors show: of an instruction within another, the whole line."""
         self.warnings: list[Warning_] = []
+        self._noticed: set[Warning_] = set()
 
     def error(
         self, line: int, column: int, problem: str, *, expected: str = "", width: int = 1
@@ -67,7 +68,8 @@ class Source:
     def warn(self, rule: str, line: int, text: str) -> None:
         """Note something, once a line."""
         warning = Warning_(rule, text, line)
-        if warning not in self.warnings:
+        if warning not in self._noticed:
+            self._noticed.add(warning)
             self.warnings.append(warning)
 
     def wanted(self, check: str) -> list[Warning_]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from core.errors import NotFound
+from core.errors import InUse, NotFound
 from core.lean_json import dumps, loads
 from core.record import Record
 from core.trees import remove_tree
@@ -85,7 +85,7 @@ def enter(
 ) -> Callable[[int, int, int], int]:
     """Return what runs a command in it, or its shell, on descriptors; see `Foreground.relay`.
 
-    What is done there stays for the next.  Raises NotFound.
+    What is done there stays for the next.  Raises NotFound; InUse while somebody else is in it.
     """
     failed = load(engine.paths)
 
@@ -108,7 +108,13 @@ def enter(
             starting.make_directories(runner.paths, container_id)
             directory = runner.directory(container_id)
             os.rmdir(f"{directory}/upper")
-            os.rename(f"{folder(engine.paths)}/upper", f"{directory}/upper")
+            try:
+                os.rename(f"{folder(engine.paths)}/upper", f"{directory}/upper")
+            except FileNotFoundError:
+                raise InUse(
+                    "another limpet debug looks into the failed RUN",
+                    hint="leave its shell, then: limpet debug",
+                ) from None
             tty = os.isatty(stdin)
             command = Command(
                 tuple(argv) or failed.shell[:1] or ("/bin/sh",), (*failed.env, "TERM=xterm"),

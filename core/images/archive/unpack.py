@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+from contextlib import suppress
 from threading import Thread
 
 from core.errors import Error
@@ -73,7 +74,8 @@ class Feed:
         self._taken = 0
         # Nobody is told of a reader that has gone: this process has the pipe open itself.
         self._source, self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        with suppress(PermissionError):
+            fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._poll = select.poll()
         self._poll.register(self._pipe, select.POLLOUT)
         self._failed = False

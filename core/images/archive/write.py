@@ -107,9 +107,10 @@ def _fill_layout(
         place = f"{directory}/{_place(digest)}"
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with store.blobs.open(digest) as blob, open(place, "wb") as out:
-            while copied := os.copy_file_range(blob.fileno(), out.fileno(), PIECE):
+            place_in = 0
+            while copied := _copy_piece(blob.fileno(), out.fileno(), place_in):
                 check()
-                done += copied
+                place_in, done = place_in + copied, done + copied
                 progress(done, contents.size)
             os.fsync(out.fileno())
     for name, content in contents.files(docker=False).items():
@@ -117,6 +118,16 @@ def _fill_layout(
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
+
+
+def _copy_piece(source: int, out: int, place: int) -> int:
+    """Append a part of a file to another; returns its bytes, 0 at the end."""
+    try:
+        return os.copy_file_range(source, out, PIECE, place)  # may share the blocks
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    return os.sendfile(out, source, place, PIECE)  # from one file system to another
 
 
 class _Contents:

@@ -358,6 +358,14 @@ def test_another_blob_for_a_known_layer_is_looked_into(loaded: Engine, tmp_path:
     assert len(loaded.images.list()) == 1
 
 
+def test_a_layout_on_another_file_system(loaded: Engine) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        assert os.stat(place).st_dev != os.stat(loaded.paths.data).st_dev
+        save(loaded, Path(place) / "layout", "web:2", form="oci-dir")
+        for blob in Path(place).glob("layout/blobs/sha256/*"):
+            assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+
+
 def test_missing_files_and_blobs(loaded: Engine, tmp_path: Path) -> None:
     with pytest.raises(HostError, match="cannot be read"):
         loaded.archives.load(str(tmp_path / "none")).result()

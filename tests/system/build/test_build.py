@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from core.build.dockerfile.source import DockerfileError
 from core.build.options import Secret
-from core.errors import BuildError, Cancelled, Error
+from core.build.prune import entries
+from core.build.run import failed
+from core.build.squash import squash
+from core.errors import BuildError, Cancelled, Error, InUse, Unreachable
 from core.paths import Paths
 from tests.builds import Workshop, leftovers
 from tests.containers import make_engine, reap, until
@@ -348,6 +353,10 @@ def test_one_failing_stage_ends_the_others(shop: Workshop) -> None:
         ("FROM starter\nADD https://x.invalid/y.git /x\n", "git repositories"),
         ("FROM starter\nRUN --mount=type=secret,id=k,required true\n", "secret k was not given"),
         ("FROM starter\nUSER nope\nRUN true\n", "Dockerfile:3:1: RUN true: "),
+        ("FROM starter\nCOPY \"<<EOF\" /x\n", "Dockerfile:2:1: <<EOF does not exist"),
+        ("FROM starter\nCOPY [\"<<EOF\", \"/x\"]\n", "Dockerfile:2:1: <<EOF does not exist"),
+        (f"FROM starter\nCOPY --from={'9' * 5000} a /x\n", "there is no stage 9999"),
+        (f"FROM starter\nEXPOSE {'9' * 5000}\n", "is no port"),
     ],
 )  # fmt: skip
 def test_errors_name_the_line(shop: Workshop, dockerfile: str, words: str) -> None:
@@ -356,6 +365,49 @@ def test_errors_name_the_line(shop: Workshop, dockerfile: str, words: str) -> No
     with pytest.raises(Error) as caught:
         shop.build(dockerfile)
     assert words in caught.value.message
+
+
+def test_what_only_begins_like_an_archive_is_copied(shop: Workshop) -> None:
+    (shop.root / "data").write_bytes(b"\x28\xb5\x2f\xfd no zstd")
+    assert "/data" in shop.tree(shop.build("FROM starter\nADD data /\n"))
+
+
+def test_squashing_hides_what_a_file_hid(tmp_path: Path) -> None:
+    """A layer made by itself, COPY --link, has a directory where the one below has a file."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/d").write_text("in the place of the base's directory")
+    (tmp_path / "two/d").mkdir(parents=True)
+    (tmp_path / "two/d/new").write_text("new")
+    (tmp_path / "target").mkdir()
+    squash([str(tmp_path / "one"), str(tmp_path / "two")], str(tmp_path / "target"))
+    assert os.listdir(tmp_path / "target/d") == ["new"]
+    assert os.getxattr(tmp_path / "target/d", "trusted.overlay.opaque") == b"y"
+
+
+def test_a_cache_mount_that_a_build_writes_to_has_a_size(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path(shop.engine.paths.data) / "build/mounts/0123"
+    place.mkdir(parents=True)
+    (place / "kept").write_bytes(b"x" * 4096)
+    walk = os.walk
+
+    def walked(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        for folder, below, files in walk(top):
+            yield folder, below, ["gone", *files]
+
+    monkeypatch.setattr(os, "walk", walked)
+    [entry] = [one for one in entries(shop.engine.store, shop.engine.paths) if one.kind == "mount"]
+    assert entry.bytes >= 4096
+
+
+def test_one_looks_into_a_failed_run_at_a_time(shop: Workshop) -> None:
+    with pytest.raises(BuildError):
+        shop.build("FROM starter\nRUN false\n", keep_failed=True)
+    enter = failed.enter(shop.engine, lambda _: None)
+    os.rename(f"{failed.folder(shop.engine.paths)}/upper", shop.root / "taken")
+    with pytest.raises(InUse, match="another limpet debug"):
+        enter(0, 1, 2)
 
 
 def test_nothing_runs_when_the_last_line_is_wrong(shop: Workshop) -> None:
@@ -432,6 +484,23 @@ def test_links_of_an_image_lead_nowhere_else(shop: Workshop, tmp_path: Path) -> 
         shop.build("FROM starter\nCOPY --from=hostile /abs/secret /s\n")
 
 
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """Give the URL of a server that says this to whoever asks, once."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
 def test_add_fetches_files(shop: Workshop, tmp_path: Path) -> None:
     import functools
     import hashlib
@@ -461,6 +530,12 @@ def test_add_fetches_files(shop: Workshop, tmp_path: Path) -> None:
                 shop.build(f"FROM starter\nADD --checksum=sha256:00 {url}/file.txt /e\n")
             with pytest.raises(BuildError, match="404"):
                 shop.build(f"FROM starter\nADD {url}/none /e\n")
+            for answer in (
+                b"nonsense\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+            ):
+                with answering(answer) as odd, pytest.raises(Unreachable, match=odd):
+                    shop.build(f"FROM starter\nADD {odd}/x /e\n")
             gc.collect()  # an answer that was left open is told of, which fails the test
         finally:
             server.shutdown()

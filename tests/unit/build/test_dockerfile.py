@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,6 +211,32 @@ ANYTHING = st.text(
     st.sampled_from(list("aZ9$\\\"'`<>=-[]{}, \t\n#/:|&")) | st.characters(codec="utf-8"),
     max_size=60,
 )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "HEALTHCHECK --interval=1.2.3s CMD x",
+        f"HEALTHCHECK --interval={'9' * 400}s CMD x",
+        "HEALTHCHECK --interval=999999999999h CMD x",
+        f"HEALTHCHECK --retries={'9' * 5000} CMD x",
+        "HEALTHCHECK --retries=99999999999999999999 CMD x",
+        "RUN --mount=type=cache,target=/x,uid=99999999999 x",
+        "RUN --mount=type=cache,target=/x,gid=-5 x",
+        "RUN --mount=type=cache,target=/x,mode=777777 x",
+        f"RUN --mount=type=cache,target=/{'x' * 140_000} x",
+    ],
+    ids=range(9),
+)
+def test_numbers_that_cannot_be_are_refused(line: str) -> None:
+    assert refused(f"FROM a\n{line}").line == 2
+
+
+@pytest.mark.parametrize("lines", ["ENV A b\n" * 20_000, "RUN " + "''" * 400_000])
+def test_a_long_file_takes_no_longer_than_it_is(lines: str) -> None:
+    started = time.process_time()
+    steps(f"FROM a\n{lines}")
+    assert time.process_time() - started < 15
 
 
 @given(st.lists(st.tuples(st.sampled_from([*KEYWORDS, "nope", "#", ""]), ANYTHING), max_size=6))

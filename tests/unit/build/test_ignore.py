@@ -134,6 +134,25 @@ def test_a_source_climbs_no_higher_than_the_context(tree: Path) -> None:
     )
 
 
+def test_a_directory_that_goes_while_it_is_looked_at(tree: Path) -> None:
+    (tree / "aa/bb").mkdir(parents=True)
+    found = []
+    for path, _, _ in Tree(str(tree), Ignore(()), closed=True).walk("", Ignore(())):
+        if path == "aa/bb":
+            (tree / path).rmdir()
+        found.append(path)
+    assert "aa/bb" in found
+    assert "src/main.py" in found
+
+
+def test_directories_deeper_than_a_layer_has_them(tmp_path: Path) -> None:
+    place = tmp_path / "/".join(["d"] * 600)
+    place.mkdir(parents=True)
+    made = Tree(str(tmp_path), Ignore(()), closed=True)
+    with pytest.raises(SelectionError, match="too deep"):
+        list(made.walk("", Ignore(())))
+
+
 def test_a_mistyped_source_gets_a_guess(tree: Path) -> None:
     with pytest.raises(SelectionError) as caught:
         Tree(str(tree), Ignore(()), closed=True).roots("src/man.py", parents=False)
