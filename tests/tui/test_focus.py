@@ -12,6 +12,7 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.bridge import Answered, Bridge
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.logs import LogsScreen
 from tui.widgets.output.view import Output
 
 TYPE_CHECKING = False
@@ -143,3 +144,39 @@ async def test_what_is_typed_on_is_no_answer(make_app: Make, asked: list[tuple[i
         await pilot.press("n")
         await until(pilot, lambda: "not done" in session(app))
         assert "asks when" not in screen_text(app)
+
+
+async def test_what_is_pressed_on_another_screen_is_no_answer(
+    make_app: Make, asked: list[tuple[int, str]]
+) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        app.dashboard.take(facts())
+        await pilot.press("colon", *"prune", "enter", "escape", "l")
+        await until(pilot, lambda: isinstance(app.screen, LogsScreen))
+        give(app, asked)
+        await until(pilot, lambda: "asks when the tables are shown again" in session(app))
+        await pilot.press("y")
+        assert isinstance(app.screen, LogsScreen)
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("n")
+        await until(pilot, lambda: "not done" in session(app))
+
+
+async def test_what_is_typed_in_a_terminal_is_no_answer(
+    make_app: Make, asked: list[tuple[int, str]]
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.dashboard
+        await pilot.press("colon", *"prune", "enter", "escape")
+        block = board.output.begin("exec")
+        await board.show_terminal(block, Foreground("exec", lambda fd, *_: len(os.read(fd, 1))))
+        await until(pilot, lambda: board.panes.in_terminal)
+        give(app, asked)
+        await until(pilot, lambda: "ctrl-]" in session(app))
+        assert app.screen is board
+        await pilot.press("ctrl+right_square_bracket")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("n")

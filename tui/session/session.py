@@ -15,6 +15,7 @@ from core.commands.result import Building, Document, Foreground, Lines, Plan, Ru
 from core.errors import Error, UsageError
 from core.lean_import import Replaced
 from tui.answers import answer, failure
+from tui.bar.command_bar import NO_TERMINAL
 from tui.session.live import JobLive, Tail
 from tui.user_state import record_bug
 
@@ -163,7 +164,7 @@ class Session:
                 self._announce(running)
             else:
                 self._ended(number, well=True)
-        if self._held and self._app.screen is self._dashboard:
+        if self._held and not self._keys_are_for():
             self._plan(*self._held.pop(0))
         jobs = self._bridge.running_jobs()
         self._dashboard.take_jobs(jobs)
@@ -190,7 +191,7 @@ class Session:
         self._in_panes.discard(number)
         if isinstance(foreground, OnHost) and self._app.is_web:
             hint = "run it in a shell of your own"
-            self._fail(number, UsageError("a browser has no terminal for this", hint=hint))
+            self._fail(number, UsageError(NO_TERMINAL, hint=hint))
         elif (wanted or self._app.is_web) and not isinstance(foreground, OnHost):
             self._app.call_next(self._dashboard.show_terminal, number, foreground)
         else:
@@ -243,6 +244,14 @@ class Session:
         self._pending.add(number)
         self._bridge.apply(number, plan)
 
+    def _keys_are_for(self) -> str:
+        """Return when what has the keys will not have them, nothing where a question may."""
+        if self._app.screen is not self._dashboard:
+            return "the tables are shown again"
+        if self._dashboard.panes.in_terminal:
+            return "the terminal below has no keys any more: ctrl-]"
+        return "the line below is done or empty" if self._dashboard.bar.in_use else ""
+
     def _plan(self, number: int, plan: Plan) -> None:
         """Ask before a plan is applied; one that does nothing says so itself."""
         from tui.screens.confirm import ConfirmScreen, word_to_type
@@ -250,8 +259,8 @@ class Session:
         if not plan.lines:
             self._apply(number, plan)
             return
-        if self._dashboard.bar.in_use:  # a letter of that line would be the answer
-            self._output.finish(number, [[("asks when the line below is done or empty", "warn")]])
+        if others := self._keys_are_for():  # a letter for them would be the answer
+            self._output.finish(number, [[(f"asks when {others}", "warn")]])
             self._held.append((number, plan))
             self._timer.resume()
             return

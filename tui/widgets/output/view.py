@@ -100,14 +100,14 @@ class Output(ScrollView, can_focus=True):
         """Start a block for a command line and return its number."""
         self._at = None
         number = self._blocks.add(line).number
-        self._flow(number)
+        self._flow(number, anew=True)
         return number
 
     def say(self, parts: Parts) -> None:
         """Add a line that answers no command."""
         block = self._blocks.add("")
         block.note, block.body = "", [parts]
-        self._flow(block.number)
+        self._flow(block.number, anew=True)
 
     def finish(
         self,
@@ -157,16 +157,23 @@ class Output(ScrollView, can_focus=True):
     def clear(self) -> None:
         """Forget everything except what goes on."""
         self._blocks.clear()
-        self._flow(0)
+        self._flow(0, anew=True)
 
     # Lines
 
-    def _flow(self, number: int) -> None:
-        """Wrap the block anew and show it."""
+    @property
+    def _below(self) -> int:
+        """How many lines are below the pane."""
+        return len(self._blocks.lines) - (self.size.height - HEAD) - round(self.scroll_y)
+
+    def _flow(self, number: int, *, anew: bool = False) -> None:
+        """Wrap the block anew and show it, unless the person has scrolled away from the end."""
+        at_end = anew or self._below <= 0
         differs = self._blocks.wrap(number, self.size.width - 2)
         width = max(self._blocks.widest + 2, self.size.width)
         self.virtual_size = Size(width, len(self._blocks.lines) + HEAD)
-        self._show(number)
+        if at_end:
+            self._show(number)
         if differs:
             self.refresh()
 
@@ -183,7 +190,7 @@ class Output(ScrollView, can_focus=True):
         """Wrap for the new width."""
         for block in self._blocks.all:
             block.lines = []
-        self._flow(self._blocks.count)
+        self._flow(self._blocks.count, anew=True)
 
     def on_focus(self) -> None:
         """Show that keys go here."""
@@ -225,7 +232,7 @@ class Output(ScrollView, can_focus=True):
 
     def _title(self, width: int) -> Strip:
         rule = self._glyphs.rule
-        below = len(self._blocks.lines) - (self.size.height - HEAD) - round(self.scroll_y)
+        below = self._below
         more = f" /{self._searched.wanted} " if self._searched else ""
         more += f" {below} more below " if below > 0 else ""
         parts: list[Part] = [
@@ -281,7 +288,7 @@ class Output(ScrollView, can_focus=True):
             block.folded, block.lines = folded, []
         chosen = self._chosen
         if chosen is not None:
-            self._flow(chosen.number)
+            self._flow(chosen.number, anew=True)
             self._reveal(self._blocks.start(chosen))
 
     def action_copy(self) -> None:
