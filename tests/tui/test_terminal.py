@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import termios
+import threading
 
 import pytest
 from textual.events import Paste
@@ -232,3 +233,29 @@ async def test_what_is_typed_for_a_terminal_that_is_not_there_yet_changes_nothin
         await until(pilot, lambda: app.screen is app.dashboard)
         await pilot.press("x")
         await until(pilot, lambda: lines[1:] == ["kill web-1"])
+
+
+async def test_what_a_program_does_not_read_holds_nobody_up_and_waits_for_it(
+    make_app: Make,
+) -> None:
+    app = make_app()
+    reads, read = threading.Event(), bytearray()
+
+    def busy(stdin: int, *_: int) -> int:
+        reads.wait()
+        while len(read) < 400_000:
+            read.extend(os.read(stdin, 65536))
+        return 0
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.dashboard
+        await board.show_terminal(board.output.begin("busy"), Foreground("busy", busy))
+        pane = board.panes.terminals[0]
+        try:
+            pane.post_message(Paste("0123456789" * 40_000))
+            await pilot.press("ctrl+right_square_bracket")
+            await until(pilot, lambda: board.table.has_focus)
+        finally:
+            reads.set()
+        await until(pilot, lambda: not board.panes.terminals)
+        assert read == b"0123456789" * 40_000

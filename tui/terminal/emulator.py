@@ -12,6 +12,7 @@ import re
 from collections import deque
 from functools import lru_cache
 from itertools import groupby
+from unicodedata import combining
 
 import pyte
 from rich.segment import Segment
@@ -64,6 +65,8 @@ DEAF = re.compile(
 PART = re.compile(rb"\x1b(?:\[[0-9;:<=>?]*[ -/]*|[P^_X\]][^\x07]*|[ -/]*)?$", re.DOTALL)
 """A sequence that goes on in the next read."""
 LONGEST_PART = 4096
+MOST_ACCENTS = 8
+"""Of one letter; no language has more."""
 COLOURS = {"brown": "yellow", "brightbrown": "bright_yellow"}
 
 
@@ -146,6 +149,8 @@ class _Screen(pyte.Screen):
         self._answer = answer
         self._drawn = ""
         """The last sign that was drawn."""
+        self._accents = 0
+        """Signs without a width since the last letter."""
         super().__init__(columns, rows)
 
     @property
@@ -155,8 +160,21 @@ class _Screen(pyte.Screen):
 
     def draw(self, data: str) -> None:
         """Also keep the sign that `repeat` is about."""
+        if not data.isascii():
+            data = "".join(filter(self._has_place, data))
         self._drawn = data[-1:]
         super().draw(data)
+
+    def _has_place(self, letter: str) -> bool:
+        """Tell whether pyte takes a sign: at one without a width it drops all behind it.
+
+        To a letter it adds every accent there is, and looks at all of them for each.
+        """
+        if pyte.screens.wcwidth(letter) > 0:
+            self._accents = 0
+            return True
+        self._accents += 1
+        return bool(combining(letter)) and self._accents <= MOST_ACCENTS
 
     def repeat(self, count: int = 0) -> None:
         """Draw the last sign again (REP)."""

@@ -8,9 +8,11 @@ asks for it; else it marks what is copied, and its wheel scrolls.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
+import select
 import struct
 import termios
 import threading
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 AT_ONCE = 8 << 10
 """Bytes read, and shown, at a time: more would hold keys up."""
 MOST_WAITING = 64
+MOST_UNSENT = 1 << 20
 FRAME_S = 1 / 30
 LEAVE = "ctrl+right_square_bracket"
 STEP = 3
@@ -93,9 +96,12 @@ class TerminalPane(OnGround, Widget, can_focus=True):
         self.title = foreground.title
         self._foreground = foreground
         self._master, self._slave = pty.openpty()
+        # A program that reads nothing would hold up the app.
+        os.set_blocking(self._master, False)
         # The relay makes it raw only when it begins: nothing typed before is echoed twice.
         tty.setraw(self._slave)
         self._emulator: Emulator = PyteEmulator(80, 24, self.send)
+        self._unsent = bytearray()
         self._waiting: deque[bytes] = deque()
         self._room = threading.Event()
         self._told = False
@@ -129,6 +135,7 @@ class TerminalPane(OnGround, Widget, can_focus=True):
 
     def _close(self) -> None:
         if self._master >= 0:
+            asyncio.get_running_loop().remove_writer(self._master)
             os.close(self._master)
             self._master = -1
 
@@ -146,9 +153,14 @@ class TerminalPane(OnGround, Widget, can_focus=True):
 
     def _read(self) -> None:
         master = self._master
+        output = select.poll()
+        output.register(master, select.POLLIN)
         while True:
             try:
+                output.poll()
                 data = os.read(master, AT_ONCE)
+            except BlockingIOError:
+                continue
             except OSError:  # EIO: the program's side is closed
                 return
             if not data:
@@ -213,12 +225,24 @@ class TerminalPane(OnGround, Widget, can_focus=True):
     # What goes in
 
     def send(self, data: bytes) -> None:
-        """Type this; what the program does not read in time is lost, as on a serial line."""
-        if self._master >= 0 and data:
-            try:
-                os.write(self._master, data)
-            except OSError:
-                pass  # it has just ended
+        """Type this; of what the program does not read in time a megabyte waits for it."""
+        if self._master >= 0:
+            self._unsent += data[: MOST_UNSENT - len(self._unsent)]
+            self._send_on()
+
+    def _send_on(self) -> None:
+        """Give the program what it takes now, and the rest when it takes more."""
+        loop = asyncio.get_running_loop()
+        try:
+            del self._unsent[: os.write(self._master, self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:  # it has just ended
+            self._unsent.clear()
+        if self._unsent:
+            loop.add_writer(self._master, self._send_on)
+        else:
+            loop.remove_writer(self._master)
 
     def on_key(self, event: events.Key) -> None:
         """Pass the key on, except those that are the app's."""

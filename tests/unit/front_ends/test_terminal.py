@@ -161,3 +161,18 @@ def test_arrows_in_application_mode() -> None:
     screen.feed(b"\x1b[?1h\x1b[?2004h")
     assert sequence("up", None, application=screen.is_on(1)) == b"\x1bOA"
     assert screen.is_on(2004)
+
+
+def test_signs_without_a_width_take_nothing_with_them() -> None:
+    screen, _ = emulator()
+    screen.feed("⚠️ careful\r\na\u200bb\r\n".encode())
+    assert lines(screen)[:2] == ["⚠ careful", "ab"]
+
+
+def test_a_letter_has_only_so_many_accents() -> None:
+    screen, _ = emulator()
+    screen.feed("e\u0301".encode() + "\u0301".encode() * 100)
+    screen.feed("\u0301".encode() * 100 + b"!")
+    assert lines(screen)[0].startswith("é")
+    assert lines(screen)[0].endswith("!")
+    assert len(lines(screen)[0]) < 12
