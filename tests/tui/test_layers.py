@@ -19,6 +19,7 @@ from core.images.file_table import FileEntry, FileTable
 from core.model import LayerInfo
 from tests.tui.screen_host import ScreenHost, until
 from tui.screens.file_text import is_text, text_lines
+from tui.screens.file_view import visible_lines
 from tui.screens.layers import contents
 from tui.screens.layers.file_actions import link_target
 from tui.screens.layers.screen import LayersScreen
@@ -454,3 +455,11 @@ async def test_layers_tell_their_files_also_when_the_screen_has_changed_and_not_
         pilot.app._size = Size(80, 24)  # as between two changes of the size that come at once
         screen.layer_list.refresh()
         assert [line.text for line in screen.layer_list.render_lines(Region(0, 0, 64, 2))] == whole
+
+
+def test_megabytes_that_are_no_text_are_shown_as_text_soon() -> None:
+    began = time.process_time()
+    (line,) = visible_lines(b"\0" * (8 << 20))
+    assert time.process_time() - began < 2
+    assert line.startswith(r"\x00\x00")
+    assert visible_lines(b"a\tb\n\xe9\x9b") == ["a       b", r"é\x9b"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 
@@ -119,3 +121,15 @@ async def test_what_a_list_has_to_say_does_not_go_through_what_it_is_in() -> Non
         assert app.lines.cursor == 1
         assert [message.lines for message in moved[-1:]] == [app.lines]
         assert not app.box.heard
+
+
+async def test_of_a_line_of_megabytes_only_what_is_seen_is_looked_at() -> None:
+    app = Host()
+    async with app.run_test(size=(20, HEIGHT)) as pilot:
+        line = "é漢" * (1 << 21)
+        app.lines.show(1, lambda _: [(line, "")])
+        await pilot.pause()
+        began = time.process_time()
+        for _ in range(20):
+            assert app.lines.render_line(0).text.rstrip().endswith("…")
+        assert time.process_time() - began < 0.5

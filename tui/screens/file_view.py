@@ -249,6 +249,10 @@ class FileScreen(AskingScreen, inherit_bindings=False):
         self.app.call_from_thread(self._foot.say, said)
 
 
+UNSEEN = {code: visible(chr(code)) for code in range(256) if code not in (9, 10)}
+"""How the bytes are shown that may be no letters."""
+
+
 def visible_lines(data: bytes) -> list[str]:
     """Return what is no text as text all the same."""
-    return [visible(line) for line in data.decode("latin-1").split("\n")]
+    return data.decode("latin-1").expandtabs(8).translate(UNSEEN).split("\n")

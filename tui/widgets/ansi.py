@@ -32,6 +32,8 @@ SGR = re.compile("[0-9;:]*")
 IGNORED = frozenset((5, 6, 8, 25, 28))
 """Blinking and concealing, and their ends."""
 TAB = 8
+PER_COLUMN = 64
+"""A column is made of no more characters, those among them that colour it."""
 FAINT = Style(dim=True)
 
 
@@ -44,8 +46,10 @@ def plain_text(line: bytes | bytearray) -> str:
 def spans(text: str, enough: int | None = None) -> list[Span]:
     """Return the text in its colours, tabs expanded, control characters made visible.
 
-    Ends early when at least `enough` characters have been found.
+    Ends early when at least `enough` characters have been found; a line may be a megabyte.
     """
+    if enough is not None:
+        text = text[: enough * PER_COLUMN]
     if text.isprintable():
         return [(text, Style.null())]
     found: list[Span] = []
@@ -136,6 +140,22 @@ def cut(parts: Sequence[Span], start: int, end: int) -> list[Span]:
         at = after
         if at >= end:
             break
+    return found
+
+
+def pieces(parts: Sequence[Span], ends: Sequence[int]) -> list[list[Span]]:
+    """Cut the parts behind so many characters each time, the last of which is their end."""
+    found: list[list[Span]] = [[]]
+    at = place = 0
+    for text, style in parts:
+        start = 0
+        while at + len(text) - start > ends[place]:
+            end = start + ends[place] - at
+            found[-1].append((text[start:end], style))
+            start, at, place = end, ends[place], place + 1
+            found.append([])
+        found[-1].append((text[start:], style))
+        at += len(text) - start
     return found
 
 

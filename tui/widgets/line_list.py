@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Make = Callable[[int], Sequence[Part]]
 
 
+MOST_MARKS = 4
+"""A cell's letter and its accents are no more characters."""
 FOLD_SIGNS = "▸▾"
 """What stands before a line that more lines belong to, when they are hidden and when shown."""
 
@@ -127,7 +129,8 @@ class LineList(Wheel, Toned, Widget, can_focus=True):
         if lit:
             base += self.get_component_rich_style("line-table--cursor", partial=True)
         looks = self._tones.on(base, lit=lit)
-        body = [Segment(text, looks[tone]) for text, tone in self._make(number)]
+        most = (self._left + width + 1) * MOST_MARKS  # a file's line may be all of its megabytes
+        body = [Segment(text[:most], looks[tone]) for text, tone in self._make(number)]
         if not self._has_cursor:
             return Strip(self._cut(body, width, base), width)
         tone = "accent" if focused else "faint"

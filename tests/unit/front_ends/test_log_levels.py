@@ -52,6 +52,9 @@ def test_json_lines_are_told_in_words() -> None:
     document = read_json(' {"level":40,"msg":"b\\u001b[2J","time":1,"n":[1,2],"ok":true} ')
     assert document is not None
     assert plain(short_json(document)) == "ERROR b\\x1b[2J  n=[1, 2]  ok=true"
+    hostile = read_json('{"level":"\\u001b[2J","\\u001b]0;x\\u0007":1}')
+    assert hostile is not None
+    assert plain(short_json(hostile)) == "\\X1B[2J  \\x1b]0;x\\x07=1"
     assert pretty_json({"a": {"b": "ü"}}) == ["{", '  "a": {', '    "b": "ü"', "  }", "}"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from itertools import pairwise
 
 from hypothesis import example, given
@@ -11,7 +12,7 @@ from rich.style import Style
 
 from core.containers.log.blocks import Block, in_blocks
 from core.containers.log.writer import entry
-from tui.widgets.ansi import breaks, cut, over, plain_text, spans
+from tui.widgets.ansi import breaks, cut, over, pieces, plain_text, spans
 from tui.widgets.log.ring import COST, FEW, MANY, MOST_LOOKED_INTO, NEWEST, Kept, LogRing, Matches
 
 TYPE_CHECKING = False
@@ -288,3 +289,24 @@ def test_cutting_and_overlaying_keep_the_text(text: str, start: int, length: int
         assert "".join(part for part, _ in cut(parts, start, end)) == whole[start:end]
         style = parts[0][1]
         assert "".join(part for part, _ in over(parts, [(start, end)], style)) == whole
+
+
+@given(st.lists(st.text(alphabet="ab日", max_size=9), max_size=9), st.integers(2, 9))
+def test_pieces_are_what_is_cut_out(texts: list[str], width: int) -> None:
+    parts = [(text, Style(bold=bool(place % 2))) for place, text in enumerate(texts)]
+    places = breaks("".join(texts), width)
+    expected = [cut(parts, start, end) for start, end in pairwise(places)]
+    found = pieces(parts, places[1:])
+    assert [[part for part in row if part[0]] for row in found] == [
+        [part for part in row if part[0]] for row in expected
+    ]
+
+
+def test_a_hostile_line_of_a_megabyte_is_shown_soon() -> None:
+    began = time.process_time()
+    start = spans("a\t" + "b" * (1 << 20), 80)
+    assert 80 <= sum(len(text) for text, _ in start) < 10_000
+    parts = spans("\x07b" * 40_000)  # a span a sign
+    rows = pieces(parts, breaks("".join(text for text, _ in parts), 80)[1:])
+    assert len(rows) == 40_000 * 5 / 80
+    assert time.process_time() - began < 2

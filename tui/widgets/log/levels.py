@@ -78,12 +78,16 @@ def short_json(document: Mapping[str, Any]) -> list[Part]:
     number = number or NAMES.get(str(level).lower(), 0)
     parts: list[Part] = []
     if level is not None:
-        word = WORDS.get(number, str(level)).upper()
+        word = WORDS.get(number, _value(level)).upper()
         parts.append((f"{word:<6}", TONES.get(number, "dim")))
     if message is not None:
         parts.append((_value(message), ""))
     for name, value in rest.items():
-        parts += [("  " if parts else "", ""), (f"{name}=", "dim"), (_value(value), "primary")]
+        parts += [
+            ("  " if parts else "", ""),
+            (f"{_value(name)}=", "dim"),
+            (_value(value), "primary"),
+        ]
     return parts
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from rich.style import Style
 
-from tui.widgets.ansi import ESCAPE, Span, breaks, cut, over, plain_text, spans
+from tui.widgets.ansi import ESCAPE, Span, breaks, cut, over, pieces, plain_text, spans
 from tui.widgets.log.levels import TONES, find_level, pretty_json, read_json, short_json
 
 TYPE_CHECKING = False
@@ -87,10 +85,8 @@ class LogRows:
         if not self.wraps:
             return [head + parts]
         blank = [(" " * len(part), style) for part, style in head]
-        return [
-            (blank if start else head) + cut(parts, start, end)
-            for start, end in pairwise(breaks(plain, room))
-        ]
+        first, *others = pieces(parts, breaks(plain, room)[1:])
+        return [head + first, *(blank + row for row in others)]
 
     def _levelled(self, parts: list[Span], plain: str, text: str) -> list[Span]:
         """Colour the word for the level, in lines that bring no colours themselves."""
@@ -123,7 +119,7 @@ class LogRows:
             if self.searched is not None:
                 row = over(row, self.searched.ranges(shown), self._hit)
             if self.wraps:
-                found += [cut(row, start, end) for start, end in pairwise(breaks(shown, room))]
+                found += pieces(row, breaks(shown, room)[1:])
             else:
                 found.append(row)
         return found
