@@ -155,7 +155,7 @@ class _Plain:
     def line(self, event: Event) -> str:
         """Return an event as text."""
         if not event.number:
-            return f"{event.text}\n"
+            return f"{printable(event.text)}\n"
         step = self.board.steps[event.number - 1]
         head = f"#{event.number}"
         if event.kind == "log":
@@ -163,10 +163,10 @@ class _Plain:
         if event.kind == "start":
             self._begun.add(event.number)
             why = f"  ({event.text})" if event.text else ""
-            return f"{head} {step.name} {step.title}{why}\n"
+            return f"{head} {step.name} {printable(step.title + why)}\n"
         if event.kind == states.CACHED:
-            title = "" if event.number in self._begun else f"{head} {step.name} {step.title}\n"
-            return f"{title}{head} CACHED\n"
+            title = f"{head} {step.name} {printable(step.title)}\n"
+            return f"{'' if event.number in self._begun else title}{head} CACHED\n"
         if event.kind == states.DONE:
             return f"{head} DONE {step.seconds:.1f}s\n"
         return f"{head} {event.kind.upper()}\n"

@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.commands.grammar import Verb
     from core.engine import Engine
 
 HELP = ("-h", "--help", "help")
@@ -188,12 +187,12 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
         launcher = Launcher(configured_paths(load_config()).spawners)
         launcher.prepare(kind)
     verb, rest = find(words)
-    if any(word in ("-h", "--help") for word in _own_words(verb, rest)):
+    from core.commands.grammar import asks_for_help, parse
+
+    if asks_for_help(verb, rest):
         from cli.help import show_help
 
         return show_help(words)
-    from core.commands.grammar import parse
-
     args = parse(verb, rest)
     if read_only:
         from core.commands.read_only import check
@@ -213,15 +212,6 @@ def run_line(words: Sequence[str], *, read_only: bool = False, engine: Engine | 
         raise
     except UnicodeEncodeError as error:
         raise text_error(error) from error
-
-
-def _own_words(verb: Verb, words: Sequence[str]) -> list[str]:
-    """Return the words that are limpet's own: `-h` of a container's command is not."""
-    from core.commands.grammar import assign
-
-    tail = [role.index for role in assign(verb, words) if role.kind in ("rest", "end")]
-    taken = {name for arg in verb.args.declared for name in arg.flags}
-    return [word for word in words[: tail[0] if tail else None] if word not in taken]
 
 
 def _app(*, read_only: bool) -> int:

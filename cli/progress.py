@@ -70,7 +70,7 @@ class _Plain:
         for item in view.items:
             if self._notes.get(item.name) != item.note:
                 self._notes[item.name] = item.note
-                sys.stderr.write(f"{item.name}: {item.note}\n")
+                sys.stderr.write(printable(f"{item.name}: {item.note}") + "\n")
 
     def close(self) -> None:
         """Nothing is left to be taken away."""

@@ -102,7 +102,8 @@ def _run(cast: Cast, words: Sequence[str]) -> int:
     try:
         _pass_on(master, cast)
     finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # it is gone
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
         os.close(master)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return code if code >= 0 else 128 - code
@@ -129,4 +130,7 @@ def _pass_on(master: int, cast: Cast) -> None:
             with suppress(BlockingIOError):
                 os.write(1, data)
         if 0 in ready:
-            os.write(master, os.read(0, AT_ONCE))
+            typed = os.read(0, AT_ONCE)
+            if not typed:  # the person's terminal is gone, and nobody told us
+                return
+            os.write(master, typed)

@@ -148,7 +148,7 @@ class Bridge:
 
     def _carry_out(self, line: str) -> Result:
         from core.commands import find
-        from core.commands.grammar import parse
+        from core.commands.grammar import asks_for_help, parse
         from core.commands.lines import split_pipe
         from core.commands.scan import split
         from tui.session.host_programs import host, piped
@@ -161,6 +161,11 @@ class Bridge:
             self._may_start()
             return piped(self._carry_out(line), command)
         verb, rest = find(split(line))
+        if asks_for_help(verb, rest):
+            from core.commands.help import verb_help
+            from core.commands.result import Text
+
+            return Text(verb_help(verb).rstrip())
         args = parse(verb, rest)
         if self._read_only:
             from core.commands.read_only import check

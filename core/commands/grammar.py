@@ -296,6 +296,16 @@ def _by_flag(declared: Sequence[Arg], name: str) -> Arg | None:
     return next((arg for arg in declared if name in arg.flags), None)
 
 
+def asks_for_help(verb: Verb, words: Sequence[str]) -> bool:
+    """Tell whether a `-h` or `--help` is limpet's own, and not for a container's command."""
+    tail = [role.index for role in assign(verb, words) if role.kind in ("rest", "end")]
+    taken = {name for arg in verb.args.declared for name in arg.flags}
+    return any(
+        word in ("-h", "--help") and word not in taken
+        for word in words[: tail[0] if tail else None]
+    )
+
+
 def parse(verb: Verb, words: Sequence[str]) -> Args:
     """Make the verb's arguments of the words after it.
 

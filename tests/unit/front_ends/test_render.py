@@ -7,7 +7,9 @@ import pty
 
 import pytest
 
+from cli.build_progress import _Plain
 from cli.render import harmless, render, report
+from core.build.board import CACHED, Board
 from core.commands.result import Text
 from core.errors import NotFound
 
@@ -37,3 +39,16 @@ def test_a_pipe_gets_every_byte_and_a_terminal_no_orders(terminal: bool) -> None
     os.close(reader)
     os.close(writer)
     assert (b"\x1b" in got) is not terminal
+
+
+def test_a_dockerfile_gives_the_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Board()
+    step = board.add(0, "[1/1]", "RUN true \x1b]0;title\x07", 1)
+    board.start(step, "because \x1b[2J")
+    board.end(step, CACHED)
+    again = board.add(0, "[2/2]", "COPY \x1b[31m", 2)
+    board.end(again, CACHED)
+    _Plain(board).update()
+    shown = capsys.readouterr().err
+    assert "#1 [1/1] RUN true" in shown
+    assert "\x1b" not in shown

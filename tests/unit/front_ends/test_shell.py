@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,15 @@ def test_nothing_is_painted_over_for_those_who_do_not_see_it(
     assert not is_screen(terminal)
     os.close(master)
     os.close(terminal)
+
+
+def test_a_recording_ends_with_the_persons_terminal(tmp_path: Path) -> None:
+    program = """
+import os, pty, sys
+from cli.record import Cast, _pass_on
+master, slave = pty.openpty()
+with open(sys.argv[1], "w") as file:
+    _pass_on(master, Cast(file, os.terminal_size((80, 24))))
+"""
+    argv = [sys.executable, "-c", program, str(tmp_path / "cast")]
+    subprocess.run(argv, stdin=subprocess.DEVNULL, check=True, timeout=30)
