@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 AGES_EVERY_S = 20
 SETTLED_S = 1.5
 """So long after the first paint everything is loaded."""
+READERS = 64
+"""Threads that screens and completion read in; as many as asyncio has are soon used up."""
 SWITCH_S = 0.0005
 """A key waits so long for a thread that reads many containers, several times on its way."""
 MOST_AT_ONCE = 500
@@ -167,12 +169,20 @@ class LimpetApp(Navigates):
             on_hang_up(0, self.exit)
             leave_on_signals(self)
             before_hang_up(lambda: remember(self))
+        self._read_side_by_side()
         self.bridge.start()
         self.dashboard.bar.load(self.bridge)
         self.dashboard.tell_problems(self.dashboard.keymap.problems())
         self.run_worker(self._keep_up(), group="tables")
         self.set_interval(AGES_EVERY_S, self._age)
         self.run_worker(self._load_ahead())
+
+    @staticmethod
+    def _read_side_by_side() -> None:
+        """Have threads for more than wait for what was left and does not answer, as a registry."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(READERS, "limpet-read"))
 
     async def _load_ahead(self) -> None:
         """Load what takes long to open, before somebody waits for it."""

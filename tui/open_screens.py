@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from core.commands.keys import ACTION, CONTAINERS, FILL, IMAGES, REGISTRIES
-from tui.addresses import address_of
+from tui.addresses import address_of, go
 from tui.keymap import fill
 from tui.tty.frame_diff import FrameDiffApp
 
@@ -204,12 +204,15 @@ class OpensScreens(FrameDiffApp):
         return screen is not None
 
     def open_answer(self, line: str) -> None:
-        """Show what a command answers on a screen of its own, read again and again.
+        """Show what a command answers on a screen of its own, read again and again or followed.
 
         Raises UsageError for a line that is none, or that would change something.
         """
-        from tui.views.commands import answer_screen
+        from tui.views.commands import answer_screen, stream
 
+        if words := stream(line):
+            go(self, words)
+            return
         self.show_screen(answer_screen(self.engine, line, self.submit, self.dashboard.keymap), line)
 
     def open_registry(self, place: str) -> None:

@@ -42,10 +42,6 @@ class Visits:
         if self._seen:
             self._seen[self._at] = address
 
-    def leave(self) -> None:
-        """Note that what is shown was left for what was shown before it."""
-        self._at = max(0, self._at - 1)
-
     def neighbour(self, by: int) -> str:
         """Return the address before (-1) or after (1) what is shown, nothing at the ends."""
         place = self._at + by

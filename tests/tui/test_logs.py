@@ -12,7 +12,7 @@ from core.containers.log.blocks import FileBlock
 from core.containers.log.writer import entry
 from core.errors import NotFound
 from tests.tui.screen_host import ScreenHost, until
-from tui.screens.logs import LogsScreen
+from tui.screens.logs import LogsScreen, Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -323,3 +323,22 @@ async def test_the_past_is_not_taken_for_a_rate(monkeypatch: pytest.MonkeyPatch)
         screen.view.feed([[piece(501)]])
         screen.view.tick()
         assert screen.view.rate > 0
+
+
+def test_what_nobody_takes_is_read_ahead_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.screens.logs.MOST_WAITING", 2)
+    read: list[int] = []
+
+    def source(stopped: Callable[[], bool]) -> Iterator[Lot]:
+        for number in range(8):
+            read.append(number)
+            yield [(1, b"x")]
+
+    reader = Reader(source, lambda: None, lambda: False)
+    reader.thread.join(2.5)  # a terminal that hangs takes nothing for hours
+    assert len(read) == 2
+    taken = len(reader.take())
+    reader.stop()
+    reader.thread.join(5)
+    assert not reader.thread.is_alive()
+    assert taken == 2

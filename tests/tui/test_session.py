@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from tests.tui.conftest import facts
 from tests.tui.test_app import screen_text, session, until
 from tui.app import LimpetApp
 from tui.bar.past_lines import PastLines
+from tui.screens.logs import LogsScreen
 from tui.session.host_programs import OnHost, Program, host, piped, wants_terminal
 
 TYPE_CHECKING = False
@@ -422,3 +424,96 @@ async def test_the_key_that_opens_the_bar_takes_nothing_from_an_open_one(
         for letter in ":version":
             app.post_message(Key("colon" if letter == ":" else letter, letter))
         await until(pilot, lambda: app.dashboard.bar.line.value == "version")
+
+
+def test_a_line_that_does_not_end_is_told_in_pieces() -> None:
+    pieces = [piece for _, piece in Program("head -c 100000 /dev/zero; echo; echo two", None)]
+    assert max(map(len, pieces)) < 10_000
+    assert b"".join(pieces) == b"\0" * 100_000 + b"\ntwo\n"
+
+
+async def test_what_goes_on_leaves_the_session_where_it_is_read(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        output = app.dashboard.output
+        app.submit("!seq 50; while sleep 0.05; do date; done")
+        await until(pilot, lambda: "49" in session(app) and output.scroll_y > 40)
+        await pilot.press("colon", "pageup", "pageup")
+        at, lines = output.scroll_y, len(output._blocks.lines)
+        await until(pilot, lambda: len(output._blocks.lines) > lines + 5)
+        assert output.scroll_y == at
+        output.action_bottom()
+        await until(pilot, lambda: output.scroll_y > lines)
+        assert output.cancel()
+
+
+async def test_enter_twice_on_a_line_of_the_past_runs_it(
+    make_app: Callable[..., LimpetApp], lines: list[str]
+) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        past = app.dashboard.bar.past
+        await until(pilot, lambda: past.history is not None)
+        past.remember("version")
+        await pilot.press("colon", "ctrl+r", "down")
+        for _ in range(2):
+            app.post_message(Key("enter", "\r"))
+        await until(pilot, lambda: lines == ["version"])
+
+
+async def test_a_disk_without_room_for_the_editors_file(
+    make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    app = make_app()
+    async with app.run_test() as pilot:
+        await pilot.press("colon", *"ps", "f4")
+        await until(pilot, lambda: "cannot be given to an editor: No such" in session(app))
+
+
+async def test_a_browser_has_no_terminal_for_an_editor(
+    make_app: Callable[..., LimpetApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LimpetApp, "is_web", True)
+    app = make_app()
+    async with app.run_test() as pilot:
+        await pilot.press("colon", *"ps", "f4")
+        await until(pilot, lambda: "a browser has no terminal" in screen_text(app))
+
+
+async def test_threads_that_wait_for_what_does_not_answer_hold_nobody_up(
+    make_app: Callable[..., LimpetApp],
+) -> None:
+    app = make_app()
+    answered = threading.Event()
+    async with app.run_test() as pilot:
+        for _ in range(40):
+            app.run_worker(answered.wait, thread=True)
+        try:
+            await pilot.press("colon", *"versi")
+            await until(pilot, lambda: app.dashboard.bar.offers)
+        finally:
+            answered.set()
+
+
+@pytest.mark.parametrize("line", ["go logs -f web-1", "go events --since 1h"])
+async def test_what_is_told_line_by_line_is_followed_on_its_screen(
+    make_app: Callable[..., LimpetApp], line: str
+) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        app.submit(line)
+        await until(pilot, lambda: isinstance(app.screen, LogsScreen))
+
+
+async def test_a_command_is_asked_for_its_help(make_app: Callable[..., LimpetApp]) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 60)) as pilot:
+        app.submit("ps extra")
+        await until(pilot, lambda: "ps --help tells more" in session(app))
+        app.submit("ps --help")
+        await until(pilot, lambda: "usage: limpet ps [OPTIONS]" in session(app))
+        app.submit("help ps")
+        await until(pilot, lambda: session(app).count("usage: limpet ps [OPTIONS]") == 2)

@@ -41,6 +41,7 @@ PLACEHOLDERS = {
     "history": "a part of a line, or letters of it",
 }
 HOST_WORDS = "runs on this host: !COMMAND, ! for a shell, … | PROGRAM reads the answer"
+NO_TERMINAL = "a browser has no terminal for this"
 SCRIPT_WORDS = "ctrl-j or f5 runs all lines   esc keeps them   f4 in $EDITOR   # a remark"
 HISTORY_WORDS = "enter takes the line   ctrl-r, up, down another   esc back to what was typed"
 
@@ -146,9 +147,10 @@ class CommandBar(Horizontal):
 
     def may_start_editor(self) -> bool:
         """Tell whether $EDITOR may be started, and the person why not."""
-        if self.app.read_only:
-            self.post_message(self.Hinted(PROGRAMS))
-        return not self.app.read_only
+        no = PROGRAMS if self.app.read_only else NO_TERMINAL if self.app.is_web else ""
+        if no:
+            self.post_message(self.Hinted(no))
+        return not no
 
     async def grow(self, text: str = "") -> None:
         """Edit several lines, from this text on, or from the lines that were left."""
@@ -330,6 +332,7 @@ class CommandBar(Horizontal):
         """Take the picked completion, or the first; return whether there was one."""
         if self._mode == "history":
             if past := self.popup.picked or self.popup.first:
+                self.popup.close()  # what is picked in it is for the next enter no more
                 self.open(past.text)
             return past is not None
         line = self.line

@@ -125,7 +125,14 @@ class Script(KeysInOrder, TextArea):
     def action_edit(self) -> None:
         """Edit the lines in the person's own editor."""
         if self._bar.may_start_editor():
-            self.text = edit(self)
+            try:
+                self.text = edit(self)
+            except OSError as error:  # as a full disk has no room for it
+                words = f"the lines cannot be given to an editor: {error.strerror}"
+                board = self._bar.app.dashboard
+                board.output.say([(words, "bad")])
+                board.show_pane()
+                return
             self.move_cursor(self.document.end)
 
     async def _on_key(self, event: events.Key) -> None:

@@ -76,6 +76,8 @@ class BuildScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False):
         self._rows: list[StepBoard | None] = []
         """What each line of the list is: a step, or a stage's heading."""
         self._following = True
+        self._current = 0
+        """Where the cursor was put last without a person."""
         self._shown: tuple[int, int] = (-1, -1)
         """The step whose output is shown, and how many lines of it."""
         self._glyphs = glyphs()
@@ -100,6 +102,7 @@ class BuildScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False):
         self._steps.show(len(lines), lambda number: lines[number])
         if self._following:
             self._go_to_current()
+            self._current = self._steps.cursor
         self._show_head()
         self._show_output()
         self._foot.offer(HINTS)
@@ -202,15 +205,14 @@ class BuildScreen(KeepsFocus, PaintsNear, Screen[None], inherit_bindings=False):
                 self._log.action_end(1)
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
-        """Show the output of the step that the cursor is on now."""
+        """Show the output of the step that the cursor is on now; who went there wants to stay."""
         if event.lines is self._steps:
+            self._following = self._following and self._steps.cursor == self._current
             self._show_output()
 
     def on_key(self) -> None:
-        """Whoever moves the cursor wants it to stay."""
+        """Forget what was said about the key before."""
         self._foot.forget()
-        if self._steps.has_focus:
-            self._following = False
 
     def on_resize(self) -> None:
         """Fit the edges."""

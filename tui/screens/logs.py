@@ -75,12 +75,12 @@ class Reader:
             for lot in self._source(self._stop.is_set):
                 if self._stop.is_set():
                     return
-                self._room.clear()
                 self._read_bytes += size_of(lot)
                 self._waiting.append(lot)
                 self._tell()
-                if self._read_bytes - self._taken_bytes >= MOST_WAITING:
+                while not (self._stop.is_set() or self._has_room):
                     self._room.wait(1)
+                    self._room.clear()
             self.unstarted = self._is_unstarted()
         except Exception as error:  # noqa: BLE001 - shown on the screen
             self.error = error
@@ -88,6 +88,10 @@ class Reader:
         if not self._stop.is_set():
             self._told = False
             self._tell()
+
+    @property
+    def _has_room(self) -> bool:
+        return self._read_bytes - self._taken_bytes < MOST_WAITING
 
     def _tell(self) -> None:
         if not self._told:

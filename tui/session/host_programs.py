@@ -31,6 +31,8 @@ FULL_SCREEN = frozenset((
     "sudo", "su", "python3", "limpet",
 ))  # fmt: skip
 """Programs that are given the terminal; the output of others becomes a block."""
+LONGEST = 8 << 10
+"""Bytes of a line; the session keeps hundreds, and what goes on is another one."""
 KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 """What a terminal's keys send to everybody in its foreground, a limpet that waits included."""
 
@@ -229,7 +231,7 @@ class Program:
         if self._program.stdout is None:
             return
         with self._program.stdout as output:
-            for line in output:
+            while line := output.readline(LONGEST):
                 yield 1, line
         code = _exit_code(self._program)
         if self._failed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.commands.grammar import Listing
-from core.commands.keys import GO, Key
+from core.commands.keys import CONTAINERS, GO, Key
 from core.commands.result import Document, Running, Table
 from tui.screens.listing import ListingScreen
 
@@ -60,6 +60,17 @@ def answer_screen(
         return [Tab("", tuple(answer(found)))]
 
     return DetailScreen(line, read)
+
+
+def stream(line: str) -> list[str]:
+    """Return the address of what a command tells line by line; [] for one that answers at once.
+
+    Raises UsageError as `reading` does.
+    """
+    verb, args = reading(line)
+    if verb.name == "container logs":
+        return [CONTAINERS, args.container, "logs"]
+    return ["events"] if verb.name == "system events" else []
 
 
 def answer_tab(engine: Engine, title: str, words: Sequence[str]) -> list[Tab]:

@@ -29,7 +29,7 @@ class LayerTrees:
 
     def keep(self, which: Which, tree: Node) -> None:
         """Keep a tree, in the place of the oldest if there are too many."""
-        if len(self._trees) > KEPT:
+        if which not in self._trees and len(self._trees) >= KEPT:
             self._trees.pop(next(iter(self._trees)))
         self._trees[which] = tree
 
