@@ -100,6 +100,7 @@ def _shown(arg: Arg) -> str:
 
 def _plain(text: str) -> str:
     """Return text in which nothing means anything to the formatter."""
-    text = text.replace("\\", "\\e").replace("-", "\\-")
+    # An ellipsis as dots: a plain terminal's formatter has none, and would leave it out.
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...")
     text = "".join(letter if letter.isascii() else f"\\[u{ord(letter):04X}]" for letter in text)
     return "\\&" + text if text[:1] in (".", "'") else text

@@ -102,8 +102,9 @@ def freeze(paths: Paths, row: Row, *, frozen: bool) -> None:
                 if message[1] == errno.ESRCH:
                     raise _has_no_processes(paths, row, "running" if frozen else "paused")
                 if message[1]:
+                    done = "paused" if frozen else "unpaused"
                     raise HostError(
-                        message[2:].decode(),
+                        f"container {row.name} cannot be {done}: {message[2:].decode()}",
                         errno=message[1],
                         hint="limpet doctor shows which cgroups this host has",
                     )

@@ -202,7 +202,9 @@ def test_checks_run_and_ports_are_free_again_at_once(limpet: Limpet) -> None:
         limpet("edit", "-f", "-e", f"TRY={value}", "web")
         assert limpet("exec", "web", "sh", "-c", "echo $TRY") == f"{value}\n"
     limpet("restart", "web")
-    assert "--pause=false" in limpet("commit", "web", "made", code=1)  # v1 gives him no freezer
+    refused = limpet("commit", "web", "made", code=1)  # v1 gives him no freezer
+    assert "container web cannot be paused: there is no freezer cgroup" in refused
+    assert "--pause=false" in refused
     limpet("commit", "--pause=false", "web", "made")
 
 

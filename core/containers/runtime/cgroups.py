@@ -329,7 +329,7 @@ def freeze(dirs: tuple[str, ...] | list[str], *, frozen: bool) -> None:
         if "/freezer/" in folder:
             _write(f"{folder}/freezer.state", "FROZEN" if frozen else "THAWED")
             return
-    raise OSError(errno.ENOTSUP, "this host has no freezer cgroup")
+    raise OSError(errno.ENOTSUP, "there is no freezer cgroup for it")
 
 
 def oom_kills(dirs: tuple[str, ...] | list[str]) -> int:

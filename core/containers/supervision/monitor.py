@@ -482,7 +482,7 @@ class Monitor:
         try:
             cgroups.freeze(self._state.cgroup, frozen=frozen)
         except OSError as error:
-            return bytes((protocol.ANSWER, error.errno or 255)) + str(error).encode()
+            return bytes((protocol.ANSWER, error.errno or 255)) + str(error.strerror).encode()
         self._state = self._state.replace(state=state.PAUSED if frozen else state.RUNNING)
         self._write_state()
         if self._health is not None:
