@@ -65,6 +65,8 @@ DEAF = re.compile(
 PART = re.compile(rb"\x1b(?:\[[0-9;:<=>?]*[ -/]*|[P^_X\]][^\x07]*|[ -/]*)?$", re.DOTALL)
 """A sequence that goes on in the next read."""
 LONGEST_PART = 4096
+LONGEST_SEQUENCE = 1 << 20
+"""pyte keeps one until its end; one that has none by then is given up."""
 MOST_ACCENTS = 8
 """Of one letter; no language has more."""
 COLOURS = {"brown": "yellow", "brightbrown": "bright_yellow"}
@@ -78,6 +80,8 @@ class PyteEmulator:
         self._stream = self._new_stream()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._half = b""
+        self._unended = 0
+        """Letters that pyte has taken for one sequence, or more."""
 
     def feed(self, data: bytes) -> set[int]:
         """Take output; return the rows that may look different now."""
@@ -85,15 +89,19 @@ class PyteEmulator:
         data = self._half + data
         part = PART.search(data, max(0, len(data) - LONGEST_PART))
         data, self._half = (data[: part.start()], part[0]) if part else (data, b"")
+        text = self._decoder.decode(DEAF.sub(b"", data))
         try:
-            self._stream.feed(self._decoder.decode(DEAF.sub(b"", data)))
+            self._stream.feed(text)
         except Exception:  # noqa: BLE001 - pyte falls over some sequences; the rest goes on
             self._stream = self._new_stream()
+        self._unended = 0 if self._stream.is_between else self._unended + len(text)
+        if self._unended > LONGEST_SEQUENCE:
+            self._stream, self._unended = self._new_stream(), 0
         dirty = {*self._screen.dirty, before, self._screen.cursor.y}
         self._screen.dirty.clear()
         return dirty
 
-    def _new_stream(self) -> pyte.Stream:
+    def _new_stream(self) -> _Stream:
         stream = _Stream(self._screen)
         # Line-drawing sets are for containers without a UTF-8 locale; decoding is done here.
         stream.use_utf8 = False
@@ -138,6 +146,11 @@ class _Stream(pyte.Stream):
 
     csi = {**pyte.Stream.csi, "b": "repeat", "S": "scroll_up", "T": "scroll_down",
            "Z": "tab_back", "s": "keep_cursor", "u": "take_cursor"}  # fmt: skip
+
+    @property
+    def is_between(self) -> bool:
+        """Whether no sequence has begun that has not ended."""
+        return bool(self._taking_plain_text)
 
 
 class _Screen(pyte.Screen):

@@ -176,3 +176,22 @@ def test_a_letter_has_only_so_many_accents() -> None:
     assert lines(screen)[0].startswith("é")
     assert lines(screen)[0].endswith("!")
     assert len(lines(screen)[0]) < 12
+
+
+@pytest.mark.parametrize("begin", [b"\x1b]0;", b"\x1b["])
+def test_a_sequence_without_end_is_given_up(begin: bytes) -> None:
+    screen, _ = emulator()
+    screen.feed(begin)
+    for _ in range(20):
+        screen.feed(b"1;" * (32 << 10))
+    screen.feed(b"\r\n\x1b[2Jhello")
+    assert "hello" in "".join(lines(screen))
+
+
+def test_a_long_sequence_leaves_no_trace() -> None:
+    screen, _ = emulator()
+    screen.feed(b"a\x1b]52;c;")
+    for _ in range(4):
+        screen.feed(b"QUJD" * (16 << 10))
+    screen.feed(b"\x07b")
+    assert lines(screen)[0] == "ab"
