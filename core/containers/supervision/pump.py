@@ -26,6 +26,8 @@ END_OF_INPUT = b"\x04"
 """What a person types to end the input of a program on a terminal."""
 LONGEST_MS = 1 << 30
 """Of one poll(2), which counts in an int."""
+MOST_LEFT = 1 << 20
+"""Bytes that a pipe can hold: /proc/sys/fs/pipe-max-size."""
 
 
 class Loop:
@@ -247,25 +249,29 @@ class Pump:
 
     # -- output ----------------------------------------------------------------------
 
-    def _read(self, fd: int) -> bool:
+    def _read(self, fd: int) -> int:
+        """Pass on what there is to be read; returns how many bytes."""
         try:
             data = os.read(fd, protocol.MAX_DATA)
         except BlockingIOError:
-            return False
+            return 0
         except OSError:
             data = b""  # EIO: every end of the terminal is closed
         if not data:
-            self._loop.drop(fd)
-            del self._outputs[fd]
-            os.close(fd)
-            return False
+            self._close_output(fd)
+            return 0
         stream = self._outputs[fd]
         self._log(stream, data)
         message = (b"1" if stream == 1 else b"2") + data
         for client in list(self.clients.values()):
             if client.attached:
                 self.send(client, message)
-        return True
+        return len(data)
+
+    def _close_output(self, fd: int) -> None:
+        self._loop.drop(fd)
+        del self._outputs[fd]
+        os.close(fd)
 
     def _update(self) -> None:
         """Read the output only while every front end has taken what it was sent."""
@@ -276,18 +282,19 @@ class Pump:
                 self._loop.mask(fd, 0 if paused else IN)
 
     def drain(self) -> None:
-        """Read what is left once the processes have ended; kernel buffers bound it."""
+        """Read what is left once the program has ended, and nothing any more then.
+
+        What it has left in the background may hold the other ends, and write without end.
+        """
         for fd in list(self._outputs):
-            while self._read(fd):
-                pass
-            self._loop.drop(fd)
+            left = MOST_LEFT
+            while left > 0 and (count := self._read(fd)):
+                left -= count
+            if fd in self._outputs:
+                self._close_output(fd)
 
     def forget_program(self) -> None:
-        """Close the stdio of a program that has ended, so that another may follow."""
-        for fd in self._outputs:
-            self._loop.drop(fd)
-            os.close(fd)
-        self._outputs.clear()
+        """Close the input of a program that has ended and was drained: another may follow."""
         if self._stdin >= 0:
             self._end_stdin()
         if self._terminal >= 0:
