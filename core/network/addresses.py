@@ -182,9 +182,17 @@ def _oldest(
 ) -> str | None:
     """Return the address that has been leased longest by a container which is not attached."""
     for address, (holder, leased) in sorted(leases.items(), key=lambda item: item[1][1]):
-        if leased < now - STARTING_S and pool.offers(address) and not attached(holder):
+        if not _is_young(leased, now) and pool.offers(address) and not attached(holder):
             return address
     return None
+
+
+def _is_young(leased: float, now: float) -> bool:
+    """Return whether a lease's container may just be starting; no lease is of a time to come.
+
+    One that seems so is from before the clock was set back.
+    """
+    return 0 <= now - leased <= STARTING_S
 
 
 def _check_free(
@@ -197,7 +205,7 @@ def _check_free(
 ) -> None:
     """Raise Conflict when a running container has an address; a stopped one gives it up."""
     holder, leased = leases.get(wanted, (container, 0.0))
-    if holder == container or not (attached(holder) or leased > time.time() - STARTING_S):
+    if holder == container or not (attached(holder) or _is_young(leased, time.time())):
         return
     found = sql.execute("SELECT name FROM containers WHERE id=?", (holder,)).fetchone()
     name = found[0] if found else holder[:12]

@@ -178,43 +178,59 @@ def _append(path: str, data: bytes, flags: int = 0) -> None:
     """Append to a zone all of `data` or nothing.  Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
     try:
-        written = os.write(fd, data)
-        if written < len(data):
-            os.ftruncate(fd, os.fstat(fd).st_size - written)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        _add(fd, data)
     finally:
         os.close(fd)
 
 
+def _add(fd: int, data: bytes) -> None:
+    """Write all of `data` or nothing behind what a file has.  Raises OSError."""
+    written = os.write(fd, data)
+    if written < len(data):
+        os.ftruncate(fd, os.fstat(fd).st_size - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _open_hosts(zones: Zones, container: str, flags: int = 0) -> int:
+    """Return a descriptor of a container's hosts file, -1 where there is none.
+
+    It does not wait: the container may have taken a lease on it (fcntl(2)), for which the kernel
+    holds up whoever opens it, 45 seconds each time.  Such a one gets no lines.
+    """
+    flags |= os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(f"{zones.containers}/{container}/hosts", flags)
+    except OSError:
+        return -1
+
+
 def _append_hosts(zones: Zones, container: str, lines: bytes) -> None:
     """Add lines to a hosts file; one that is gone is none."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(f"{zones.containers}/{container}/hosts", flags)
-    except OSError:
+    fd = _open_hosts(zones, container, os.O_APPEND)
+    if fd < 0:
         return
     try:
         end = os.lseek(fd, 0, os.SEEK_END)
         broken = end and os.pread(fd, 1, end - 1) != b"\n"
-        os.write(fd, b"\n" + lines if broken else lines)
+        _add(fd, b"\n" + lines if broken else lines)
     finally:
         os.close(fd)
 
 
 def _rewrite(zones: Zones, container: str, mark: str, lines: bytes) -> None:
     """Put `lines` in place of those that have a mark; a hosts file that is gone is none."""
-    try:
-        fd = os.open(
-            f"{zones.containers}/{container}/hosts", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-        )
-    except OSError:
+    fd = _open_hosts(zones, container)
+    if fd < 0:
         return
     try:
         before = os.read(fd, MOST_BYTES)
         after = without(before, mark) + lines
         if after != before:
             # Longer first, then cut: who reads meanwhile sees blank lines, not half ones.
-            os.pwrite(fd, after.ljust(len(before), b"\n"), 0)
+            written = os.pwrite(fd, after.ljust(len(before), b"\n"), 0)
+            if written < len(after):
+                os.ftruncate(fd, after.rfind(b"\n", 0, written) + 1)  # no half line stays
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.ftruncate(fd, len(after))
     finally:
         os.close(fd)

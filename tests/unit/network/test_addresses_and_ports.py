@@ -124,6 +124,18 @@ def test_the_oldest_lease_of_a_stopped_container_is_taken_over(paths: Paths) -> 
     database.close()
 
 
+def test_a_lease_of_before_the_clock_was_set_back_is_old(paths: Paths) -> None:
+    database, subnet = Database(paths), make_pool("n", "10.0.0.0/30")
+    address = addresses.lease(database, subnet, "a", dead)
+    with database.write() as sql:
+        sql.execute("UPDATE addresses SET leased=leased+1000000")
+    assert addresses.lease(database, subnet, "b", dead) == address
+    with database.write() as sql:
+        sql.execute("UPDATE addresses SET leased=leased+1000000")
+    assert addresses.lease(database, subnet, "c", dead, address) == address
+    database.close()
+
+
 # -- ports ---------------------------------------------------------------------------
 
 published = st.tuples(

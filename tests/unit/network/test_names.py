@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -104,3 +107,44 @@ def test_who_finds_no_room_in_a_zone_leaves_it_whole(zones: Zones) -> None:
     assert [one.container for one in members(zones, "shop")] == ["aa"]
     join(zones, "shop", member("bb", "10.0.0.3", "db"))
     assert [one.container for one in members(zones, "shop")] == ["aa", "bb"]
+
+
+def test_a_line_that_has_no_room_in_a_hosts_file_leaves_no_part_of_it(zones: Zones) -> None:
+    """Without its end nobody would know whose it is, and take it out again."""
+    join(zones, "shop", member("aa", "10.0.0.2", "web"))
+    full = Path(f"{zones.containers}/aa/hosts")
+    full.write_text(full.read_text() + "# of the container\n" * 100)
+    before = full.read_text()
+    with files_of_at_most(len(before) + 15), pytest.raises(OSError, match="No space left"):
+        join(zones, "shop", member("bb", "10.0.0.3", "db"))
+    assert full.read_text() == before
+    leave(zones, "bb")
+    assert "10.0.0.3" not in full.read_text()
+
+
+def test_the_own_hosts_file_without_room_has_whole_lines_only(zones: Zones) -> None:
+    full = Path(f"{zones.containers}/bb/hosts")
+    full.write_text("# of the container\n" * 100)
+    join(zones, "shop", member("aa", "10.0.0.2", "web"))
+    with (
+        files_of_at_most(len(full.read_text()) + 30),
+        pytest.raises(OSError, match="No space left"),
+    ):
+        join(zones, "shop", member("bb", "10.0.0.3", "db"))
+    assert full.read_text().endswith("10.0.0.2\tweb\t# shop aa\n")
+
+
+def test_who_has_a_lease_on_his_hosts_file_holds_nobody_up(zones: Zones) -> None:
+    """The kernel lets whoever opens it wait for as long as fs.lease-break-time says: 45 s."""
+    join(zones, "shop", member("aa", "10.0.0.2", "web"))
+    hostile = os.open(f"{zones.containers}/aa/hosts", os.O_RDONLY)
+    fcntl.fcntl(hostile, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    signal_before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # that it shall be given back
+    try:
+        begun = time.monotonic()
+        join(zones, "shop", member("bb", "10.0.0.3", "db"))
+        leave(zones, "bb")
+        assert time.monotonic() - begun < 5
+    finally:
+        os.close(hostile)
+        signal.signal(signal.SIGIO, signal_before)
