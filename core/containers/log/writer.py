@@ -114,12 +114,12 @@ class LogWriter(LineWriter):
         self._path = path
         self._max_bytes = max_bytes
         self._max_files = max(1, max_files)
-        self.fd = fd if fd >= 0 else self._open()
+        self.fd = fd if fd >= 0 else self._open(path)
         self._size = os.lseek(self.fd, 0, os.SEEK_END)
 
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return os.open(self._path, flags, 0o600)
+    def _open(self, path: str, flags: int = 0) -> int:
+        flags |= os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        return os.open(path, flags, 0o600)
 
     def _entry(self, stream: int, text: bytes, stamp: bytes) -> bytes:
         return entry(stream, text, stamp)
@@ -156,20 +156,25 @@ class LogWriter(LineWriter):
                 pass
 
     def _rotate(self) -> None:
-        names = log_names(self._path, self._max_files)
+        names, fresh = log_names(self._path, self._max_files), f"{self._path}.new"
         try:
-            if len(names) == 1:
-                os.unlink(self._path)
+            # First of all: on a full disk, or where the directory is gone, it cannot be had.
+            fd = self._open(fresh, os.O_TRUNC)
+        except OSError:
+            return  # go on in the same file: a log too large is better than none
+        try:
             for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
                 try:
                     os.rename(newer, older)
                 except FileNotFoundError:
                     pass
+            os.rename(fresh, self._path)
         except OSError:
-            return  # go on in the same file: a log too large is better than none
+            os.close(fd)
+            return
         os.close(self.fd)
-        self.fd = self._open()
-        self._size = os.lseek(self.fd, 0, os.SEEK_END)
+        self.fd = fd
+        self._size = 0
 
 
 def open_log(log: tuple[Any, ...], fd: int = -1) -> LineWriter:

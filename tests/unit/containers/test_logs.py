@@ -139,6 +139,21 @@ def test_a_full_disk_loses_whole_lines_only() -> None:
     assert writer.lost == 2
 
 
+def test_a_file_that_cannot_be_begun_leaves_the_log_where_it_is(tmp_path: Path) -> None:
+    """The directory is gone, or the disk has no inodes left: the container goes on."""
+    (tmp_path / "home").mkdir()
+    writer = LogWriter(str(tmp_path / "home/log"), 200, 3)
+    writer.write(1, b"one\n")
+    (tmp_path / "home").rename(tmp_path / "elsewhere")
+    writer.write(1, b"two\n" * 5)
+    (tmp_path / "elsewhere").rename(tmp_path / "home")
+    writer.write(1, b"three\n")
+    writer.close()
+    texts = [text for _, text in read(tmp_path / "home/log")]
+    assert texts == [b"one\n", *[b"two\n"] * 5, b"three\n"]
+    assert sorted(os.listdir(tmp_path / "home")) == ["log", "log.1"]
+
+
 @pytest.mark.parametrize("missing", [True, False])
 def test_an_empty_log(tmp_path: Path, missing: bool) -> None:
     if not missing:
