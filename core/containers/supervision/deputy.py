@@ -51,6 +51,8 @@ class Principal:
         for start in others:
             request.send(self._channel, None, tuple(fds[start : start + request.MAX_FDS]))
         request.receive(self._channel)
+        if _signal.SIGTERM in _signal.sigpending():  # passed on to us when we heard it no more
+            os.kill(os.getppid(), _signal.SIGTERM)
 
 
 class Deputy:
