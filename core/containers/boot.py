@@ -43,7 +43,7 @@ class Boot(OnHost):
                 try:
                     self._starter.start(row, -1)
                     started.append(row.name)
-                except Error as error:
+                except (Error, OSError) as error:
                     again.append(row)
                     if last:
                         failed.append(error)

@@ -147,7 +147,7 @@ class Looking(OnHost):
             return found
         try:
             self._starter.start(row, -1, again=True)
-        except Error:
+        except (Error, OSError):
             pass  # its state tells why
         return self._state(row.id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -186,8 +187,10 @@ def _write_file(path: str, text: str) -> None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if os.read(fd, len(data) + 1) != data:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, data, 0)
+            # Cut off last: what is written over needs no room on a full disk.
+            if os.pwrite(fd, data, 0) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            os.ftruncate(fd, len(data))
             os.fchmod(fd, 0o644)
     finally:
         os.close(fd)

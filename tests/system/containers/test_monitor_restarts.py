@@ -286,6 +286,26 @@ def test_boot_starts_what_is_to_run(containers: Containers, engine: Engine) -> N
     assert engine.boot.start() == ()
 
 
+def test_what_the_disk_refuses_keeps_no_other_from_starting_or_being_listed(
+    containers: Containers, engine: Engine
+) -> None:
+    for name in ("first", "second"):
+        start(containers, "exec sleep 1000", "always", name=name)
+    own = Path(engine.paths.container(containers.resolve("first").id), "hosts")
+    own.unlink()
+    own.mkdir()  # cannot be written, as nothing can on a full disk
+    kill_monitor(engine, containers.resolve("first").id)
+    found = {info.name: info for info in containers.list()}
+    assert found["second"].state == "running"
+    assert "hosts" in found["first"].error
+    containers.stop("second", 0, by_host=True)
+    directory = engine.paths.container(found["first"].id)
+    write_state(directory, read_state(directory).replace(stopped=False))
+    with pytest.raises(IsADirectoryError):
+        engine.boot.start()
+    assert containers.resolve("second").state == "running"
+
+
 def test_stopping_with_the_host_is_no_persons_stop(engine: Engine, containers: Containers) -> None:
     container = start(containers, "exec sleep 1000", "unless-stopped")
     containers.stop(container, 0, by_host=True)
