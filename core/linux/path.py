@@ -61,21 +61,27 @@ def make_dirs(root_fd: int, path: str, mode: int = 0o755, links: int = 0) -> int
         if name in ("", "."):
             continue
         parent, done = done, f"{done}/{name}"
+        above = fd
         try:
-            following = open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY)
-        except FileNotFoundError:
-            try:
-                # It is made in the directory that fd refers to, whatever names mean by now.
-                os.mkdir(name, mode, dir_fd=fd)
-                following = openat2(
-                    fd, name, os.O_PATH | os.O_DIRECTORY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
-                )
-            except FileExistsError:
-                aim = _dangling(fd, name, parent, links)
-                following = make_dirs(root_fd, aim, mode, links + 1)
-        os.close(fd)
-        fd = following
+            fd = _make_dir(root_fd, above, parent, name, mode, links)
+        finally:
+            os.close(above)
     return fd
+
+
+def _make_dir(root_fd: int, fd: int, parent: str, name: str, mode: int, links: int) -> int:
+    """Return the directory `name` of `parent`, which `fd` refers to, made if it is missing."""
+    try:
+        return open_in_root(root_fd, f"{parent}/{name}", os.O_PATH | os.O_DIRECTORY)
+    except FileNotFoundError:
+        pass
+    try:
+        # It is made in the directory that fd refers to, whatever names mean by now.
+        os.mkdir(name, mode, dir_fd=fd)
+        beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+        return openat2(fd, name, os.O_PATH | os.O_DIRECTORY, 0, beneath)
+    except FileExistsError:
+        return make_dirs(root_fd, _dangling(fd, name, parent, links), mode, links + 1)
 
 
 def _dangling(parent_fd: int, name: str, parent: str, links: int) -> str:

@@ -387,7 +387,10 @@ def _field(path: str, name: str) -> int:
 def _read(path: str) -> str:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(fd, 64 << 10).decode()
+        parts = []
+        while part := os.read(fd, 64 << 10):  # of many processes a page's worth at a time
+            parts.append(part)
+        return b"".join(parts).decode()
     finally:
         os.close(fd)
 

@@ -60,6 +60,14 @@ def test_links_that_go_round_are_an_error(directory: bool, root: int, tmp_path: 
     assert len(os.listdir("/proc/self/fd")) <= before + 1
 
 
+def test_what_cannot_be_made_leaves_nothing_open(root: int, tmp_path: Path) -> None:
+    """A descriptor of a container's file system keeps it mounted for as long as the app runs."""
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="too long"):
+        path.make_dirs(root, f"new/{'x' * 300}/below")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_magic_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "proc").symlink_to("/proc")
     host = os.open("/", os.O_PATH)

@@ -126,3 +126,10 @@ def test_a_start_finds_its_cgroup_while_others_end(root: Path) -> None:
 
     with ThreadPoolExecutor() as threads:
         assert [*threads.map(lives, ("one", "two", "three"))] == [[], [], []]
+
+
+def test_all_processes_of_a_large_cgroup_are_known(tmp_path: Path) -> None:
+    """The kernel tells of some hundreds a read, and what is left out is not killed."""
+    pids = list(range(100000, 120000))
+    (tmp_path / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
+    assert cgroups.processes((str(tmp_path),)) == pids
