@@ -185,9 +185,8 @@ def export(engine: Engine, args: Export) -> Result:
     "volume import",
     Import,
     "Put the files of a tar into a volume",
-    examples=("volume import data data.tar.zst", "ssh other limpet volume export data | "
-              "limpet volume import data"),
-)  # fmt: skip
+    examples=("volume import data data.tar.zst", "volume import data < data.tar"),
+)
 def import_(engine: Engine, args: Import) -> Result:
     """Read the file, or stdin; the volume is made when it is missing."""
     from core.commands.transfer import read_in

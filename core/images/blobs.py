@@ -222,7 +222,9 @@ def _expect(actual_hex: str, digest: str) -> None:
 
 def _missing(digest: str) -> NotFound:
     return NotFound(
-        f"blob {digest} is not in the local store", hint="limpet pull the image", subject=digest
+        f"blob {digest} is not in the local store",
+        hint="limpet image fsck --repair fetches it again, if its registry has it",
+        subject=digest,
     )
 
 

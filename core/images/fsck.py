@@ -84,9 +84,10 @@ class Fsck:
     def run(self, only: Sequence[str] = ()) -> list[Finding]:
         """Check everything, or what some images (by digest) need; return what was wrong."""
         query = self._store.database.query
-        for name, digest in query("SELECT name, digest FROM tags ORDER BY name"):
+        names = "SELECT name, t.digest, i.digest FROM tags t LEFT JOIN images i USING (digest)"
+        for name, digest, there in query(f"{names} ORDER BY name"):
             self._names.setdefault(digest, []).append(name)
-            self._check_name(name)
+            self._check_name(name, digest if there is None else "")
         rows = query("SELECT digest, config_digest, media_type FROM images ORDER BY added")
         wanted = frozenset(only)
         images = [row for row in rows if not wanted or row[0] in wanted]
@@ -122,13 +123,17 @@ class Fsck:
             shown += [familiar_name(name) for name in self._names.get(digest, ())] or [digest[7:19]]
         return tuple(shown)
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, name: str, missing: str) -> None:
+        """Note a name that is none, or that means the image `missing`, which is not here."""
         try:
             good = parse_reference(name).canonical == name
         except Error:
             good = False
         if not good:
             self._note("name", name, "it is no canonical name: limpet untag it", ())
+        elif missing:
+            problem = f"it means {missing}, which is not here: limpet pull it, or untag it"
+            self._note("name", name, problem, ())
 
     # -- documents -------------------------------------------------------------------
 

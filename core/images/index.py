@@ -121,7 +121,8 @@ def read_index(path: str) -> FileTable:
             once = layout.once or len(set(table.paths)) == len(table)
             return table if once else FileTable.of(remaining(list(table))[0])
     except (OSError, ValueError, zlib.error) as error:
-        raise Corrupt(f"{path}: {error}", hint="remove the image and pull it again") from error
+        cause = error.strerror if isinstance(error, OSError) else error
+        raise Corrupt(f"{path}: {cause}", hint="limpet image fsck --repair mends it") from error
 
 
 def agrees_with_itself(path: str) -> bool:

@@ -13,6 +13,7 @@ import time
 
 from core.errors import NotFound
 from core.images.blobs import is_file_at
+from core.images.digest import is_hex
 from core.privileges import require_root
 
 TYPE_CHECKING = False
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from core.images.unpacking.unpack import Unpacker
     from core.paths import Paths
 
+SHORTEST_ID = 4
+"""Hex digits that the beginning of a diff ID has at least."""
 ROOT_MODE = 0o755
 """Of a layer's root, unless the layer says otherwise."""
 
@@ -56,6 +59,19 @@ class LayerStore:
     def has(self, diff_id: str) -> bool:
         """Return whether a layer is unpacked here."""
         return bool(self._database.query("SELECT 1 FROM layers WHERE diff_id=?", (diff_id,)))
+
+    def by_id(self, start: str) -> str:
+        """Return the diff ID of the layer here that starts like this, "" for none or several."""
+        if self.has(start):
+            return start
+        digits = start.removeprefix("sha256:")
+        if len(digits) < SHORTEST_ID or not is_hex(digits):
+            return ""
+        bounds = f"sha256:{digits}", f"sha256:{digits}g"
+        found = self._database.query(
+            "SELECT diff_id FROM layers WHERE diff_id>=? AND diff_id<?", bounds
+        )
+        return found[0][0] if len(found) == 1 else ""
 
     def add(
         self,

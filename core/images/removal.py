@@ -46,7 +46,8 @@ def plan_removal(
     """Decide what goes for (typed word, image, canonical name or "") triples.
 
     A name that is not the last only goes itself.  Raises InUse naming the containers made
-    from an image, Conflict for an ID with several names unless `force`.
+    from an image, Conflict for an ID with several names; with `force` all names go, and an
+    image that containers are made from stays without one.
     """
     tags: dict[str, str] = {}
     images: dict[str, None] = {}
@@ -64,14 +65,16 @@ def plan_removal(
             )
         going = [name] if name else own
         left = [other for other in own if other not in going and other not in tags]
-        if not left and (holders := users.get(image.digest)):
+        holders = () if left else users.get(image.digest, ())
+        if holders and not (force and own):
             raise InUse(
                 f"image {word} is used by container {', '.join(holders)}",
-                hint=f"rm {' '.join(holders)} first",
+                hint=f"rm {' '.join(holders)} first"
+                + (f"; rmi -f {word} takes its names alone" if own else ""),
                 subject=word,
             )
         tags |= dict.fromkeys(going, image.digest)
-        if not left:
+        if not left and not holders:
             images[image.digest] = None
     layers = _layers_of(database, list(images))
     blobs = _blobs_of(database, list(images))

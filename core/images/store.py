@@ -396,13 +396,15 @@ class ImageStore:
         bounds = f"sha256:{start}", f"sha256:{start}g"
         rows = self.database.query(
             SELECT + " WHERE (i.digest>=? AND i.digest<?)"
-            " OR (i.config_digest>=? AND i.config_digest<?) LIMIT 3",
+            " OR (i.config_digest>=? AND i.config_digest<?)",
             (*bounds, *bounds),
         )
-        if len(rows) > 1:
-            found = ", ".join(_info(row).config_digest[7:19] for row in rows)
-            raise Conflict(f"{text!r} is the start of several IDs: {found}", hint="type more of it")
-        return _info(rows[0]) if rows else None
+        images = [_info(row) for row in rows]
+        # The same image packed otherwise, as gzip and as zstd, has the same ID.
+        if len(found := {image.config_digest for image in images}) > 1:
+            known = ", ".join(sorted(config[7:19] for config in found))
+            raise Conflict(f"{text!r} is the start of several IDs: {known}", hint="type more of it")
+        return images[0] if images else None
 
 
 def _check_here(sql: Connection, layers: Sequence[str], image: str) -> None:

@@ -54,13 +54,12 @@ class Files:
         return FileTable.of(index_tree(self._upper(info.id), places, known=known))
 
     def tree(self, name: str, beside: Tree | None = None) -> Tree:
-        """Return the files and the config of an image, a container, or a layer by its digest.
+        """Return the files and the config of an image, a container, or a layer by its diff ID.
 
         An image goes before a container of the same name.  What another tree has of its layers
         is not read again.  Raises NotFound.
         """
         from core.errors import NotFound
-        from core.images.digest import is_digest
         from core.images.files.compare import Tree
 
         known = dict(beside.layers) if beside else {}
@@ -68,11 +67,11 @@ class Files:
         try:
             digest, container = store.resolve(name).digest, ""
         except NotFound:
-            if is_digest(name) and store.layers.has(name):
-                return Tree(name, ((name, self.of_layer(name)),), {})
             try:
                 info = self._engine.containers.resolve(name)
             except NotFound:
+                if layer := store.layers.by_id(name):
+                    return Tree(name, ((layer, self.of_layer(layer)),), {})
                 raise NotFound(
                     f"there is no image, container or layer {name!r} here",
                     hint="images and ps -a list what there is, image history the layers",

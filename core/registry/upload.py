@@ -206,7 +206,7 @@ class Upload:
             if error.status in (416, 499):
                 raise _Lost(error) from None
             if error.status == 400 and "digest" in error.message.lower():
-                error.hint = "the local blob may be damaged: remove the image and pull it again"
+                error.hint = "the local blob may be damaged: limpet image fsck --repair finds out"
             raise
 
     def _ask(

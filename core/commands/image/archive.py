@@ -22,9 +22,10 @@ class Save(Args):
         "-o", "--output", help="a file, or oci-dir's directory, instead of stdout", metavar="FILE",
         complete="path", writes=True,
     )  # fmt: skip
-    format: str = option(
-        "--format", help="docker-archive is an OCI layout at once", default="docker-archive",
-        choices=("docker-archive", "oci-archive", "oci-dir"), metavar="FORM",
+    form: str = option(
+        "--format", default="docker-archive", metavar="FORM",
+        help="docker-archive, which is an OCI layout at once, oci-archive or oci-dir",
+        choices=("docker-archive", "oci-archive", "oci-dir"),
     )  # fmt: skip
     all_platforms: bool = flag(
         "--all-platforms", help="with the whole index that was pulled with --all-platforms"
@@ -72,9 +73,9 @@ def save(engine: Engine, args: Save) -> Result:
     from core.commands.transfer import guarded, write_out
     from core.errors import UsageError
 
-    write = engine.archives.save(args.images, args.format, all_platforms=args.all_platforms)
+    write = engine.archives.save(args.images, args.form, all_platforms=args.all_platforms)
     title = f"save {' '.join(args.images)}"
-    if args.format == "oci-dir":
+    if args.form == "oci-dir":
         if args.output in ("", "-"):
             raise UsageError("oci-dir is a directory", hint="-o DIRECTORY says which")
         output = args.output
@@ -88,7 +89,7 @@ def save(engine: Engine, args: Save) -> Result:
     Load,
     "Bring images out of an archive or an OCI layout into the store",
     "load",
-    examples=("load -i images.tar.zst", "ssh other limpet save web | limpet load"),
+    examples=("load -i images.tar.zst", "load < images.tar"),
 )
 def load(engine: Engine, args: Load) -> Result:
     """Start the job; from stdin it stays in the foreground."""
@@ -116,7 +117,7 @@ def load(engine: Engine, args: Load) -> Result:
     Import,
     "Make an image of a tar of files",
     "import",
-    examples=("import rootfs.tar.xz base:1", """export web | import -c 'CMD ["sh"]' - web:flat"""),
+    examples=("import rootfs.tar.xz base:1", """import -c 'CMD ["sh"]' - web:flat < web.tar"""),
 )
 def import_(engine: Engine, args: Import) -> Result:
     """Start the job; from stdin it stays in the foreground."""

@@ -139,7 +139,7 @@ def _check_layer(tree: Tree, args: Browse) -> None:
     from core.commands.show import counted
     from core.errors import NotFound
 
-    if args.layer > len(tree.layers):
+    if not 0 <= args.layer <= len(tree.layers):
         known = counted(len(tree.layers), "layer")
         raise NotFound(f"{tree.name} has no layer {args.layer}", hint=f"it has {known}")
 
@@ -172,12 +172,13 @@ def _shown(tree: Tree, args: Browse) -> str:
     lines.append(f"efficiency {100 * waste.efficiency:.1f} %, wasted {size(waste.wasted_bytes)}")
     last = len(tree.layers) - 1
     root = stack.layer_tree(args.layer - 1) if args.layer else stack.image_tree(last)
-    root = _at(root, tree, args)
-    return "\n".join([*lines, "", *_lines(root, "", 1, args.depth)])
+    node = _at(root, tree, args)
+    below = _lines(node, "", 1, args.depth) if node.is_directory else [_line(node, "")]
+    return "\n".join([*lines, "", *below])
 
 
 def _steps(tree: Tree) -> dict[int, str]:
-    """Return the instructions by layer, counted from 1."""
+    """Return by layer, counted from 1, the instruction that made it, or which container did."""
     from core.commands.show import printable
 
     words = [
@@ -185,23 +186,29 @@ def _steps(tree: Tree) -> dict[int, str]:
         for step in tree.config.get("history") or []
         if not step.get("empty_layer")
     ]
-    return dict(enumerate(words, 1))
+    steps = dict(enumerate(words, 1))
+    if tree.layers and not tree.layers[-1][0]:
+        steps[len(tree.layers)] = f"what {tree.name} wrote"
+    return steps
 
 
 def _lines(node: Node, indent: str, level: int, depth: int) -> Iterator[str]:
+    for child in node.ordered:
+        yield _line(child, indent)
+        if child.children and (depth == 0 or level < depth):
+            yield from _lines(child, indent + "  ", level + 1, depth)
+
+
+def _line(node: Node, indent: str) -> str:
     from core.commands.show import printable, size
     from core.images.files.file_tree import ADDED, CHANGED, REMOVED
 
     signs = {ADDED: "+", CHANGED: "~", REMOVED: "-"}
-    for child in node.ordered:
-        entry = child.entry
-        gone = child.status == REMOVED
-        mode = f"{entry.mode:04o} {entry.uid}:{entry.gid}" if entry and not gone else ""
-        link = f" → {printable(entry.link)}" if entry and entry.link else ""
-        slash = "/" if child.is_directory else ""
-        sign = signs.get(child.status, " ")
-        name = printable(child.name)
-        weight = "" if gone else size(child.size)
-        yield f"{sign} {mode:<12} {weight:>7}  {indent}{name}{slash}{link}"
-        if child.children and (depth == 0 or level < depth):
-            yield from _lines(child, indent + "  ", level + 1, depth)
+    entry = node.entry
+    gone = node.status == REMOVED
+    mode = f"{entry.mode:04o} {entry.uid}:{entry.gid}" if entry and not gone else ""
+    link = f" → {printable(entry.link)}" if entry and entry.link else ""
+    slash = "/" if node.is_directory else ""
+    weight = "" if gone else size(node.size)
+    sign = signs.get(node.status, " ")
+    return f"{sign} {mode:<12} {weight:>7}  {indent}{printable(node.name)}{slash}{link}"

@@ -25,7 +25,7 @@ class Prune(Removing):
     )  # fmt: skip
     keep: int = option(
         "--keep", help="as --all, but the newest N of every repository stay", default=0,
-        metavar="N", convert=values.whole,
+        metavar="N", convert=values.count,
     )  # fmt: skip
     filter: tuple[tuple[str, str], ...] = option(
         "--filter", help="label=, label!= or until=", many=True, metavar="KEY=VALUE",
@@ -87,7 +87,7 @@ def prune(engine: Engine, args: Prune) -> Result:
         lines = [*done.lines]
         if bin_ is not None and plan.removal.images:
             span = counted(max(1, engine.config["storage", "trash_s"] // 60), "minute")
-            lines.append(f"undo brings the images back for {span}; trash empty does not")
+            lines.append(f"undo brings the images back for {span}, trash empty gives their space")
         return Text("\n".join([*lines, f"Total reclaimed space: {size(done.bytes_back)}"]))
 
     title = "remove what nothing needs"

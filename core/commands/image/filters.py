@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     Test = Callable[[ImageInfo], bool]
 
+WILD = frozenset("*?[")
 FILTERS = ("dangling", "label", "label!", "reference", "before", "since", "until")
 
 
@@ -34,8 +35,20 @@ def select(engine: Engine, images: Sequence[ImageInfo], filters: Sequence[str]) 
         else:
             tests.append(_test(engine, key, value))
     if patterns:
-        tests.append(lambda image: any(_is_called(image, pattern) for pattern in patterns))
+        tests.append(
+            lambda image: any(is_called(tag, one) for tag in image.tags for one in patterns)
+        )
     return [image for image in images if all(test(image) for test in tests)]
+
+
+def is_called(name: str, pattern: str) -> bool:
+    """Return whether a name, or its repository, is one that a shell's pattern means."""
+    repository = name.partition("@")[0].rpartition(":")[0]
+    if not WILD.intersection(pattern):
+        return pattern in (name, repository)
+    from fnmatch import fnmatchcase
+
+    return fnmatchcase(name, pattern) or fnmatchcase(repository, pattern)
 
 
 def label_test(engine: Engine, value: str) -> Test:
@@ -71,13 +84,3 @@ def _test(engine: Engine, key: str, value: str) -> Test:
     if key == "before":
         return lambda image: image.created < created
     return lambda image: image.created > created
-
-
-def _is_called(image: ImageInfo, pattern: str) -> bool:
-    from fnmatch import fnmatchcase
-
-    for tag in image.tags:
-        repository = tag.partition("@")[0].rpartition(":")[0]
-        if fnmatchcase(tag, pattern) or fnmatchcase(repository, pattern):
-            return True
-    return False

@@ -36,7 +36,7 @@ class Images(Listing):
     )  # fmt: skip
     no_trunc: bool = flag("--no-trunc", help="whole identifiers")
     name: str = positional(
-        "only this repository, or repository:tag",
+        "only this repository, or repository:tag; * and ? stand for any letters",
         default="",
         metavar="REPOSITORY[:TAG]",
         complete="image",
@@ -46,7 +46,9 @@ class Images(Listing):
 class Remove(Removing):
     """Options of `rmi`."""
 
-    force: bool = flag("-f", "--force", help="all its names, and stopped containers do not hold it")
+    force: bool = flag(
+        "-f", "--force", help="all names of an ID, and those of an image that containers use"
+    )
     images: tuple[str, ...] = positional(
         "names or IDs", many=True, metavar="IMAGE", complete="image"
     )
@@ -130,10 +132,10 @@ def starter(engine: Engine, args: Starter) -> Result:
 @verb("image ls", Images, "List local images", "images", "image list", changes=False)
 def images(engine: Engine, args: Images) -> Result:
     """One row a name; an image without one gets <none>."""
+    from core.commands.image.filters import is_called, select
+
     found = engine.images.list()
     if args.filter:
-        from core.commands.image.filters import select
-
         found = select(engine, found, args.filter)
     rows = []
     for info in found:
@@ -141,7 +143,7 @@ def images(engine: Engine, args: Images) -> Result:
             repository, _, version = tag.rpartition(":")
             if "@" in tag:
                 repository, version = tag.partition("@")[0], "<none>"
-            if args.name in ("", tag, repository):
+            if not args.name or is_called(tag, args.name):
                 rows.append(
                     {
                         "Repository": repository,

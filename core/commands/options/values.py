@@ -25,6 +25,14 @@ def whole(word: str) -> int:
     return int(word)
 
 
+def count(word: str) -> int:
+    """Parse a whole number above 0."""
+    value = whole(word)
+    if value < 1:
+        raise ValueError(f"{word!r} must be 1 or more")
+    return value
+
+
 def number(word: str) -> float:
     """Parse a number above 0."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.commands.grammar import Args, Listing, positional, verb
+from core.commands.grammar import Args, Listing, Removing, positional, verb
 from core.commands.result import Column, Plan, Result, Table, Text
 
 TYPE_CHECKING = False
@@ -18,8 +18,8 @@ class Undo(Args):
     )
 
 
-class Nothing(Args):
-    """No arguments."""
+class Empty(Removing):
+    """Options of `trash empty`."""
 
 
 @verb(
@@ -53,18 +53,19 @@ def ls(engine: Engine, args: Listing) -> Result:
     return Table(COLUMNS, rows, args.format, "ID" if args.quiet else "", full=True)
 
 
-@verb("trash empty", Nothing, "Remove for good what could still be brought back")
-def empty(engine: Engine, args: Nothing) -> Result:
+@verb("trash empty", Empty, "Remove for good what could still be brought back")
+def empty(engine: Engine, args: Empty) -> Result:
     """Plan it: one line a thing.  HostError names what is there still in the end."""
     batches = engine.trash.batches()
     if not batches:
-        return _emptied(engine, 0)
+        return Text("") if args.dry_run else _emptied(engine, 0)
     lines = tuple(name for batch in batches for name in batch.names)
 
     def apply() -> Result:
         return _emptied(engine, engine.trash.empty())
 
-    return Plan("empty the trash", lines, apply, sum(batch.bytes for batch in batches))
+    total = sum(batch.bytes for batch in batches)
+    return Plan("empty the trash", lines, apply, total).unless(args.dry_run)
 
 
 def _emptied(engine: Engine, freed: int) -> Text:

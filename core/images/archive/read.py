@@ -272,8 +272,10 @@ class Source:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         self._file.close()
+        if isinstance(error, ImageError):
+            error.message = f"{self._name}: {error.message}"
 
 
 def opened(source: str | int, job: Job) -> Source:

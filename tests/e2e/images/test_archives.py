@@ -340,8 +340,9 @@ def _write(path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_archives_leave_no_image(engine: Engine, tmp_path: Path, name: str) -> None:
     make, error, words = HOSTILE[name]
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words) as caught:
         engine.archives.load(str(make(tmp_path / "made.tar"))).result()
+    assert caught.value.message.startswith("made.tar: ")
     assert engine.images.list() == []
     assert engine.database.query("SELECT 1 FROM layers") == [] or name == "x"
     assert not [n for n in os.listdir(engine.paths.partial) if n.startswith("write-")]

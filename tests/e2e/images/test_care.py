@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import tarfile
 import time
@@ -15,6 +17,7 @@ from core.commands.grammar import parse
 from core.commands.result import Plan, Table, Text
 from core.config import Config
 from core.engine import Engine
+from core.errors import UsageError
 from core.images.archive.importing import ImportOptions
 from core.images.digest import digest_of
 from core.images.fsck import Finding, Fsck
@@ -213,6 +216,19 @@ def test_what_cannot_be_mended_is_said_and_kept(engine: Engine) -> None:
     assert layer(engine, 0).is_dir()
 
 
+def test_a_name_whose_image_is_gone_is_found_and_a_pull_mends_it(
+    engine: Engine, registry: Registry
+) -> None:
+    name = f"{registry.host}/app:1"
+    with contextlib.closing(sqlite3.connect(engine.paths.database)) as careless, careless:
+        careless.execute("UPDATE tags SET digest=?", (digest_of(b"nothing"),))
+    [found] = check(engine)
+    assert (found.kind, found.subject) == ("name", name)
+    assert "is not here: limpet pull it" in found.problem
+    engine.images.pull(name).result()
+    assert check(engine) == []
+
+
 # -- prune ---------------------------------------------------------------------------
 
 
@@ -268,6 +284,9 @@ def test_prune_chooses_as_told(engine: Engine, registry: Registry, tmp_path: Pat
     assert shown.ask
     apply(engine, "image prune")
     assert "<none>" not in tags(engine)
+    for none in ("0", "-1"):
+        with pytest.raises(UsageError, match="must be 1 or more"):
+            plan(engine, f"image prune --keep {none}")
     apply(engine, "image prune --keep 3")
     assert tags(engine) == [app, "web:2", "web:3", "web:4"]
     apply(engine, "image prune --all --filter label=is=even")

@@ -11,7 +11,7 @@ from core.commands.grammar import parse
 from core.commands.result import Table, Text
 from core.config import Config
 from core.engine import Engine
-from core.errors import NotFound, UsageError
+from core.errors import InUse, NotFound, UsageError
 from core.images.assemble import make_image
 from core.images.files.find import find
 from core.images.packing.layer_writer import WrittenLayer, write_layer
@@ -146,6 +146,8 @@ def test_diff_of_images(engine: Engine, maker: Maker) -> None:
     assert [row["Path"] for row in only] == ["/new", "/new/deep"]
     layer = table(engine, f"image diff {one.diff_id} {two.diff_id}").rows
     assert {row["Status"] for row in layer} == {"A", "D"}
+    # As history and find show them.
+    assert table(engine, f"image diff {one.diff_id[7:19]} {two.diff_id[7:19]}").rows == layer
     with pytest.raises(NotFound, match="no image, container or layer"):
         table(engine, "image diff app:1 nobody")
 
@@ -227,6 +229,10 @@ def test_filters_of_images(engine: Engine, maker: Maker) -> None:
 
     assert shown("dangling=true") == ["<none>:<none>"]
     assert shown("dangling=false") == shown("reference=team/*") == ["team/app:1", "team/app:2"]
+    named = table(engine, "images team/*").rows
+    assert {f"{row['Repository']}:{row['Tag']}" for row in named} == {"team/app:1", "team/app:2"}
+    assert [row["Tag"] for row in table(engine, "images *:2").rows] == ["2"]
+    assert table(engine, "images team/ap").rows == ()
     assert shown("label=is") == ["team/app:1", "team/app:2"]
     assert shown("label=is=new", "label=more") == ["team/app:2"]
     assert shown("reference=*:1", "reference=nothing") == ["team/app:1"]
@@ -252,6 +258,72 @@ def test_a_tree_says_what_a_layer_did(engine: Engine, maker: Maker) -> None:
         "-                         old",
         "+ 0640 0:0          1B  new",
     ]
+
+
+def test_a_file_is_shown_by_its_path(engine: Engine, maker: Maker) -> None:
+    maker.image("app:1", maker.layer({"etc/name": b"123"}, {"etc/name": 0o640}))
+    verb, words = find_verb(["image", "browse", "app:1", "/etc/name"])
+    shown = verb.run(engine, parse(verb, words))
+    assert isinstance(shown, Text)
+    assert shown.text.split("\n\n")[1] == "+ 0640 0:0          3B  name"
+    verb, words = find_verb(["image", "browse", "--layer", "-1", "app:1"])
+    with pytest.raises(NotFound, match="no layer -1"):
+        verb.run(engine, parse(verb, words))
+
+
+def test_the_layer_of_a_container_says_whose_it_is(engine: Engine) -> None:
+    engine.images.make_starter().result()
+    container = engine.containers.create(options("true", name="web"))
+    try:
+        verb, words = find_verb(["image", "browse", "web"])
+        shown = verb.run(engine, parse(verb, words))
+        assert isinstance(shown, Text)
+        assert "   2       0B  what web wrote\n" in shown.text
+    finally:
+        engine.containers.rm(container)
+
+
+def test_an_image_that_is_packed_in_two_ways_has_one_id(
+    engine: Engine, maker: Maker, tmp_path: Path
+) -> None:
+    """A registry may have the same image with gzip and with zstd."""
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/file").write_bytes(b"1" * 1000)
+    for kind in ("gzip", "zstd"):
+        written = write_layer(engine.store, str(tmp_path / "made"), compression=kind)
+        maker.image(f"app:{kind}", written)
+    one, other = (engine.store.resolve(f"app:{kind}") for kind in ("gzip", "zstd"))
+    assert one.digest != other.digest
+    assert one.config_digest == other.config_digest
+    assert engine.store.resolve(one.config_digest[7:19]).config_digest == one.config_digest
+
+
+def test_a_forced_rmi_leaves_the_image_that_a_container_needs(engine: Engine) -> None:
+    engine.images.make_starter().result()
+    container = engine.containers.create(options("true", name="web"))
+    try:
+        info = engine.store.resolve("starter")
+
+        def rmi(*words: str) -> None:
+            users = engine.images.users()
+            plan = engine.store.plan_removal([words[-1]], force="-f" in words, users=users)
+            engine.store.apply_removal(plan, engine.trash.open("rmi"))
+
+        with pytest.raises(InUse, match="used by container web") as caught:
+            rmi("starter")
+        assert caught.value.hint == "rm web first; rmi -f starter takes its names alone"
+        rmi("-f", "starter")
+        assert engine.store.resolve(info.digest).tags == ()
+        engine.containers.start(container)
+        assert engine.containers.wait(container) == 0
+        # Without a name there is nothing to take but the image.
+        with pytest.raises(InUse) as caught:
+            rmi("-f", info.digest)
+        assert caught.value.hint == "rm web first"
+        engine.trash.undo("")
+        assert engine.store.resolve("starter").digest == info.digest
+    finally:
+        engine.containers.rm(container)
 
 
 def test_files_of_a_layer(engine: Engine, maker: Maker) -> None:

@@ -105,6 +105,7 @@ def test_parse(line: str, expect: dict[str, object]) -> None:
         ("run --memory", "needs a value"),
         ("run -p", "needs a value"),
         ("run --network name=x,speed=9 alpine", "is none of name, ip"),
+        ("save --format nosuch web", "'nosuch' is none of docker-archive, oci-archive, oci-dir"),
         ("run -p 99999:80 alpine", "1 to 65535"),
         ("run -v no/where:/x alpine", "neither a volume's name nor a path"),
         ("run --name - alpine", "letters, digits"),
