@@ -38,7 +38,7 @@ async def test_files_of_two_images_are_compared() -> None:
     async with ScreenHost(screen).run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "A 1  M 1  D 3" in edge(screen, "head"))
         await pilot.press("enter", "j", "enter")
-        assert shown(screen)[:2] == [(" ", "etc/"), ("M", "passwd")]
+        assert shown(screen)[:2] == [("·", "etc/"), ("M", "passwd")]
         await until(pilot, lambda: "2  new:x:2" in text_of(pilot))
         await pilot.press("escape", "D")
         await until(pilot, lambda: "+new:x:2" in text_of(pilot))

@@ -106,7 +106,7 @@ async def test_marks_totals_and_layers() -> None:
         await pilot.press("]")
         shown = [line for line in lines(screen) if line]
         assert [(line[1], line.split()[-1]) for line in shown] == [
-            (" ", "etc/"), ("A", "new"), ("D", "old"),
+            ("·", "etc/"), ("A", "new"), ("D", "old"),
         ]  # fmt: skip
         layers = [screen.layer_list.render_line(y).text for y in range(2)]
         assert "\x1b" not in layers[1]
@@ -142,7 +142,7 @@ async def test_open_close_and_filter() -> None:
         screen = await opened(pilot)
         await pilot.press("]", "enter")
         shown = [line for line in lines(screen) if line]
-        assert [line[1] for line in shown] == [" ", "M", "D", "A", "D"]
+        assert [line[1] for line in shown] == ["·", "M", "D", "A", "D"]
         await pilot.press("d")
         assert [line.split()[-1] for line in lines(screen) if line] == ["etc/", "shadow", "old"]
         await pilot.press("left")
@@ -163,7 +163,7 @@ async def test_whole_image_hides_what_was_removed_and_escape_leaves() -> None:
         screen = await opened(pilot)
         await pilot.press("]", "t")
         assert [(line[1], line.split()[-1]) for line in lines(screen) if line] == [
-            (" ", "etc/"), ("A", "new"), ("D", "old"),
+            ("·", "etc/"), ("A", "new"), ("D", "old"),
         ]  # fmt: skip
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, LayersScreen)
@@ -193,7 +193,7 @@ async def test_filters_add_up_and_escape_takes_them_away_first() -> None:
         screen = await opened(pilot)
         await pilot.press("]", "space", "m", "a")
         shown = [line for line in lines(screen) if line]
-        assert [line[1] for line in shown] == [" ", "M", "A"]
+        assert [line[1] for line in shown] == ["·", "M", "A"]
         assert "only added, changed" in foot(screen, "right-title")
         await pilot.press("escape")
         assert len([line for line in lines(screen) if line]) == 5
@@ -236,7 +236,7 @@ async def test_a_large_image_is_cut_into_trees_aside() -> None:
         await pilot.press("space", "G")
         await until(pilot, lambda: screen.file_list.count == 20_001)
         await pilot.press("m")
-        await until(pilot, lambda: [line[1] for line in lines(screen) if line] == [" ", "M"])
+        await until(pilot, lambda: [line[1] for line in lines(screen) if line] == ["·", "M"])
 
 
 async def test_what_goes_wrong_is_said() -> None:
@@ -298,6 +298,19 @@ async def test_bytes_are_shown_in_hex_and_what_fails_is_said() -> None:
         await until(pilot, lambda: "f8 f9 fa fb fc fd fe ff" in text_of(pilot))
         await pilot.press("escape", "slash", *"shadow", "enter", "enter")
         await until(pilot, lambda: "etc/shadow cannot be read" in text_of(pilot))
+
+
+async def test_a_directory_tells_that_something_in_it_differs() -> None:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("]", "t")
+        await until(pilot, lambda: "up to layer 2" in foot(screen, "right-title"))
+        assert [(line[1], line.split()[-1]) for line in lines(screen) if line] == [
+            ("·", "etc/"), ("A", "new"), ("D", "old"),
+        ]  # fmt: skip
+        await pilot.press("[")
+        await until(pilot, lambda: "up to layer 1" in foot(screen, "right-title"))
+        assert [line[1] for line in lines(screen) if line] == ["A", "A"]
 
 
 async def test_of_a_file_that_one_layer_has_there_is_no_other_version() -> None:

@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from tui.theme import Part
 
 LETTERS = {ADDED: "A", CHANGED: "M", REMOVED: "D", SAME: " "}
+BELOW = "·"
+"""Marks a directory that is as it was itself, with something in it that is not."""
 TONES = {ADDED: "good", CHANGED: "warn", REMOVED: "bad", SAME: ""}
 
 
 def file_line(row: Row, *, owners: bool) -> list[Part]:
     """Return a file or directory; `owners` adds its mode and owner."""
     node, entry, tone = row.node, row.node.entry, TONES[row.node.status]
-    parts: list[Part] = [(f"{LETTERS[node.status]} ", tone)]
+    if node.status == SAME and node.differs_below:
+        parts: list[Part] = [(f"{BELOW} ", TONES[CHANGED])]
+    else:
+        parts = [(f"{LETTERS[node.status]} ", tone)]
     if owners:
         known = entry is not None and node.status != REMOVED
         mode = f"{entry.mode:04o}" if entry and known else ""

@@ -33,6 +33,14 @@ class Listing:
         self.entry = entry
         self.totals = [0, *accumulate(sizes)]
         """Bytes before each path, and of all."""
+        self._differing: list[int] | None = None
+
+    @property
+    def differing(self) -> list[int]:
+        """How many before each path, and of all, are not as they were."""
+        if self._differing is None:
+            self._differing = [0, *accumulate(status != SAME for status in self.statuses)]
+        return self._differing
 
     def root(self) -> Node:
         """Return the tree."""
@@ -76,6 +84,12 @@ class Node:
     def is_directory(self) -> bool:
         """Whether it can be opened."""
         return bool(self._range) or (self.entry is not None and self.entry.kind == "dir")
+
+    @property
+    def differs_below(self) -> bool:
+        """Whether something was done to what is in it."""
+        counts, below = self._listing.differing, self._range
+        return counts[below.stop] > counts[below.start]
 
     def sum(self, totals: list[int]) -> int:
         """Return what it and all below it have, of totals before each place of the listing."""

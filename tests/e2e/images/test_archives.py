@@ -21,7 +21,7 @@ import zstandard
 
 from core.config import Config
 from core.engine import Engine
-from core.errors import Conflict, Corrupt, HostError, NotFound, UnsafePath, UnsupportedMedia
+from core.errors import Conflict, Corrupt, Error, HostError, NotFound, UnsafePath, UnsupportedMedia
 from core.images.archive.importing import ImportOptions
 from core.images.assemble import layers_of, make_image
 from core.images.manifest import OCI_INDEX
@@ -266,7 +266,7 @@ def test_layers_named_by_digests_pass_by_once(engine: Engine, tmp_path: Path) ->
     assert engine.images.fsck([], repair=False, quick=False).result() == []
 
 
-HOSTILE: dict[str, tuple[Callable[[Path], Path], type[Exception], str]] = {
+HOSTILE: dict[str, tuple[Callable[[Path], Path], type[Error], str]] = {
     "no image": (lambda p: _write(p, archive(entry("a", content=b"b"))), UnsupportedMedia,
                  "neither index.json nor manifest.json"),
     "no tar": (lambda p: _write(p, b"x" * 2000), Corrupt, "."),
