@@ -18,18 +18,17 @@ TRIES, PAUSE_S = 50, 0.2
 def main(modules: str, path: str, memory: str) -> None:
     """Wait, then remove what is left."""
     sys.path[:0] = modules.split(os.pathsep)
-    from core.build.homes import GONE, remove_home, sweep
+    from core.build.homes import GONE, sweep
 
     while os.read(0, 1):
         pass
     time.sleep(GRACE_S)
     top, _, name = path.rpartition("/")
     for _ in range(TRIES):
-        remove_home(path)
+        sweep(top, memory)
         if not any(os.path.exists(place) for place in (path, f"{top}/{GONE}{name}")):
             return
         time.sleep(PAUSE_S)
-        sweep(top, memory)
 
 
 if __name__ == "__main__":
