@@ -418,6 +418,27 @@ async def test_files_are_found_by_what_they_hold() -> None:
         await until(pilot, lambda: "no file holds old:x" in foot(screen, "foot"))
 
 
+async def test_what_is_wasted_is_listed_and_gone_to() -> None:
+    async with ScreenHost(screen_of(LAYERS)).run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PickScreen))
+        listed = pilot.app.screen.query_one(LineList)
+        shown = [listed.render_line(y).text.split()[-5:] for y in range(3)]
+        assert shown == [
+            ["etc/passwd", "220B", "in", "2", "layers"],
+            ["old", "150B", "in", "2", "layers"],
+            ["etc/shadow", "50B", "in", "2", "layers"],
+        ]
+        await pilot.press("enter")
+        await until(pilot, lambda: "passwd" in lines(screen)[screen.file_list.cursor])
+        assert "whole image up to layer 2" in foot(screen, "right-title")
+    async with ScreenHost(screen_of(LAYERS[:1])).run_test(size=(100, 24)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("w")
+        await until(pilot, lambda: "no file is in more than one" in foot(screen, "foot"))
+
+
 class Live(Given):
     """A container that writes between two looks."""
 

@@ -249,7 +249,7 @@ class Session:
         if self._app.screen is not self._dashboard:
             return "the tables are shown again"
         if self._dashboard.panes.in_terminal:
-            return "the terminal below has no keys any more: ctrl-]"
+            return "the keys are back from the terminal below: ctrl-]"
         return "the line below is done or empty" if self._dashboard.bar.in_use else ""
 
     def _plan(self, number: int, plan: Plan) -> None:

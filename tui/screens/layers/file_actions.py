@@ -8,6 +8,7 @@ from functools import partial
 from textual import on
 
 from core.commands.read_only import FILES
+from core.commands.show import size
 from core.images.files.contents import MOST_HITS, Hit
 from core.images.files.file_tree import REMOVED
 from tui.answers import failure, visible
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.images.files.file_tree import Row
+
+MOST_WASTED = 100
 
 
 class FileActions(LayerPanes, inherit_bindings=False):
@@ -143,16 +146,32 @@ class FileActions(LayerPanes, inherit_bindings=False):
         if not hits:
             self._foot.say(f"no file holds {wanted}")
             return
-
-        def go(picked: Picked | None) -> None:
-            if picked is not None:
-                self._whole, self._goal = True, hits[picked.number].path
-                self._build()
-
         self._foot.say("")
         choices = [Choice(hit.path, words=visible(hit.words)) for hit in hits]
         many = f"{len(hits)}{' or more' * (len(hits) == MOST_HITS)}"
         title = f"{many} file{'s' * (len(hits) != 1)} up to layer {self._number + 1} with {wanted}"
+        self._pick(title, choices, self._number)
+
+    def action_wasted(self) -> None:
+        """Offer the files that several layers hold, which count once: those with most bytes."""
+        found = self._contents.stack.inefficient(MOST_WASTED)
+        if not found:
+            self._foot.say("no file is in more than one layer")
+            return
+        choices = [
+            Choice(path, words=f"{size(total)} in {count} layers") for path, count, total in found
+        ]
+        self._pick("files that waste most", choices, len(self._contents.stack) - 1)
+
+    def _pick(self, title: str, choices: list[Choice], number: int) -> None:
+        """Let a path be picked, and go there in the whole image up to a layer."""
+
+        def go(picked: Picked | None) -> None:
+            if picked is not None:
+                self._whole, self._goal = True, choices[picked.number].name
+                self.layer_list.go(number)
+                self._choose(number)
+
         self.app.push_screen(PickScreen(title, choices), go)
 
     @on(AskLine.Answered)

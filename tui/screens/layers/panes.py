@@ -38,7 +38,8 @@ COUNTED = 43
 HINTS = (
     ("[ ]", "layer"), ("enter", "open, close"), ("t", "whole image"), ("a m d u", "filter"),
     ("/", "find"), ("s", "content"), ("v", "versions"), ("D", "diff"), ("X", "extract"),
-    ("n N", "next, before"), ("o", "owners"), ("tab", "other pane"), ("y", "copy path"),
+    ("n N", "next, before"), ("w", "wasted"), ("o", "owners"), ("tab", "other pane"),
+    ("y", "copy path"),
 )  # fmt: skip
 
 

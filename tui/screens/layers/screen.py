@@ -32,6 +32,7 @@ class LayersScreen(FileActions, inherit_bindings=False):
         Binding("v", "version", "To the layer with the version before"),
         Binding("D", "diff", "How the file differs from the version before"),
         Binding("X", "extract", "Extract the file, or a directory as tar"),
+        Binding("w", "wasted", "The files that waste most, to go to one"),
         Binding("y", "copy", "Copy the path"),
     ]
 
