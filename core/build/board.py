@@ -73,8 +73,8 @@ class Board:
         self._lock = Lock()
         self.steps: list[StepBoard] = []
         self.stages: list[StageBoard] = []
-        self.warnings: list[str] = []
-        self._warned: set[str] = set()
+        self.warnings: dict[str, None] = {}
+        """In their order, each once."""
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._count = 0
 
@@ -103,9 +103,7 @@ class Board:
 
     def warn(self, line: str) -> None:
         """Add a warning about the Dockerfile."""
-        if line not in self._warned:
-            self._warned.add(line)
-            self.warnings.append(line)
+        self.warnings[line] = None
 
     def note(self, text: str) -> None:
         """Say something about the whole build."""

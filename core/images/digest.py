@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 HEX_LENGTHS = {"sha256": 64, "sha512": 128}
 """Algorithms that are accepted, with the length of their hexadecimal form."""
+SHORTEST_START = 4
+"""Hexadecimal digits that a person has to type of a digest."""
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -26,6 +28,17 @@ def is_digest(text: str) -> bool:
 def is_hex(text: str) -> bool:
     """Return whether `text` is made of lower-case hexadecimal digits only, and not empty."""
     return bool(text) and _HEX.issuperset(text)
+
+
+def begun_by(text: str) -> tuple[str, str] | None:
+    """Return bounds between which all SHA-256 digests lie that begin so: first <= digest < last.
+
+    `sha256:` may be left out.  None for what begins none, and for too few digits to mean one.
+    """
+    value = text.removeprefix("sha256:")
+    if len(value) < SHORTEST_START or not is_hex(value):
+        return None
+    return f"sha256:{value}", f"sha256:{value}g"
 
 
 def split_digest(text: str) -> tuple[str, str]:

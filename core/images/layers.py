@@ -13,7 +13,7 @@ import time
 
 from core.errors import NotFound
 from core.images.blobs import is_file_at
-from core.images.digest import is_hex
+from core.images.digest import begun_by
 from core.privileges import require_root
 
 TYPE_CHECKING = False
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from core.images.unpacking.unpack import Unpacker
     from core.paths import Paths
 
-SHORTEST_ID = 4
-"""Hex digits that the beginning of a diff ID has at least."""
 ROOT_MODE = 0o755
 """Of a layer's root, unless the layer says otherwise."""
 
@@ -64,10 +62,9 @@ class LayerStore:
         """Return the diff ID of the layer here that starts like this, "" for none or several."""
         if self.has(start):
             return start
-        digits = start.removeprefix("sha256:")
-        if len(digits) < SHORTEST_ID or not is_hex(digits):
+        bounds = begun_by(start)
+        if bounds is None:
             return ""
-        bounds = f"sha256:{digits}", f"sha256:{digits}g"
         found = self._database.query(
             "SELECT diff_id FROM layers WHERE diff_id>=? AND diff_id<?", bounds
         )

@@ -9,7 +9,7 @@ import time
 
 from core.errors import Conflict, NotFound
 from core.images.blobs import BlobStore
-from core.images.digest import is_digest, is_hex
+from core.images.digest import begun_by, is_digest
 from core.images.reference import familiar_name, parse_reference
 from core.model import ImageInfo, LayerInfo
 
@@ -74,10 +74,7 @@ class ImageStore:
         With a platform, that of the name's images which is for it.  Raises NotFound with the
         command that fetches it, Conflict for an ambiguous start.
         """
-        by_id = text.removeprefix("sha256:")
-        found = self._by_name(text)
-        if found is None and is_hex(by_id) and len(by_id) >= 4:
-            found = self._by_id(text, by_id)
+        found = self._by_name(text) or self._by_id(text)
         if found is None:
             known = "image starter" if text == "starter" else f"pull {text}"
             raise NotFound(f"there is no image {text!r} here", hint=known, subject=text)
@@ -392,8 +389,10 @@ class ImageStore:
             return _info(rows[0]) if rows else None
         return None
 
-    def _by_id(self, text: str, start: str) -> ImageInfo | None:
-        bounds = f"sha256:{start}", f"sha256:{start}g"
+    def _by_id(self, text: str) -> ImageInfo | None:
+        bounds = begun_by(text)
+        if bounds is None:
+            return None
         rows = self.database.query(
             SELECT + " WHERE (i.digest>=? AND i.digest<?)"
             " OR (i.config_digest>=? AND i.config_digest<?)",

@@ -205,12 +205,14 @@ def _open_hosts(zones: Zones, container: str, flags: int = 0) -> int:
 
 
 def _append_hosts(zones: Zones, container: str, lines: bytes) -> None:
-    """Add lines to a hosts file; one that is gone is none."""
+    """Add lines to a hosts file; one that is gone, or no honest one, is none."""
     fd = _open_hosts(zones, container, os.O_APPEND)
     if fd < 0:
         return
     try:
         end = os.lseek(fd, 0, os.SEEK_END)
+        if end > MOST_BYTES:
+            return  # no write succeeds at the end of the longest: nobody is kept out by that
         broken = end and os.pread(fd, 1, end - 1) != b"\n"
         _add(fd, b"\n" + lines if broken else lines)
     finally:

@@ -45,8 +45,8 @@ class Source:
         self.lines = [line.removesuffix("\r") for line in self.lines]
         self.shown = self.lines
         """What errors show: of an instruction within another, the whole line."""
-        self.warnings: list[Warning_] = []
-        self._noticed: set[Warning_] = set()
+        self.warnings: dict[Warning_, None] = {}
+        """In their order, each once."""
 
     def error(
         self, line: int, column: int, problem: str, *, expected: str = "", width: int = 1
@@ -67,10 +67,7 @@ class Source:
 
     def warn(self, rule: str, line: int, text: str) -> None:
         """Note something, once a line."""
-        warning = Warning_(rule, text, line)
-        if warning not in self._noticed:
-            self._noticed.add(warning)
-            self.warnings.append(warning)
+        self.warnings[Warning_(rule, text, line)] = None
 
     def wanted(self, check: str) -> list[Warning_]:
         """Return the warnings that the directive `check` does not skip."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from core.network.names import (
     MARK,
+    MOST_BYTES,
     Member,
     Zones,
     attachments,
@@ -97,6 +98,15 @@ def test_only_marked_lines_are_taken_away(text: bytes, networks: list[str]) -> N
     lines = [f"10.0.0.2\tweb{MARK}{name} aa\n".encode() for name in networks]
     left = without(b"".join(lines), f"{MARK}shop ")
     assert left == b"".join(line for line in lines if b"# shop " not in line)
+
+
+def test_a_hosts_file_without_measure_keeps_nobody_out(zones: Zones) -> None:
+    join(zones, "shop", member("aa", "10.0.0.2", "web"))
+    # A container may make it as long as files can be, behind which no write succeeds.
+    os.truncate(f"{zones.containers}/aa/hosts", MOST_BYTES + 1)
+    join(zones, "shop", member("bb", "10.0.0.3", "db"))
+    assert "10.0.0.2\tweb\t# shop aa\n" in hosts(zones, "bb")
+    assert os.stat(f"{zones.containers}/aa/hosts").st_size == MOST_BYTES + 1
 
 
 def test_who_finds_no_room_in_a_zone_leaves_it_whole(zones: Zones) -> None:
