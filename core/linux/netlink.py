@@ -141,6 +141,11 @@ def delete_link(name: str) -> bytes:
     return link(RTM_DELLINK, 0, attribute(IFLA_IFNAME, text(name)))
 
 
+def delete_index(index: int) -> bytes:
+    """Return a message that removes a device by its index, which no other will have."""
+    return link(RTM_DELLINK, 0, index=index)
+
+
 def link_up(index: int) -> bytes:
     """Return a message that sets a device up."""
     return link(RTM_NEWLINK, 0, index=index, up=True)

@@ -171,6 +171,7 @@ class Monitor:
             self._note_run()
         self._end()
         self._linger()
+        self._wiring.unplug()
         if self._job["auto_remove"]:
             self._remove()
         copies.note(copies.DEPUTY)

@@ -40,6 +40,8 @@ class Wiring:
         self._principal = principal
         self._pasta = NO_PROCESS
         self._published = self._joined = False
+        self._cables: list[int] = []
+        """Indexes of the devices that the last run has left, once that is over."""
         self._bridges = -1
 
     @property
@@ -136,8 +138,11 @@ class Wiring:
         self._pasta = NO_PROCESS
 
     def give_back(self, container_id: str) -> None:
-        """Take names and published ports away."""
+        """Take names and published ports away; the kernel has yet to take the cables."""
         self.end_pasta()
+        if not is_rootless():
+            # Now, as another run may have devices of these names before `unplug`.
+            self._cables = veth.indexes(self.network.get("attachments") or ())
         if "zones" in self.network:
             try:
                 names.leave(self._zones(), container_id)
@@ -149,3 +154,7 @@ class Wiring:
                 publishing.unpublish(self.network["table"], self.network["ports"])
             except OSError:
                 pass  # the table has been torn down
+
+    def unplug(self) -> None:
+        """See the cables gone, after `give_back`.  Takes a moment that nobody has to wait for."""
+        veth.remove_left(self._cables)

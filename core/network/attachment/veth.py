@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import errno
 import os
+import time
 
 from core.linux import netlink
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+SOON_S = 0.2
+"""The kernel takes a part of that to remove a namespace, as a rule."""
 CONF6 = "/proc/sys/net/ipv6/conf"
 
 
@@ -49,6 +52,27 @@ def remove_device(device: str) -> None:
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise
+
+
+def indexes(attachments: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the devices of attachments that are there."""
+    return [index for one in attachments if (index := _index_or_none(one["device"]))]
+
+
+def remove_left(devices: Sequence[int]) -> None:
+    """Remove devices, by index, whose namespace has ended, if the kernel does not do so soon.
+
+    A connection that is still to be closed keeps the namespace, with the address that answers,
+    while TCP tries again: two minutes (tcp_orphan_retries, tcp(7)).
+    """
+    deadline = time.monotonic() + SOON_S
+    while any(map(_is_there, devices)) and time.monotonic() < deadline:
+        time.sleep(SOON_S / 10)
+    for index in filter(_is_there, devices):
+        try:
+            netlink.request(netlink.NETLINK_ROUTE, [netlink.delete_index(index)])
+        except OSError:
+            pass  # the kernel has just done it
 
 
 def configure(attachments: Sequence[dict[str, Any]]) -> None:
@@ -103,7 +127,22 @@ def route_messages(attachment: dict[str, Any]) -> list[bytes]:
 
 
 def _index(device: str) -> int:
+    index = _index_or_none(device)
+    if not index:
+        raise OSError(errno.ENODEV, f"there is no network device {device}")
+    return index
+
+
+def _index_or_none(device: str) -> int:
+    """Return a device's index, 0 when there is none of that name."""
     try:
         return _socket.if_nametoindex(device)
-    except OSError:  # without an error number before Python 3.14
-        raise OSError(errno.ENODEV, f"there is no network device {device}") from None
+    except OSError:
+        return 0
+
+
+def _is_there(index: int) -> bool:
+    try:
+        return bool(_socket.if_indextoname(index))
+    except OSError:
+        return False

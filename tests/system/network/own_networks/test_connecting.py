@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 
 import pytest
@@ -182,3 +184,22 @@ def test_the_network_of_another_container(engine: Engine, containers: Containers
 
 
 # -- addresses -----------------------------------------------------------------------
+
+
+def test_a_connection_that_cannot_be_closed_keeps_no_device(
+    engine: Engine, containers: Containers
+) -> None:
+    """Its namespace stays for as long as TCP tries to close it."""
+    network(engine, "one")
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        box = sleeper(containers, "box", "one")
+        device = f"veth{box[:11]}"
+        listener.bind(("10.90.0.1", 7777))
+        listener.listen()
+        containers.exec(box, ["sh", "-c", "sleep 1000 | nc 10.90.0.1 7777"], detach=True).close()
+        accepted, _ = listener.accept()
+        with accepted:
+            subprocess.run(["ip", "link", "set", device, "down"], check=True)
+            containers.rm(box, force=True)
+            until(lambda: not os.path.exists(f"/sys/class/net/{device}"))
